@@ -1,0 +1,44 @@
+"""The command line: each command lives in its own module and is imported only when it is called."""
+
+import importlib
+from typing import Final
+
+import click
+
+COMMANDS: Final = {
+    "check": "Check graph files and report every problem.",
+    "compile": "Print the manifests that a graph compiles to.",
+    "engine": "Walk a manifest's graph over units that already listen.",
+    "explain": "Say why a rule exists, with an example.",
+    "infer": "Call a V2 endpoint with tensors from files.",
+    "run": "Run a graph on this machine behind a V2 endpoint.",
+    "schema": "Print the JSON Schema of a graph file.",
+}
+"""Every command with its line in the help, so that the help needs no command's imports."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the commands by name."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"graphc.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands' help lines from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="graphc-compiler", prog_name="graphc")
+def main() -> None:
+    """Compile inference graphs for Seldon Core, and run them anywhere."""

@@ -1,0 +1,1 @@
+"""Reading files into values that know their place."""

@@ -1,0 +1,75 @@
+"""A document as a tree of values, each of which knows where it stands in its file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.diagnostics import Span
+
+Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+Path = Sequence[str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value."""
+
+    value: None | bool | int | float | str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A sequence of values."""
+
+    items: tuple["Located", ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a mapping with its value."""
+
+    key: str
+    key_span: Span
+    value: "Located"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A mapping with unique string keys, in the order of the file."""
+
+    entries: tuple[Entry, ...]
+    span: Span
+
+    def find(self, key: str) -> Entry | None:
+        """Return the entry of that key, if there is one."""
+        return next((entry for entry in self.entries if entry.key == key), None)
+
+
+Located = Scalar | Items | Fields
+
+
+def to_plain(value: Located) -> Plain:
+    """Return the value without its places."""
+    match value:
+        case Scalar():
+            return value.value
+        case Items():
+            return [to_plain(item) for item in value.items]
+        case Fields():
+            return {entry.key: to_plain(entry.value) for entry in value.entries}
+
+
+def locate(root: Located, path: Path, *, key: bool = False) -> Span:
+    """Return the place of the value at a path, or of its key; the nearest parent's where it is absent."""
+    current, span = root, root.span
+    for step in path:
+        if isinstance(current, Fields) and isinstance(step, str) and (entry := current.find(step)):
+            current = entry.value
+            span = entry.key_span if key else current.span
+        elif isinstance(current, Items) and isinstance(step, int) and step < len(current.items):
+            current = current.items[step]
+            span = current.span
+        else:
+            break
+    return span

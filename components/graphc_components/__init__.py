@@ -1,0 +1,1 @@
+"""Combiners, routers and transformers as pure functions of arrays."""
