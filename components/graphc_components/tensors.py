@@ -26,6 +26,9 @@ FLOATS: Final = frozenset({"FP16", "FP32", "FP64"})
 INTEGERS: Final = frozenset(name for name in DATATYPES if "INT" in name)
 NUMERIC: Final = FLOATS | INTEGERS
 
+FLOAT_LIMITS: Final = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": 1.7976931348623157e308}
+"""The largest finite value of each float datatype."""
+
 Dim = int | str | None
 """A size that is known (`30`), named (`batch`), or unknown (None, written `?` or `-1`)."""
 
@@ -74,6 +77,36 @@ def parse_tensor_type(text: str) -> TensorType:
     if not body:
         raise TensorTypeError(f"`{text}` has no dimensions; a V2 tensor has at least one")
     return TensorType(datatype, tuple(_parse_dim(part.strip()) for part in body.split(",")))
+
+
+class MergeError(ValueError):
+    """Two dimensions or shapes cannot be the same; the message says why, in a user's words."""
+
+
+def merge_dims(left: Dim, right: Dim) -> Dim:
+    """Return what is known of a dimension seen twice: an unknown one gives way; raises MergeError."""
+    if left is None:
+        return right
+    if right is None or left == right:
+        return left
+    raise MergeError(f"a dimension is both `{left}` and `{right}`")
+
+
+def merge_shapes(left: Sequence[Dim], right: Sequence[Dim]) -> tuple[Dim, ...]:
+    """Merge two shapes dimension by dimension; raises MergeError."""
+    if len(left) != len(right):
+        raise MergeError(f"a shape has both {len(left)} and {len(right)} dimensions")
+    return tuple(merge_dims(*pair) for pair in zip(left, right, strict=True))
+
+
+def value_range(datatype: str) -> tuple[int, int] | tuple[float, float]:
+    """Return the least and the greatest finite value of a numeric datatype."""
+    if datatype in FLOATS:
+        return -FLOAT_LIMITS[datatype], FLOAT_LIMITS[datatype]
+    bits = int(datatype.rpartition("INT")[2])
+    if datatype.startswith("U"):
+        return 0, 2**bits - 1
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
 def _parse_dim(text: str) -> Dim:

@@ -1,0 +1,86 @@
+"""Arrays: the numpy dtype of each V2 datatype, and what functions of arrays share."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from graphc_components.component import ComponentError
+
+Array = npt.NDArray[np.generic]
+"""An array of any V2 datatype; BYTES is an object array of `bytes`."""
+Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.number]
+Booleans = npt.NDArray[np.bool_]
+
+_NUMPY_NAMES: Final = {
+    "BOOL": "bool",
+    "UINT8": "uint8",
+    "UINT16": "uint16",
+    "UINT32": "uint32",
+    "UINT64": "uint64",
+    "INT8": "int8",
+    "INT16": "int16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "FP16": "float16",
+    "FP32": "float32",
+    "FP64": "float64",
+    "BYTES": "object",
+}
+_DATATYPES: Final = {np.dtype(name).name: datatype for datatype, name in _NUMPY_NAMES.items()}
+
+
+def to_numpy(datatype: str) -> np.dtype[np.generic]:
+    """Return the numpy dtype of a V2 datatype; BYTES is `object`. Raises ValueError."""
+    if datatype not in _NUMPY_NAMES:
+        raise ValueError(f"`{datatype}` is not a datatype of the V2 protocol")
+    return cast("np.dtype[np.generic]", np.dtype(_NUMPY_NAMES[datatype]))
+
+
+def to_datatype(dtype: npt.DTypeLike) -> str:
+    """Return the V2 datatype of a numpy dtype; objects, bytes and texts are BYTES. Raises ValueError."""
+    given = cast("np.dtype[np.generic]", np.dtype(dtype))
+    if given.kind in "SU":
+        return "BYTES"
+    if given.name not in _DATATYPES:
+        raise ValueError(f"numpy's `{given.name}` has no datatype in the V2 protocol")
+    return _DATATYPES[given.name]
+
+
+def bytes_array(values: Iterable[bytes], shape: Sequence[int]) -> Array:
+    """Return a BYTES array of a shape from its elements in C order."""
+    flat = np.empty(int(np.prod(shape)), dtype=np.object_)
+    # numpy would make an array of fixed-length texts, which loses trailing zero bytes.
+    flat[:] = list(values)
+    return flat.reshape(shape)
+
+
+def bytes_of(array: Array) -> list[bytes]:
+    """Return the elements of a BYTES array in C order."""
+    return cast("list[bytes]", array.ravel().tolist())
+
+
+def float_dtype(arrays: Sequence[Array]) -> np.dtype[np.generic]:
+    """Return the widest float dtype among arrays, float64 where one of them holds integers."""
+    if any(array.dtype.kind != "f" for array in arrays):
+        return to_numpy("FP64")
+    return max((array.dtype for array in arrays), key=lambda dtype: dtype.itemsize)
+
+
+def floats(array: Array) -> Floats:
+    """Return an array as float64, in which the components compute."""
+    return array.astype(np.float64)
+
+
+def is_float(array: Array) -> bool:
+    """Tell whether an array is of a float datatype."""
+    return array.dtype.kind == "f"
+
+
+def require_one_shape(arrays: Sequence[Array]) -> None:
+    """Refuse arrays that numpy would broadcast: a compiler cannot see the sizes of unknown dimensions."""
+    for array in arrays:
+        if array.shape != arrays[0].shape:
+            raise ComponentError(f"the inputs have different shapes: {arrays[0].shape} and {array.shape}")
