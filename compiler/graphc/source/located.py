@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from graphc.diagnostics import Span
 
-Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+Plain = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 Path = Sequence[str | int]
 
 
@@ -13,7 +13,7 @@ Path = Sequence[str | int]
 class Scalar:
     """A single value."""
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
     span: Span
 
 
@@ -67,8 +67,8 @@ def locate(root: Located, path: Path, *, key: bool = False) -> Span:
         if isinstance(current, Fields) and isinstance(step, str) and (entry := current.find(step)):
             current = entry.value
             span = entry.key_span if key else current.span
-        elif isinstance(current, Items) and isinstance(step, int) and step < len(current.items):
-            current = current.items[step]
+        elif isinstance(current, Items) and str(step).isdecimal() and int(step) < len(current.items):
+            current = current.items[int(step)]
             span = current.span
         else:
             break

@@ -1,0 +1,304 @@
+"""Building documents from a YAML parser's events, with bounds and without recursion."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+)
+
+from graphc.diagnostics import Diagnostic, Rule, Sink, Span
+from graphc.diagnostics.codes import reading as rules
+from graphc.diagnostics.printable import quoted
+from graphc.diagnostics.suggest import did_you_mean
+from graphc.source.located import Entry, Fields, Items, Located, Scalar
+from graphc.source.scalars import OutOfRange, Value, is_boolean_word, misreading, resolve
+
+MOST_VALUES: Final = 50_000
+"""Values and keys of one file, aliases expanded; far above any graph, and read in a fraction of a second."""
+MOST_NESTING: Final = 100
+"""Levels; far below Python's recursion limit, which the later stages may come near."""
+
+_CORE: Final = "tag:yaml.org,2002:"
+_SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
+    "!!str": (str,),
+    "!!int": (int,),
+    "!!float": (int, float),
+    "!!bool": (bool,),
+    "!!null": (type(None),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """A value that an alias can stand for, and what each use of it costs."""
+
+    value: Located
+    values: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A key that waits for its value; `text` is None where it was refused."""
+
+    text: str | None
+    span: Span
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end is still to come."""
+
+    start: Span
+    anchor: str | None
+    is_mapping: bool
+    values_before: int
+    height: int = 1
+    items: list[Located] = field(default_factory=list[Located])
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    key: _Key | None = None
+
+    @property
+    def awaits_key(self) -> bool:
+        """Say whether the next value is a key."""
+        return self.is_mapping and self.key is None
+
+    def close(self, end: Span) -> Located:
+        """Return the finished collection."""
+        span = self._span(end)
+        return (
+            Fields(tuple(self.entries.values()), span) if self.is_mapping else Items(tuple(self.items), span)
+        )
+
+    def _span(self, end: Span) -> Span:
+        # A block has no closing mark: PyYAML ends it at the next one's start, we at its last value's end.
+        is_block = (end.line, end.column) == (end.end_line, end.end_column)
+        if is_block and self.items:
+            end = self.items[-1].span
+        elif is_block and self.entries:
+            end = next(reversed(self.entries.values())).value.span
+        elif is_block:
+            end = self.start
+        last = max((self.start.end_line, self.start.end_column), (end.end_line, end.end_column))
+        return Span(self.start.file, self.start.line, self.start.column, *last)
+
+
+class Builder:
+    """Takes the events of a file; `stopped` says that a bound was passed and no more are wanted."""
+
+    def __init__(self, file: str, sink: Sink) -> None:
+        self.documents: list[Located] = []
+        self.stopped = False
+        self._file = file
+        self._sink = sink
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, _Anchored | None] = {}
+        self._values = 0
+
+    def take(self, event: Event) -> None:
+        """Take the next event."""
+        match event:
+            case ScalarEvent():
+                self._take_scalar(event, self._span(event))
+            case AliasEvent():
+                self._take_alias(event.anchor or "", self._span(event))
+            case CollectionStartEvent():
+                self._take_start(event, self._span(event))
+            case CollectionEndEvent():
+                self._take_end(self._span(event))
+            case DocumentStartEvent():
+                self._anchors.clear()
+            case _:
+                pass
+
+    def _span(self, event: Event) -> Span:
+        start, end = event.start_mark, event.end_mark
+        if start is None or end is None:
+            raise ValueError("the parser gives each event its place")
+        return Span(self._file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+    def _report(self, rule: Rule, message: str, at: Span, hint: str | None = None) -> None:
+        self._sink.report(Diagnostic(rule, message, at=at, help=hint))
+
+    def _count(self, values: int, at: Span, what: str) -> None:
+        self._values += values
+        if self._values > MOST_VALUES:
+            hint = "keep data in files of its own"
+            self._report(rules.TOO_LARGE, f"{what} more than {MOST_VALUES:,} values", at, hint)
+            self.stopped = True
+
+    def _fits(self, height: int, at: Span) -> bool:
+        if len(self._stack) + height <= MOST_NESTING:
+            return True
+        self._report(rules.TOO_DEEP, f"values nest here more than {MOST_NESTING} levels deep", at)
+        self.stopped = True
+        return False
+
+    def _take_scalar(self, event: ScalarEvent, span: Span) -> None:
+        self._count(1, span, "the file holds")
+        if self._stack and self._stack[-1].awaits_key:
+            self._stack[-1].key = _Key(self._key_text(event, span), span)
+            self._remember(event.anchor, Scalar(event.value, span))
+            return
+        value = Scalar(self._scalar(event, span), span)
+        self._remember(event.anchor, value)
+        self._add(value)
+
+    def _remember(self, anchor: str | None, value: Located, values: int = 1, height: int = 0) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = _Anchored(value, values, height)
+
+    def _take_alias(self, name: str, span: Span) -> None:
+        if name not in self._anchors:
+            hint = did_you_mean(name, self._anchors) or "quote the text if the `*` is part of it"
+            self._report(rules.UNKNOWN_ALIAS, f"no value above has the anchor {quoted(name)}", span, hint)
+            found = None
+        elif (found := self._anchors[name]) is None:
+            self._report(rules.RECURSIVE_ALIAS, f"{quoted(name)} stands inside the value that it names", span)
+        if found is None:
+            self._add(Scalar(None, span))
+            return
+        self._count(found.values, span, "with its aliases written out, the file holds")
+        if self._fits(found.height, span):
+            self._add(found.value, found.height, at=span)
+
+    def _take_start(self, event: CollectionStartEvent, span: Span) -> None:
+        self._count(1, span, "the file holds")
+        if not self._fits(1, span):
+            return
+        is_mapping = isinstance(event, MappingStartEvent)
+        if event.tag not in (None, "!", _CORE + ("map" if is_mapping else "seq")):
+            self._refuse_tag(event.tag or "", span)
+        self._stack.append(_Open(span, event.anchor, is_mapping, self._values))
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+
+    def _take_end(self, end: Span) -> None:
+        done = self._stack.pop()
+        value = done.close(end)
+        self._remember(done.anchor, value, self._values - done.values_before + 1, done.height)
+        self._add(value, done.height)
+
+    def _add(self, value: Located, height: int = 0, *, at: Span | None = None) -> None:
+        if not self._stack:
+            if not _is_nothing(value):
+                self.documents.append(value)
+            return
+        parent = self._stack[-1]
+        parent.height = max(parent.height, height + 1)
+        if not parent.is_mapping:
+            parent.items.append(value)
+        elif parent.key is None:
+            parent.key = self._key_of(value, at or value.span)
+        else:
+            self._add_entry(parent, parent.key, value)
+            parent.key = None
+
+    def _add_entry(self, parent: _Open, key: _Key, value: Located) -> None:
+        if key.text is None:
+            return
+        if (first := parent.entries.get(key.text)) is not None:
+            hint = f"remove one of the two; the first is on line {first.key_span.line}"
+            self._report(
+                rules.DUPLICATE_KEY, f"{quoted(key.text)} is already a key of this mapping", key.span, hint
+            )
+            return
+        parent.entries[key.text] = Entry(key.text, key.span, value)
+
+    def _key_of(self, value: Located, at: Span) -> _Key:
+        if isinstance(value, Scalar) and isinstance(value.value, str):
+            return _Key(value.value, at)
+        self._report(rules.KEY_NOT_TEXT, f"{_kind(value)} is a key here", at, "write the key as text")
+        return _Key(None, at)
+
+    def _key_text(self, event: ScalarEvent, span: Span) -> str | None:
+        value = self._scalar(event, span, is_key=True)
+        if event.implicit[0] and event.value == "<<":
+            hint = "write the keys out, or let an alias stand for a whole value"
+            self._report(rules.MERGE_KEY, "`<<` merges mappings for some readers only", span, hint)
+            return None
+        if value is None or isinstance(value, bool):
+            name = quoted(event.value) if event.value else "nothing"
+            hint = f"write `'{event.value}'` if the word itself is meant" if event.value else "write the key"
+            self._report(rules.KEY_NOT_TEXT, f"{name} is a key here, and is not text", span, hint)
+            return None
+        return event.value
+
+    def _scalar(self, event: ScalarEvent, span: Span, *, is_key: bool = False) -> Value:
+        if event.tag is not None and event.tag != "!":
+            return self._tagged(event, event.tag, span)
+        if not event.implicit[0]:
+            return event.value
+        self._check_word(event.value, span)
+        try:
+            return resolve(event.value)
+        except OutOfRange:
+            if not is_key:
+                hint = "put it in quotes if it is text"
+                self._report(
+                    rules.NUMBER_OUT_OF_RANGE, f"{quoted(event.value)} does not fit into 64 bits", span, hint
+                )
+            return event.value
+
+    def _check_word(self, text: str, span: Span) -> None:
+        if is_boolean_word(text):
+            meant = "true" if text.lower() in ("yes", "on") else "false"
+            message = f"{quoted(text)} is a boolean to some YAML readers and text to others"
+            self._report(
+                rules.AMBIGUOUS_BOOLEAN, message, span, f"write `{meant}`, or `'{text}'` for the word"
+            )
+        elif taken := misreading(text):
+            message = f"{quoted(text)} is {taken} to some YAML readers and not to others"
+            self._report(rules.AMBIGUOUS_SCALAR, message, span, "put it in quotes if it is text")
+
+    def _tagged(self, event: ScalarEvent, tag: str, span: Span) -> Value:
+        short = _short(tag)
+        if short == "!!str":
+            return event.value
+        try:
+            value = resolve(event.value)
+        except OutOfRange:
+            value = event.value
+        types = _SCALAR_TAGS.get(short)
+        if types is None:
+            self._refuse_tag(tag, span)
+        elif type(value) not in types:
+            self._report(
+                rules.UNKNOWN_TAG, f"{quoted(event.value)} is no {quoted(short)}", span, "remove the tag"
+            )
+        elif short == "!!float" and isinstance(value, int):
+            return float(value)
+        return value
+
+    def _refuse_tag(self, tag: str, span: Span) -> None:
+        message = f"{quoted(_short(tag))} is not a tag that graphc knows"
+        self._report(
+            rules.UNKNOWN_TAG, message, span, "remove the tag, or quote the text if the `!` is part of it"
+        )
+
+
+def _short(tag: str) -> str:
+    return "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
+
+
+def _kind(value: Located) -> str:
+    match value:
+        case Fields():
+            return "a mapping"
+        case Items():
+            return "a list"
+        case Scalar():
+            return quoted(str(value.value).lower())
+
+
+def _is_nothing(value: Located) -> bool:
+    # What stands between two `---`, or after the last one.
+    start, end = (value.span.line, value.span.column), (value.span.end_line, value.span.end_column)
+    return isinstance(value, Scalar) and value.value is None and start == end

@@ -1,0 +1,85 @@
+"""Reading YAML 1.2 (and so JSON) into values that know their place, for input that may be hostile."""
+
+import re
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import yaml
+from yaml.error import MarkedYAMLError
+from yaml.events import Event
+
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes import reading as rules
+from graphc.diagnostics.printable import escape, quoted
+from graphc.source.located import Located
+from graphc.source.yaml_builder import Builder
+from graphc.source.yaml_syntax import syntax_diagnostic
+
+# U+0085, U+2028 and U+2029 break a line for YAML 1.1 and do not for YAML 1.2: places would disagree.
+_FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\ud800-\udfff]")
+_LINE_BREAK: Final = re.compile(r"\r\n|\r|\n")
+# libyaml compares each %TAG directive with all before it: many take quadratic time.
+_TAG_DIRECTIVE: Final = re.compile(r"^%TAG\b", re.MULTILINE)
+
+
+def read_documents(text: str, file: str, sink: Sink) -> list[Located]:
+    """Return the documents of a file's text; after a fault that ends reading, those that precede it."""
+    text = text.removeprefix("\ufeff")
+    if unreadable := _unreadable(text, file):
+        sink.report(unreadable)
+        return []
+    builder = Builder(file, sink)
+    try:
+        for event in _events(text):
+            builder.take(event)
+            if builder.stopped:
+                return builder.documents
+    except MarkedYAMLError as error:
+        sink.report(syntax_diagnostic(error, text, file))
+        return builder.documents
+    if not builder.documents:
+        sink.report(
+            Diagnostic(rules.EMPTY_FILE, f"{quoted(file)} holds no document", at=Span(file, 1, 1, 1, 1))
+        )
+    return builder.documents
+
+
+class _Parser(Protocol):
+    def check_event(self) -> bool: ...
+    def get_event(self) -> Event | None: ...
+    def dispose(self) -> None: ...
+
+
+def _parser(text: str) -> _Parser:
+    # libyaml where PyYAML was built with it: thirty times as fast, with the same events and marks.
+    return yaml.CSafeLoader(text) if yaml.__with_libyaml__ else yaml.SafeLoader(text)
+
+
+def _events(text: str) -> Iterator[Event]:
+    parser = _parser(text)
+    try:
+        while parser.check_event():
+            if event := parser.get_event():
+                yield event
+    finally:
+        parser.dispose()
+
+
+def _unreadable(text: str, file: str) -> Diagnostic | None:
+    if found := _FORBIDDEN.search(text):
+        character = found[0]
+        message = f"the character U+{ord(character):04X} stands here"
+        hint = f"remove it, or write `{escape(character)}` in double quotes"
+        if "\ud800" <= character <= "\udfff":
+            hint = "remove it"
+        return Diagnostic(rules.CONTROL_CHARACTER, message, at=_place(text, found.start(), file), help=hint)
+    if found := _TAG_DIRECTIVE.search(text):
+        at = _place(text, found.start(), file, width=4)
+        return Diagnostic(rules.UNKNOWN_TAG, "`%TAG` declares tags, and graphc knows none", at=at)
+    return None
+
+
+def _place(text: str, index: int, file: str, width: int = 1) -> Span:
+    breaks = list(_LINE_BREAK.finditer(text, 0, index))
+    line, column = len(breaks) + 1, index - (breaks[-1].end() if breaks else 0) + 1
+    return Span(file, line, column, line, column + width)
