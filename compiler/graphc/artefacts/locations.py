@@ -1,0 +1,49 @@
+"""Where an artefact may lie: a local path, or a URI that a unit fetches when it starts."""
+
+from typing import Final
+
+from graphc.artefacts.model import ArtefactFault
+from graphc.diagnostics.codes.artefacts import UNKNOWN_FRAMEWORK, UNKNOWN_SCHEME
+from graphc.diagnostics.suggest import did_you_mean
+
+FRAMEWORKS: Final = {
+    ".onnx": "onnx",
+    ".joblib": "sklearn",
+    ".pkl": "sklearn",
+    ".ubj": "xgboost",
+    ".json": "xgboost",
+}
+"""The framework that serves a model file, by the file's suffix."""
+
+SCHEMES: Final = ("s3", "gs", "http", "https", "pvc")
+"""The schemes of the URIs that a unit can get an artefact from."""
+
+
+def is_uri(location: str) -> bool:
+    """Say whether a location is a URI rather than a local path."""
+    return "://" in location
+
+
+def check_location(location: str) -> ArtefactFault | None:
+    """Return what is wrong with a URI's scheme; nothing is wrong with a path."""
+    scheme, separator, _ = location.partition("://")
+    if not separator or scheme in SCHEMES:
+        return None
+    message = f"`{location}` has the scheme `{scheme}`, which no unit can fetch"
+    known = ", ".join(f"`{each}`" for each in SCHEMES)
+    return ArtefactFault(UNKNOWN_SCHEME, message, did_you_mean(scheme, SCHEMES) or f"use one of {known}")
+
+
+def framework_of(location: str) -> str | ArtefactFault:
+    """Return the framework that a model's suffix stands for: `onnx`, `sklearn` or `xgboost`."""
+    file_name = (
+        location.partition("?")[0].rpartition("/")[2] if is_uri(location) else location.rpartition("/")[2]
+    )
+    stem, dot, ending = file_name.rpartition(".")
+    suffix = f".{ending}" if stem and dot else ""
+    if framework := FRAMEWORKS.get(suffix):
+        return framework
+    said = f"the suffix `{suffix}`, which" if suffix else "no suffix, and that"
+    known = ", ".join(f"`{each}`" for each in FRAMEWORKS)
+    help_text = did_you_mean(suffix, FRAMEWORKS) or f"use one of {known}"
+    return ArtefactFault(UNKNOWN_FRAMEWORK, f"`{location}` has {said} names no framework", help_text)

@@ -1,0 +1,58 @@
+"""What an artefact says of itself: its tensors, or the reason why it does not say."""
+
+from dataclasses import dataclass
+
+from graphc_components.tensors import Dim
+
+from graphc.diagnostics.model import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class ArtefactTensor:
+    """A tensor of an artefact; `datatype` None means any numeric, `shape` None means unknown."""
+
+    name: str
+    datatype: str | None
+    shape: tuple[Dim, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An output that no V2 message can carry; a problem only where a graph reads it."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opset:
+    """A version of one ONNX operator set; the empty domain is ONNX's own."""
+
+    domain: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The tensors of an artefact; `files` are those that must lie beside it, as paths relative to it."""
+
+    inputs: tuple[ArtefactTensor, ...]
+    outputs: tuple[ArtefactTensor, ...]
+    optional_inputs: tuple[ArtefactTensor, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    files: tuple[str, ...] = ()
+    ir_version: int | None = None
+    opsets: tuple[Opset, ...] = ()
+
+    def find_output(self, name: str) -> ArtefactTensor | Skipped | None:
+        """Return the output of that name, or why it cannot be used."""
+        return next((each for each in (*self.outputs, *self.skipped) if each.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ArtefactFault:
+    """Why an artefact cannot be used: the rule it breaks, and a diagnostic's words without its place."""
+
+    rule: Rule
+    message: str
+    help: str | None = None

@@ -1,0 +1,106 @@
+"""The signature of a scikit-learn estimator in a joblib or pickle file, read without executing the pickle."""
+
+import io
+from typing import Final
+
+from graphc_components.tensors import Dim
+
+from graphc.artefacts.joblib_file import read_pickled
+from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature, Skipped
+from graphc.artefacts.numpy_pickles import as_array
+from graphc.artefacts.sklearn_estimators import ROWS, Estimator, Unknown, as_estimator, steps_of, tell_outputs
+from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE
+
+DECLARE: Final = "declare the tensors it gives under `out:`"
+
+_TEXT_READERS: Final = frozenset({"CountVectorizer", "HashingVectorizer", "TfidfVectorizer"})
+_ENCODERS: Final = frozenset({"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"})
+_MAX_NESTING: Final = 16
+
+
+def read_sklearn(file: io.BufferedReader, called: str) -> Signature | ArtefactFault:
+    """Return the signature of the estimator in a file; raises MalformedError or RefusedError."""
+    estimator = as_estimator(read_pickled(file))
+    if estimator is None:
+        return ArtefactFault(UNKNOWN_SIGNATURE, f"`{called}` holds no estimator", DECLARE)
+    told = tell_outputs(estimator)
+    if isinstance(told, Unknown):
+        return _fault(told, called)
+    taken = _tell_input(estimator)
+    if isinstance(taken, Unknown):
+        return _fault(taken, called)
+    return Signature(
+        (taken,),
+        tuple(each for each in told if isinstance(each, ArtefactTensor)),
+        skipped=tuple(each for each in told if isinstance(each, Skipped)),
+    )
+
+
+def _fault(unknown: Unknown, called: str) -> ArtefactFault:
+    if unknown.unfitted:
+        return ArtefactFault(UNFITTED_MODEL, f"`{called}` {unknown.reason}", "call `fit` before saving it")
+    return ArtefactFault(UNKNOWN_SIGNATURE, f"`{called}` {unknown.reason}", DECLARE)
+
+
+def _tell_input(estimator: Estimator) -> ArtefactTensor | Unknown:
+    first = _innermost(estimator)
+    if first.name in _TEXT_READERS:
+        return ArtefactTensor("X", "BYTES", (ROWS,))
+    if first.name == "ColumnTransformer" and _selects_by_name(first):
+        return Unknown("holds a `ColumnTransformer` that selects columns by name, and a tensor's have none")
+    kinds = _category_kinds(first)
+    if kinds == {True}:
+        return ArtefactTensor("X", "BYTES", (ROWS, _width(estimator, first)))
+    if True in kinds:
+        return Unknown(f"holds a `{first.name}` of both text and numbers, and a tensor has one kind")
+    return ArtefactTensor("X", None, (ROWS, _width(estimator, first)))
+
+
+def _width(estimator: Estimator, first: Estimator) -> Dim:
+    own = estimator.integer("n_features_in_")
+    return first.integer("n_features_in_") if own is None else own
+
+
+def _innermost(estimator: Estimator) -> Estimator:
+    """Return the estimator that sees the input first."""
+    for _ in range(_MAX_NESTING):
+        nested = _first_nested(estimator)
+        if nested is None:
+            break
+        estimator = nested
+    return estimator
+
+
+def _first_nested(estimator: Estimator) -> Estimator | None:
+    if estimator.name == "Pipeline":
+        return next(iter(steps_of(estimator)), None)
+    if estimator.integer("n_features_in_") is None:
+        return _first_of(estimator) or estimator.nested("best_estimator_") or estimator.nested("estimator_")
+    return (
+        estimator.nested("best_estimator_") or estimator.nested("estimator_") or estimator.nested("estimator")
+    )
+
+
+def _first_of(estimator: Estimator) -> Estimator | None:
+    estimators = estimator.attributes.get("estimators_")
+    return as_estimator(estimators[0]) if isinstance(estimators, list) and estimators else None
+
+
+def _category_kinds(encoder: Estimator) -> set[bool]:
+    """Say of an encoder's columns whether they are text: both answers where it has both."""
+    categories = encoder.attributes.get("categories_") if encoder.name in _ENCODERS else None
+    arrays = [as_array(each) for each in categories] if isinstance(categories, list) else []
+    return {each.dtype.kind in {"O", "U", "S"} for each in arrays if each}
+
+
+def _selects_by_name(transformer: Estimator) -> bool:
+    parts = transformer.attributes.get("transformers_")
+    columns = (
+        [part[2] for part in parts if isinstance(part, tuple) and len(part) == 3]
+        if isinstance(parts, list)
+        else []
+    )
+    return any(
+        isinstance(each, str) or (isinstance(each, list) and any(isinstance(name, str) for name in each))
+        for each in columns
+    )

@@ -1,0 +1,34 @@
+"""Rules about artefacts: model files, Python modules, and where they come from."""
+
+from typing import Final
+
+from graphc.diagnostics.model import error
+
+MISSING_ARTEFACT: Final = error("GC501", "missing-artefact", "A graph names a file that does not exist.")
+UNKNOWN_FRAMEWORK: Final = error(
+    "GC502", "unknown-framework", "A model's suffix names no framework that graphc serves."
+)
+UNREADABLE_ARTEFACT: Final = error(
+    "GC503", "unreadable-artefact", "A model file is damaged, or is not of the kind that its suffix says."
+)
+UNSUPPORTED_TENSOR: Final = error(
+    "GC504", "unsupported-tensor", "A model takes or gives something that a V2 message cannot carry."
+)
+UNKNOWN_SIGNATURE: Final = error(
+    "GC505", "unknown-signature", "A model file does not tell its tensors, so the graph file must."
+)
+UNFITTED_MODEL: Final = error(
+    "GC506", "unfitted-model", "A model file holds an estimator that was not fitted."
+)
+MISSING_MODULE: Final = error("GC507", "missing-module", "A Python node names a module that does not exist.")
+INVALID_MODULE: Final = error("GC508", "invalid-module", "A Python node's module does not parse.")
+MISSING_FUNCTION: Final = error(
+    "GC509", "missing-function", "A Python node's module has no function or class of that name."
+)
+TOO_LARGE_FOR_CONFIG_MAP: Final = error(
+    "GC510", "too-large-for-config-map", "A local file is too large to be shipped in a config map."
+)
+UNKNOWN_SCHEME: Final = error("GC511", "unknown-scheme", "A model's URI has a scheme that no unit can fetch.")
+UNDECLARED_REMOTE: Final = error(
+    "GC512", "undeclared-remote", "A model that is fetched on the cluster has no declared tensors."
+)
