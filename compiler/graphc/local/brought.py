@@ -1,0 +1,89 @@
+"""What is brought before a unit starts, by init containers or by the operator's storage initializer."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from graphc.local.environment import Surroundings, base_environment, container_environment, expand
+from graphc.local.manifest import Container, Unit
+from graphc.local.mounts import Mounts, lay_mounts
+from graphc.local.plain import as_text
+from graphc.local.servers import MODELS, SERVERS
+from graphc.local.volumes import PodVolumes, say_claim_missing
+
+FETCH_MODULE: Final = "graphc_runtimes.fetch"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """An artefact to be brought before its unit starts."""
+
+    unit: str
+    uri: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+def plan_init_containers(
+    container: Container, home: Path, volumes: PodVolumes, around: Surroundings
+) -> list[Fetch]:
+    """Return the fetches that the init containers make into volumes that the container mounts."""
+    fetches = list[Fetch]()
+    mounted = {as_text(mount.get("name")) for mount in container.mounts}
+    for index, init in enumerate(volumes.pod.init_containers):
+        if mounted.isdisjoint(as_text(mount.get("name")) for mount in init.mounts):
+            continue
+        env = container_environment(init, {}, around, volumes.findings)
+        words = tuple(expand(word, env) for word in (*init.command, *init.args))
+        if len(words) == 5 and words[1:3] == ("-m", FETCH_MODULE):
+            mounts = lay_mounts(init, home / f"init-{index}", volumes)
+            fetches += _plan_fetch(container.name, words[3], words[4], mounts, volumes, around, env)
+        else:
+            volumes.findings.refuse(
+                f"init container `{init.name}` of unit `{container.name}` cannot run here: "
+                f"only `python -m {FETCH_MODULE} URI FOLDER` can"
+            )
+    return fetches
+
+
+def _plan_fetch(
+    unit: str,
+    uri: str,
+    folder: str,
+    mounts: Mounts,
+    volumes: PodVolumes,
+    around: Surroundings,
+    env: Mapping[str, str],
+) -> list[Fetch]:
+    place, override = mounts.place(folder), volumes.sources.overrides.get(folder)
+    if override is None:
+        return [_make_fetch(unit, uri, place, {**base_environment(around.exported), **env})]
+    # Several units of one pod may share the volume that the artefact belongs in.
+    if not place.exists():
+        mounts.put(folder, override, volumes.findings)
+    return []
+
+
+def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surroundings) -> list[Fetch]:
+    """Put a prepackaged server's model in its place, or return the fetch that does."""
+    server, uri = SERVERS.get(unit.implementation), unit.model_uri
+    if server is None or not server.runtime or not uri:
+        return []
+    parts = urlsplit(uri)
+    if parts.scheme in {"", "file"}:
+        mounts.put(MODELS, Path(unquote(parts.path) if parts.scheme else uri).absolute(), volumes.findings)
+    elif parts.scheme == "pvc":
+        if folder := volumes.sources.claims.get(parts.netloc):
+            mounts.put(MODELS, folder / parts.path.lstrip("/"), volumes.findings)
+        else:
+            say_claim_missing(parts.netloc, volumes.findings)
+    else:
+        return [_make_fetch(unit.name, uri, mounts.place(MODELS), base_environment(around.exported))]
+    return []
+
+
+def _make_fetch(unit: str, uri: str, folder: Path, env: Mapping[str, str]) -> Fetch:
+    return Fetch(unit, uri, (sys.executable, "-m", FETCH_MODULE, uri, str(folder.resolve())), env)

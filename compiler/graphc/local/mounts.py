@@ -1,0 +1,84 @@
+"""Lay a container's mounts out below a folder, as links to its volumes."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from graphc.local.manifest import Container
+from graphc.local.plain import Document, as_text
+from graphc.local.problem import Findings
+from graphc.local.volumes import PodVolumes
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """A container's view of the file system: what lies below a mount is below `root` here."""
+
+    root: Path
+    paths: tuple[str, ...]
+
+    def place(self, path: str) -> Path:
+        """Return where an absolute path of the container is on this machine."""
+        return self.root / path.lstrip("/")
+
+    def translate(self, value: str) -> str:
+        """Return the value, moved below `root` if it is a path below a mount."""
+        for path in self.paths:
+            if value == path or value.startswith(path.rstrip("/") + "/"):
+                return str(self.place(value))
+        return value
+
+    def link(self, path: str, source: Path, findings: Findings) -> None:
+        """Make a file or folder appear at a path of the container."""
+        place = self.place(path)
+        if not source.exists():
+            findings.refuse(f"`{source}` does not exist")
+            return
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if place.is_dir() and not place.is_symlink():
+                place.rmdir()
+            place.symlink_to(source.resolve(), target_is_directory=source.is_dir())
+        except OSError as failure:
+            findings.refuse(f"`{source}` cannot be mounted: {failure.strerror}")
+
+    def put(self, path: str, source: Path, findings: Findings) -> None:
+        """Make an artefact appear at a folder of the container: a folder as it is, a file inside."""
+        self.link(path if source.is_dir() else f"{path}/{source.name}", source, findings)
+
+
+def lay_mounts(container: Container, root: Path, volumes: PodVolumes) -> Mounts:
+    """Link a container's mounts to their volumes; a deeper mount is laid over a shallower one."""
+    mounts = Mounts(root, ())
+    for mount in sorted(container.mounts, key=lambda each: as_text(each.get("mountPath")).count("/")):
+        path = as_text(mount.get("mountPath"))
+        if _is_usable(path, as_text(mount.get("subPath"))):
+            path = str(PurePosixPath(path))
+            _lay_mount(mounts, path, mount, container.name, volumes)
+            mounts = Mounts(root, (*mounts.paths, path))
+        else:
+            volumes.findings.refuse(f"container `{container.name}` has a mount without a usable path")
+    return mounts
+
+
+def _lay_mount(mounts: Mounts, path: str, mount: Document, container: str, volumes: PodVolumes) -> None:
+    above = [mounts.place(each) for each in mounts.paths if path.startswith(f"{each}/")]
+    # Below another mount the link is left inside that volume: fine in a copy, not in the user's folder.
+    if any(_leads_away(place, volumes) for place in above):
+        volumes.findings.refuse(f"container `{container}` mounts `{path}` below a folder of yours")
+        return
+    if override := volumes.sources.overrides.get(path):
+        mounts.put(path, override, volumes.findings)
+    elif source := volumes.find(as_text(mount.get("name")), container):
+        source = source / as_text(mount.get("subPath"))
+        if not source.exists() and source.is_relative_to(volumes.folder):
+            source.mkdir(parents=True)
+        mounts.link(path, source, volumes.findings)
+
+
+def _leads_away(place: Path, volumes: PodVolumes) -> bool:
+    return not place.resolve().is_relative_to(volumes.folder.resolve())
+
+
+def _is_usable(path: str, below: str) -> bool:
+    plain = all("\0" not in each and ".." not in PurePosixPath(each).parts for each in (path, below))
+    return plain and path.startswith("/") and path.strip("/") != "" and not below.startswith("/")

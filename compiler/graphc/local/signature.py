@@ -1,0 +1,73 @@
+"""What goes into a graph and comes out: from units that graphc wrote, else from what a unit says itself."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from graphc_components.tensors import DATATYPES, Dim, TensorType
+
+from graphc.local.plain import as_items, as_mapping, as_text
+
+REGION: Final = "GRAPHC_REGION"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A graph's name with its inputs and outputs; empty where nothing is known of them."""
+
+    name: str
+    inputs: Mapping[str, TensorType]
+    outputs: Mapping[str, TensorType]
+
+    def to_metadata(self) -> dict[str, object]:
+        """Return the V2 metadata: a dimension that is not a number is -1."""
+        return {
+            "name": self.name,
+            "platform": "graphc",
+            "versions": [],
+            "inputs": _write_tensors(self.inputs),
+            "outputs": _write_tensors(self.outputs),
+        }
+
+
+def find_signature(environments: Iterable[Mapping[str, str]]) -> Signature | None:
+    """Return the signature that graphc put into a unit's environment, if it wrote the units."""
+    for env in environments:
+        if REGION in env:
+            try:
+                graph = as_mapping(as_mapping(json.loads(env[REGION])).get("graph"))
+            except (ValueError, RecursionError):
+                continue
+            if name := as_text(graph.get("name")):
+                return Signature(name, read_tensors(graph.get("inputs")), read_tensors(graph.get("outputs")))
+    return None
+
+
+def read_tensors(value: object) -> dict[str, TensorType]:
+    """Read the inputs or outputs of V2 metadata; what is no tensor is left out."""
+    found = dict[str, TensorType]()
+    for each in as_items(value):
+        tensor = as_mapping(each)
+        datatype = as_text(tensor.get("datatype"))
+        if datatype in DATATYPES:
+            shape = tuple(_read_dim(dim) for dim in as_items(tensor.get("shape")))
+            found[as_text(tensor.get("name"))] = TensorType(datatype, shape)
+    return found
+
+
+def _read_dim(value: object) -> Dim:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value >= 0 else None
+    return value if isinstance(value, str) else None
+
+
+def _write_tensors(tensors: Mapping[str, TensorType]) -> Sequence[Mapping[str, object]]:
+    return [
+        {
+            "name": name,
+            "datatype": tensor.datatype,
+            "shape": [dim if isinstance(dim, int) else -1 for dim in tensor.shape],
+        }
+        for name, tensor in tensors.items()
+    ]

@@ -1,0 +1,99 @@
+"""Put a pod's volumes under a folder, and lay a container's mounts over them as links."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from graphc.local.manifest import ConfigMap, Pod
+from graphc.local.plain import Document, as_items, as_mapping, as_text
+from graphc.local.problem import Findings
+
+_KEY: Final = re.compile(r"(?!\.\.)[-._a-zA-Z0-9]{1,253}\Z")
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where volumes come from: `overrides` are local artefacts by their place in a container."""
+
+    config_maps: Mapping[str, ConfigMap]
+    claims: Mapping[str, Path]
+    overrides: Mapping[str, Path]
+
+
+def say_claim_missing(claim: str, findings: Findings) -> None:
+    """Report that nobody said where a volume claim's folder is."""
+    findings.refuse(f"the volume claim `{claim}` is not here", f"give it with `--mount {claim}=DIR`")
+
+
+@dataclass(slots=True)
+class PodVolumes:
+    """The volumes of one pod; each is made when a container first mounts it."""
+
+    pod: Pod
+    folder: Path
+    sources: Sources
+    findings: Findings
+    _made: dict[str, Path | None] = field(default_factory=dict[str, Path | None])
+
+    def find(self, name: str, container: str) -> Path | None:
+        """Return the folder of a volume, or None where it cannot be had."""
+        if name not in self._made:
+            self._made[name] = self._make(name, container)
+        return self._made[name]
+
+    def _make(self, name: str, container: str) -> Path | None:
+        volume = self.pod.volumes.get(name)
+        if volume is None or not _LABEL.match(name):
+            self.findings.refuse(f"container `{container}` mounts `{name}`, which is not a volume of its pod")
+            return None
+        target = self.folder / name
+        if "emptyDir" in volume:
+            target.mkdir(parents=True)
+            return target
+        if "configMap" in volume:
+            return self._make_config_map(name, as_mapping(volume["configMap"]), target)
+        if "persistentVolumeClaim" in volume:
+            return self._find_claim(as_text(as_mapping(volume["persistentVolumeClaim"]).get("claimName")))
+        kind = next((key for key in volume if key != "name"), "nothing")
+        self.findings.refuse(f"volume `{name}` is a `{kind}`, which a local run cannot provide")
+        return None
+
+    def _find_claim(self, claim: str) -> Path | None:
+        folder = self.sources.claims.get(claim)
+        if folder is None:
+            say_claim_missing(claim, self.findings)
+        return folder
+
+    def _make_config_map(self, name: str, source: Document, target: Path) -> Path | None:
+        config_map = self.sources.config_maps.get(as_text(source.get("name")))
+        target.mkdir(parents=True)
+        if config_map is None:
+            if source.get("optional") is not True:
+                self.findings.refuse(
+                    f"volume `{name}` needs config map `{as_text(source.get('name'))}`, "
+                    "which is not among the documents"
+                )
+            return target
+        files = {key: key for key in config_map.entries}
+        if "items" in source:
+            items = [as_mapping(each) for each in as_items(source["items"])]
+            files = {as_text(each.get("path")): as_text(each.get("key")) for each in items}
+        for path, key in files.items():
+            self._write_entry(target, path, config_map, key, optional=source.get("optional") is True)
+        return target
+
+    def _write_entry(
+        self, target: Path, path: str, config_map: ConfigMap, key: str, *, optional: bool
+    ) -> None:
+        parts = PurePosixPath(path).parts
+        if not parts or not all(_KEY.match(part) for part in parts):
+            self.findings.refuse(f"`{path}` in config map `{config_map.name}` is not a usable file name")
+        elif key in config_map.entries:
+            file = target.joinpath(*parts)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(config_map.entries[key])
+        elif not optional:
+            self.findings.refuse(f"config map `{config_map.name}` has no `{key}`")
