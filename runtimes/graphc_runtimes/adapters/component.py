@@ -1,0 +1,37 @@
+"""Runs a component of the catalog."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from graphc_components.catalog import CATALOG, check_parameters, load_function
+from graphc_components.datatypes import Array
+
+from graphc_runtimes.errors import LoadError
+from graphc_runtimes.execute import Runner
+from graphc_runtimes.region import ComponentNode
+
+
+def load_component(node: ComponentNode) -> Runner:
+    """Return the runner of a component node; raises LoadError."""
+    component = CATALOG.get(node.component)
+    if component is None:
+        raise LoadError(f"there is no component `{node.component}` in this image")
+    parameters, problems = check_parameters(component, node.parameters)
+    if problems:
+        raise LoadError("; ".join(problem.message for problem in problems))
+    function = load_function(component)
+    order = _in_order(node)
+    outputs = component.output_names(order)
+
+    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        result = function(*(inputs[name] for name in order), **parameters)
+        arrays = cast("tuple[Array, ...]", result if isinstance(result, tuple) else (result,))
+        return dict(zip(outputs, arrays, strict=True))
+
+    return run
+
+
+def _in_order(node: ComponentNode) -> list[str]:
+    # JSON that was sorted on the way has "10" before "2".
+    names = list(node.inputs)
+    return sorted(names, key=int) if all(name.isdigit() for name in names) else names

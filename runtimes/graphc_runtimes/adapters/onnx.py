@@ -1,0 +1,87 @@
+"""Runs an ONNX model: the one module that talks to onnxruntime."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, cast
+
+import numpy as np
+import onnxruntime
+from graphc_components.datatypes import Array
+
+from graphc_runtimes.adapters.artifact import find_file
+from graphc_runtimes.arrays import as_tensor
+from graphc_runtimes.environment import Device, Environment
+from graphc_runtimes.errors import LoadError
+from graphc_runtimes.execute import Runner
+from graphc_runtimes.region import ModelNode
+
+_PROVIDERS: Final[Mapping[Device, str]] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class _Argument(Protocol):
+    name: str
+    type: str
+
+
+class _Session(Protocol):
+    def get_inputs(self) -> Sequence[_Argument]: ...
+
+    def get_outputs(self) -> Sequence[_Argument]: ...
+
+    def get_providers(self) -> Sequence[str]: ...
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array], /) -> Sequence[object]: ...
+
+
+def load_onnx(node: ModelNode, environment: Environment) -> Runner:
+    """Return the runner of an ONNX model, on the device asked for and no other; raises LoadError."""
+    session = _open(str(find_file(node.path, environment, (".onnx",))), environment)
+    texts = {each.name for each in session.get_inputs() if each.type == "tensor(string)"}
+    _check_names(node, session)
+    outputs = list(node.outputs)
+
+    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        feeds = {name: _as_text(array) if name in texts else array for name, array in inputs.items()}
+        results = session.run(outputs, feeds)
+        return {name: as_tensor(result) for name, result in zip(outputs, results, strict=True)}
+
+    return run
+
+
+def _open(path: str, environment: Environment) -> _Session:
+    wanted = _PROVIDERS[environment.device]
+    available = cast("list[str]", onnxruntime.get_available_providers())
+    if wanted not in available:
+        raise LoadError(f"GRAPHC_DEVICE asks for {wanted}; onnxruntime here has {', '.join(available)}")
+    options = onnxruntime.SessionOptions()
+    if environment.threads is not None:
+        options.intra_op_num_threads = environment.threads
+        options.inter_op_num_threads = 1
+    session = cast("_Session", onnxruntime.InferenceSession(path, options, providers=[wanted]))
+    # onnxruntime goes on with the CPU where a provider's libraries cannot be loaded, and only logs it.
+    if wanted not in session.get_providers():
+        raise LoadError(f"GRAPHC_DEVICE asks for {wanted}, which onnxruntime could not start")
+    return session
+
+
+def _check_names(node: ModelNode, session: _Session) -> None:
+    inputs = {each.name: each.type for each in session.get_inputs()}
+    outputs = {each.name: each.type for each in session.get_outputs()}
+    if node.inputs.keys() != inputs.keys():
+        raise LoadError(f"the model takes {_list(inputs)}, and the graph gives {_list(node.inputs)}")
+    for name in node.outputs:
+        if name not in outputs:
+            raise LoadError(f"the model has no output `{name}`; it has {_list(outputs)}")
+        if not outputs[name].startswith("tensor("):
+            raise LoadError(
+                f"the output `{name}` is a {outputs[name]}, not a tensor (convert without ZipMap)"
+            )
+
+
+def _list(names: Mapping[str, object]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "nothing"
+
+
+def _as_text(array: Array) -> Array:
+    texts = [element.decode() for element in cast("list[bytes]", array.ravel().tolist())]
+    return np.array(texts, dtype=object).reshape(array.shape)

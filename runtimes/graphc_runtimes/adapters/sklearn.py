@@ -1,0 +1,78 @@
+"""Runs a scikit-learn estimator: the one module that talks to joblib and scikit-learn's objects."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+from collections.abc import Callable, Mapping
+from typing import Final, cast
+
+import joblib
+import numpy as np
+from graphc_components.datatypes import Array, bytes_of
+from threadpoolctl import threadpool_limits
+
+from graphc_runtimes.adapters.artifact import find_file
+from graphc_runtimes.adapters.batch import over_rows
+from graphc_runtimes.arrays import ArrayError, as_tensor
+from graphc_runtimes.environment import Environment
+from graphc_runtimes.errors import LoadError
+from graphc_runtimes.execute import Runner
+from graphc_runtimes.region import ModelNode
+
+_METHODS: Final = ("predict", "predict_proba", "transform", "decision_function")
+
+_Method = Callable[[Array], object]
+
+
+def load_sklearn(node: ModelNode, environment: Environment) -> Runner:
+    """Return the runner of an estimator; its input is `X`, its outputs are its methods. Raises LoadError.
+
+    scikit-learn computes on the CPU whatever the device. Floats come out as FP64 and whole numbers as INT64.
+    """
+    estimator = joblib.load(find_file(node.path, environment, (".joblib", ".pkl")))
+    if environment.threads is not None:
+        threadpool_limits(environment.threads)
+    if list(node.inputs) != ["X"]:
+        raise LoadError("a scikit-learn model takes one input, `X`")
+    methods = {name: _method(estimator, name) for name in node.outputs}
+
+    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        given = _features(inputs["X"])
+        return {
+            name: over_rows(lambda rows, each=each: _call(each, rows), given)
+            for name, each in methods.items()
+        }
+
+    return run
+
+
+def _method(estimator: object, name: str) -> _Method:
+    method = getattr(estimator, name, None) if name in _METHODS else None
+    if not callable(method):
+        raise LoadError(f"{type(estimator).__name__} has no output `{name}`")
+    return cast("_Method", method)
+
+
+def _features(array: Array) -> Array:
+    if array.dtype.kind != "O":
+        return array
+    return np.array([element.decode() for element in bytes_of(array)], dtype=object).reshape(array.shape)
+
+
+def _call(method: _Method, rows: Array) -> Array:
+    result = method(rows)
+    if isinstance(result, list):
+        raise ArrayError(
+            "gives a list of arrays; a model of several outputs needs a node of the user's own Python"
+        )
+    dense = cast("Callable[[], object] | None", getattr(result, "toarray", None))
+    return _widen(as_tensor(dense() if dense else result))
+
+
+def _widen(array: Array) -> Array:
+    # The width of what scikit-learn gives hangs on the estimator and on its input; the graph needs one type.
+    match array.dtype.kind:
+        case "f":
+            return array.astype(np.float64, copy=False)
+        case "i" | "u":
+            return array.astype(np.int64, copy=False)
+        case _:
+            return array

@@ -1,0 +1,51 @@
+"""Runs an XGBoost model: the one module that talks to xgboost."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+from collections.abc import Mapping
+from typing import Protocol, cast
+
+import numpy as np
+import xgboost
+from graphc_components.datatypes import Array
+
+from graphc_runtimes.adapters.artifact import find_file
+from graphc_runtimes.adapters.batch import over_rows
+from graphc_runtimes.arrays import as_tensor
+from graphc_runtimes.environment import Environment
+from graphc_runtimes.errors import LoadError
+from graphc_runtimes.execute import Runner
+from graphc_runtimes.region import ModelNode
+
+
+class _Booster(Protocol):
+    def attr(self, key: str) -> str | None: ...
+
+    def set_param(self, params: Mapping[str, object]) -> None: ...
+
+    def inplace_predict(self, data: Array, *, iteration_range: tuple[int, int]) -> object: ...
+
+
+def load_xgboost(node: ModelNode, environment: Environment) -> Runner:
+    """Return the runner of a booster; its input is `X`, its output `predict` (FP32). Raises LoadError.
+
+    A model that was stopped early uses the trees up to its best iteration, as XGBoost's own estimators do.
+    """
+    if list(node.inputs) != ["X"] or list(node.outputs) != ["predict"]:
+        raise LoadError("an XGBoost model takes `X` and gives `predict`")
+    if environment.device == "cuda" and not xgboost.build_info().get("USE_CUDA"):
+        raise LoadError("GRAPHC_DEVICE asks for `cuda`, and this XGBoost was built without it")
+    path = find_file(node.path, environment, (".ubj", ".json"))
+    booster = cast("_Booster", xgboost.Booster(model_file=path))
+    booster.set_param({"device": environment.device})
+    if environment.threads is not None:
+        booster.set_param({"nthread": environment.threads})
+    best = booster.attr("best_iteration")
+    trees = (0, int(best) + 1 if best else 0)
+
+    def predict(rows: Array) -> Array:
+        return as_tensor(booster.inplace_predict(rows, iteration_range=trees)).astype(np.float32, copy=False)
+
+    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        return {"predict": over_rows(predict, inputs["X"])}
+
+    return run

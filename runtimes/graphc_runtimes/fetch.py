@@ -1,0 +1,164 @@
+"""Fetches an artefact before the server starts: `python -m graphc_runtimes.fetch URI FOLDER`."""
+
+import argparse
+import hashlib
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path, PurePosixPath
+from typing import Final, Protocol, cast
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import urlopen
+
+_TIMEOUT_S: Final = 60
+_CHUNK: Final = 1 << 20
+
+
+class FetchError(Exception):
+    """The artefact cannot be had; the message says why."""
+
+
+class _FileSystem(Protocol):
+    def exists(self, path: str) -> bool: ...
+
+    def isdir(self, path: str) -> bool: ...
+
+    def get(self, rpath: str, lpath: str, recursive: bool = False) -> object: ...
+
+
+def fetch(uri: str, folder: Path, sha256: str | None = None) -> None:
+    """Put the file, or what the folder holds, that a URI names into a folder: whole, or not at all.
+
+    Raises FetchError, OSError, and whatever the file system of the URI's scheme raises.
+    """
+    parts = urlsplit(uri)
+    get = _SCHEMES.get(parts.scheme)
+    if get is None:
+        raise FetchError(f"`{parts.scheme}` is not a scheme that can be fetched: {', '.join(_SCHEMES)[2:]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    # Inside the folder, so that moving out of it stays on one volume and cannot fail half-way.
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as partial:
+        arrived = Path(partial)
+        get(parts, arrived)
+        if sha256 is not None:
+            _check_digest(arrived, sha256)
+        for each in sorted(arrived.iterdir()):
+            _move(each, folder / each.name)
+
+
+def _check_digest(folder: Path, expected: str) -> None:
+    files = [each for each in folder.iterdir() if each.is_file()]
+    if len(files) != 1 or len(list(folder.iterdir())) != 1:
+        raise FetchError("a SHA-256 is of one file, and the URI names a folder")
+    with files[0].open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != expected.lower():
+        raise FetchError(f"its SHA-256 is {actual}, not {expected.lower()}")
+
+
+def _move(source: Path, target: Path) -> None:
+    # A container that restarts finds what it fetched before; a folder cannot be replaced in one step.
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    source.replace(target)
+
+
+# --- One function for each scheme ---------------------------------------------------------------------
+
+
+def _get_local(parts: SplitResult, folder: Path) -> None:
+    source = Path(unquote(parts.path))
+    if not source.exists():
+        raise FetchError("there is no such file")
+    if source.is_dir():
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, folder / source.name)
+
+
+def _get_web(parts: SplitResult, folder: Path) -> None:
+    name = PurePosixPath(unquote(parts.path)).name
+    if not name or parts.path.endswith("/"):
+        raise FetchError("the URL names no file")
+    with cast("HTTPResponse", urlopen(parts.geturl(), timeout=_TIMEOUT_S)) as response:
+        expected = response.headers.get("Content-Length")
+        with (folder / name).open("wb") as file:
+            shutil.copyfileobj(response, file, _CHUNK)
+            received = file.tell()
+    # Reading in chunks does not notice a connection that broke off.
+    if expected is not None and received != int(expected):
+        raise FetchError(f"the connection broke off after {received} of {expected} bytes")
+
+
+def _get_bucket(parts: SplitResult, folder: Path) -> None:
+    system = _open_system(parts.scheme)
+    path = f"{parts.netloc}{unquote(parts.path)}".rstrip("/")
+    if not system.exists(path):
+        raise FetchError("there is no such object")
+    if system.isdir(path):
+        # With a slash, fsspec copies what the folder holds and not the folder.
+        system.get(f"{path}/", str(folder), recursive=True)
+    else:
+        system.get(path, str(folder / PurePosixPath(path).name))
+
+
+def _open_system(scheme: str) -> _FileSystem:
+    try:
+        fsspec = importlib.import_module("fsspec")
+        return cast("Callable[[str], _FileSystem]", fsspec.filesystem)(scheme)
+    except ImportError:
+        raise FetchError(f"{scheme}:// needs the `fetch` extra of graphc-runtimes in the image") from None
+
+
+_SCHEMES: Final[Mapping[str, Callable[[SplitResult, Path], None]]] = {
+    "": _get_local,
+    "file": _get_local,
+    "http": _get_web,
+    "https": _get_web,
+    "s3": _get_bucket,
+    "gs": _get_bucket,
+}
+
+
+# --- The command ---------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, or 1 after one line on the standard error stream."""
+    parser = argparse.ArgumentParser(prog="graphc_runtimes.fetch", description=__doc__)
+    parser.add_argument("uri", help="a path, or a file, http, https, s3 or gs URI, of a file or a folder")
+    parser.add_argument("folder", type=Path, help="where to put it")
+    parser.add_argument("--sha256", help="refuse a file with another SHA-256, in hexadecimal digits")
+    given = parser.parse_args(arguments)
+    try:
+        fetch(given.uri, given.folder, given.sha256)
+    except FetchError as error:
+        return _fail(given.uri, str(error))
+    except (OSError, HTTPException) as error:
+        return _fail(given.uri, str(error) or type(error).__name__)
+    # Clients of object stores have exception classes of their own, which are not to be imported here.
+    except Exception as error:
+        return _fail(given.uri, f"{type(error).__name__}: {error}")
+    return 0
+
+
+def _fail(uri: str, reason: str) -> int:
+    line = " ".join(reason.split())
+    print(f"error: cannot fetch `{_public(uri)}`: {line}", file=sys.stderr)
+    return 1
+
+
+def _public(uri: str) -> str:
+    """Return a URI without passwords and signatures, which logs must not hold."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+if __name__ == "__main__":
+    # Files that the server reads as another user than the one that fetched them.
+    os.umask(0o022)
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""Tensors as the V2 protocol writes them: plain numbers, base64 elements, or base64 of the raw bytes."""
+
+import base64
+import binascii
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, cast
+
+import numpy as np
+from graphc_components.datatypes import Array, bytes_array, bytes_of, to_numpy
+from graphc_components.tensors import DATATYPES
+
+from graphc_runtimes.arrays import ArrayError, datatype_of, raw_dtype
+from graphc_runtimes.errors import RequestError
+
+Wire = Literal["plain", "base64"]
+
+_OWN_PARAMETERS: Final = frozenset({"headers", "content_type", "binary_data_output"})
+"""Parameters about one hop only, which are not carried on to the next unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireTensor:
+    """A tensor of a message, not yet decoded."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    data: Sequence[object]
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a unit got: tensors by name, and what travels beside them."""
+
+    tensors: Mapping[str, WireTensor]
+    id: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def carried(self) -> dict[str, object]:
+        """The parameters that the answer carries on."""
+        return {name: value for name, value in self.parameters.items() if name not in _OWN_PARAMETERS}
+
+
+# --- Reading -----------------------------------------------------------------------------------------
+
+
+def read_message(body: object, headers: Mapping[str, str]) -> Message:
+    """Read a V2 request or response out of decoded JSON; raises RequestError."""
+    if not isinstance(body, dict):
+        raise RequestError("a V2 message is a JSON object")
+    fields = cast("dict[str, object]", body)
+    tensors = fields.get("inputs", fields.get("outputs"))
+    if not isinstance(tensors, list):
+        raise RequestError("a V2 message has a list of `inputs` or `outputs`")
+    named: dict[str, WireTensor] = {}
+    for each in cast("list[object]", tensors):
+        tensor = _read_tensor(each)
+        named.setdefault(tensor.name, tensor)
+    identity = fields.get("id")
+    return Message(
+        named, identity if isinstance(identity, str) else None, _mapping(fields, "parameters"), headers
+    )
+
+
+def read_messages(body: object, headers: Mapping[str, str]) -> Message:
+    """Read the union of several V2 messages; of tensors with the same name the first counts."""
+    if not isinstance(body, list) or not body:
+        raise RequestError("`/aggregate` takes a JSON array of V2 messages that is not empty")
+    messages = [read_message(each, headers) for each in cast("list[object]", body)]
+    union: dict[str, WireTensor] = {}
+    for message in reversed(messages):
+        union.update(message.tensors)
+    return Message(union, messages[0].id, messages[0].parameters, headers)
+
+
+def _read_tensor(body: object) -> WireTensor:
+    if not isinstance(body, dict):
+        raise RequestError("a tensor of a V2 message is a JSON object")
+    fields = cast("dict[str, object]", body)
+    name, datatype, shape, data = (fields.get(key) for key in ("name", "datatype", "shape", "data"))
+    if not isinstance(name, str):
+        raise RequestError("a tensor of the message has no `name`")
+    if not isinstance(datatype, str) or not _is_shape(shape) or not isinstance(data, list):
+        raise RequestError(f"tensor `{name}` lacks a proper `datatype`, `shape` or `data`")
+    listed = cast("list[object]", data)
+    return WireTensor(name, datatype, cast("list[int]", shape), listed, _mapping(fields, "parameters"))
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list) and all(type(size) is int for size in cast("list[object]", value))
+
+
+def _mapping(fields: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = fields.get(key)
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+
+# --- Decoding ----------------------------------------------------------------------------------------
+
+
+def decode(tensor: WireTensor) -> Array:
+    """Return the array that a tensor of a message is; raises ArrayError."""
+    if tensor.datatype not in DATATYPES:
+        raise ArrayError(f"has the datatype `{tensor.datatype}`, which the V2 protocol lacks")
+    if any(size < 0 for size in tensor.shape):
+        raise ArrayError(f"has a negative size in its shape {list(tensor.shape)}")
+    if tensor.parameters.get("encoding") == "base64":
+        return _decode_raw(tensor)
+    if tensor.datatype == "BYTES":
+        elements = list(_decode_elements(tensor))
+        _check_count(len(elements), tensor)
+        return bytes_array(elements, tensor.shape)
+    return _decode_numbers(tensor)
+
+
+def _check_count(count: int, tensor: WireTensor) -> None:
+    if count != math.prod(tensor.shape):
+        raise ArrayError(f"has {count} elements, which is not the shape {list(tensor.shape)}")
+
+
+def _decode_numbers(tensor: WireTensor) -> Array:
+    if not tensor.data:
+        _check_count(0, tensor)
+        return np.empty(tensor.shape, to_numpy(tensor.datatype))
+    try:
+        found = cast("Array", np.array(tensor.data))
+    except ValueError:
+        raise ArrayError("has rows that differ in length") from None
+    _check_count(found.size, tensor)
+    kind = to_numpy(tensor.datatype).kind
+    if kind == "b":
+        converted = _to_booleans(found)
+    elif kind == "f":
+        converted = _to_floats(found, tensor)
+    else:
+        converted = _to_integers(found, tensor)
+    return converted.reshape(tensor.shape)
+
+
+def _to_booleans(found: Array) -> Array:
+    if found.dtype.kind == "b" or (found.dtype.kind in "iu" and bool(np.isin(found, (0, 1)).all())):
+        return found.astype(np.bool_)
+    raise ArrayError("holds a value that is not a BOOL")
+
+
+def _to_floats(found: Array, tensor: WireTensor) -> Array:
+    if found.dtype.kind == "O":
+        found = _exact(tensor, float)
+    if found.dtype.kind not in "iuf":
+        raise ArrayError(f"holds a value that is not a number, as {tensor.datatype} should be")
+    with np.errstate(over="ignore"):
+        converted = found.astype(to_numpy(tensor.datatype))
+    if found.dtype.kind == "f" and bool((np.isinf(converted) & ~np.isinf(found)).any()):
+        raise ArrayError(f"holds a number that is out of range for {tensor.datatype}")
+    return converted
+
+
+def _to_integers(found: Array, tensor: WireTensor) -> Array:
+    dtype = to_numpy(tensor.datatype)
+    # numpy reads a mix of int64 and uint64, and whole numbers that the executor wrote as `1e+21`, as floats.
+    if found.dtype.kind in "fO":
+        return _exact(tensor, int)
+    if found.dtype.kind not in "iu":
+        raise ArrayError(f"holds a value that is not a number, as {tensor.datatype} should be")
+    bounds = np.iinfo(cast("np.dtype[np.integer]", dtype))
+    if int(found.min()) < bounds.min or int(found.max()) > bounds.max:
+        raise ArrayError(f"holds a number that is out of range for {tensor.datatype}")
+    return found.astype(dtype)
+
+
+def _exact(tensor: WireTensor, kind: type[int] | type[float]) -> Array:
+    try:
+        values = [_number(value, kind) for value in _flatten(tensor.data)]
+        return np.array(values, dtype=to_numpy(tensor.datatype) if kind is int else np.float64)
+    except OverflowError:
+        raise ArrayError(f"holds a number that is out of range for {tensor.datatype}") from None
+
+
+def _number(value: object, kind: type[int] | type[float]) -> int | float:
+    if value is None:
+        raise ArrayError("holds a null, which is not a number")
+    if not isinstance(value, int | float):
+        raise ArrayError("holds a value that is not a number")
+    if kind is float:
+        return float(value)
+    if isinstance(value, float) and not value.is_integer():
+        raise ArrayError(f"holds {value}, which is not an integer")
+    return int(value)
+
+
+def _flatten(data: Sequence[object]) -> Iterator[object]:
+    for value in data:
+        if isinstance(value, list):
+            yield from _flatten(cast("list[object]", value))
+        else:
+            yield value
+
+
+def _decode_elements(tensor: WireTensor) -> Iterator[bytes]:
+    is_base64 = tensor.parameters.get("content_type") == "base64"
+    for value in _flatten(tensor.data):
+        if not isinstance(value, str | bytes):
+            raise ArrayError(f"holds a {type(value).__name__} where text should be")
+        if is_base64:
+            yield _from_base64(value)
+        else:
+            yield value.encode() if isinstance(value, str) else value
+
+
+def _from_base64(text: str | bytes) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ArrayError("holds text that is not base64") from None
+
+
+def _decode_raw(tensor: WireTensor) -> Array:
+    if len(tensor.data) != 1 or not isinstance(text := tensor.data[0], str | bytes):
+        raise ArrayError("is said to be base64, and is not one string")
+    raw = _from_base64(text)
+    if tensor.datatype == "BYTES":
+        elements = list(_split(raw))
+        _check_count(len(elements), tensor)
+        return bytes_array(elements, tensor.shape)
+    dtype = raw_dtype(tensor.datatype)
+    if len(raw) != math.prod(tensor.shape) * dtype.itemsize:
+        raise ArrayError(f"has {len(raw)} bytes, which is not {tensor.datatype} {list(tensor.shape)}")
+    if dtype.kind == "b":
+        return cast("Array", (np.frombuffer(raw, np.uint8) != 0).reshape(tensor.shape))
+    return np.frombuffer(raw, dtype).reshape(tensor.shape)
+
+
+def _split(raw: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(raw):
+        if at + 4 > len(raw):
+            raise ArrayError("ends within the length of an element")
+        (length,) = struct.unpack_from("<I", raw, at)
+        at += 4
+        if at + length > len(raw):
+            raise ArrayError("ends within an element")
+        yield raw[at : at + length]
+        at += length
+
+
+# --- Encoding ----------------------------------------------------------------------------------------
+
+
+def encode(name: str, array: Array, wire: Wire, *, finite: bool = True) -> WireTensor:
+    """Write an array as a tensor of a message; raises ArrayError for NaN and Infinity in plain numbers.
+
+    `finite` False lets them through, for a message that never becomes JSON.
+    """
+    datatype = datatype_of(array)
+    shape = list(array.shape)
+    if wire == "base64":
+        return WireTensor(name, datatype, shape, [_to_raw(array, datatype)], {"encoding": "base64"})
+    if datatype == "BYTES":
+        return _encode_elements(name, array)
+    return WireTensor(name, datatype, shape, _to_numbers(array, finite=finite))
+
+
+def _to_numbers(array: Array, *, finite: bool) -> list[object]:
+    # JSON has no NaN: encoders write null for it, which a client would take for a missing value.
+    if finite and array.dtype.kind == "f" and not bool(np.isfinite(array).all()):
+        raise ArrayError("holds NaN or Infinity, which JSON cannot carry")
+    return cast("list[object]", array.ravel().tolist())
+
+
+def _to_raw(array: Array, datatype: str) -> str:
+    if datatype == "BYTES":
+        elements = bytes_of(array)
+        raw = b"".join(struct.pack("<I", len(element)) + element for element in elements)
+    else:
+        raw = array.astype(raw_dtype(datatype), copy=False).tobytes()
+    return base64.b64encode(raw).decode()
+
+
+def _encode_elements(name: str, array: Array) -> WireTensor:
+    elements = bytes_of(array)
+    try:
+        return WireTensor(name, "BYTES", list(array.shape), [element.decode() for element in elements])
+    except UnicodeDecodeError:
+        encoded = [base64.b64encode(element).decode() for element in elements]
+        return WireTensor(name, "BYTES", list(array.shape), encoded, {"content_type": "base64"})
+
+
+def write_tensor(tensor: WireTensor) -> dict[str, object]:
+    """Return the JSON object of a tensor."""
+    body: dict[str, object] = {
+        "name": tensor.name,
+        "shape": tensor.shape,
+        "datatype": tensor.datatype,
+        "data": tensor.data,
+    }
+    return body | ({"parameters": tensor.parameters} if tensor.parameters else {})

@@ -1,0 +1,125 @@
+"""The MLServer model that serves a region under one name."""
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import orjson
+from fastapi import Request, Response
+
+from graphc_runtimes.environment import read_environment
+from graphc_runtimes.errors import LoadError, RegionError, RequestError, RunError
+from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
+from graphc_runtimes.payloads import to_message, to_metadata, to_response
+from graphc_runtimes.serving import (
+    CustomHandler,
+    InferenceRequest,
+    InferenceResponse,
+    MLModel,
+    MLServerError,
+    ModelNotReady,
+    ModelSettings,
+    register_custom_handler,
+)
+from graphc_runtimes.unit import Unit, share_unit
+
+_T = TypeVar("_T")
+
+_BAD_REQUEST: Final = 400
+_FAILED: Final = 500
+
+
+class RegionModel(MLModel):
+    """Serves the region of this container; several names may share it."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
+        self._unit: Unit | None = None
+        # MLServer collects these before load(), from the attributes of the instance.
+        self.aggregate_handler = self._handler("aggregate", self._aggregate)
+        self.route_handler = self._handler("route", self._route)
+
+    async def load(self) -> bool:
+        """Load the region, or end the process with the reason."""
+        environment = read_environment()
+        try:
+            self._unit = await share_unit(environment)
+        except (RegionError, LoadError) as error:
+            # MLServer would log a traceback and end with 0, which a cluster takes for a job well done.
+            raise SystemExit(f"graphc: {error}") from error
+        self._describe(self._unit)
+        return True
+
+    def _describe(self, unit: Unit) -> None:
+        graph = unit.region.graph
+        is_graph = self.name == graph.name
+        self.inputs = to_metadata(graph.inputs if is_graph else unit.region.takes)
+        self.outputs = to_metadata(graph.outputs if is_graph else unit.region.answers)
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """Answer one request with the region's tensors."""
+        message = to_message(payload)
+        tensors = await self._in_thread(Unit.answer, message)
+        return to_response(self.name, message.id, message.carried, tensors)
+
+    async def _aggregate(self, body: object, headers: dict[str, str]) -> object:
+        with _errors():
+            message = read_messages(body, headers)
+        tensors = await self._in_thread(Unit.answer, message)
+        return _to_body(self.name, message, tensors)
+
+    async def _route(self, body: object, headers: dict[str, str]) -> object:
+        with _errors():
+            message = read_message(body, headers)
+        return [await self._in_thread(Unit.route, message)]
+
+    async def _in_thread(self, work: Callable[[Unit, Message], _T], message: Message) -> _T:
+        """Work where health checks do not have to wait for it."""
+        if self._unit is None:
+            raise ModelNotReady(self.name)
+        with _errors():
+            return await asyncio.to_thread(work, self._unit, message)
+
+    def _handler(
+        self, verb: str, answer: Callable[[object, dict[str, str]], Awaitable[object]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            body = _read_body(await request.body(), request.headers.get("content-encoding"))
+            return _respond(await answer(body, dict(request.headers)))
+
+        register_custom_handler(CustomHandler(rest_path=f"/v2/models/{self.name}/{verb}"), handle)
+        return handle
+
+
+@contextmanager
+def _errors() -> Generator[None]:
+    """Say errors the way MLServer knows: it makes them V2 errors over REST and status codes over gRPC."""
+    try:
+        yield
+    except RequestError as error:
+        raise MLServerError(str(error), _BAD_REQUEST) from error
+    except RunError as error:
+        raise MLServerError(str(error), _FAILED) from error
+
+
+def _read_body(raw: bytes, encoding: str | None) -> object:
+    try:
+        return orjson.loads(gzip.decompress(raw) if encoding == "gzip" else raw)
+    except (orjson.JSONDecodeError, OSError, EOFError, zlib.error):
+        raise MLServerError("the body is not JSON", _BAD_REQUEST) from None
+
+
+def _to_body(model: str, message: Message, tensors: list[WireTensor]) -> object:
+    body: dict[str, object] = {"model_name": model}
+    if message.id is not None:
+        body["id"] = message.id
+    if message.carried:
+        body["parameters"] = message.carried
+    return body | {"outputs": [write_tensor(tensor) for tensor in tensors]}
+
+
+def _respond(body: object) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")

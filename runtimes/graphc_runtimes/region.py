@@ -1,0 +1,245 @@
+"""The region: the part of a graph that this unit runs, read from JSON and checked once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from graphc_components.tensors import DATATYPES, Dim
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, with_config
+
+from graphc_runtimes.errors import RegionError
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def _known_datatype(name: str) -> str:
+    if name not in DATATYPES:
+        raise ValueError(f"`{name}` is not a datatype of the V2 protocol")
+    return name
+
+
+Datatype = Annotated[str, AfterValidator(_known_datatype)]
+Guard = tuple[str, int]
+"""The name of a choice tensor, and the branch it must have taken."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor of a message: its name, datatype and shape."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[Dim, ...]
+    optional: bool = False
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A tensor of the answer, and the tensor of the region that it is."""
+
+    name: str
+    tensor: str
+    datatype: Datatype
+    shape: tuple[Dim, ...]
+    optional: bool = False
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The type that a Python node's output is declared to have."""
+
+    datatype: Datatype
+    shape: tuple[Dim, ...]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A tensor to read, narrowed to the rows that took the given branches."""
+
+    tensor: str
+    gather: tuple[Guard, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    name: str
+    outputs: Mapping[str, str]
+    when: tuple[Guard, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReadingNode(_Node):
+    inputs: Mapping[str, Read] = field(default_factory=dict[str, Read])
+
+    @property
+    def reads(self) -> Iterable[Read]:
+        """Every tensor that the node reads."""
+        return self.inputs.values()
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentNode(_ReadingNode):
+    """A component of the catalog; its inputs, in order, are positional arguments."""
+
+    kind: Literal["component"]
+    component: str
+    parameters: Mapping[str, JsonValue]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelNode(_ReadingNode):
+    """A model artefact; the path is relative to the artefacts' folder."""
+
+    kind: Literal["model"]
+    framework: Literal["onnx", "sklearn", "xgboost"]
+    path: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonNode(_ReadingNode):
+    """The user's own Python, `module:name`, from a shipped folder or (path None) from the image."""
+
+    kind: Literal["python"]
+    entry: str
+    path: str | None
+    declares: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceNode(_ReadingNode):
+    """Chooses a branch for each row, or for the request as a whole."""
+
+    kind: Literal["choice"]
+    router: Literal["threshold", "equals", "parameter", "header", "random", "confidence"]
+    parameters: Mapping[str, JsonValue]
+    per: Literal["row", "request"]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeNode(_Node):
+    """Puts the branches' rows back where they were before the choice parted them."""
+
+    kind: Literal["merge"]
+    choice: Read
+    per: Literal["row", "request"]
+    branches: tuple[Mapping[str, Read], ...]
+
+    @property
+    def reads(self) -> Iterable[Read]:
+        """Every tensor that the node reads."""
+        return (self.choice, *(read for branch in self.branches for read in branch.values()))
+
+
+Node = ComponentNode | ModelNode | PythonNode | ChoiceNode | MergeNode
+RunnableNode = ComponentNode | ModelNode | PythonNode
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The graph that the region is a part of, as its clients see it."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a choice is told to the executor: as the child to take, or as one child or none."""
+
+    kind: Literal["choice", "skip"]
+    choice: str
+    branch: int | None = None
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """What one unit takes, runs (in this order) and answers."""
+
+    graphc: Literal[1]
+    graph: Graph
+    unit: str
+    takes: tuple[TensorSpec, ...]
+    nodes: tuple[Annotated[Node, Field(discriminator="kind")], ...]
+    answers: tuple[Answer, ...]
+    wire: Literal["plain", "base64"]
+    route: Route | None = None
+
+
+_REGION: TypeAdapter[Region] = TypeAdapter(Region)
+
+
+def parse_region(text: str) -> Region:
+    """Read a region from JSON; raises RegionError for anything that is not fully understood."""
+    try:
+        region = _REGION.validate_json(text)
+    except ValidationError as error:
+        raise RegionError("; ".join(_describe(error))) from None
+    _check_tensors(region)
+    _check_route(region)
+    return region
+
+
+def _describe(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        path = ".".join(str(part) for part in problem["loc"])
+        yield f"{path}: {problem['msg']}" if path else problem["msg"]
+
+
+def _check_tensors(region: Region) -> None:
+    known: set[str] = set()
+    for take in region.takes:
+        _define(known, take.name, "the message")
+    for node in region.nodes:
+        where = f"node `{node.name}`"
+        for name in (*(read.tensor for read in node.reads), *_guards(node)):
+            _require(known, name, where)
+        for name in node.outputs.values():
+            _define(known, name, where)
+        if isinstance(node, MergeNode):
+            _check_branches(node)
+    for answer in region.answers:
+        _require(known, answer.tensor, f"answer `{answer.name}`")
+    if region.route:
+        _require(known, region.route.choice, "the route")
+
+
+def _guards(node: Node) -> Iterator[str]:
+    yield from (choice for choice, _ in node.when)
+    for read in node.reads:
+        yield from (choice for choice, _ in read.gather)
+
+
+def _check_branches(node: MergeNode) -> None:
+    for index, branch in enumerate(node.branches):
+        if missing := node.outputs.keys() - branch.keys():
+            raise RegionError(f"node `{node.name}`: branch {index} has no `{min(missing)}`")
+
+
+def _check_route(region: Region) -> None:
+    route = region.route
+    if route and route.kind == "skip" and route.branch is None:
+        raise RegionError("route.branch: a route of kind `skip` names a branch")
+
+
+def _define(known: set[str], name: str, where: str) -> None:
+    if name in known:
+        raise RegionError(f"{where}: there is a tensor `{name}` already")
+    known.add(name)
+
+
+def _require(known: set[str], name: str, where: str) -> None:
+    if name not in known:
+        raise RegionError(f"{where} reads `{name}`, which nothing before it gives")

@@ -1,0 +1,84 @@
+"""Rows of a batch: parted by the branch they took, and put back."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from graphc_components.datatypes import Array, Booleans
+
+from graphc_runtimes.arrays import ArrayError, datatype_of
+from graphc_runtimes.region import Guard, Read
+
+Tensors = Mapping[str, Array]
+
+
+def holds(when: Sequence[Guard], tensors: Tensors) -> bool:
+    """Say whether a guarded node runs: each choice is there, and a row (or no row at all) took the branch."""
+    return all(choice in tensors and _takes(tensors[choice], branch) for choice, branch in when)
+
+
+def _takes(choice: Array, branch: int) -> bool:
+    return choice.size == 0 or bool(_took(choice, branch).any())
+
+
+def gather(read: Read, tensors: Tensors) -> Array | None:
+    """Return a tensor's rows that took every branch named, None where the tensor is absent."""
+    array = tensors.get(read.tensor)
+    for name, branch in read.gather:
+        choice = tensors.get(name)
+        if array is None or choice is None:
+            return None
+        array = array[_rows_of(choice, branch, len(array))]
+    return array
+
+
+def _rows_of(choice: Array, branch: int, rows: int) -> Booleans:
+    """Return a mask of the rows that took a branch; a choice of one element speaks for all rows."""
+    if choice.size == 1:
+        return np.full(rows, bool(choice[0] == branch))
+    if choice.size != rows:
+        raise ArrayError(f"has {rows} rows where the choice has {choice.size}")
+    return _took(choice, branch)
+
+
+def _took(choice: Array, branch: int) -> Booleans:
+    return np.asarray(choice == branch)
+
+
+def scatter(choice: Array, parts: Sequence[Array | None]) -> Array:
+    """Put the rows of each branch where the choice took it; raises ArrayError."""
+    if choice.size == 1:
+        return select(choice, parts)
+    present = [part for part in parts if part is not None]
+    if not present:
+        raise ArrayError("has no branch that ran")
+    first = present[0]
+    merged = np.empty((choice.size, *first.shape[1:]), first.dtype)
+    placed = 0
+    for branch, part in enumerate(parts):
+        mask = _took(choice, branch)
+        count = int(mask.sum())
+        if part is not None or count:
+            merged[mask] = _check_part(branch, part, first, count)
+        placed += count
+    if placed != choice.size:
+        raise ArrayError("has rows that took no branch")
+    return merged
+
+
+def select(choice: Array, parts: Sequence[Array | None]) -> Array:
+    """Return the tensor of the one branch that the request took; raises ArrayError."""
+    branch = int(choice[0])
+    if not 0 <= branch < len(parts) or (part := parts[branch]) is None:
+        raise ArrayError(f"takes branch {branch}, which did not run")
+    return part
+
+
+def _check_part(branch: int, part: Array | None, first: Array, rows: int) -> Array:
+    if part is None:
+        raise ArrayError(f"takes rows of branch {branch}, which did not run")
+    if len(part) != rows:
+        raise ArrayError(f"takes {rows} rows of branch {branch}, which has {len(part)}")
+    if part.dtype != first.dtype or part.shape[1:] != first.shape[1:]:
+        types = [f"{datatype_of(each)} rows of shape {list(each.shape[1:])}" for each in (first, part)]
+        raise ArrayError(f"merges {types[0]} with {types[1]} of branch {branch}")
+    return part
