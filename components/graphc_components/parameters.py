@@ -76,7 +76,8 @@ def _unknown(component: Component, name: str, known: Mapping[str, Parameter]) ->
 
 
 def _nearest(word: str, words: Mapping[str, object] | Sequence[str]) -> str | None:
-    return next(iter(get_close_matches(word, list(words), n=1)), None)
+    by_case = {each.lower(): each for each in words}
+    return next((by_case[each] for each in get_close_matches(word.lower(), by_case, n=1)), None)
 
 
 def _read(parameter: Parameter, value: object) -> Value:
@@ -121,10 +122,9 @@ def _show(value: object) -> str:
             return "nothing"
         case bool():
             return f"`{str(value).lower()}`"
-        case str() if len(value) > 40:
-            return f"`{value[:40]}...`"
         case str() | int() | float():
-            return f"`{value}`"
+            text = str(value)
+            return f"`{text}`" if len(text) <= 40 else f"`{text[:40]}...`"
         case Mapping():
             return "a mapping"
         case list():

@@ -81,7 +81,7 @@ def require_size(dim: Dim, size: int, parameter: str, type_: TensorType) -> Dim:
     try:
         return merge_dims(dim, size)
     except MergeError:
-        message = f"has {size} numbers in `{parameter}`, and the last dimension of `{type_}` is `{dim}`"
+        message = f"needs as many numbers in `{parameter}` as `{type_}` has columns: {dim}, not {size}"
         raise SignatureError(message, parameter=parameter) from None
 
 
@@ -91,7 +91,8 @@ def require_weights(values: Mapping[str, Value], count: int | None) -> None:
         return
     weights = numbers(values, "weights")
     if count is not None and len(weights) != count:
-        raise SignatureError(f"has {count} inputs and {len(weights)} weights", parameter="weights")
+        message = f"needs as many weights as it has inputs: {count}, not {len(weights)}"
+        raise SignatureError(message, parameter="weights")
     if not 0 < sum(weights) < math.inf:
         raise SignatureError("needs weights with a sum above 0", parameter="weights")
 
