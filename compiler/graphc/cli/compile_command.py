@@ -1,0 +1,52 @@
+"""`graphc compile`: print the manifests that a graph compiles to."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from graphc.cli.reporting import exit_if_rejected, graph_options, read_request, report
+from graphc.compilation import compile_files
+from graphc.documents import write_json, write_yaml
+
+
+@click.command("compile")
+@graph_options
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to this file.")
+@click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+def command(
+    files: tuple[str, ...],
+    settings: tuple[str, ...],
+    level: int,
+    output_format: str,
+    output: str | None,
+    form: str,
+) -> None:
+    """Compile graph files to manifests for `kubectl apply -f -`; `-` is standard input.
+
+    Nothing is written unless everything is sound; problems go to standard error.
+    """
+    done = compile_files(read_request(files, settings, level))
+    report(done, output_format, to_stderr=True)
+    exit_if_rejected(done)
+    documents = [document for emission in done.emissions for document in emission.documents]
+    text = write_yaml(documents) if form == "yaml" else write_json(documents)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _write_whole(Path(output), text)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,70 @@
+"""What commands share: their options, and how they report problems and end."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import click
+
+from graphc.compilation import Compilation, Request
+from graphc.diagnostics.render import Format, render
+from graphc.lower.options import Options
+from graphc.source.parameters import SettingError, parse_settings
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+REJECTED = 1
+"""The exit code for input in which something is wrong."""
+
+
+def graph_options(command: Command) -> Command:
+    """Give a command the options of everything that reads graph files."""
+    options = [
+        click.argument("files", nargs=-1, required=True),
+        click.option(
+            "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter."
+        ),
+        click.option(
+            "-O", "level", type=click.IntRange(0, 1), default=1, show_default=True, help="Optimisation level."
+        ),
+        click.option(
+            "--output-format",
+            type=click.Choice([each.value for each in Format]),
+            default="text",
+            show_default=True,
+            help="How problems are reported.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_request(files: tuple[str, ...], settings: tuple[str, ...], level: int) -> Request:
+    """Return the request that the options make; a setting that is none is a usage error."""
+    return Request(files, read_settings(settings), options=Options(level))
+
+
+def read_settings(settings: tuple[str, ...]) -> Mapping[str, str]:
+    """Read `--set` options; raises click's usage error."""
+    try:
+        return parse_settings(settings)
+    except SettingError as error:
+        raise click.BadParameter(str(error), param_hint="--set") from error
+
+
+def report(done: Compilation, output_format: str, *, to_stderr: bool) -> None:
+    """Write the problems; nothing is written where there are none and the format is for people."""
+    if not len(done.sink) and output_format == "text":
+        return
+    stream = sys.stderr if to_stderr else sys.stdout
+    color = output_format == "text" and stream.isatty() and "NO_COLOR" not in os.environ
+    text = render(done.sink, output_format, done.sources, color)
+    click.echo(text.rstrip("\n"), err=to_stderr, color=color)
+
+
+def exit_if_rejected(done: Compilation) -> None:
+    """End with the exit code for rejected input, if it was."""
+    if done.sink.has_errors:
+        raise SystemExit(REJECTED)

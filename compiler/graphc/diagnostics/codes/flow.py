@@ -1,0 +1,34 @@
+"""GC2xx: how tensors flow, and their types."""
+
+from typing import Final
+
+from graphc.diagnostics.model import error, warning
+
+UNKNOWN_NODE: Final = error("GC201", "unknown-node", "A reference names neither a node nor a graph input.")
+UNKNOWN_TENSOR: Final = error(
+    "GC202", "unknown-tensor", "A reference names a tensor that its node does not have."
+)
+AMBIGUOUS: Final = error(
+    "GC203", "ambiguous-tensor", "A reference names a node of several outputs, not one of them."
+)
+CYCLE: Final = error("GC204", "cycle", "Nodes read each other in a circle.")
+DEAD_NODE: Final = warning("GC205", "dead-node", "No output of the graph depends on a node.")
+UNUSED_INPUT: Final = warning("GC206", "unused-input", "No node and no output reads a graph input.")
+FED_TWICE: Final = error(
+    "GC207", "fed-twice", "An input is fed twice, or one tensor is combined with itself."
+)
+FAN_IN: Final = error("GC208", "fan-in", "A node that takes fewer tensors is fed several without a combiner.")
+UNKNOWN_INPUT: Final = error("GC209", "unknown-input", "A node is fed an input that it does not have.")
+MISSING_INPUT: Final = error("GC210", "missing-input", "An input of a node is not fed.")
+WRONG_DATATYPE: Final = error("GC211", "wrong-datatype", "A tensor has another datatype than the node takes.")
+WRONG_SHAPE: Final = error("GC212", "wrong-shape", "A tensor has another shape than the node takes.")
+WRONG_INPUTS: Final = error("GC213", "wrong-inputs", "A component cannot work on the tensors that it is fed.")
+UNDECLARED_OUTPUT: Final = error(
+    "GC214", "undeclared-output", "A model's outputs can be neither read nor are declared."
+)
+ARITY: Final = error("GC215", "arity", "A combiner is fed fewer tensors than it combines.")
+BRANCHES_DISAGREE: Final = error("GC216", "branches-disagree", "Branches answer with other names or types.")
+CONTRADICTION: Final = error("GC217", "contradiction", "A declared type is not the one in the artefact.")
+NO_ROWS: Final = error("GC218", "no-rows", "A decision for each row meets a tensor that has no such rows.")
+UNREACHABLE: Final = error("GC219", "unreachable", "A node reads nothing, so no request reaches it.")
+UNREACHED_BRANCH: Final = warning("GC220", "unreached-branch", "A branch can never be taken.")

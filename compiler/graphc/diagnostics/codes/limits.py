@@ -1,0 +1,20 @@
+"""GC3xx: the limits of the engine and of Kubernetes."""
+
+from typing import Final
+
+from graphc.diagnostics.model import error
+
+BAD_NAME: Final = error("GC301", "bad-name", "A name is not one that Kubernetes and the engine can use.")
+LONG_NAME: Final = error("GC302", "long-name", "A name, or one made of it, is longer than the cluster takes.")
+UNIT_CYCLE: Final = error(
+    "GC303", "unit-cycle", "Nodes that have to share a unit depend on each other through others."
+)
+TOO_DEEP: Final = error(
+    "GC304", "too-deep", "The graph needs more levels than the ten that a SeldonDeployment has."
+)
+UNIT_CONFLICT: Final = error(
+    "GC305", "unit-conflict", "Nodes that share a unit ask for different containers."
+)
+TOO_LARGE: Final = error(
+    "GC306", "too-large", "A region's description is larger than a container's environment takes."
+)

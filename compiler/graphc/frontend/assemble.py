@@ -1,0 +1,115 @@
+"""Builds the graph out of a draft in which nothing was found wrong."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from graphc_components.tensors import TensorType
+
+from graphc.frontend.decisions import choice_parameters
+from graphc.frontend.draft import Draft, DraftNode
+from graphc.frontend.draft_nodes import framework_of
+from graphc.frontend.infer import Inferred
+from graphc.frontend.resolve import Resolved
+from graphc.graph import (
+    Autoscaling,
+    CascadeStep,
+    CascadeWork,
+    ComponentWork,
+    Graph,
+    ModelWork,
+    Node,
+    Output,
+    Per,
+    Placement,
+    PythonWork,
+    Resources,
+    Result,
+    RouterWork,
+    Use,
+    Value,
+    Variable,
+    Work,
+)
+from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router
+
+
+def assemble_graph(
+    draft: Draft, resolved: Resolved, inferred: Inferred, decisions: Mapping[str, Per], order: Sequence[str]
+) -> Graph:
+    """Assemble the nodes in the order given; all of them are sound."""
+    fields = draft.spec.fields
+    return Graph(
+        name=fields.metadata.name,
+        inputs=tuple((name, inferred.types[name]) for name in fields.inputs),
+        nodes=tuple(_node(draft.nodes[name], inferred, decisions) for name in order),
+        outputs=tuple(Result(use.port, use.tensor, use.at) for use in resolved.outputs),
+    )
+
+
+def _node(node: DraftNode, inferred: Inferred, decisions: Mapping[str, Per]) -> Node:
+    uses = inferred.uses[node.name]
+    outputs = tuple(
+        Output(port, f"{node.name}.{port}", type_)
+        for port in node.outputs or ()
+        if (type_ := inferred.types.get(f"{node.name}.{port}"))
+    )
+    work = _work(node, uses, inferred, decisions)
+    return Node(node.name, node.name, node.at, work, uses, outputs, _placement(node.spec))
+
+
+def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions: Mapping[str, Per]) -> Work:
+    match node.spec:
+        case Model() as model:
+            framework = cast("str", framework_of(model))
+            files = node.signature.files if node.signature else ()
+            return ModelWork(framework, model.model, node.local, files, model.credentials, model.load_seconds)
+        case Component() as component:
+            parameters = cast("Mapping[str, Value]", inferred.parameters[node.name])
+            return ComponentWork(component.component, parameters)
+        case Python() as python:
+            return PythonWork(python.python, node.local, python.image, python.load_seconds)
+        case Router() as router:
+            takes = tuple(_takes(uses, index) for index in range(len(router.branches)))
+            value = next((use for use in uses if use.port == "in"), None)
+            parameters = choice_parameters(node.name, router)
+            return RouterWork(router.router, parameters, decisions[node.name], value, takes)
+        case Cascade() as cascade:
+            steps = tuple(
+                CascadeStep(_takes(uses, index), _confidence(uses, index, step.until), step.until)
+                for index, step in enumerate(cascade.cascade)
+            )
+            return CascadeWork(decisions[node.name], steps)
+
+
+def _takes(uses: Sequence[Use], index: int) -> tuple[Use, ...]:
+    mark = f"{index}:take:"
+    return tuple(
+        Use(use.port.removeprefix(mark), use.tensor, use.at) for use in uses if use.port.startswith(mark)
+    )
+
+
+def _confidence(uses: Sequence[Use], index: int, until: float | None) -> Use | None:
+    if until is None:
+        return None
+    named = next((use for use in uses if use.port == f"{index}:confidence"), None)
+    return named or _takes(uses, index)[0]
+
+
+def _placement(spec: AnyNode) -> Placement:
+    resources, scaling = spec.resources, spec.autoscaling
+    return Placement(
+        unit=spec.unit,
+        resources=Resources(resources.cpu, resources.memory, resources.gpu) if resources else None,
+        replicas=spec.replicas,
+        autoscaling=Autoscaling(scaling.min, scaling.max, scaling.cpu) if scaling else None,
+        env=tuple(
+            Variable(name, variable.value, variable.secret, variable.key)
+            for name, variable in sorted(spec.env.items())
+        ),
+    )
+
+
+def type_of_outputs(graph: Graph) -> dict[str, TensorType]:
+    """Return the types of the graph's outputs by name."""
+    types = graph.types
+    return {result.name: types[result.tensor] for result in graph.outputs}

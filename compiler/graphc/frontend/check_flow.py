@@ -1,0 +1,37 @@
+"""Checks the shape of the flow: cycles, nodes that nothing needs, inputs that nobody reads."""
+
+from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.flow import CYCLE, DEAD_NODE, UNUSED_INPUT
+from graphc.frontend.draft import Draft
+from graphc.frontend.resolve import Resolved
+from graphc.order import Edges, find_cycles, find_needed, sort_topologically
+
+
+def order_nodes(draft: Draft, resolved: Resolved, sink: Sink) -> list[str] | None:
+    """Return the nodes in a runnable order, or None where they read each other in a circle."""
+    reads = resolved.reads(draft.spec.fields.inputs)
+    cycles = find_cycles(reads)
+    for cycle in cycles:
+        way = " -> ".join(f"`{name}`" for name in [*cycle, cycle[0]])
+        sink.report(
+            Diagnostic(CYCLE, f"the nodes read each other in a circle: {way}", draft.nodes[cycle[0]].at)
+        )
+    return None if cycles else sort_topologically(reads)
+
+
+def check_needed(draft: Draft, resolved: Resolved, reads: Edges, sink: Sink) -> set[str]:
+    """Report nodes and inputs that no output needs; returns the nodes that some output needs."""
+    inputs = draft.spec.fields.inputs
+    wanted = {use.tensor.partition(".")[0] for use in resolved.outputs if use.tensor not in inputs}
+    needed = find_needed(reads, wanted)
+    for name in sorted(draft.nodes.keys() - needed):
+        message = f"no output depends on `{name}`, so it is left out"
+        sink.report(Diagnostic(DEAD_NODE, message, draft.nodes[name].at))
+    read = {use.tensor for use in resolved.outputs} | {
+        use.tensor for name in needed for use in resolved.uses[name]
+    }
+    for name in inputs:
+        if name not in read:
+            at = draft.spec.at("inputs", name, key=True)
+            sink.report(Diagnostic(UNUSED_INPUT, f"nothing reads the input `{name}`", at))
+    return needed

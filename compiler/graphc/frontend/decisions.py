@@ -1,0 +1,139 @@
+"""Checks what a router decides by, and gives the parameters of its choice."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+from graphc_components.tensors import INTEGERS, NUMERIC, TensorType
+
+from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.fields import BAD_BRANCH
+from graphc.diagnostics.codes.flow import UNREACHED_BRANCH, WRONG_DATATYPE
+from graphc.frontend.draft import Draft, DraftNode
+from graphc.graph import Value
+from graphc.spec.model import Branch, Router
+
+CONDITIONS: Final[Mapping[str, str]] = {
+    "threshold": "below",
+    "equals": "equals",
+    "parameter": "equals",
+    "header": "equals",
+    "random": "weight",
+}
+"""The field of a branch that each router decides by."""
+
+_OWN_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "threshold": ("in",),
+    "equals": ("in",),
+    "parameter": ("name",),
+    "header": ("name",),
+    "random": (),
+}
+
+
+def _condition(branch: Branch, field: str) -> object:
+    return getattr(branch, field)
+
+
+def choice_parameters(name: str, router: Router) -> dict[str, Value]:
+    """Return the parameters of a checked router's choice."""
+    field = CONDITIONS[router.router]
+    values = [_condition(branch, field) for branch in router.branches]
+    conditions = [cast("Value", value) for value in values if value is not None]
+    parameters: dict[str, Value] = {"weights" if field == "weight" else field: conditions}
+    if router.name is not None:
+        parameters["name"] = router.name
+    if router.router == "random":
+        key = router.key.model_dump(exclude_none=True) if router.key else None
+        parameters |= {"key": cast("Value", key), "salt": name}
+    return parameters | {"branches": len(router.branches)}
+
+
+def check_decision(draft: Draft, node: DraftNode, value: TensorType | None, sink: Sink) -> None:
+    """Report conditions that a router cannot use, or that do not fit the tensor it decides by."""
+    router = cast("Router", node.spec)
+    _check_own_fields(draft, node, router, sink)
+    field = CONDITIONS[router.router]
+    _check_conditions(draft, node, router, field, sink)
+    if value is None:
+        return
+    if router.router == "threshold" and value.datatype not in NUMERIC:
+        message = f"`{node.name}` decides by thresholds on `{router.in_}`, which is `{value}`"
+        sink.report(Diagnostic(WRONG_DATATYPE, message, draft.spec.at("nodes", node.name, "in")))
+    if router.router == "equals":
+        _check_equals(draft, node, router, value, sink)
+
+
+def _check_own_fields(draft: Draft, node: DraftNode, router: Router, sink: Sink) -> None:
+    given = {"in": router.in_, "name": router.name, "key": router.key}
+    wanted = _OWN_FIELDS[router.router]
+    for field, found in given.items():
+        if found is None and field in wanted:
+            message = f"`{node.name}` has no `{field}`, by which a {router.router} router decides"
+            sink.report(Diagnostic(BAD_BRANCH, message, draft.spec.at("nodes", node.name, "router")))
+        if found is not None and field not in wanted and not (field == "key" and router.router == "random"):
+            message = f"`{node.name}` has `{field}`, which a {router.router} router does not use"
+            sink.report(Diagnostic(BAD_BRANCH, message, draft.spec.at("nodes", node.name, field, key=True)))
+
+
+def _check_conditions(draft: Draft, node: DraftNode, router: Router, field: str, sink: Sink) -> None:
+    last = len(router.branches) - 1
+    for index, branch in enumerate(router.branches):
+        at = draft.spec.at("nodes", node.name, "branches", index)
+        for other in ("below", "equals", "weight"):
+            if other != field and _condition(branch, other) is not None:
+                message = (
+                    f"a branch of `{node.name}` has `{other}`, and a {router.router} router takes `{field}`"
+                )
+                sink.report(Diagnostic(BAD_BRANCH, message, at))
+        if _condition(branch, field) is None and (index != last or field == "weight"):
+            message = f"a branch of `{node.name}` has no `{field}`"
+            hint = None if field == "weight" else "only the last branch may have no condition"
+            sink.report(Diagnostic(BAD_BRANCH, message, at, hint))
+    _check_order(draft, node, [_condition(branch, field) for branch in router.branches], field, sink)
+
+
+def _check_order(draft: Draft, node: DraftNode, values: Sequence[object], field: str, sink: Sink) -> None:
+    def report(index: int, message: str) -> None:
+        at = draft.spec.at("nodes", node.name, "branches", index)
+        sink.report(Diagnostic(UNREACHED_BRANCH, message, at))
+
+    for index, value in enumerate(values):
+        before = [each for each in values[:index] if each is not None]
+        if field == "equals" and value is not None and value in before:
+            report(index, f"a branch of `{node.name}` is never taken: an earlier one has `{value}` too")
+        if (
+            field == "below"
+            and isinstance(value, float)
+            and any(value <= cast("float", each) for each in before)
+        ):
+            report(
+                index, f"a branch of `{node.name}` is never taken: an earlier one takes all below {value:g}"
+            )
+        if field == "weight" and value == 0:
+            report(index, f"a branch of `{node.name}` is never taken: its weight is 0")
+    weights = [cast("float", value) for value in values if value is not None]
+    if field == "weight" and weights and sum(weights) <= 0:
+        at = draft.spec.at("nodes", node.name, "branches")
+        sink.report(Diagnostic(BAD_BRANCH, f"the weights of `{node.name}` sum to 0", at))
+
+
+def _check_equals(draft: Draft, node: DraftNode, router: Router, value: TensorType, sink: Sink) -> None:
+    for index, branch in enumerate(router.branches):
+        if branch.equals is not None and not _holds(value.datatype, branch.equals):
+            message = f"a branch of `{node.name}` compares `{branch.equals}` with `{router.in_}`, which is `{value}`"
+            at = draft.spec.at("nodes", node.name, "branches", index, "equals")
+            sink.report(Diagnostic(WRONG_DATATYPE, message, at))
+
+
+def _holds(datatype: str, value: object) -> bool:
+    match value:
+        case bool():
+            return datatype == "BOOL"
+        case str():
+            return datatype == "BYTES"
+        case int():
+            return datatype in NUMERIC
+        case float():
+            return datatype in NUMERIC - INTEGERS
+        case _:
+            return False

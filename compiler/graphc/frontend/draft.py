@@ -1,0 +1,45 @@
+"""A spec's nodes with their ports, before references are resolved and types inferred."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphc_components.catalog import Component as CatalogEntry
+
+from graphc.artefacts.signature import Signature
+from graphc.diagnostics import Span
+from graphc.spec.model import AnyNode
+from graphc.spec.read import GraphSpec
+
+
+@dataclass(frozen=True, slots=True)
+class DraftUse:
+    """A reference as it is written: the port it is for (empty or an index where unnamed), and its place."""
+
+    port: str
+    reference: str
+    at: Span
+
+
+@dataclass(frozen=True, slots=True)
+class DraftNode:
+    """A node with what is known of it: `outputs` is None where its artefact does not tell."""
+
+    name: str
+    spec: AnyNode
+    at: Span
+    uses: tuple[DraftUse, ...]
+    outputs: tuple[str, ...] | None
+    signature: Signature | None = None
+    component: CatalogEntry | None = None
+    local: Path | None = None
+    arguments: tuple[str, ...] | None = None
+    required: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A graph spec with its draft nodes by name."""
+
+    spec: GraphSpec
+    nodes: Mapping[str, DraftNode]

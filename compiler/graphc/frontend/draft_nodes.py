@@ -1,0 +1,192 @@
+"""Makes draft nodes: reads artefacts' signatures, finds components, names ports."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from graphc_components.catalog import CATALOG
+
+from graphc.artefacts.locations import check_location, is_uri
+from graphc.artefacts.locations import framework_of as tell_framework
+from graphc.artefacts.model import ArtefactFault
+from graphc.artefacts.python_reader import read_entry
+from graphc.artefacts.signature import read_signature
+from graphc.diagnostics import Diagnostic, Rule, Sink
+from graphc.diagnostics.codes.artefacts import UNDECLARED_REMOTE, UNKNOWN_SIGNATURE
+from graphc.diagnostics.codes.fields import BAD_BRANCH, UNKNOWN_COMPONENT
+from graphc.diagnostics.codes.flow import BRANCHES_DISAGREE, UNREACHABLE
+from graphc.diagnostics.suggest import nearest
+from graphc.frontend.draft import Draft, DraftNode, DraftUse
+from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router
+from graphc.spec.read import GraphSpec
+
+
+def draft_graph(spec: GraphSpec, folder: Path, sink: Sink) -> Draft:
+    """Make the draft of a graph whose local files lie beside `folder`."""
+    drafting = {name: _Drafting(spec, folder, sink, name, node) for name, node in spec.nodes.items()}
+    return Draft(spec, {name: each.run() for name, each in drafting.items()})
+
+
+def framework_of(model: Model) -> str | ArtefactFault:
+    """Return the framework that a model names, or that its suffix tells."""
+    return model.framework or tell_framework(model.model)
+
+
+class _Drafting:
+    """The drafting of one node."""
+
+    def __init__(self, spec: GraphSpec, folder: Path, sink: Sink, name: str, node: AnyNode) -> None:
+        self.spec, self.folder, self.sink, self.name, self.node = spec, folder, sink, name, node
+        self.at = spec.at("nodes", name, key=True)
+
+    def run(self) -> DraftNode:
+        match self.node:
+            case Model():
+                return self._draft_model(self.node)
+            case Component():
+                return self._draft_component(self.node)
+            case Python():
+                return self._draft_python(self.node)
+            case Router():
+                return self._draft_router(self.node)
+            case Cascade():
+                return self._draft_cascade(self.node)
+
+    def _report(self, rule: Rule, message: str, *path: str | int, hint: str | None = None) -> None:
+        self.sink.report(Diagnostic(rule, message, self.spec.at("nodes", self.name, *path), hint))
+
+    def _report_fault(self, fault: ArtefactFault, *path: str | int) -> None:
+        self._report(fault.rule, f"`{self.name}`: {fault.message}", *path, hint=fault.help)
+
+    def _uses(self, references: Mapping[str, str]) -> tuple[DraftUse, ...]:
+        if not references:
+            self._report(UNREACHABLE, f"`{self.name}` reads nothing", "in")
+        at = self.spec.at
+        return tuple(
+            DraftUse(port, reference, at("nodes", self.name, "in", *([port] if port else [])))
+            for port, reference in references.items()
+        )
+
+    # Models
+
+    def _draft_model(self, model: Model) -> DraftNode:
+        framework = framework_of(model)
+        if isinstance(framework, ArtefactFault):
+            self._report_fault(framework, "model")
+            return DraftNode(self.name, model, self.at, self._uses(model.in_), None)
+        if is_uri(model.model):
+            return self._draft_remote(model)
+        path = self.folder / model.model
+        signature = read_signature(path, framework, called=model.model)
+        if isinstance(signature, ArtefactFault):
+            if not (model.out and signature.rule is UNKNOWN_SIGNATURE):
+                self._report_fault(signature, "model")
+            outputs = tuple(model.out) or None
+            return DraftNode(self.name, model, self.at, self._uses(model.in_), outputs, local=path)
+        outputs = tuple(tensor.name for tensor in signature.outputs)
+        uses = self._uses(model.in_)
+        return DraftNode(self.name, model, self.at, uses, outputs, signature=signature, local=path)
+
+    def _draft_remote(self, model: Model) -> DraftNode:
+        fault = check_location(model.model)
+        if fault is not None:
+            self._report_fault(fault, "model")
+        if not model.out:
+            message = f"`{self.name}` is fetched on the cluster, so its outputs are not known here"
+            hint = 'declare them, as in `out: {probabilities: "FP32[batch, 3]"}`'
+            self._report(UNDECLARED_REMOTE, message, "model", hint=hint)
+        elif any(port == "" or port.isdecimal() for port in model.in_):
+            message = (
+                f"`{self.name}` is fetched on the cluster, so the names of its inputs are not known here"
+            )
+            self._report(UNDECLARED_REMOTE, message, "in", hint="name them, as in `in: {X: x}`")
+        return DraftNode(self.name, model, self.at, self._uses(model.in_), tuple(model.out) or None)
+
+    # The others
+
+    def _draft_component(self, component: Component) -> DraftNode:
+        entry = CATALOG.get(component.component)
+        if entry is None:
+            close = nearest(component.component, CATALOG)
+            hint = (
+                f"did you mean `{close}`?" if close else "there are " + ", ".join(f"`{c}`" for c in CATALOG)
+            )
+            message = f"`{self.name}` is a `{component.component}`, which the catalog does not have"
+            self._report(UNKNOWN_COMPONENT, message, "component", hint=hint)
+            return DraftNode(self.name, component, self.at, self._uses(component.in_), None)
+        outputs = entry.output_names(list(component.in_))
+        uses = self._uses(component.in_)
+        return DraftNode(self.name, component, self.at, uses, outputs, component=entry)
+
+    def _draft_python(self, python: Python) -> DraftNode:
+        uses, outputs = self._uses(python.in_), tuple(python.out)
+        if python.image is not None:
+            return DraftNode(self.name, python, self.at, uses, outputs)
+        module, _, function = python.python.partition(":")
+        path = self.folder / (module.replace(".", "/") + ".py")
+        entry = read_entry(path, function, called=f"{module.replace('.', '/')}.py")
+        if isinstance(entry, ArtefactFault):
+            self._report_fault(entry, "python")
+            return DraftNode(self.name, python, self.at, uses, outputs)
+        told = None if entry.is_class or entry.takes_any else entry.parameters
+        arguments = None if told is None else tuple(parameter.name for parameter in told)
+        required = tuple(parameter.name for parameter in told or () if parameter.required)
+        return DraftNode(
+            self.name, python, self.at, uses, outputs, local=path, arguments=arguments, required=required
+        )
+
+    def _draft_router(self, router: Router) -> DraftNode:
+        uses = [DraftUse("in", router.in_, self.spec.at("nodes", self.name, "in"))] if router.in_ else []
+        for index, branch in enumerate(router.branches):
+            uses += self._takes(index, branch.take, "branches")
+        return DraftNode(
+            self.name,
+            router,
+            self.at,
+            tuple(uses),
+            self._branch_outputs([b.take for b in router.branches], "branches"),
+        )
+
+    def _draft_cascade(self, cascade: Cascade) -> DraftNode:
+        uses: list[DraftUse] = []
+        for index, step in enumerate(cascade.cascade):
+            uses += self._takes(index, step.take, "cascade")
+            if step.confidence is not None:
+                at = self.spec.at("nodes", self.name, "cascade", index, "confidence")
+                uses.append(DraftUse(f"{index}:confidence", step.confidence, at))
+        self._check_steps(cascade)
+        outputs = self._branch_outputs([step.take for step in cascade.cascade], "cascade")
+        return DraftNode(self.name, cascade, self.at, tuple(uses), outputs)
+
+    def _takes(self, index: int, take: Mapping[str, str], field: str) -> list[DraftUse]:
+        at = self.spec.at
+        return [
+            DraftUse(
+                f"{index}:take:{port or 'output'}",
+                reference,
+                at("nodes", self.name, field, index, "take", *([port] if port else [])),
+            )
+            for port, reference in take.items()
+        ]
+
+    def _branch_outputs(self, takes: list[dict[str, str]], field: str) -> tuple[str, ...]:
+        first = {port or "output" for port in takes[0]}
+        for index, take in enumerate(takes):
+            names = {port or "output" for port in take}
+            if names != first:
+                message = f"a branch of `{self.name}` answers with {_listed(names)}, the first with {_listed(first)}"
+                self._report(BRANCHES_DISAGREE, message, field, index, "take")
+        return tuple(port or "output" for port in takes[0])
+
+    def _check_steps(self, cascade: Cascade) -> None:
+        last = len(cascade.cascade) - 1
+        for index, step in enumerate(cascade.cascade):
+            if index < last and step.until is None:
+                message = f"a step of `{self.name}` has no `until`, so those after it never run"
+                self._report(BAD_BRANCH, message, "cascade", index)
+            if index == last and (step.until is not None or step.confidence is not None):
+                message = f"the last step of `{self.name}` has a condition, and nothing comes after it"
+                self._report(BAD_BRANCH, message, "cascade", index)
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names)) or "nothing"

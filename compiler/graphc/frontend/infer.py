@@ -1,0 +1,316 @@
+"""Infers the types of all tensors along the edges, reporting every disagreement."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from graphc_components.catalog import check_parameters
+from graphc_components.component import Component as CatalogEntry
+from graphc_components.component import SignatureError, Value
+from graphc_components.tensors import FLOATS, NUMERIC, TensorType, parse_tensor_type
+
+from graphc.artefacts.signature import ArtefactTensor, Signature
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.fields import BAD_PARAMETER
+from graphc.diagnostics.codes.flow import (
+    ARITY,
+    BRANCHES_DISAGREE,
+    CONTRADICTION,
+    FAN_IN,
+    FED_TWICE,
+    MISSING_INPUT,
+    UNKNOWN_INPUT,
+    WRONG_DATATYPE,
+    WRONG_INPUTS,
+    WRONG_SHAPE,
+)
+from graphc.diagnostics.suggest import nearest
+from graphc.frontend.decisions import check_decision
+from graphc.frontend.draft import Draft, DraftNode
+from graphc.frontend.resolve import Resolved
+from graphc.frontend.shapes import Bindings, agree, bind_shape, fill_shape, name_rows, refine
+from graphc.graph import Use
+from graphc.spec.model import Cascade, Component, Model, Python, Router
+
+Ports = dict[str, TensorType]
+
+
+@dataclass(slots=True)
+class Inferred:
+    """What inference found: the type of each tensor, the uses by their ports, and checked parameters."""
+
+    types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])
+    uses: dict[str, tuple[Use, ...]] = field(default_factory=dict[str, tuple[Use, ...]])
+    parameters: dict[str, dict[str, Value]] = field(default_factory=dict[str, dict[str, Value]])
+
+
+def infer_types(draft: Draft, resolved: Resolved, order: Sequence[str], sink: Sink) -> Inferred:
+    """Go through the nodes in a runnable order; a tensor whose type is not to be known is left out."""
+    found = Inferred()
+    for name, text in draft.spec.fields.inputs.items():
+        found.types[name] = parse_tensor_type(text)
+    for name in order:
+        node, uses = draft.nodes[name], resolved.uses[name]
+        outputs = _Inference(draft, found, sink, node, uses).run()
+        found.types |= {f"{name}.{port}": type_ for port, type_ in outputs.items()}
+        found.uses.setdefault(name, uses)
+    return found
+
+
+@dataclass(slots=True)
+class _Inference:
+    """The inference of one node."""
+
+    draft: Draft
+    found: Inferred
+    sink: Sink
+    node: DraftNode
+    uses: tuple[Use, ...]
+
+    def run(self) -> Ports:
+        match self.node.spec:
+            case Model():
+                return self._infer_model(self.node.spec)
+            case Component():
+                return self._infer_component()
+            case Python():
+                return self._infer_python(self.node.spec)
+            case Router():
+                check_decision(self.draft, self.node, self._type_of(self._port("in")), self.sink)
+                return self._infer_branches()
+            case Cascade():
+                self._check_confidences(self.node.spec)
+                return self._infer_branches()
+
+    # Ports
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every reference of the node was resolved."""
+        return len(self.uses) == len(self.node.uses)
+
+    def _report(self, diagnostic: Diagnostic) -> None:
+        self.sink.report(diagnostic)
+
+    def _port(self, port: str) -> Use | None:
+        return next((use for use in self.uses if use.port == port), None)
+
+    def _type_of(self, use: Use | None) -> TensorType | None:
+        return self.found.types.get(use.tensor) if use else None
+
+    def _name_ports(self, names: Sequence[str], what: str, needed: Iterable[str]) -> bool:
+        """Give unnamed references the ports in order; report those that are too many, unknown or missing."""
+        unnamed = [use for use in self.node.uses if use.port == "" or use.port.isdecimal()]
+        if unnamed and len(unnamed) > len(names):
+            return self._report_fan_in(names, what)
+        rename = {use.port: names[index] for index, use in enumerate(unnamed)}
+        self.uses = tuple(Use(rename.get(use.port, use.port), use.tensor, use.at) for use in self.uses)
+        self.found.uses[self.name] = self.uses
+        fed = {rename.get(use.port, use.port) for use in self.node.uses}
+        unknown = [port for port in sorted(fed) if port not in names]
+        for port in unknown:
+            self._report_unknown_input(port, names, what)
+        missing = [port for port in needed if port not in fed]
+        for port in missing:
+            self._report_missing_input(port, what, unknown)
+        return not unknown and not missing
+
+    def _report_fan_in(self, names: Sequence[str], what: str) -> bool:
+        count = f"{len(names)} tensor{'s' * (len(names) != 1)}"
+        message = f"`{self.name}` is fed {len(self.node.uses)} tensors, and {what} takes {count}"
+        hint = "join them with a combiner such as `mean` or `concat`" if len(names) == 1 else None
+        self._report(Diagnostic(FAN_IN, message, self._at("in", key=True), hint))
+        return False
+
+    def _report_unknown_input(self, port: str, names: Sequence[str], what: str) -> None:
+        close = nearest(port, names)
+        hint = f"did you mean `{close}`?" if close else f"it takes {_listed(names)}"
+        place = self._at("in", port, key=True)
+        message = f"`{self.name}` is fed `{port}`, which {what} does not take"
+        self._report(Diagnostic(UNKNOWN_INPUT, message, place, hint))
+
+    def _report_missing_input(self, port: str, what: str, unknown: Sequence[str]) -> None:
+        if unknown:
+            return  # the misspelt one is reported already
+        message = f"`{self.name}` is not fed `{port}`, which {what} needs"
+        self._report(Diagnostic(MISSING_INPUT, message, self._at("in", key=True)))
+
+    def _at(self, *path: str, key: bool = False) -> Span:
+        return self.draft.spec.at("nodes", self.name, *path, key=key)
+
+    # Models
+
+    def _infer_model(self, spec: Model) -> Ports:
+        declared = {port: parse_tensor_type(text) for port, text in spec.out.items()}
+        signature = self.node.signature
+        if signature is None:
+            self.found.uses[self.name] = self.uses
+            return declared
+        names = [tensor.name for tensor in signature.inputs]
+        bindings: Bindings = {}
+        if self._name_ports(names, "the model", names) and self.is_whole:
+            self._bind_inputs(signature, bindings)
+        return self._outputs_of(signature, declared, bindings)
+
+    def _bind_inputs(self, signature: Signature, bindings: Bindings) -> None:
+        stated = {tensor.name: tensor for tensor in signature.inputs}
+        for use in self.uses:
+            type_ = self._type_of(use)
+            if type_ is not None:
+                self._bind_input(stated[use.port], use, type_, bindings)
+
+    def _bind_input(self, tensor: ArtefactTensor, use: Use, fed: TensorType, bindings: Bindings) -> None:
+        wanted = {tensor.datatype} if tensor.datatype else NUMERIC | {"BOOL"}
+        if fed.datatype not in wanted:
+            kind = f"{tensor.datatype}" if tensor.datatype else "numbers"
+            message = (
+                f"`{self.name}` takes {kind} as `{use.port}` and is fed `{use.tensor}`, which is `{fed}`"
+            )
+            hint = f"`cast` it to {tensor.datatype}" if tensor.datatype and fed.datatype != "BYTES" else None
+            self._report(Diagnostic(WRONG_DATATYPE, message, use.at, hint))
+        elif tensor.shape is not None and not bind_shape(name_rows(tensor.shape), fed.shape, bindings):
+            shape = TensorType(tensor.datatype or fed.datatype, tensor.shape)
+            message = (
+                f"`{self.name}` takes `{shape}` as `{use.port}` and is fed `{use.tensor}`, which is `{fed}`"
+            )
+            self._report(Diagnostic(WRONG_SHAPE, message, use.at))
+
+    def _outputs_of(self, signature: Signature, declared: Ports, bindings: Bindings) -> Ports:
+        outputs: Ports = {}
+        for tensor in signature.outputs:
+            if tensor.datatype and tensor.shape is not None:
+                outputs[tensor.name] = TensorType(
+                    tensor.datatype, fill_shape(name_rows(tensor.shape), bindings)
+                )
+        names = [tensor.name for tensor in signature.outputs]
+        for port, type_ in declared.items():
+            self._check_declared(port, type_, names, outputs)
+        return outputs
+
+    def _check_declared(self, port: str, type_: TensorType, names: Sequence[str], outputs: Ports) -> None:
+        at = self._at("out", port)
+        if port not in names:
+            close = nearest(port, names)
+            hint = f"did you mean `{close}`?" if close else f"it has {_listed(names)}"
+            message = f"`{self.name}` declares `{port}`, which the model does not have"
+            self._report(Diagnostic(CONTRADICTION, message, self._at("out", port, key=True), hint))
+            return
+        real = outputs.get(port)
+        if real and (real.datatype != type_.datatype or not agree(real.shape, type_.shape)):
+            message = f"`{self.name}` declares `{port}` as `{type_}`, and the model has `{real}`"
+            self._report(Diagnostic(CONTRADICTION, message, at, "leave the declaration out"))
+            return
+        outputs[port] = type_.with_shape(refine(real.shape, type_.shape)) if real else type_
+
+    # Components
+
+    def _infer_component(self) -> Ports:
+        component = cast("CatalogEntry", self.node.component)
+        parameters = self._check_parameters(component)
+        if not self._name_component_ports(component) or parameters is None or not self.is_whole:
+            return {}
+        types = [self._type_of(use) for use in self.uses]
+        known = [type_ for type_ in types if type_ is not None]
+        if len(known) < len(types):
+            return {}
+        try:
+            outputs = component.signature(tuple(known), parameters)
+        except SignatureError as error:
+            self._report_signature(component, error)
+            return {}
+        ports = component.output_names([use.port for use in self.uses])
+        return dict(zip(ports, outputs.values(), strict=True))
+
+    def _name_component_ports(self, component: CatalogEntry) -> bool:
+        what = f"`{component.name}`"
+        if component.inputs is not None:
+            if not self._name_ports(component.inputs, what, component.inputs):
+                return False
+            order = {port: index for index, port in enumerate(component.inputs)}
+            self.uses = tuple(sorted(self.uses, key=lambda use: order[use.port]))
+            self.found.uses[self.name] = self.uses
+            return True
+        if len(self.node.uses) < component.minimum:
+            message = f"`{self.name}` is fed 1 tensor, and {what} combines at least {component.minimum}"
+            self._report(Diagnostic(ARITY, message, self._at("in", key=True)))
+            return False
+        return self._check_fed_once(what) if component.outputs is not None else True
+
+    def _check_fed_once(self, what: str) -> bool:
+        seen: dict[str, Use] = {}
+        for use in self.uses:
+            if use.tensor in seen:
+                message = f"`{self.name}` is fed `{use.tensor}` twice"
+                self._report(
+                    Diagnostic(FED_TWICE, message, use.at, f"{what} with weights gives one more say")
+                )
+            seen[use.tensor] = use
+        return len(seen) == len(self.uses)
+
+    def _check_parameters(self, component: CatalogEntry) -> dict[str, Value] | None:
+        spec = cast("Component", self.node.spec)
+        values, problems = check_parameters(component, spec.parameters)
+        for problem in problems:
+            known = problem.name in spec.parameters
+            at = self._at("parameters", problem.name, key=known) if known else self._at("component")
+            if known and problem.name in {each.name for each in component.parameters}:
+                at = self._at("parameters", problem.name)
+            hint = f"did you mean `{problem.nearest}`?" if problem.nearest else None
+            self._report(Diagnostic(BAD_PARAMETER, f"`{self.name}`: {problem.message}", at, hint))
+        self.found.parameters[self.name] = values
+        return None if problems else values
+
+    def _report_signature(self, component: CatalogEntry, error: SignatureError) -> None:
+        if error.parameter is not None:
+            at = self._at("parameters", error.parameter)
+            message = f"`{self.name}`: `{component.name}` {error.message}"
+            self._report(Diagnostic(BAD_PARAMETER, message, at))
+            return
+        at = self.uses[error.input].at if error.input is not None else self._at("in", key=True)
+        self._report(Diagnostic(WRONG_INPUTS, f"`{self.name}`: `{component.name}` {error.message}", at))
+
+    # Python
+
+    def _infer_python(self, spec: Python) -> Ports:
+        if self.node.arguments is not None:
+            self._name_ports(self.node.arguments, f"`{spec.python.partition(':')[2]}`", self.node.required)
+        return {port: parse_tensor_type(text) for port, text in spec.out.items()}
+
+    # Routers and cascades
+
+    def _check_confidences(self, spec: Cascade) -> None:
+        for index, step in enumerate(spec.cascade[:-1]):
+            use = self._port(f"{index}:confidence") or self._first_take(index)
+            type_ = self._type_of(use)
+            if use and type_ and type_.datatype not in FLOATS:
+                message = (
+                    f"the confidence of `{self.name}` is `{use.tensor}`, which is `{type_}`, not a float"
+                )
+                hint = None if step.confidence else "name the tensor with the probabilities in `confidence:`"
+                self._report(Diagnostic(WRONG_DATATYPE, message, use.at, hint))
+
+    def _first_take(self, index: int) -> Use | None:
+        return next((use for use in self.uses if use.port.startswith(f"{index}:take:")), None)
+
+    def _infer_branches(self) -> Ports:
+        outputs: Ports = {}
+        for use in self.uses:
+            _, _, port = use.port.partition(":take:")
+            type_ = self._type_of(use)
+            if not port or type_ is None:
+                continue
+            first = outputs.setdefault(port, type_)
+            if first.datatype != type_.datatype or not agree(first.shape, type_.shape):
+                message = f"`{self.name}` answers `{first}` by one branch and `{type_}` by another"
+                self._report(Diagnostic(BRANCHES_DISAGREE, message, use.at))
+            else:
+                outputs[port] = first.with_shape(refine(first.shape, type_.shape))
+        return outputs
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

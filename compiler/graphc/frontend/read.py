@@ -1,0 +1,63 @@
+"""The front end's pipeline: from a spec to a checked graph, all problems in one run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.flow import NO_ROWS, UNDECLARED_OUTPUT
+from graphc.frontend.assemble import assemble_graph
+from graphc.frontend.check_flow import check_needed, order_nodes
+from graphc.frontend.check_names import check_names
+from graphc.frontend.check_placement import check_placement
+from graphc.frontend.draft import Draft
+from graphc.frontend.draft_nodes import draft_graph
+from graphc.frontend.infer import Inferred, infer_types
+from graphc.frontend.resolve import Resolved, resolve_references
+from graphc.frontend.rows import decide_rows
+from graphc.graph import Graph, Per
+from graphc.lower.conditions import find_ungatherable
+from graphc.spec.model import Cascade, Router
+from graphc.spec.read import GraphSpec
+
+
+def read_graph(spec: GraphSpec, folder: Path, sink: Sink) -> Graph | None:
+    """Check a graph and type it; returns None, with the reasons in the sink, where it is not sound."""
+    check_names(spec, sink)
+    check_placement(spec, sink)
+    draft = draft_graph(spec, folder, sink)
+    resolved = resolve_references(draft, sink)
+    order = order_nodes(draft, resolved, sink)
+    if order is None:
+        return None
+    needed = check_needed(draft, resolved, resolved.reads(spec.fields.inputs), sink)
+    inferred = infer_types(draft, resolved, order, sink)
+    decisions = _decide(draft, inferred, sink)
+    kept = [name for name in order if name in needed]
+    if not sink.has_errors:
+        _check_known(resolved, inferred, kept, sink)
+    if sink.has_errors:
+        return None
+    graph = assemble_graph(draft, resolved, inferred, decisions, kept)
+    for node, use in find_ungatherable(graph):
+        message = (
+            f"`{node.name}` decides for each row, and the first dimension of `{use.tensor}` is not known"
+        )
+        sink.report(Diagnostic(NO_ROWS, message, use.at, "declare its type, or decide `per: request`"))
+    return None if sink.has_errors else graph
+
+
+def _decide(draft: Draft, inferred: Inferred, sink: Sink) -> Mapping[str, Per]:
+    deciding = [name for name, node in draft.nodes.items() if isinstance(node.spec, Router | Cascade)]
+    return {name: decide_rows(draft, inferred, name, sink) for name in deciding}
+
+
+def _check_known(resolved: Resolved, inferred: Inferred, kept: list[str], sink: Sink) -> None:
+    """Report tensors that are read and whose type nothing tells."""
+    read = {use.tensor: use.at for name in kept for use in resolved.uses[name]}
+    read |= {use.tensor: use.at for use in resolved.outputs}
+    for tensor, at in read.items():
+        if tensor not in inferred.types:
+            node, _, port = tensor.partition(".")
+            message = f"the type of `{tensor}` is not known"
+            hint = f'declare it in `{node}`, as in `out: {{{port}: "FP32[batch, 3]"}}`'
+            sink.report(Diagnostic(UNDECLARED_OUTPUT, message, at, hint))

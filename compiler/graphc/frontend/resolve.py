@@ -1,0 +1,105 @@
+"""Resolves references to tensors: `input`, `node` or `node.tensor`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.flow import AMBIGUOUS, UNKNOWN_NODE, UNKNOWN_TENSOR
+from graphc.diagnostics.suggest import nearest
+from graphc.frontend.draft import Draft
+from graphc.graph import Use
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The uses of each node in the order of its draft, and of the graph's outputs; unresolved ones left out."""
+
+    uses: Mapping[str, tuple[Use, ...]]
+    outputs: tuple[Use, ...]
+
+    def reads(self, inputs: Iterable[str]) -> dict[str, set[str]]:
+        """For each node, the nodes that it reads."""
+        known = set(inputs)
+        return {
+            name: {_owner(use.tensor) for use in uses if use.tensor not in known}
+            for name, uses in self.uses.items()
+        }
+
+
+def _owner(tensor: str) -> str:
+    return tensor.partition(".")[0]
+
+
+def resolve_references(draft: Draft, sink: Sink) -> Resolved:
+    """Resolve every reference of the graph, reporting those that name nothing or too much."""
+    scope = _Scope(draft, sink)
+    uses = {
+        name: tuple(
+            Use(use.port, tensor, use.at)
+            for use in node.uses
+            if (tensor := scope.find(use.reference, use.at, f"`{name}` reads"))
+        )
+        for name, node in draft.nodes.items()
+    }
+    fields = draft.spec.fields
+    outputs = [
+        Use(name, tensor, draft.spec.at("outputs", name))
+        for name, reference in fields.outputs.items()
+        if (tensor := scope.find(reference, draft.spec.at("outputs", name), f"output `{name}` is"))
+    ]
+    return Resolved(uses, tuple(outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    draft: Draft
+    sink: Sink
+
+    def find(self, reference: str, at: Span, reader: str) -> str | None:
+        owner, dot, port = reference.partition(".")
+        if owner in self.draft.spec.fields.inputs:
+            return self._find_input(owner, port, at, reader)
+        node = self.draft.nodes.get(owner)
+        if node is None:
+            return self._report_unknown(reference, owner, port, at, reader)
+        if not dot:
+            return self._find_only(owner, node.outputs, at, reader)
+        if node.outputs is None or port in node.outputs:
+            return reference
+        self._report_tensor(reference, owner, port, node.outputs, at, reader)
+        return None
+
+    def _find_input(self, owner: str, port: str, at: Span, reader: str) -> str | None:
+        if not port:
+            return owner
+        message = f"{reader} `{owner}.{port}`, and `{owner}` is a graph input, one tensor"
+        self.sink.report(Diagnostic(UNKNOWN_TENSOR, message, at, f"write `{owner}`"))
+        return None
+
+    def _find_only(self, owner: str, outputs: tuple[str, ...] | None, at: Span, reader: str) -> str | None:
+        if outputs is None:
+            return None
+        if len(outputs) == 1:
+            return f"{owner}.{outputs[0]}"
+        listed = ", ".join(f"`{owner}.{port}`" for port in outputs)
+        message = f"{reader} `{owner}`, which has {len(outputs)} tensors"
+        self.sink.report(Diagnostic(AMBIGUOUS, message, at, f"write one of {listed}" if outputs else None))
+        return None
+
+    def _report_unknown(self, reference: str, owner: str, port: str, at: Span, reader: str) -> None:
+        names = [*self.draft.spec.fields.inputs, *self.draft.nodes]
+        close = nearest(owner, names)
+        hint = f"did you mean `{close}{'.' if port else ''}{port}`?" if close else None
+        message = f"{reader} `{reference}`, which is not a node"
+        if port:
+            message = f"{reader} `{reference}`, and `{owner}` is not a node"
+        self.sink.report(Diagnostic(UNKNOWN_NODE, message, at, hint))
+
+    def _report_tensor(
+        self, reference: str, owner: str, port: str, outputs: tuple[str, ...], at: Span, reader: str
+    ) -> None:
+        close = nearest(port, outputs)
+        listed = ", ".join(f"`{owner}.{each}`" for each in outputs)
+        hint = f"did you mean `{owner}.{close}`?" if close else f"it has {listed}"
+        message = f"{reader} `{reference}`, and `{owner}` has no tensor `{port}`"
+        self.sink.report(Diagnostic(UNKNOWN_TENSOR, message, at, hint))

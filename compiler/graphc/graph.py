@@ -1,0 +1,222 @@
+"""The typed DAG: nodes that turn tensors into tensors, in an order in which they can run."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from graphc_components.tensors import TensorType
+
+from graphc.diagnostics import Span
+
+Per = Literal["row", "request"]
+Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
+Types = Mapping[str, TensorType]
+"""Types by tensor name; a tensor is called by its graph input, or `node.output`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition on running: the choice tensor has this branch, in some row or for the request."""
+
+    choice: str
+    branch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One tensor that a node reads, for one of its ports; `gather` picks the rows that the guards leave."""
+
+    port: str
+    tensor: str
+    at: Span
+    gather: tuple[Guard, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One tensor that a node makes, from one of its ports."""
+
+    port: str
+    tensor: str
+    type: TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWork:
+    """Run a trained model: a local file, or what a URI leads to."""
+
+    framework: str
+    location: str
+    local: Path | None
+    files: tuple[str, ...]
+    """Further files that the local one needs, relative to it."""
+    credentials: str | None
+    load_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentWork:
+    """Run a component of the catalog."""
+
+    component: str
+    parameters: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class PythonWork:
+    """Run the user's function or class: shipped from a local module, or found in an image."""
+
+    entry: str
+    local: Path | None
+    image: str | None
+    load_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RouterWork:
+    """Answer with one branch; `takes[i]` are the uses of branch i by output port."""
+
+    router: str
+    parameters: Mapping[str, Value]
+    per: Per
+    value: Use | None
+    takes: tuple[tuple[Use, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeStep:
+    """One step: its tensors, and unless it is the last, when to leave with them."""
+
+    takes: tuple[Use, ...]
+    confidence: Use | None
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeWork:
+    """Answer with the first step that is confident."""
+
+    per: Per
+    steps: tuple[CascadeStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceWork:
+    """Compute which branch is taken, by row or for the request: INT32 [rows] or [1]."""
+
+    router: str
+    parameters: Mapping[str, Value]
+    per: Per
+
+
+@dataclass(frozen=True, slots=True)
+class MergeWork:
+    """Put the branches' rows together again, or pass the one that was taken."""
+
+    per: Per
+    choice: Use
+    branches: tuple[tuple[Use, ...], ...]
+
+
+Work = ModelWork | ComponentWork | PythonWork | RouterWork | CascadeWork | ChoiceWork | MergeWork
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a container asks for, as Kubernetes quantities."""
+
+    cpu: str | None = None
+    memory: str | None = None
+    gpu: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """Replicas by average CPU use in percent."""
+
+    least: int
+    most: int
+    cpu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable: a text, or one key of a Secret."""
+
+    name: str
+    value: str | None
+    secret: str | None
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What a node says about the container that it runs in."""
+
+    unit: str | None = None
+    resources: Resources | None = None
+    replicas: int | None = None
+    autoscaling: Autoscaling | None = None
+    env: tuple[Variable, ...] = ()
+
+    @property
+    def is_free(self) -> bool:
+        """Say whether the node may run wherever graphc likes."""
+        return self == Placement()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node; `origin` is the node of the file that it came from."""
+
+    name: str
+    origin: str
+    at: Span
+    work: Work
+    uses: tuple[Use, ...]
+    outputs: tuple[Output, ...]
+    placement: Placement = field(default_factory=Placement)
+    guards: tuple[Guard, ...] = ()
+
+    @property
+    def reads(self) -> Iterator[str]:
+        """Yield the tensors that have to be there: those used, and the choices that guard and gather."""
+        for use in self.uses:
+            yield use.tensor
+            yield from (guard.choice for guard in use.gather)
+        yield from (guard.choice for guard in self.guards)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One output of the graph."""
+
+    name: str
+    tensor: str
+    at: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A checked graph: nodes in a runnable order that does not depend on their order in the file."""
+
+    name: str
+    inputs: tuple[tuple[str, TensorType], ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Result, ...]
+
+    @property
+    def types(self) -> dict[str, TensorType]:
+        """The type of every tensor, by its name."""
+        made = {output.tensor: output.type for node in self.nodes for output in node.outputs}
+        return dict(self.inputs) | made
+
+    @property
+    def makers(self) -> dict[str, Node]:
+        """The node that makes each tensor; graph inputs have none."""
+        return {output.tensor: node for node in self.nodes for output in node.outputs}
+
+    def with_nodes(self, nodes: tuple[Node, ...]) -> "Graph":
+        """Return the graph with other nodes."""
+        return replace(self, nodes=nodes)

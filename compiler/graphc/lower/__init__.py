@@ -1,0 +1,1 @@
+"""From a checked graph to a plan: conditions, regions, unit tree, liveness."""

@@ -1,0 +1,140 @@
+"""Parts the nodes of a graph into regions.
+
+A node that says something of its container gets a region of its own, or shares one with those that name the same
+unit. All others are free: those between the same placed regions run together, so that a graph without placements
+is one region. At -O0 every node of the file is one region.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.limits import UNIT_CYCLE
+from graphc.graph import ChoiceWork, Graph, Node, Placement
+from graphc.lower.options import Options
+from graphc.order import find_cycles, sort_topologically
+from graphc.plan import Region
+
+_T = TypeVar("_T")
+
+Groups = Mapping[str, str]
+"""The group of each node, by the node's name."""
+
+
+def partition_regions(graph: Graph, options: Options, sink: Sink) -> tuple[Region, ...] | None:
+    """Return the regions in a runnable order; None where units that were asked for depend on each other."""
+    placed = _place(graph)
+    reads = _group_reads(graph, placed)
+    cycles = find_cycles(reads)
+    if cycles:
+        _report_cycles(graph, placed, cycles, sink)
+        return None
+    groups = placed if options.level == 0 else _join_free(graph, placed, reads)
+    return _build(graph, groups)
+
+
+def _place(graph: Graph) -> Groups:
+    """Give every node a group: its unit's, or one of its own."""
+    makers = {output.tensor: node.name for node in graph.nodes for output in node.outputs}
+    groups: dict[str, str] = {}
+    for node in graph.nodes:
+        alone = f"node {node.name}"
+        # A cascade's choice is a few operations on what its step answers: it goes where that is made.
+        if _is_confidence(node) and (maker := makers.get(node.uses[0].tensor)):
+            alone = groups[maker]
+        groups[node.name] = f"unit {node.placement.unit}" if node.placement.unit else alone
+    return groups
+
+
+def _is_confidence(node: Node) -> bool:
+    return isinstance(node.work, ChoiceWork) and node.work.router == "confidence"
+
+
+def _group_reads(graph: Graph, groups: Groups) -> dict[str, set[str]]:
+    makers = {output.tensor: node.name for node in graph.nodes for output in node.outputs}
+    reads: dict[str, set[str]] = {group: set() for group in groups.values()}
+    for node in graph.nodes:
+        group = groups[node.name]
+        reads[group] |= {groups[makers[each]] for each in node.reads if each in makers} - {group}
+    return reads
+
+
+def _report_cycles(graph: Graph, groups: Groups, cycles: Sequence[Sequence[str]], sink: Sink) -> None:
+    for cycle in cycles:
+        units = [group.removeprefix("unit ") for group in cycle if group.startswith("unit ")]
+        node = next(each for each in graph.nodes if groups[each.name] == f"unit {units[0]}")
+        way = " -> ".join(f"`{group.partition(' ')[2]}`" for group in [*cycle, cycle[0]])
+        message = f"the unit `{units[0]}` would have to run before and after others: {way}"
+        sink.report(Diagnostic(UNIT_CYCLE, message, node.at, "part the unit in two"))
+
+
+def _join_free(graph: Graph, placed: Groups, reads: Mapping[str, set[str]]) -> Groups:
+    """Join free groups that lie between the same placed ones; stages never fall along the flow."""
+    members: dict[str, list[Node]] = defaultdict(list)
+    for node in graph.nodes:
+        members[placed[node.name]].append(node)
+    free = {group for group, nodes in members.items() if all(node.placement.is_free for node in nodes)}
+    stages: dict[str, int] = {}
+    for group in sort_topologically(reads):
+        # Even stages are free and odd ones placed; an edge between the two goes up.
+        before = [stages[each] for each in reads[group]]
+        parity = 0 if group in free else 1
+        lowest = max((stage + (stage % 2 != parity) for stage in before), default=parity)
+        stages[group] = lowest
+    return {name: f"stage {stages[group]}" if group in free else group for name, group in placed.items()}
+
+
+def _build(graph: Graph, groups: Groups) -> tuple[Region, ...]:
+    members: dict[str, list[Node]] = defaultdict(list)
+    for node in graph.nodes:
+        members[groups[node.name]].append(node)
+    order = sort_topologically(_group_reads(graph, groups))
+    names = _name_regions(graph, [members[group] for group in order])
+    return tuple(
+        Region(name, tuple(members[group]), _merge_placements(members[group]))
+        for name, group in zip(names, order, strict=True)
+    )
+
+
+def _name_regions(graph: Graph, regions: Sequence[Sequence[Node]]) -> list[str]:
+    """Name each region by its unit, by its last node, or, where it is the whole graph, by the graph."""
+    if len(regions) == 1:
+        return [graph.name]
+    taken: set[str] = set()
+    return [claim_name(_wanted_name(nodes), taken, graph.name) for nodes in regions]
+
+
+def _wanted_name(nodes: Sequence[Node]) -> str:
+    working = [node for node in nodes if not isinstance(node.work, ChoiceWork)]
+    if not working:
+        return f"{nodes[-1].origin}-choice"
+    return working[-1].placement.unit or working[-1].origin
+
+
+def claim_name(wanted: str, taken: set[str], graph: str) -> str:
+    """Return a unit name of 48 characters at most that no other unit and not the graph has."""
+    number, name = 1, wanted[:48].rstrip("-")
+    while name in taken or name == graph:
+        number += 1
+        ending = f"-{number}"
+        name = wanted[: 48 - len(ending)].rstrip("-") + ending
+    taken.add(name)
+    return name
+
+
+def _merge_placements(nodes: Sequence[Node]) -> Placement:
+    """Join what the nodes of one unit say; the checks have seen that they do not differ."""
+    placements = [node.placement for node in nodes]
+    env = {variable.name: variable for placement in placements for variable in placement.env}
+    return Placement(
+        unit=_first([each.unit for each in placements]),
+        resources=_first([each.resources for each in placements]),
+        replicas=_first([each.replicas for each in placements]),
+        autoscaling=_first([each.autoscaling for each in placements]),
+        env=tuple(env[name] for name in sorted(env)),
+    )
+
+
+def _first(values: Sequence[_T | None]) -> _T | None:
+    return next((value for value in values if value is not None), None)

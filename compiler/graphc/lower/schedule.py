@@ -1,0 +1,159 @@
+"""Schedules regions as a tree of units that the executor can walk.
+
+The executor runs, on one path of the tree, any number of units in sequence, then children side by side once, then
+any number of units in sequence again. So a set of regions is laid out as a prefix that peels single sources,
+branches that need nothing of each other, a combiner, and a suffix in sequence. Whatever the shape of the DAG, that
+is an order in which it can run: a tensor that a later unit needs is carried along by those between.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from graphc.graph import ChoiceWork, Graph, Placement
+from graphc.lower.partition import claim_name
+from graphc.order import Edges, find_components
+from graphc.plan import Region, Route, UnitType
+
+
+@dataclass(slots=True)
+class Branching:
+    """A unit of the tree before it is known which tensors it carries."""
+
+    type: UnitType
+    region: Region
+    children: list["Branching"] = field(default_factory=list["Branching"])
+    route: Route | None = None
+
+
+def schedule_regions(graph: Graph, regions: Sequence[Region]) -> Branching:
+    """Lay out all regions, given in a runnable order, as one tree."""
+    if not regions:
+        return Branching("MODEL", Region(graph.name, (), Placement()))
+    makers = {tensor: region.name for region in regions for tensor in region.makes}
+    reads = {
+        region.name: {makers[tensor] for tensor in region.reads if tensor in makers} for region in regions
+    }
+    per_request = {
+        node.outputs[0].tensor
+        for region in regions
+        for node in region.nodes
+        if isinstance(node.work, ChoiceWork) and node.work.per == "request"
+    }
+    origins = {
+        node.outputs[0].tensor: node.origin
+        for region in regions
+        for node in region.nodes
+        if isinstance(node.work, ChoiceWork)
+    }
+    names = {region.name for region in regions}
+    scheduling = _Scheduling(graph.name, reads, per_request, origins, names)
+    tree = scheduling.nest(list(regions), frozenset())
+    assert tree is not None
+    return tree
+
+
+@dataclass(frozen=True, slots=True)
+class _Scheduling:
+    graph: str
+    reads: Edges
+    per_request: set[str]
+    origins: Mapping[str, str]
+    names: set[str]
+
+    def nest(self, regions: list[Region], settled: frozenset[str]) -> Branching | None:
+        """Lay out regions in a runnable order; `settled` are the choices whose branch is already taken."""
+        if not regions:
+            return None
+        routed = self._route(regions, settled)
+        if routed:
+            return routed
+        inside = {region.name for region in regions}
+        sources = [region for region in regions if not (set(self.reads[region.name]) & inside)]
+        if len(sources) == 1:
+            below = self.nest(regions[1:], settled)
+            return Branching("MODEL", sources[0], [below] if below else [])
+        opener = self._find_opener(regions, sources)
+        if opener:
+            below = self.nest([region for region in regions if region is not opener], settled)
+            return Branching("MODEL", opener, [below] if below else [])
+        return self._fork(regions, inside, sources, settled)
+
+    def _find_opener(self, regions: list[Region], sources: list[Region]) -> Region | None:
+        """Find a source whose branch would fork again only for the ends to be joined with the others.
+
+        Run before the fork, it opens one combiner with all ends instead of two combiners.
+        """
+        heads = self._heads(regions, {region.name for region in regions})
+        for source in sources:
+            branch = {name for name, before in heads.items() if before == {source.name}} - {source.name}
+            ends = {name: set(self.reads[name]) & branch for name in branch}
+            if len(branch) > 1 and len(find_components(ends)) > 1:
+                return source
+        return None
+
+    def _heads(self, regions: list[Region], inside: set[str]) -> dict[str, set[str]]:
+        """For each region, the sources that lead to it; regions come in a runnable order."""
+        heads: dict[str, set[str]] = {}
+        for region in regions:
+            before = set(self.reads[region.name]) & inside
+            heads[region.name] = set().union(*(heads[each] for each in before)) or {region.name}
+        return heads
+
+    def _fork(
+        self, regions: list[Region], inside: set[str], sources: list[Region], settled: frozenset[str]
+    ) -> Branching:
+        """Run side by side what only one source leads to, and the rest after a combiner."""
+        heads = self._heads(regions, inside)
+        branches: list[Branching] = []
+        for source in sources:
+            branch = self.nest([each for each in regions if heads[each.name] == {source.name}], settled)
+            assert branch is not None
+            branches.append(branch)
+        rest = [region for region in regions if len(heads[region.name]) > 1]
+        join = rest[0] if rest else self._empty("join")
+        return _chain(rest[1:], Branching("COMBINER", join, branches))
+
+    def _route(self, regions: list[Region], settled: frozenset[str]) -> Branching | None:
+        """Put a ROUTER above regions that run only for some branches of a choice made before them."""
+        made = {tensor for region in regions for tensor in region.makes}
+        for choice in sorted({tensor for region in regions for tensor in _guards(region)} - made - settled):
+            routed = self._route_choice(choice, regions, settled)
+            if routed:
+                return routed
+        return None
+
+    def _route_choice(self, choice: str, regions: list[Region], settled: frozenset[str]) -> Branching | None:
+        branches: dict[int, list[Region]] = {}
+        for region in regions:
+            branch = _guards(region).get(choice)
+            if branch is not None:
+                branches.setdefault(branch, []).append(region)
+        guarded = {region.name for under in branches.values() for region in under}
+        rest = [region for region in regions if region.name not in guarded]
+        after = {region.name for region in rest}
+        if any(set(self.reads[name]) & after for name in guarded):
+            return None
+        # Rows of one message may take several branches; only one child can be called.
+        if choice not in self.per_request and len(branches) > 1:
+            return None
+        children = [self.nest(under, settled | {choice}) for _, under in sorted(branches.items())]
+        route = Route(choice, tuple((branch, index) for index, branch in enumerate(sorted(branches))))
+        router = self._empty(f"{self.origins[choice]}-route")
+        return _chain(rest, Branching("ROUTER", router, [child for child in children if child], route))
+
+    def _empty(self, wanted: str) -> Region:
+        return Region(claim_name(wanted, self.names, self.graph), (), Placement())
+
+
+def _guards(region: Region) -> dict[str, int]:
+    """Return the choices that all nodes of a region are guarded by, with their branch."""
+    guards = [{guard.choice: guard.branch for guard in node.guards} for node in region.nodes]
+    common = set(guards[0].items()).intersection(*(each.items() for each in guards[1:]))
+    return dict(sorted(common))
+
+
+def _chain(rest: Sequence[Region], tree: Branching) -> Branching:
+    """Run regions one after another on what a tree answers."""
+    for region in rest:
+        tree = Branching("OUTPUT_TRANSFORMER", region, [tree])
+    return tree

@@ -1,0 +1,83 @@
+"""The plan: a tree of units, each of which runs one region; emitters and the local engine read it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from graphc_components.tensors import TensorType
+
+from graphc.graph import Node, Placement
+
+UnitType = Literal["MODEL", "OUTPUT_TRANSFORMER", "COMBINER", "ROUTER"]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A sub-graph that runs inside one container; a region without nodes passes tensors on."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    placement: Placement
+
+    @property
+    def makes(self) -> set[str]:
+        """The tensors that the region's nodes make."""
+        return {output.tensor for node in self.nodes for output in node.outputs}
+
+    @property
+    def reads(self) -> set[str]:
+        """The tensors that the region needs from the message."""
+        return {tensor for node in self.nodes for tensor in node.reads} - self.makes
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A tensor in a message: the name that it goes by there, and whether it may be absent."""
+
+    name: str
+    tensor: str
+    type: TensorType
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a ROUTER unit answers: the child of the branch that a choice has; no child leaves the message."""
+
+    choice: str
+    children: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One unit of the tree with its region, what it takes out of its message and what it answers."""
+
+    name: str
+    type: UnitType
+    region: Region
+    takes: tuple[Wire, ...]
+    answers: tuple[Wire, ...]
+    is_last: bool
+    route: Route | None
+    children: tuple["Unit", ...]
+
+    def walk(self) -> Iterator["Unit"]:
+        """Yield the unit and all below it, depth first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    @property
+    def depth(self) -> int:
+        """The number of levels."""
+        return 1 + max((child.depth for child in self.children), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A graph's tree of units."""
+
+    graph: str
+    inputs: tuple[tuple[str, TensorType], ...]
+    outputs: tuple[tuple[str, TensorType], ...]
+    root: Unit

@@ -1,0 +1,253 @@
+"""The fields of a graph file, one pydantic model for each kind of thing."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from graphc.spec.scalars import Quantity, Reference, References, TypeText
+
+API_VERSION: Final = "graphc/v1"
+KIND: Final = "InferenceGraph"
+
+
+class Spec(BaseModel):
+    """What all parts of a graph file share: unknown fields are refused, kinds are not converted."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _as_number(value: object) -> object:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Number = Annotated[float, BeforeValidator(_as_number), WithJsonSchema({"type": "number"})]
+Positive = Annotated[int, Field(ge=1)]
+Anything = Annotated[object, WithJsonSchema({})]
+
+
+class Metadata(Spec):
+    """The names of the graph."""
+
+    name: str = Field(description="the graph's name: its SeldonDeployment's, and the one that clients call")
+    namespace: str | None = Field(None, description="the namespace of everything that is emitted")
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class Resources(Spec):
+    """What a container asks for; `gpu` and `memory` are limits too, so that nothing is overcommitted."""
+
+    cpu: Quantity | None = Field(None, description="processors requested, such as 500m")
+    memory: Quantity | None = Field(None, description="memory requested and allowed, such as 2Gi")
+    gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="whole GPUs")
+
+
+class Autoscaling(Spec):
+    """How many replicas, by load."""
+
+    min: Positive = Field(1, description="the fewest replicas")
+    max: Positive = Field(description="the most replicas")
+    cpu: Annotated[int, Field(ge=1, le=1000)] = Field(80, description="average CPU use aimed at, in percent")
+
+
+class Variable(Spec):
+    """An environment variable: a text, or one key of a Secret by reference."""
+
+    value: str | None = None
+    secret: str | None = Field(None, description="the Secret's name")
+    key: str | None = Field(None, description="the key in it")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "Variable":
+        if (self.value is None) != (self.secret is not None and self.key is not None):
+            raise ValueError("an environment variable is a text, or has both `secret` and `key`")
+        return self
+
+
+EnvValue = Annotated[
+    Variable, BeforeValidator(lambda value: {"value": value} if isinstance(value, str) else value)
+]
+
+
+class Predictor(Spec):
+    """A version of the graph: what it changes, and the traffic it gets."""
+
+    traffic: Annotated[int, Field(ge=0, le=100)] | None = Field(None, description="percent of the requests")
+    shadow: bool = Field(False, description="gets a copy of the requests; its answers go nowhere")
+    replicas: Annotated[int, Field(ge=0)] | None = Field(None, description="pods of this version")
+    nodes: dict[str, dict[str, Anything]] = Field(
+        default_factory=dict, description="fields of nodes that are other in this version"
+    )
+
+
+class Runtime(Spec):
+    """The image that runs the units."""
+
+    image: str = Field("graphc-runtime", description="the runtime image's name, registry included")
+    tag: str | None = Field(None, description="its tag; graphc's own version where it is absent")
+    digest: str | None = Field(
+        None, pattern=r"^sha256:[0-9a-f]{64}$", description="its digest, sha256:...; wins over the tag"
+    )
+    pull_secret: str | None = Field(None, description="the Secret that pulls it")
+
+
+class Node(Spec):
+    """What every node may say."""
+
+    unit: str | None = Field(
+        None, description="run in the container of this name, with all that say the same"
+    )
+    resources: Resources | None = Field(None, description="what its container asks for")
+    replicas: Positive | None = Field(None, description="pods of its container")
+    autoscaling: Autoscaling | None = Field(None, description="pods of its container, by load")
+    env: dict[str, EnvValue] = Field(
+        default_factory=dict[str, "Variable"], description="environment: a text, or {secret, key}"
+    )
+
+
+class Model(Node):
+    """A trained model."""
+
+    model: str = Field(
+        description="path beside the graph file, or an s3://, gs://, https:// or pvc:// URI",
+        json_schema_extra={"minLength": 1},
+    )
+    framework: Literal["onnx", "sklearn", "xgboost"] | None = Field(
+        None, description="told from the suffix where it is absent"
+    )
+    in_: References = Field(alias="in", description="tensors by the model's input names")
+    out: dict[str, TypeText] = Field(
+        default_factory=dict, description="output types; needed where graphc cannot read the artefact"
+    )
+    credentials: str | None = Field(None, description="the Secret whose keys are the download's environment")
+    load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="how long loading may take; the probes are set by it"
+    )
+
+
+class Component(Node):
+    """A combiner or transformer of the catalog."""
+
+    component: str = Field(description="its name in the catalog")
+    in_: References = Field(alias="in", description="a tensor, a list of them, or tensors by name")
+    parameters: dict[str, Anything] = Field(default_factory=dict, description="the component's parameters")
+
+
+class Python(Node):
+    """A function or MLServer model class of the user's."""
+
+    python: str = Field(
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="module:function or module:Class, beside the graph file or in the image",
+    )
+    in_: References = Field(alias="in", description="tensors by the function's parameter names")
+    out: dict[str, TypeText] = Field(min_length=1, description="the outputs' types")
+    image: str | None = Field(None, description="an image that has the module; nothing is shipped then")
+    load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="how long loading may take; the probes are set by it"
+    )
+
+
+def _read_take(value: object) -> object:
+    return {"": value} if isinstance(value, str) else value
+
+
+Take = Annotated[
+    dict[str, Reference],
+    BeforeValidator(_read_take),
+    WithJsonSchema(
+        {
+            "description": "the tensor to answer with, or several by name",
+            "oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}],
+        }
+    ),
+]
+
+
+class RandomKey(Spec):
+    """What makes a random router sticky: equal keys take the same branch."""
+
+    header: str | None = None
+    parameter: str | None = None
+
+
+class Branch(Spec):
+    """One way that a router can take; the condition is the router's own."""
+
+    take: Take = Field(description="the tensor to answer with, or several by name")
+    below: Number | None = Field(None, description="threshold: taken where the value is less than this")
+    equals: Annotated[object, WithJsonSchema({"type": ["string", "number", "boolean"]})] = Field(
+        None, description="equals, parameter, header: taken where the value is this"
+    )
+    weight: Annotated[Number, Field(ge=0)] | None = Field(None, description="random: its share")
+
+
+class Router(Node):
+    """An if-expression: only the branch that is taken runs."""
+
+    router: Literal["threshold", "equals", "parameter", "header", "random"] = Field(
+        description="what decides: a tensor against thresholds, equality of a tensor, of a request parameter "
+        "or of a header, or chance"
+    )
+    in_: Reference | None = Field(None, alias="in", description="the tensor that decides")
+    name: str | None = Field(None, description="parameter, header: its name")
+    key: RandomKey | None = Field(None, description="random: makes it sticky")
+    per: Literal["row", "request"] | None = Field(
+        None, description="decide for each row of a batch, or once for the request"
+    )
+    branches: list[Branch] = Field(min_length=2, description="in order; the last may have no condition")
+
+
+class Step(Spec):
+    """One step of a cascade."""
+
+    take: Take = Field(description="the tensor to answer with, or several by name")
+    until: Number | None = Field(None, description="leave here when the confidence is at least this")
+    confidence: Reference | None = Field(
+        None, description="the tensor whose greatest value of a row is the confidence; `take` where absent"
+    )
+
+
+class Cascade(Node):
+    """Steps from cheap to costly; the first that is confident answers."""
+
+    cascade: list[Step] = Field(min_length=2, description="the steps, cheapest first")
+    per: Literal["row", "request"] | None = Field(
+        None, description="decide for each row of a batch, or once for the request"
+    )
+
+
+NODE_KINDS: Final[dict[str, type[Model | Component | Python | Router | Cascade]]] = {
+    "model": Model,
+    "component": Component,
+    "python": Python,
+    "router": Router,
+    "cascade": Cascade,
+}
+"""The field that makes a node what it is, and what it then may say."""
+
+AnyNode = Model | Component | Python | Router | Cascade
+
+
+class InferenceGraph(Spec):
+    """A graph file's document, but for its nodes, which are read kind by kind."""
+
+    apiVersion: Literal["graphc/v1"]  # noqa: N815 (Kubernetes' spelling)
+    kind: Literal["InferenceGraph"]
+    metadata: Metadata
+    inputs: dict[str, TypeText] = Field(min_length=1, description="the graph's inputs and their types")
+    nodes: dict[str, Anything] = Field(min_length=1, description="the nodes by name")
+    outputs: dict[str, Reference] = Field(min_length=1, description="the graph's outputs and what they are")
+    predictors: dict[str, Predictor] = Field(
+        default_factory=dict, description="versions of the graph; one named `main` where absent"
+    )
+    runtime: Runtime = Field(default_factory=lambda: Runtime.model_validate({}))
+    replicas: Positive | None = Field(None, description="pods of the graph")
+    resources: Resources | None = Field(None, description="what a container asks for whose nodes say nothing")
+    artifacts: str | None = Field(
+        None, description="the URI under which the local model files are found by the cluster"
+    )
+    service_account: str | None = Field(None, description="the service account of the pods")
+    executor: bool | None = Field(
+        None, description="keep Seldon's executor in front of a graph of one unit (default: leave it out)"
+    )

@@ -1,0 +1,114 @@
+"""Reads a located document into specs, reporting every field that is not as the language has it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.fields import NODE_KIND, NOT_A_GRAPH
+from graphc.diagnostics.suggest import nearest
+from graphc.source.located import Fields, Located, Path, Scalar, locate, to_plain
+from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph
+from graphc.spec.problems import report_problems
+
+_ARTICLES: Final = {"model": "a", "component": "a", "python": "a", "router": "a", "cascade": "a"}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """A graph file's document: its fields, its nodes by name, and where everything stands."""
+
+    fields: InferenceGraph
+    nodes: Mapping[str, AnyNode]
+    root: Fields
+
+    def at(self, *path: str | int, key: bool = False) -> Span:
+        """Return the place of a field, or of its key."""
+        return locate(self.root, path, key=key)
+
+
+def is_graph(document: Located) -> bool:
+    """Say whether a document claims to be an InferenceGraph."""
+    kind = document.find("kind") if isinstance(document, Fields) else None
+    return kind is not None and isinstance(kind.value, Scalar) and kind.value.value == KIND
+
+
+def read_graph_spec(document: Located, sink: Sink) -> GraphSpec | None:
+    """Read one document; returns None, with the reasons in the sink, where it is not a graph."""
+    if not isinstance(document, Fields):
+        sink.report(Diagnostic(NOT_A_GRAPH, "the document is not a mapping", document.span))
+        return None
+    if not _is_of_our_kind(document, sink):
+        return None
+    fields = _validate_fields(document, sink)
+    nodes = _read_nodes(document, sink)
+    return GraphSpec(fields, nodes, document) if fields and nodes is not None else None
+
+
+def _is_of_our_kind(document: Fields, sink: Sink) -> bool:
+    for field, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
+        entry = document.find(field)
+        if entry is None:
+            message = f"the document has no `{field}`"
+            sink.report(Diagnostic(NOT_A_GRAPH, message, document.span, f"add `{field}: {wanted}`"))
+            return False
+        found = to_plain(entry.value)
+        if found != wanted:
+            hint = f"write `{field}: {wanted}`"
+            sink.report(Diagnostic(NOT_A_GRAPH, f"`{field}` is `{found}`", entry.value.span, hint))
+            return False
+    return True
+
+
+def _validate_fields(document: Fields, sink: Sink) -> InferenceGraph | None:
+    try:
+        return InferenceGraph.model_validate(to_plain(document))
+    except ValidationError as error:
+        report_problems(error, InferenceGraph, document, (), "a graph", sink)
+        return None
+
+
+def _read_nodes(document: Fields, sink: Sink) -> dict[str, AnyNode] | None:
+    entry = document.find("nodes")
+    if entry is None or not isinstance(entry.value, Fields):
+        return None
+    read = {
+        each.key: read_node(document, each.value, ("nodes", each.key), sink) for each in entry.value.entries
+    }
+    nodes = {name: node for name, node in read.items() if node is not None}
+    return nodes if len(nodes) == len(read) else None
+
+
+def read_node(root: Fields, node: Located, path: Path, sink: Sink) -> AnyNode | None:
+    """Read one node by the field that tells its kind."""
+    if not isinstance(node, Fields):
+        message = f"`{path[-1]}` is not a mapping"
+        sink.report(Diagnostic(NODE_KIND, message, node.span, "say what it is: `model:`, `component:`, ..."))
+        return None
+    kinds = [entry for entry in node.entries if entry.key in NODE_KINDS]
+    if len(kinds) != 1:
+        sink.report(_wrong_kinds(root, node, path, [entry.key for entry in kinds]))
+        return None
+    kind = kinds[0].key
+    model = NODE_KINDS[kind]
+    try:
+        return model.model_validate(to_plain(node))
+    except ValidationError as error:
+        report_problems(error, model, root, path, f"{_ARTICLES[kind]} {kind} node", sink)
+        return None
+
+
+def _wrong_kinds(root: Fields, node: Fields, path: Path, kinds: list[str]) -> Diagnostic:
+    at = locate(root, path, key=True)
+    if kinds:
+        listed = " and ".join(f"`{kind}`" for kind in kinds)
+        return Diagnostic(NODE_KIND, f"`{path[-1]}` is {listed} at once", at, "keep one of them")
+    close = next((near for entry in node.entries if (near := nearest(entry.key, NODE_KINDS))), None)
+    hint = (
+        f"did you mean `{close}`?"
+        if close
+        else "give it one of " + ", ".join(f"`{kind}:`" for kind in NODE_KINDS)
+    )
+    return Diagnostic(NODE_KIND, f"`{path[-1]}` does not say what it is", at, hint)

@@ -1,0 +1,1 @@
+"""Targets: plans in, documents out."""

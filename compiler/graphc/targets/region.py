@@ -1,0 +1,114 @@
+"""Writes a unit's region as the data that the runtime reads."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from graphc_components.tensors import TensorType
+
+from graphc.graph import (
+    ChoiceWork,
+    ComponentWork,
+    Guard,
+    MergeWork,
+    ModelWork,
+    Node,
+    PythonWork,
+    Use,
+    Value,
+)
+from graphc.plan import Plan, Unit, Wire
+
+FORMAT = 1
+"""The version of the region's form; the runtime refuses one that it does not know."""
+
+Data = dict[str, Value]
+
+
+def describe_region(plan: Plan, unit: Unit) -> Data:
+    """Return a unit's region as plain data."""
+    return {
+        "graphc": FORMAT,
+        "graph": {
+            "name": plan.graph,
+            "inputs": [_tensor(name, type_) for name, type_ in plan.inputs],
+            "outputs": [_tensor(name, type_) for name, type_ in plan.outputs],
+        },
+        "unit": unit.name,
+        "takes": [_tensor(wire.name, wire.type) | {"optional": wire.optional} for wire in unit.takes],
+        "nodes": [_node(node) for node in unit.region.nodes],
+        "answers": [_answer(wire) for wire in unit.answers],
+        "wire": "plain" if unit.is_last else "base64",
+        "route": _route(unit),
+    }
+
+
+def _tensor(name: str, type_: TensorType) -> Data:
+    return {"name": name, "datatype": type_.datatype, "shape": list(type_.shape)}
+
+
+def _answer(wire: Wire) -> Data:
+    return _tensor(wire.name, wire.type) | {"tensor": wire.tensor, "optional": wire.optional}
+
+
+def _route(unit: Unit) -> Value:
+    if unit.route is None:
+        return None
+    children: Data = {str(branch): child for branch, child in unit.route.children}
+    return {"choice": unit.route.choice, "children": children}
+
+
+def _node(node: Node) -> Data:
+    common: Data = {
+        "name": node.origin,
+        "inputs": {} if isinstance(node.work, MergeWork) else {use.port: _use(use) for use in node.uses},
+        "outputs": {output.port: output.tensor for output in node.outputs},
+        "when": _guards(node.guards),
+    }
+    return common | _work(node)
+
+
+def _use(use: Use) -> Data:
+    return {"tensor": use.tensor, "gather": _guards(use.gather)}
+
+
+def _guards(guards: Iterable[Guard]) -> list[Value]:
+    return [[guard.choice, guard.branch] for guard in guards]
+
+
+def _work(node: Node) -> Data:
+    match node.work:
+        case ModelWork() as work:
+            return {"kind": "model", "framework": work.framework, "path": artefact_path(node.origin, work)}
+        case ComponentWork() as work:
+            return {"kind": "component", "component": work.component, "parameters": dict(work.parameters)}
+        case PythonWork() as work:
+            declares: Data = {
+                output.port: {"datatype": output.type.datatype, "shape": list(output.type.shape)}
+                for output in node.outputs
+            }
+            path = node.origin if work.local else None
+            return {"kind": "python", "entry": work.entry, "path": path, "declares": declares}
+        case ChoiceWork() as work:
+            parameters = dict(work.parameters)
+            return {"kind": "choice", "router": work.router, "parameters": parameters, "per": work.per}
+        case MergeWork() as work:
+            return {
+                "kind": "merge",
+                "choice": _use(work.choice),
+                "per": work.per,
+                "branches": [_branch(takes) for takes in work.branches],
+            }
+        case work:
+            raise TypeError(f"{type(work).__name__} is lowered before it is emitted")
+
+
+def _branch(takes: Sequence[Use]) -> Value:
+    return {use.port: _use(use) for use in takes}
+
+
+def artefact_path(node: str, work: ModelWork) -> str:
+    """Return where a model's file lies under the artefacts' root."""
+    if work.local is not None:
+        return f"{node}/{work.local.name}"
+    return f"{node}/{PurePosixPath(urlsplit(work.location).path).name}"

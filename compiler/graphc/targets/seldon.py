@@ -1,0 +1,368 @@
+"""Emits SeldonDeployments (Seldon Core v1, protocol v2) and the config maps that they mount."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.limits import TOO_LARGE
+from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
+from graphc.plan import Plan, Unit
+from graphc.targets.region import describe_region
+from graphc.targets.shipping import (
+    ClaimShipment,
+    ConfigMapShipment,
+    DownloadShipment,
+    LocalShipment,
+    Purpose,
+    Shipment,
+    ship_node,
+)
+from graphc.version import VERSION
+
+Data = dict[str, Value]
+
+ARTEFACTS: Final = "/mnt/graphc"
+"""Where a unit finds its artefacts; `GRAPHC_ARTIFACTS` tells the runtime where else."""
+
+# Linux refuses a longer string in a process's environment (MAX_ARG_STRLEN, 32 pages), name and end included.
+MAX_VARIABLE: Final = 131_072 - 64
+
+# A unit that does not say how long it loads gets this many seconds before it is restarted.
+LOAD_SECONDS: Final = 120
+PROBE_SECONDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a graph file says of its deployment as a whole."""
+
+    name: str
+    namespace: str | None
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    image: str
+    pull_secret: str | None
+    resources: Resources | None
+    store: str | None
+    service_account: str | None
+    executor: bool | None
+    at: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A predictor: a plan, and its share of the requests."""
+
+    name: str
+    plan: Plan
+    traffic: int | None
+    shadow: bool
+    replicas: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """The documents, and for a run on this machine the files that stand for mounted artefacts."""
+
+    documents: tuple[Data, ...]
+    local: tuple[LocalShipment, ...]
+
+
+def emit_deployment(
+    settings: Settings, versions: Sequence[Version], purpose: Purpose, sink: Sink
+) -> Emission | None:
+    """Return config maps and the SeldonDeployment; None, with the reason in the sink, if it cannot be."""
+    emitting = _Emitting(settings, purpose, sink, {}, {})
+    predictors = [emitting.predictor(version, _needs_engine(settings, versions)) for version in versions]
+    if sink.has_errors:
+        return None
+    maps = [emitting.config_map(each) for each in emitting.config_maps.values()]
+    deployment: Data = {
+        "apiVersion": "machinelearning.seldon.io/v1",
+        "kind": "SeldonDeployment",
+        "metadata": emitting.metadata(settings.name),
+        "spec": {"protocol": "v2", "predictors": list[Value](predictors)},
+    }
+    documents = (*maps, deployment)
+    _sign(documents)
+    return Emission(documents, tuple(emitting.local.values()))
+
+
+def _needs_engine(settings: Settings, versions: Sequence[Version]) -> bool:
+    """Say whether Seldon's executor has to stand in front: admission refuses a mixture."""
+    return bool(settings.executor) or any(version.plan.root.children for version in versions)
+
+
+def _sign(documents: Sequence[Data]) -> None:
+    digest = hashlib.sha256(json.dumps(documents, separators=(",", ":")).encode()).hexdigest()
+    for document in documents:
+        metadata = document["metadata"]
+        assert isinstance(metadata, dict)
+        annotations = metadata.setdefault("annotations", {})
+        assert isinstance(annotations, dict)
+        annotations["graphc.dev/content-hash"] = f"sha256:{digest}"
+        metadata["annotations"] = dict(sorted(annotations.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Emitting:
+    settings: Settings
+    purpose: Purpose
+    sink: Sink
+    config_maps: dict[str, ConfigMapShipment]
+    local: dict[str, LocalShipment]
+
+    def metadata(self, name: str) -> Data:
+        """Metadata with graphc's labels; the user's own win over none of them."""
+        labels = dict(self.settings.labels) | {
+            "app.kubernetes.io/managed-by": "graphc",
+            "app.kubernetes.io/part-of": self.settings.name,
+        }
+        annotations = dict(self.settings.annotations) | {"graphc.dev/version": VERSION}
+        metadata: Data = {"name": name}
+        if self.settings.namespace is not None:
+            metadata["namespace"] = self.settings.namespace
+        metadata["labels"] = dict[str, Value](sorted(labels.items()))
+        metadata["annotations"] = dict[str, Value](sorted(annotations.items()))
+        return metadata
+
+    def config_map(self, shipment: ConfigMapShipment) -> Data:
+        document: Data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata(shipment.name)}
+        document["immutable"] = True
+        if shipment.text:
+            document["data"] = dict[str, Value](shipment.text)
+        if shipment.binary:
+            document["binaryData"] = dict[str, Value](shipment.binary)
+        return document
+
+    def predictor(self, version: Version, needs_engine: bool) -> Data:
+        units = list(version.plan.root.walk())
+        predictor: Data = {"name": version.name}
+        if version.traffic is not None:
+            predictor["traffic"] = version.traffic
+        if version.shadow:
+            predictor["shadow"] = True
+        if version.replicas is not None:
+            predictor["replicas"] = version.replicas
+        if not needs_engine:
+            predictor["annotations"] = {"seldon.io/no-engine": "true"}
+        predictor["graph"] = _graph(version.plan.root)
+        predictor["componentSpecs"] = [self._pod(version.plan, group) for group in _pods(units)]
+        return predictor
+
+    def _pod(self, plan: Plan, units: Sequence[Unit]) -> Data:
+        containers = [_Container(self, plan, unit) for unit in units]
+        spec: Data = {}
+        if self.settings.service_account is not None:
+            spec["serviceAccountName"] = self.settings.service_account
+        if self.settings.pull_secret is not None:
+            spec["imagePullSecrets"] = [{"name": self.settings.pull_secret}]
+        loaders = [loader for container in containers for loader in container.loaders()]
+        if loaders:
+            spec["initContainers"] = list[Value](loaders)
+        spec["containers"] = [container.emit() for container in containers]
+        volumes = {str(volume["name"]): volume for container in containers for volume in container.volumes()}
+        if volumes:
+            spec["volumes"] = list[Value](volumes.values())
+        pod: Data = {}
+        placement = units[0].region.placement
+        if placement.replicas is not None:
+            pod["replicas"] = placement.replicas
+        if placement.autoscaling is not None:
+            pod["hpaSpec"] = _autoscaler(placement.autoscaling)
+        pod["spec"] = spec
+        return pod
+
+    def ship(self, unit: Unit) -> list[Shipment]:
+        """Return the shipments of a unit, remembering what is emitted beside the deployment."""
+        found: list[Shipment] = []
+        for node in unit.region.nodes:
+            shipment = ship_node(self.settings.name, node, self.settings.store, self.purpose, self.sink)
+            if isinstance(shipment, ConfigMapShipment):
+                self.config_maps[shipment.name] = shipment
+            if isinstance(shipment, LocalShipment):
+                self.local[shipment.node] = shipment
+            if shipment is not None:
+                found.append(shipment)
+        return found
+
+
+def _graph(unit: Unit) -> Data:
+    return {"name": unit.name, "type": unit.type, "children": [_graph(child) for child in unit.children]}
+
+
+def _pods(units: Sequence[Unit]) -> list[list[Unit]]:
+    """Units that scale on their own get a pod each; the others share one, the executor's."""
+    alone = [unit for unit in units if _scales_alone(unit)]
+    shared = [unit for unit in units if not _scales_alone(unit)]
+    return [group for group in (shared, *([unit] for unit in alone)) if group]
+
+
+def _scales_alone(unit: Unit) -> bool:
+    placement = unit.region.placement
+    return placement.replicas is not None or placement.autoscaling is not None
+
+
+def _autoscaler(scaling: Autoscaling) -> Data:
+    # The field that the operator reads by default; it turns it into an autoscaling/v2 resource itself.
+    resource: Data = {"name": "cpu", "targetAverageUtilization": scaling.cpu}
+    return {
+        "minReplicas": scaling.least,
+        "maxReplicas": scaling.most,
+        "metrics": [{"type": "Resource", "resource": resource}],
+    }
+
+
+class _Container:
+    """The emission of one unit's container, with its init containers and volumes."""
+
+    def __init__(self, emitting: _Emitting, plan: Plan, unit: Unit) -> None:
+        self._emitting, self._plan, self._unit = emitting, plan, unit
+        self._shipments = emitting.ship(unit)
+
+    def emit(self) -> Data:
+        container: Data = {"name": self._unit.name, "image": self._image(), "env": list[Value](self._env())}
+        resources = _resources(self._unit.region.placement.resources or self._emitting.settings.resources)
+        if resources:
+            container["resources"] = resources
+        container |= _probes(self._load_seconds())
+        container["securityContext"] = _security()
+        mounts = [_mount(shipment, read_only=True) for shipment in self._shipments]
+        if mounts:
+            container["volumeMounts"] = list[Value](mounts)
+        return container
+
+    def loaders(self) -> Iterable[Data]:
+        """Yield an init container for each download."""
+        for shipment in self._shipments:
+            if not isinstance(shipment, DownloadShipment):
+                continue
+            target = f"{ARTEFACTS}/{shipment.node}"
+            loader: Data = {
+                "name": f"load-{shipment.node}",
+                "image": self._image(),
+                "command": ["python", "-m", "graphc_runtimes.fetch", shipment.uri, target],
+            }
+            if shipment.credentials is not None:
+                loader["envFrom"] = [{"secretRef": {"name": shipment.credentials}}]
+            loader["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}}
+            loader["securityContext"] = _security()
+            loader["volumeMounts"] = [_mount(shipment, read_only=False)]
+            yield loader
+
+    def volumes(self) -> Iterable[Data]:
+        """Yield the volumes of the shipments."""
+        for shipment in self._shipments:
+            yield {"name": _volume(shipment)} | _source(shipment)
+
+    def _image(self) -> str:
+        images = [node.work.image for node in self._unit.region.nodes if isinstance(node.work, PythonWork)]
+        return next((image for image in images if image), self._emitting.settings.image)
+
+    def _load_seconds(self) -> float:
+        works = [node.work for node in self._unit.region.nodes]
+        said = [work.load_seconds for work in works if isinstance(work, ModelWork | PythonWork)]
+        # Models load one after the other; twice the time leaves room for a busy machine.
+        return max(LOAD_SECONDS, 2 * sum(seconds for seconds in said if seconds))
+
+    def _env(self) -> Iterable[Data]:
+        text = json.dumps(describe_region(self._plan, self._unit), separators=(",", ":"), ensure_ascii=False)
+        # Kubernetes expands $(NAME) in a value, and takes $$ for a plain dollar before a bracket.
+        text = text.replace("$(", "$$(")
+        if len(text.encode()) > MAX_VARIABLE:
+            message = f"the unit `{self._unit.name}` needs {len(text.encode())} bytes to describe its region"
+            hint = "give some of its nodes units of their own"
+            self._emitting.sink.report(Diagnostic(TOO_LARGE, message, self._emitting.settings.at, hint))
+        yield {"name": "GRAPHC_REGION", "value": text}
+        yield {
+            "name": "MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION",
+            "value": "graphc_runtimes.RegionRepository",
+        }
+        yield {"name": "MLSERVER_MODEL_IMPLEMENTATION", "value": "graphc_runtimes.RegionModel"}
+        yield {"name": "MLSERVER_PARALLEL_WORKERS", "value": "0"}
+        # The executor forwards Accept-Encoding and cannot read what MLServer then compresses.
+        yield {"name": "MLSERVER_GZIP_ENABLED", "value": "false"}
+        yield {"name": "MLSERVER_METRICS_DIR", "value": "/tmp"}
+        yield from (_variable(each) for each in self._unit.region.placement.env)
+
+
+def _variable(variable: Variable) -> Data:
+    if variable.value is not None:
+        return {"name": variable.name, "value": variable.value}
+    return {
+        "name": variable.name,
+        "valueFrom": {"secretKeyRef": {"name": variable.secret, "key": variable.key}},
+    }
+
+
+def _resources(resources: Resources | None) -> Data:
+    if resources is None:
+        return {}
+    requests: Data = {}
+    limits: Data = {}
+    if resources.cpu is not None:
+        requests["cpu"] = resources.cpu
+    if resources.memory is not None:
+        requests["memory"] = limits["memory"] = resources.memory
+    if resources.gpu:
+        requests["nvidia.com/gpu"] = limits["nvidia.com/gpu"] = resources.gpu
+    return {name: each for name, each in (("requests", requests), ("limits", limits)) if each}
+
+
+def _probes(load_seconds: float) -> Data:
+    """Probes by the port name that the operator gives; slow loading is the startup probe's business alone."""
+
+    def get(path: str) -> Value:
+        return {"path": path, "port": "http"}
+
+    return {
+        "startupProbe": {
+            "httpGet": get("/v2/health/ready"),
+            "periodSeconds": PROBE_SECONDS,
+            "failureThreshold": math.ceil(load_seconds / PROBE_SECONDS),
+        },
+        "readinessProbe": {"httpGet": get("/v2/health/ready"), "periodSeconds": PROBE_SECONDS},
+        "livenessProbe": {
+            "httpGet": get("/v2/health/live"),
+            "periodSeconds": PROBE_SECONDS,
+            "timeoutSeconds": PROBE_SECONDS,
+        },
+    }
+
+
+def _security() -> Data:
+    """Return what Kubernetes' `restricted` pod security standard asks of a container."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _volume(shipment: Shipment) -> str:
+    return f"graphc-{shipment.node}"
+
+
+def _mount(shipment: Shipment, *, read_only: bool) -> Data:
+    mount: Data = {"name": _volume(shipment), "mountPath": f"{ARTEFACTS}/{shipment.node}"}
+    if isinstance(shipment, ClaimShipment):
+        parent = shipment.path.rpartition("/")[0]
+        if parent:
+            mount["subPath"] = parent
+    return mount | ({"readOnly": True} if read_only else {})
+
+
+def _source(shipment: Shipment) -> Data:
+    match shipment:
+        case ConfigMapShipment():
+            items: list[Value] = [{"key": key, "path": path} for key, path in shipment.paths]
+            return {"configMap": {"name": shipment.name, "items": items}}
+        case ClaimShipment():
+            return {"persistentVolumeClaim": {"claimName": shipment.claim, "readOnly": True}}
+        case DownloadShipment() | LocalShipment():
+            return {"emptyDir": {}}

@@ -1,0 +1,115 @@
+"""How a node's artefacts reach its container: in a config map, by a download, or on a claim."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP
+from graphc.graph import ModelWork, Node, PythonWork, Value
+
+# Kubernetes refuses a config map whose data, base64 included, is larger.
+CONFIG_MAP_LIMIT: Final = 1_048_576
+
+Data = dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMapShipment:
+    """Files in a config map whose name holds their hash, so that a change of content is a rollout."""
+
+    node: str
+    name: str
+    text: tuple[tuple[str, str], ...]
+    binary: tuple[tuple[str, str], ...]
+    paths: tuple[tuple[str, str], ...]
+    """Keys with the paths that they have below the mount."""
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadShipment:
+    """A URI that an init container downloads; credentials are a Secret's keys in its environment."""
+
+    node: str
+    uri: str
+    credentials: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimShipment:
+    """A path on a persistent volume claim."""
+
+    node: str
+    claim: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalShipment:
+    """Files on this machine, for a run on it."""
+
+    node: str
+    files: tuple[tuple[str, Path], ...]
+
+
+Shipment = ConfigMapShipment | DownloadShipment | ClaimShipment | LocalShipment
+Purpose = Literal["cluster", "local"]
+
+
+def ship_node(graph: str, node: Node, store: str | None, purpose: Purpose, sink: Sink) -> Shipment | None:
+    """Return how the artefacts of a node travel; None where it has none, or, reported, where they cannot."""
+    match node.work:
+        case ModelWork(local=None) as work:
+            return _ship_remote(node, work)
+        case ModelWork(local=Path() as path) as work:
+            files = [(name, path.parent / name) for name in (path.name, *work.files)]
+            if purpose == "cluster" and store is not None:
+                return DownloadShipment(node.origin, f"{store.rstrip('/')}/{work.location}", work.credentials)
+            return _ship_files(graph, node, files, purpose, sink)
+        case PythonWork(local=Path() as path) as work:
+            module = work.entry.partition(":")[0].replace(".", "/") + ".py"
+            return _ship_files(graph, node, [(module, path)], purpose, sink)
+        case _:
+            return None
+
+
+def _ship_remote(node: Node, work: ModelWork) -> Shipment:
+    parts = urlsplit(work.location)
+    if parts.scheme == "pvc":
+        return ClaimShipment(node.origin, parts.netloc, parts.path.lstrip("/"))
+    return DownloadShipment(node.origin, work.location, work.credentials)
+
+
+def _ship_files(
+    graph: str, node: Node, files: list[tuple[str, Path]], purpose: Purpose, sink: Sink
+) -> Shipment | None:
+    if purpose == "local":
+        return LocalShipment(node.origin, tuple(files))
+    size = sum((path.stat().st_size + 2) // 3 * 4 for _, path in files)
+    if size > CONFIG_MAP_LIMIT:
+        message = f"`{node.origin}`: `{files[0][0]}` is {size / 2**20:.1f} MiB in base64, and a config map holds 1 MiB"
+        hint = (
+            "put the models into a store, and name it in `artifacts:`, as in `artifacts: s3://bucket/models`"
+        )
+        sink.report(Diagnostic(TOO_LARGE_FOR_CONFIG_MAP, message, node.at, hint))
+        return None
+    return _config_map(graph, node.origin, [(name, path.read_bytes()) for name, path in files])
+
+
+def _config_map(graph: str, node: str, files: list[tuple[str, bytes]]) -> ConfigMapShipment:
+    digest = hashlib.sha256()
+    text: list[tuple[str, str]] = []
+    binary: list[tuple[str, str]] = []
+    for name, content in files:
+        key = name.replace("/", "_")
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        if name.endswith(".py"):
+            text.append((key, content.decode("utf-8")))
+        else:
+            binary.append((key, base64.b64encode(content).decode("ascii")))
+    paths = tuple((name.replace("/", "_"), name) for name, _ in files)
+    name = f"{graph}-{node}-{digest.hexdigest()[:10]}"
+    return ConfigMapShipment(node, name, tuple(text), tuple(binary), paths)
