@@ -2,7 +2,7 @@
 
 import os
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -91,7 +91,11 @@ def write_manifest(**factors: float) -> str:
 
 @pytest.fixture
 def plan(tmp_path: Path, modules: Path) -> Plan:
-    def make(text: str, **sources: dict[str, Path]) -> tuple[RunPlan, Findings]:
+    def make(
+        text: str,
+        claims: Mapping[str, Path] | None = None,
+        overrides: Mapping[str, Mapping[str, Path]] | None = None,
+    ) -> tuple[RunPlan, Findings]:
         findings = Findings()
         documents = read_documents(text, "test.yaml")
         assert isinstance(documents, list)
@@ -99,7 +103,7 @@ def plan(tmp_path: Path, modules: Path) -> Plan:
         deployment = manifest.deployments[0]
         place = Workplace(
             tmp_path / "run",
-            Sources(manifest.config_maps, sources.get("claims", {}), sources.get("overrides", {})),
+            Sources(manifest.config_maps, claims or {}, overrides or {}),
             os.environ | {"PYTHONPATH": str(modules)},
         )
         return plan_run(deployment, deployment.predictors[0], place, findings), findings

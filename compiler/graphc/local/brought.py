@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from graphc.local.environment import Surroundings, base_environment, container_environment, expand
 from graphc.local.manifest import Container, Unit
 from graphc.local.mounts import Mounts, lay_mounts
-from graphc.local.plain import as_text
+from graphc.local.plain import as_mapping, as_text
 from graphc.local.servers import MODELS, SERVERS
 from graphc.local.volumes import PodVolumes, say_claim_missing
 
@@ -22,7 +22,6 @@ class Fetch:
     """An artefact to be brought before its unit starts."""
 
     unit: str
-    uri: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
 
@@ -36,9 +35,9 @@ def plan_init_containers(
     for index, init in enumerate(volumes.pod.init_containers):
         if mounted.isdisjoint(as_text(mount.get("name")) for mount in init.mounts):
             continue
-        env = container_environment(init, {}, around, volumes.findings)
+        env = container_environment(_without_secrets(init, volumes), {}, around, volumes.findings)
         words = tuple(expand(word, env) for word in (*init.command, *init.args))
-        if len(words) == 5 and words[1:3] == ("-m", FETCH_MODULE):
+        if len(words) >= 5 and words[1:3] == ("-m", FETCH_MODULE):
             mounts = lay_mounts(init, home / f"init-{index}", volumes)
             fetches += _plan_fetch(container.name, words[3], words[4], mounts, volumes, around, env)
         else:
@@ -47,6 +46,17 @@ def plan_init_containers(
                 f"only `python -m {FETCH_MODULE} URI FOLDER` can"
             )
     return fetches
+
+
+def _without_secrets(init: Container, volumes: PodVolumes) -> Container:
+    """Leave out whole secrets: a download finds the same names in the user's own environment."""
+    for source in init.env_from:
+        if "secretRef" in source:
+            name = as_text(as_mapping(source["secretRef"]).get("name"))
+            volumes.findings.warn(
+                f"secret `{name}` is not here; `{init.name}` uses the credentials of your own environment"
+            )
+    return replace(init, env_from=tuple(each for each in init.env_from if "secretRef" not in each))
 
 
 def _plan_fetch(
@@ -62,8 +72,8 @@ def _plan_fetch(
     if override is None:
         return [_make_fetch(unit, uri, place, {**base_environment(around.exported), **env})]
     # Several units of one pod may share the volume that the artefact belongs in.
-    if not place.exists():
-        mounts.put(folder, override, volumes.findings)
+    if not place.exists() or not any(place.iterdir()):
+        mounts.put_files(folder, override, volumes.findings)
     return []
 
 
@@ -86,4 +96,4 @@ def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surround
 
 
 def _make_fetch(unit: str, uri: str, folder: Path, env: Mapping[str, str]) -> Fetch:
-    return Fetch(unit, uri, (sys.executable, "-m", FETCH_MODULE, uri, str(folder.resolve())), env)
+    return Fetch(unit, (sys.executable, "-m", FETCH_MODULE, uri, str(folder.resolve())), env)

@@ -33,7 +33,7 @@ def make_example(inputs: Mapping[str, TensorType]) -> dict[str, object] | None:
 def write_curl(url: str, body: Mapping[str, object]) -> str:
     """Return the command that posts a body."""
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-    return f"curl -s {shlex.quote(url)} -H 'Content-Type: application/json' -d {shlex.quote(text)}"
+    return f"curl -sS {shlex.quote(url)} -H 'Content-Type: application/json' -d {shlex.quote(text)}"
 
 
 def _size(dim: Dim) -> int:

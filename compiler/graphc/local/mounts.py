@@ -1,5 +1,6 @@
 """Lay a container's mounts out below a folder, as links to its volumes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -45,6 +46,11 @@ class Mounts:
         """Make an artefact appear at a folder of the container: a folder as it is, a file inside."""
         self.link(path if source.is_dir() else f"{path}/{source.name}", source, findings)
 
+    def put_files(self, path: str, files: Mapping[str, Path], findings: Findings) -> None:
+        """Make files appear in a folder of the container, each under its name."""
+        for name, source in files.items():
+            self.link(f"{path}/{name}", source, findings)
+
 
 def lay_mounts(container: Container, root: Path, volumes: PodVolumes) -> Mounts:
     """Link a container's mounts to their volumes; a deeper mount is laid over a shallower one."""
@@ -67,7 +73,7 @@ def _lay_mount(mounts: Mounts, path: str, mount: Document, container: str, volum
         volumes.findings.refuse(f"container `{container}` mounts `{path}` below a folder of yours")
         return
     if override := volumes.sources.overrides.get(path):
-        mounts.put(path, override, volumes.findings)
+        mounts.put_files(path, override, volumes.findings)
     elif source := volumes.find(as_text(mount.get("name")), container):
         source = source / as_text(mount.get("subPath"))
         if not source.exists() and source.is_relative_to(volumes.folder):

@@ -1,13 +1,14 @@
 """What goes into a graph and comes out: from units that graphc wrote, else from what a unit says itself."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from graphc_components.tensors import DATATYPES, Dim, TensorType
 
 from graphc.local.plain import as_items, as_mapping, as_text
+from graphc.source.located import Plain
 
 REGION: Final = "GRAPHC_REGION"
 
@@ -20,7 +21,7 @@ class Signature:
     inputs: Mapping[str, TensorType]
     outputs: Mapping[str, TensorType]
 
-    def to_metadata(self) -> dict[str, object]:
+    def to_metadata(self) -> dict[str, Plain]:
         """Return the V2 metadata: a dimension that is not a number is -1."""
         return {
             "name": self.name,
@@ -62,7 +63,7 @@ def _read_dim(value: object) -> Dim:
     return value if isinstance(value, str) else None
 
 
-def _write_tensors(tensors: Mapping[str, TensorType]) -> Sequence[Mapping[str, object]]:
+def _write_tensors(tensors: Mapping[str, TensorType]) -> list[Plain]:
     return [
         {
             "name": name,

@@ -16,11 +16,11 @@ _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where volumes come from: `overrides` are local artefacts by their place in a container."""
+    """Where volumes come from: `overrides` are a container folder's files, by name, on this machine."""
 
     config_maps: Mapping[str, ConfigMap]
     claims: Mapping[str, Path]
-    overrides: Mapping[str, Path]
+    overrides: Mapping[str, Mapping[str, Path]]
 
 
 def say_claim_missing(claim: str, findings: Findings) -> None:

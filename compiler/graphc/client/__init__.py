@@ -1,0 +1,1 @@
+"""Call a V2 endpoint with tensors made from files."""

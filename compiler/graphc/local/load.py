@@ -1,0 +1,91 @@
+"""Turn what the user named, graph files or manifests, into documents."""
+
+import io
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final, cast
+
+from graphc.compilation import Compilation
+from graphc.local.documents import MAX_CHARACTERS, read_documents
+from graphc.local.plain import Document
+from graphc.local.plan import ARTIFACTS
+from graphc.local.problem import Findings, Problem
+
+_GRAPH: Final = re.compile(r"""^\s*["']?kind["']?\s*:\s*["']?InferenceGraph\b""", re.MULTILINE)
+
+Files = Mapping[str, Mapping[str, Path]]
+"""A container folder's files, by name, on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The documents to run, and local files that stand for what the cluster would mount."""
+
+    documents: Sequence[Document]
+    overrides: Files = field(default_factory=dict[str, Mapping[str, Path]])
+
+
+def read_texts(paths: Sequence[str], findings: Findings) -> dict[str, str]:
+    """Return the files' texts by path; `-` is standard input, which can be read again afterwards."""
+    texts = dict[str, str]()
+    for path in paths:
+        text = _read_stdin() if path == "-" else _read_file(path)
+        if isinstance(text, Problem):
+            findings.refuse(text.message, text.advice)
+        else:
+            texts[path] = text
+    return texts
+
+
+def are_graphs(texts: Mapping[str, str], findings: Findings) -> bool:
+    """Say whether the files are graphs, to be compiled first; a mixture is refused."""
+    kinds = {path: _GRAPH.search(text) is not None for path, text in texts.items()}
+    if len(set(kinds.values())) > 1:
+        findings.refuse("graph files and manifests cannot be run together")
+    return any(kinds.values())
+
+
+def load_manifests(texts: Mapping[str, str], findings: Findings) -> Loaded:
+    """Read manifests."""
+    documents = list[Document]()
+    for path, text in texts.items():
+        read = read_documents(text, "standard input" if path == "-" else path)
+        if isinstance(read, Problem):
+            findings.refuse(read.message, read.advice)
+        else:
+            documents += read
+    return Loaded(documents)
+
+
+def load_compiled(done: Compilation) -> Loaded:
+    """Take over what was compiled for a run on this machine."""
+    overrides = {
+        str(PurePosixPath(ARTIFACTS) / shipment.node): dict(shipment.files)
+        for emission in done.emissions
+        for shipment in emission.local
+    }
+    documents = [document for emission in done.emissions for document in emission.documents]
+    return Loaded(cast("list[Document]", documents), overrides)
+
+
+def _read_file(path: str) -> str | Problem:
+    try:
+        with Path(path).open(encoding="utf-8-sig") as file:
+            return file.read(MAX_CHARACTERS + 1)
+    except UnicodeDecodeError:
+        return Problem(f"`{path}` is not UTF-8")
+    except OSError as failure:
+        return Problem(f"`{path}` cannot be read: {(failure.strerror or str(failure)).lower()}")
+
+
+def _read_stdin() -> str | Problem:
+    data = sys.stdin.buffer.read(MAX_CHARACTERS + 1)
+    # The compiler reads standard input itself.
+    sys.stdin = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return Problem("standard input is not UTF-8")
