@@ -1,0 +1,59 @@
+"""`graphc engine`: walk a manifest's graph over units that already listen."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Final
+
+import click
+
+from graphc.engine.documents import ManifestError, read_deployment
+from graphc.engine.serve import Engine, EngineOptions
+from graphc.engine.tree import TreeProblem, Unit, check_endpoints, read_tree
+
+_PORT: Final = click.IntRange(0, 65535)
+
+
+@click.command("engine")
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--predictor", help="The predictor to serve; needed where there are several.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--http-port", type=_PORT, default=8000, show_default=True, help="0 takes a free port.")
+@click.option("--grpc-port", type=_PORT, help="Serve gRPC too; 0 takes a free port.")
+def command(manifest: Path, predictor: str | None, host: str, http_port: int, grpc_port: int | None) -> None:
+    """Walk the graph of MANIFEST, a SeldonDeployment, over units that already listen.
+
+    Each unit is called at the `service_host` and `httpPort` of its `endpoint`, in the order and with
+    the errors of Seldon's executor.
+    """
+    root = _read(manifest, predictor)
+    options = EngineOptions(host=host, http_port=http_port, grpc_port=grpc_port)
+    try:
+        asyncio.run(_serve(Engine(root, options), host))
+    except OSError as error:
+        raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
+
+
+def _read(manifest: Path, predictor: str | None) -> Unit:
+    try:
+        root = read_tree(read_deployment(manifest), predictor)
+    except ManifestError as error:
+        raise click.ClickException(str(error)) from error
+    problem = root if isinstance(root, TreeProblem) else check_endpoints(root)
+    if isinstance(root, TreeProblem) or problem:
+        raise click.ClickException(f"`{manifest}`: {problem}")
+    return root
+
+
+async def _serve(engine: Engine, host: str) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await engine.start()
+    try:
+        click.echo(f"http://{host}:{engine.http_port}")
+        if engine.grpc_port is not None:
+            click.echo(f"grpc://{host}:{engine.grpc_port}")
+        await stopped.wait()
+    finally:
+        await engine.stop()

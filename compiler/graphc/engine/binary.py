@@ -1,0 +1,182 @@
+"""The V2 binary tensor extension at the engine's front: the units behind it speak plain JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from graphc.engine.message import Answer, Message, decompress
+from graphc.engine.raw import BASE64, RawError, pack, unpack
+from graphc.engine.wire_json import WireError
+from graphc.source.located import Plain
+
+LENGTH_HEADER: Final = "Inference-Header-Content-Length"
+BINARY_TYPE: Final = "application/octet-stream"
+
+Fields = dict[str, Plain]
+
+
+class RequestError(ValueError):
+    """A request is malformed; the message says how, in a user's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which outputs a client wants as binary data."""
+
+    by_default: bool = False
+    named: Mapping[str, bool] | None = None
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether the output of that name is wanted as binary data."""
+        return isinstance(name, str) and (self.named or {}).get(name, self.by_default)
+
+    def __bool__(self) -> bool:
+        """Say whether any output is."""
+        return self.by_default or any((self.named or {}).values())
+
+
+def read_request(body: bytes, header_length: str | None, content_type: str) -> tuple[Message, Wanted]:
+    """Read a request of either form into a plain message; raises RequestError."""
+    if header_length is None and b'"binary_data' not in body:
+        check_request(body)
+        return Message(body, content_type).known_request(), Wanted()
+    length = _read_length(header_length, body)
+    request = check_request(body[:length])
+    _fill_inputs(request, body[length:])
+    wanted = _take_wanted(request)
+    return Message(dump(request)).known_request(), wanted
+
+
+def write_answer(answer: Answer, wanted: Wanted) -> tuple[Answer, int | None]:
+    """Return the answer with the wanted outputs as binary data, and the length of its JSON part."""
+    if not wanted or answer.status != 200:
+        return answer, None
+    try:
+        fields = load(decompress(answer.message))
+    except (RequestError, WireError):
+        return answer, None
+    blobs = [_take_data(output) for output in dicts(fields.get("outputs")) if output.get("name") in wanted]
+    if not any(blob is not None for blob in blobs):
+        return answer, None
+    head = dump(fields)
+    body = b"".join([head, *(blob for blob in blobs if blob is not None)])
+    return Answer(200, Message(body, BINARY_TYPE)), len(head)
+
+
+def check_request(body: bytes) -> Fields:
+    """Read a request's JSON, which must hold a list of inputs; raises RequestError."""
+    fields = load(body)
+    inputs = fields.get("inputs")
+    if not isinstance(inputs, list):
+        raise RequestError("the request has no list of `inputs`")
+    if not all(isinstance(each, dict) for each in inputs):
+        raise RequestError("an input is not a JSON object")
+    return fields
+
+
+def load(body: bytes) -> Fields:
+    """Read a JSON object with its integers exact; raises RequestError."""
+    try:
+        value: Plain = json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise RequestError("the JSON nests too deeply") from error
+    except ValueError as error:
+        raise RequestError(f"the body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RequestError("the body is not a JSON object")
+    return value
+
+
+def dump(fields: Fields) -> bytes:
+    """Write a JSON object with its integers exact; raises RequestError for what JSON cannot hold."""
+    try:
+        return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError as error:
+        raise RequestError("a number is too large") from error
+
+
+def dicts(value: Plain) -> list[Fields]:
+    """Return the objects of a list, and nothing of anything else."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"`{name}` is not JSON")
+
+
+def _read_length(header: str | None, body: bytes) -> int:
+    if header is None:
+        return len(body)
+    if not (header.isascii() and header.isdigit() and len(header) < 20 and int(header) <= len(body)):
+        raise RequestError(f"`{LENGTH_HEADER}` does not fit the body")
+    return int(header)
+
+
+def _fill_inputs(request: Fields, data: bytes) -> None:
+    at = 0
+    for tensor in dicts(request.get("inputs")):
+        size = _take_parameter(tensor, "binary_data_size")
+        if size is None:
+            continue
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(data) - at:
+            raise RequestError(f"`binary_data_size` of input `{tensor.get('name')}` does not fit the body")
+        fill_data(tensor, data[at : at + size])
+        at += size
+    if at != len(data):
+        raise RequestError(f"{len(data) - at} bytes of the body belong to no input")
+
+
+def fill_data(tensor: Fields, data: bytes) -> None:
+    """Put raw bytes into a tensor as plain values; raises RequestError."""
+    try:
+        tensor["data"], content_type = unpack(str(tensor.get("datatype")), data)
+    except RawError as error:
+        raise RequestError(f"input `{tensor.get('name')}`: {error}") from error
+    if content_type:
+        set_parameter(tensor, "content_type", content_type)
+
+
+def set_parameter(fields: Fields, key: str, value: Plain) -> None:
+    """Set one parameter of a tensor."""
+    parameters = fields.get("parameters")
+    fields["parameters"] = {**(parameters if isinstance(parameters, dict) else {}), key: value}
+
+
+def read_content_type(tensor: Fields) -> str | None:
+    """Return how a tensor's texts are to be read, where it says so."""
+    parameters = tensor.get("parameters")
+    found = parameters.get("content_type") if isinstance(parameters, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _take_parameter(fields: Fields, key: str) -> Plain:
+    parameters = fields.get("parameters")
+    if not isinstance(parameters, dict):
+        return None
+    value = parameters.pop(key, None)
+    if not parameters:
+        del fields["parameters"]
+    return value
+
+
+def _take_wanted(request: Fields) -> Wanted:
+    by_default = _take_parameter(request, "binary_data_output") is True
+    named: dict[str, bool] = {}
+    for output in dicts(request.get("outputs")):
+        said = _take_parameter(output, "binary_data")
+        if isinstance(said, bool):
+            named[str(output.get("name"))] = said
+    return Wanted(by_default, named)
+
+
+def _take_data(output: Fields) -> bytes | None:
+    try:
+        blob = pack(str(output.get("datatype")), output.get("data"), read_content_type(output))
+    except RawError:
+        return None
+    if read_content_type(output) == BASE64:
+        _take_parameter(output, "content_type")
+    del output["data"]
+    set_parameter(output, "binary_data_size", len(blob))
+    return blob

@@ -1,0 +1,47 @@
+"""Which of a client's headers go on to the units."""
+
+import uuid
+from collections.abc import Iterable
+from typing import Final
+
+Headers = tuple[tuple[str, str], ...]
+
+PUID: Final = "Seldon-Puid"
+"""The request's own id: made up where the client sends none, sent to every unit and back."""
+
+_HOP_BY_HOP: Final = frozenset(
+    {
+        "connection",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# These describe the client's body; the units get the engine's.
+_OF_THE_BODY: Final = frozenset(
+    {"content-encoding", "content-length", "content-type", "inference-header-content-length"}
+)
+
+
+def forward(headers: Iterable[tuple[str, str]]) -> tuple[str, Headers]:
+    """Return the request's id and the headers to send to every unit, the id among them."""
+    given = tuple(headers)
+    puid = next((value for name, value in given if name.lower() == PUID.lower() and value), "")
+    dropped = _HOP_BY_HOP | _OF_THE_BODY | _named_by_connection(given)
+    kept = tuple((name, value) for name, value in given if name.lower() not in dropped)
+    if puid:
+        return puid, kept
+    puid = str(uuid.uuid4())
+    return puid, (*(pair for pair in kept if pair[0].lower() != PUID.lower()), (PUID, puid))
+
+
+def _named_by_connection(headers: Headers) -> frozenset[str]:
+    values = (value for name, value in headers if name.lower() == "connection")
+    return frozenset(part.strip().lower() for value in values for part in value.split(","))

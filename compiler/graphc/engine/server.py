@@ -1,0 +1,117 @@
+"""The V2 protocol over REST in front of a tree of units."""
+
+import json
+from importlib.metadata import version
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from graphc.engine.binary import LENGTH_HEADER, RequestError, Wanted, read_request, write_answer
+from graphc.engine.headers import PUID, Headers, forward
+from graphc.engine.message import JSON_TYPE, Answer, v2_error
+from graphc.engine.service import EXTENSIONS, SERVER_NAME, Service
+
+MAX_BODY: Final = 1 << 30
+"""The executor has no limit; one gibibyte keeps a mistaken client from taking the whole machine."""
+
+_MODEL: Final = "/v2/models/{model}"
+_VERSION: Final = _MODEL + "/versions/{version}"
+
+
+def build_app(service: Service) -> web.Application:
+    """Return the application that serves one tree."""
+    front = _Front(service)
+    app = web.Application(client_max_size=MAX_BODY)
+    app.router.add_post("/v2/models/infer", front.infer)
+    for prefix in (_MODEL, _VERSION):
+        app.router.add_post(f"{prefix}/infer", front.infer)
+        app.router.add_get(f"{prefix}/ready", front.model_ready)
+        app.router.add_get(prefix, front.metadata)
+    for path in ("/ready", "/v2/health/ready"):
+        app.router.add_get(path, front.ready)
+    for path in ("/live", "/v2/health/live"):
+        app.router.add_get(path, front.live)
+    for path in ("/metrics", "/prometheus"):
+        app.router.add_get(path, front.metrics)
+    app.router.add_get("/v2", front.server_metadata)
+    return app
+
+
+class _Front:
+    """Turns HTTP requests into calls of the service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def infer(self, request: web.Request) -> web.Response:
+        """Send a request through the tree."""
+        puid, headers = _forward(request)
+        model = _model(request)
+        try:
+            message, wanted = read_request(
+                await request.read(), request.headers.get(LENGTH_HEADER), _content_type(request)
+            )
+        except RequestError as error:
+            return _respond(v2_error(str(error), 400), puid)
+        answer = await self._service.infer(message, headers, model)
+        return _respond(answer, puid, wanted)
+
+    async def metadata(self, request: web.Request) -> web.Response:
+        """Describe the graph or a unit."""
+        puid, headers = _forward(request)
+        return _respond(await self._service.metadata(_model(request) or "", headers), puid)
+
+    async def model_ready(self, request: web.Request) -> web.Response:
+        """Say whether the graph or a unit is ready."""
+        puid, headers = _forward(request)
+        return _respond(await self._service.model_ready(_model(request) or "", headers), puid)
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Say whether every unit is ready."""
+        return web.Response(status=200 if await self._service.ready() else 503)
+
+    async def live(self, _: web.Request) -> web.Response:
+        """Say that the engine runs."""
+        return web.Response()
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Show what was counted."""
+        return web.Response(
+            body=self._service.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def server_metadata(self, _: web.Request) -> web.Response:
+        """Name the server and the extensions it has."""
+        facts = {"name": SERVER_NAME, "version": version("graphc-compiler"), "extensions": list(EXTENSIONS)}
+        return web.Response(text=json.dumps(facts), content_type=JSON_TYPE)
+
+
+def _forward(request: web.Request) -> tuple[str, Headers]:
+    return forward(request.headers.items())
+
+
+def _model(request: web.Request) -> str | None:
+    model = request.match_info.get("model")
+    # A decoded name could climb out of the units' /v2/models/ otherwise.
+    if model is not None and ("/" in model or model in {".", ".."}):
+        raise web.HTTPNotFound
+    return model
+
+
+def _content_type(request: web.Request) -> str:
+    return request.headers.get("Content-Type", JSON_TYPE)
+
+
+def _respond(answer: Answer, puid: str, wanted: Wanted | None = None) -> web.Response:
+    answer, length = write_answer(answer.for_client(), wanted or Wanted())
+    headers = {
+        "Content-Type": answer.message.content_type or JSON_TYPE,
+        "X-Content-Type-Options": "nosniff",
+        PUID: puid,
+    }
+    if answer.message.content_encoding:
+        headers["Content-Encoding"] = answer.message.content_encoding
+    if length is not None:
+        headers[LENGTH_HEADER] = str(length)
+    return web.Response(status=answer.status, body=answer.message.body, headers=headers)

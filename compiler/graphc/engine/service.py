@@ -1,0 +1,99 @@
+"""What the engine does for its clients, whichever protocol they speak."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final
+
+from graphc.engine.client import CallError, Target, UnitClient
+from graphc.engine.headers import Headers
+from graphc.engine.message import Answer, Message, executor_error
+from graphc.engine.metrics import Metrics
+from graphc.engine.tree import Unit
+from graphc.engine.walk import walk
+from graphc.engine.wire_json import encode
+from graphc.source.located import Plain
+
+_PROBE_S: Final = 2.0
+SERVER_NAME: Final = "graphc"
+EXTENSIONS: Final = ("binary_tensor_data",)
+
+Metadata = Mapping[str, Plain]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The name by which clients call the whole tree, and the metadata that they get for it."""
+
+    name: str
+    metadata: Metadata | Callable[[], Metadata]
+
+    def describe(self) -> Metadata:
+        """Return the metadata."""
+        return self.metadata() if callable(self.metadata) else self.metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One tree of units behind one client."""
+
+    root: Unit
+    client: UnitClient
+    metrics: Metrics
+    graph: Graph | None = None
+    full_health_checks: bool = False
+
+    async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
+        """Send a request through the tree; a given model name is asked of every unit."""
+        started = perf_counter()
+        answer = await walk(self.root, message, self.client, headers, model)
+        self.metrics.count_request(answer.status, perf_counter() - started)
+        return answer
+
+    async def metadata(self, model: str, headers: Headers) -> Answer:
+        """Describe the graph, or ask the unit of that name to describe itself."""
+        if self.graph and model == self.graph.name:
+            return Answer(200, Message(encode(dict(self.graph.describe()))))
+        return await self._ask(model, "metadata", headers)
+
+    async def model_ready(self, model: str, headers: Headers) -> Answer:
+        """Say whether the graph is ready, or ask the unit of that name."""
+        if self.graph and model == self.graph.name:
+            ready = await self.ready()
+            return Answer(200 if ready else 503, Message(encode({"name": model, "ready": ready})))
+        return await self._ask(model, "ready", headers)
+
+    async def ready(self) -> bool:
+        """Say whether every unit listens, or, with full health checks, says that it is ready."""
+        probes = (self._probe(unit) for unit in self.root.walk() if unit.endpoint)
+        return all(await asyncio.gather(*probes))
+
+    async def _ask(self, model: str, verb: str, headers: Headers) -> Answer:
+        unit = self.root.find(model)
+        if unit is None:
+            return executor_error(f"Failed to find model {model}")
+        try:
+            return await self.client.call(Target(unit, model, verb), None, headers)
+        except CallError as error:
+            return executor_error(str(error))
+
+    async def _probe(self, unit: Unit) -> bool:
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                if self.full_health_checks:
+                    return (await self.client.call(Target(unit, "", "health"), None, ())).status == 200
+                return await _listens(unit)
+        except (CallError, TimeoutError):
+            return False
+
+
+async def _listens(unit: Unit) -> bool:
+    if unit.endpoint is None:
+        return True
+    try:
+        _, writer = await asyncio.open_connection(unit.endpoint.host, unit.endpoint.port)
+    except OSError:
+        return False
+    writer.close()
+    return True

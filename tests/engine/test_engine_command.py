@@ -1,0 +1,94 @@
+"""`graphc engine`: one line and a status for every manifest that cannot be served."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from graphc.cli.engine_command import command
+
+HEAD = "kind: SeldonDeployment\nspec:\n  predictors:\n"
+UNIT = "{name: main, graph: {name: a, endpoint: {service_host: localhost, httpPort: 9}}}\n"
+GOOD = f"kind: ConfigMap\n---\n{HEAD}  - {UNIT}"
+
+
+def _run(manifest: Path, *options: str) -> tuple[int, str]:
+    result = CliRunner().invoke(command, [str(manifest), *options])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "holds no SeldonDeployments"),
+        (b"kind: Pod", "holds no SeldonDeployments"),
+        (f"{GOOD}---\n{GOOD}".encode(), "holds 2 SeldonDeployments"),
+        (b"a: [", "is not YAML"),
+        (b"\xff\xfe\x00", "is not YAML"),
+        (b"at: 2001-99-99", "is not YAML"),
+        (b"a: !!python/object:os.system {}", "is not YAML"),
+        (b"[" * 5000, "nests too deeply"),
+        (HEAD.encode(), "spec.predictors: no predictors"),
+        (
+            f"{HEAD}  - {{name: main, graph: &g {{name: a, children: [*g]}}}}".encode(),
+            "units nest deeper than 64",
+        ),
+        (f"{HEAD}  - {{name: main, graph: {{name: a}}}}".encode(), "unit `a` has no endpoint"),
+        (f"{HEAD}  - {{name: other, graph: {{name: a}}}}".encode(), "no predictor `main`"),
+    ],
+)
+def test_an_unreadable_manifest_is_one_line_and_status_one(tmp_path: Path, text: bytes, message: str) -> None:
+    manifest = tmp_path / "deployment.yaml"
+    manifest.write_bytes(text)
+    status, output = _run(manifest, "--predictor", "main")
+    assert status == 1
+    assert message in output
+    assert len(output.splitlines()) == 1
+
+
+def test_a_missing_manifest_is_one_line(tmp_path: Path) -> None:
+    status, output = _run(tmp_path / "absent.yaml")
+    assert (status, len(output.splitlines())) == (1, 1)
+    assert "No such file" in output
+
+
+def test_bad_usage_is_status_two(tmp_path: Path) -> None:
+    assert _run(tmp_path / "x", "--http-port", "70000")[0] == 2
+    assert CliRunner().invoke(command, []).exit_code == 2
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    manifest = tmp_path / "deployment.yaml"
+    manifest.write_text(GOOD)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for option in ("--http-port", "--grpc-port"):
+            status, output = _run(manifest, "--http-port", "0", option, port)
+            assert (status, len(output.splitlines())) == (1, 1), output
+            assert "cannot listen" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    manifest = tmp_path / "deployment.json"
+    graph = {"name": "a", "endpoint": {"service_host": "localhost", "httpPort": 9}}
+    predictors = [{"name": "main", "graph": graph}]
+    manifest.write_text(json.dumps({"kind": "SeldonDeployment", "spec": {"predictors": predictors}}))
+    program = "from graphc.cli import main; main()"
+    ports = ["--http-port", "0", "--grpc-port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "engine", str(manifest), *ports],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+        assert process.stdout.readline().startswith(b"grpc://127.0.0.1:")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, b"")
