@@ -1,1 +1,1 @@
-"""A compiler for inference graphs."""
+"""A compiler for inference graphs: `from graphc.builder import Graph` builds one in Python."""

@@ -1,10 +1,11 @@
 """The whole road from files to documents; the command line and the builder both take it."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from graphc.builder_files import is_builder_file, run_builder_file
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
@@ -15,7 +16,7 @@ from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
 from graphc.plan import Plan
 from graphc.predictors import check_predictors, overlay, predictors_of
-from graphc.source.files import STDIN, read_source
+from graphc.source.files import STDIN, Source, read_source
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import substitute
 from graphc.source.yaml_reader import read_documents
@@ -62,11 +63,23 @@ def check_files(request: Request) -> Compilation:
         if source is None:
             continue
         done.sources[source.file] = source.text
-        folder = Path() if source.file == STDIN else Path(path).parent
-        for document in read_documents(source.text, source.file, done.sink):
-            _check_document(document, folder, request, done)
+        for document, folder in _read(source, path, done.sink):
+            checked = check_document(document, folder, request, done.sink)
+            if checked is not None:
+                done.graphs.append(checked)
     _check_names(done)
     return done
+
+
+def _read(source: Source, path: str, sink: Sink) -> Iterable[tuple[Located, Path]]:
+    """Yield a file's documents, each with the folder that its local files lie beside."""
+    if is_builder_file(source.file):
+        for graph in run_builder_file(path, sink):
+            yield graph.located(), graph.folder
+        return
+    folder = Path() if source.file == STDIN else Path(path).parent
+    for document in read_documents(source.text, source.file, sink):
+        yield document, folder
 
 
 def compile_files(request: Request) -> Compilation:
@@ -101,12 +114,6 @@ def check_document(document: Located, folder: Path, request: Request, sink: Sink
             graphs[name], plans[name] = graph, plan
     _check_same_outputs(spec, graphs, sink)
     return CheckedGraph(spec, plans)
-
-
-def _check_document(document: Located, folder: Path, request: Request, done: Compilation) -> None:
-    checked = check_document(document, folder, request, done.sink)
-    if checked is not None:
-        done.graphs.append(checked)
 
 
 def _check_same_outputs(spec: GraphSpec, graphs: Mapping[str, Graph], sink: Sink) -> None:

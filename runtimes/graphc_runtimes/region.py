@@ -156,11 +156,10 @@ class Graph:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a choice is told to the executor: as the child to take, or as one child or none."""
+    """How a choice is told to the executor: the child for each branch that has one, no child for the others."""
 
-    kind: Literal["choice", "skip"]
     choice: str
-    branch: int | None = None
+    children: Mapping[int, int]
 
 
 @with_config(_STRICT)
@@ -188,7 +187,6 @@ def parse_region(text: str) -> Region:
     except ValidationError as error:
         raise RegionError("; ".join(_describe(error))) from None
     _check_tensors(region)
-    _check_route(region)
     return region
 
 
@@ -226,12 +224,6 @@ def _check_branches(node: MergeNode) -> None:
     for index, branch in enumerate(node.branches):
         if missing := node.outputs.keys() - branch.keys():
             raise RegionError(f"node `{node.name}`: branch {index} has no `{min(missing)}`")
-
-
-def _check_route(region: Region) -> None:
-    route = region.route
-    if route and route.kind == "skip" and route.branch is None:
-        raise RegionError("route.branch: a route of kind `skip` names a branch")
 
 
 def _define(known: set[str], name: str, where: str) -> None:

@@ -41,10 +41,10 @@ class Unit:
         choice = self._run(message).get(route.choice)
         if choice is None:
             return NO_CHILD
-        if route.kind == "choice":
-            return int(choice[0]) if choice.size else 0
         # Without rows every branch runs, as it does inside a region, so that its tensors are there.
-        return 0 if not choice.size or bool((choice == route.branch).any()) else NO_CHILD
+        taken = route.children if not choice.size else {int(branch) for branch in choice.flat}
+        called = [child for branch, child in sorted(route.children.items()) if branch in taken]
+        return called[0] if called else NO_CHILD
 
     def _run(self, message: Message) -> Mapping[str, Array]:
         _refuse_unknown(self.region, message)

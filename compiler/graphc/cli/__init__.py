@@ -1,9 +1,15 @@
 """The command line: each command lives in its own module and is imported only when it is called."""
 
 import importlib
+import os
 from typing import Final
 
 import click
+
+from graphc.version import VERSION
+
+INTERNAL_ERROR: Final = 70
+"""The exit code for a bug in graphc."""
 
 COMMANDS: Final = {
     "check": "Check graph files and report every problem.",
@@ -39,6 +45,20 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="graphc-compiler", prog_name="graphc")
+@click.version_option(VERSION, prog_name="graphc")
 def main() -> None:
     """Compile inference graphs for Seldon Core, and run them anywhere."""
+
+
+def start() -> None:
+    """Run the command line; what is no user's mistake ends with code 70 and asks for a report."""
+    try:
+        main()
+    except Exception as bug:
+        if os.environ.get("GRAPHC_DEBUG"):
+            raise
+        click.echo(f"graphc: internal error: {type(bug).__name__}: {bug}", err=True)
+        click.echo(
+            "This is a bug in graphc. Run again with GRAPHC_DEBUG=1 to see where, and report it.", err=True
+        )
+        raise SystemExit(INTERNAL_ERROR) from bug

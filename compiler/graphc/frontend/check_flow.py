@@ -24,6 +24,8 @@ def check_needed(draft: Draft, resolved: Resolved, reads: Edges, sink: Sink) -> 
     inputs = draft.spec.fields.inputs
     wanted = {use.tensor.partition(".")[0] for use in resolved.outputs if use.tensor not in inputs}
     needed = find_needed(reads, wanted)
+    if sink.has_errors:
+        return needed  # what is not resolved makes the rest look unused
     for name in sorted(draft.nodes.keys() - needed):
         message = f"no output depends on `{name}`, so it is left out"
         sink.report(Diagnostic(DEAD_NODE, message, draft.nodes[name].at))

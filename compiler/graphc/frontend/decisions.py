@@ -7,7 +7,7 @@ from graphc_components.tensors import INTEGERS, NUMERIC, TensorType
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import BAD_BRANCH
-from graphc.diagnostics.codes.flow import UNREACHED_BRANCH, WRONG_DATATYPE
+from graphc.diagnostics.codes.flow import NO_OTHERWISE, UNREACHED_BRANCH, WRONG_DATATYPE, WRONG_SHAPE
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.graph import Value
 from graphc.spec.model import Branch, Router
@@ -56,11 +56,19 @@ def check_decision(draft: Draft, node: DraftNode, value: TensorType | None, sink
     _check_conditions(draft, node, router, field, sink)
     if value is None:
         return
+    if not _is_one_per_row(value):
+        message = f"`{node.name}` decides by `{router.in_}`, which is `{value}`, not one value for each row"
+        hint = "pick one column with `select`"
+        sink.report(Diagnostic(WRONG_SHAPE, message, draft.spec.at("nodes", node.name, "in"), hint))
     if router.router == "threshold" and value.datatype not in NUMERIC:
         message = f"`{node.name}` decides by thresholds on `{router.in_}`, which is `{value}`"
         sink.report(Diagnostic(WRONG_DATATYPE, message, draft.spec.at("nodes", node.name, "in")))
     if router.router == "equals":
         _check_equals(draft, node, router, value, sink)
+
+
+def _is_one_per_row(value: TensorType) -> bool:
+    return value.rank == 1 or (value.rank == 2 and value.shape[1] in {1, None})
 
 
 def _check_own_fields(draft: Draft, node: DraftNode, router: Router, sink: Sink) -> None:
@@ -111,6 +119,12 @@ def _check_order(draft: Draft, node: DraftNode, values: Sequence[object], field:
             )
         if field == "weight" and value == 0:
             report(index, f"a branch of `{node.name}` is never taken: its weight is 0")
+    if field == "below" and isinstance(values[-1], float):
+        message = f"`{node.name}` has no branch for a value of {values[-1]:g} and above, nor for NaN"
+        hint = "let the last branch have no condition; as it is, such a request is refused"
+        sink.report(
+            Diagnostic(NO_OTHERWISE, message, draft.spec.at("nodes", node.name, "branches", key=True), hint)
+        )
     weights = [cast("float", value) for value in values if value is not None]
     if field == "weight" and weights and sum(weights) <= 0:
         at = draft.spec.at("nodes", node.name, "branches")

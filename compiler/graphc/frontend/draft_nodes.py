@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from graphc_components.catalog import CATALOG
 
@@ -18,6 +19,18 @@ from graphc.diagnostics.suggest import nearest
 from graphc.frontend.draft import Draft, DraftNode, DraftUse
 from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router
 from graphc.spec.read import GraphSpec
+
+_OTHER_WORDS: Final[Mapping[str, str]] = {
+    "average": "mean",
+    "majority": "hard-vote",
+    "normalize": "normalise",
+    "ohe": "one-hot",
+    "standardise": "scale",
+    "standardize": "scale",
+    "vote": "hard-vote",
+    "weighted-average": "weighted-mean",
+}
+"""What other libraries call components of the catalog."""
 
 
 def draft_graph(spec: GraphSpec, folder: Path, sink: Sink) -> Draft:
@@ -106,11 +119,11 @@ class _Drafting:
     def _draft_component(self, component: Component) -> DraftNode:
         entry = CATALOG.get(component.component)
         if entry is None:
-            close = nearest(component.component, CATALOG)
+            close = _OTHER_WORDS.get(component.component) or nearest(component.component, CATALOG)
             hint = (
                 f"did you mean `{close}`?" if close else "there are " + ", ".join(f"`{c}`" for c in CATALOG)
             )
-            message = f"`{self.name}` is a `{component.component}`, which the catalog does not have"
+            message = f"`{self.name}` asks for `{component.component}`, which the catalog does not have"
             self._report(UNKNOWN_COMPONENT, message, "component", hint=hint)
             return DraftNode(self.name, component, self.at, self._uses(component.in_), None)
         outputs = entry.output_names(list(component.in_))

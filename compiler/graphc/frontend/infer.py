@@ -209,7 +209,9 @@ class _Inference:
     # Components
 
     def _infer_component(self) -> Ports:
-        component = cast("CatalogEntry", self.node.component)
+        component = self.node.component
+        if component is None:
+            return {}  # the catalog does not have it, which is reported already
         parameters = self._check_parameters(component)
         if not self._name_component_ports(component) or parameters is None or not self.is_whole:
             return {}

@@ -60,6 +60,8 @@ class _Scope:
         if owner in self.draft.spec.fields.inputs:
             return self._find_input(owner, port, at, reader)
         node = self.draft.nodes.get(owner)
+        if owner in self.draft.spec.broken:
+            return None
         if node is None:
             return self._report_unknown(reference, owner, port, at, reader)
         if not dot:

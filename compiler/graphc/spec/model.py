@@ -1,13 +1,24 @@
 """The fields of a graph file, one pydantic model for each kind of thing."""
 
+import re
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
-from graphc.spec.scalars import Quantity, Reference, References, TypeText
+from graphc.spec.scalars import Outputs, Quantity, Reference, References, TypeText
 
 API_VERSION: Final = "graphc/v1"
 KIND: Final = "InferenceGraph"
+
+_ENTRY: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 
 
 class Spec(BaseModel):
@@ -116,8 +127,9 @@ class Model(Node):
         None, description="told from the suffix where it is absent"
     )
     in_: References = Field(alias="in", description="tensors by the model's input names")
-    out: dict[str, TypeText] = Field(
-        default_factory=dict, description="output types; needed where graphc cannot read the artefact"
+    out: Outputs = Field(
+        default_factory=dict[str, str],
+        description="output types; needed where graphc cannot read the artefact",
     )
     credentials: str | None = Field(None, description="the Secret whose keys are the download's environment")
     load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
@@ -133,15 +145,28 @@ class Component(Node):
     parameters: dict[str, Anything] = Field(default_factory=dict, description="the component's parameters")
 
 
+def _read_entry(value: str) -> str:
+    module, _, function = value.partition(":")
+    if module.endswith(".py") and function:
+        raise ValueError(
+            f"`{value}` names a file; write the module, as in `{module.removesuffix('.py')}:{function}`"
+        )
+    if not _ENTRY.match(value):
+        raise ValueError(f"`{value}` is not `module:function`, such as `post:to_label`")
+    return value
+
+
+Entry = Annotated[str, AfterValidator(_read_entry)]
+
+
 class Python(Node):
     """A function or MLServer model class of the user's."""
 
-    python: str = Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+    python: Entry = Field(
         description="module:function or module:Class, beside the graph file or in the image",
     )
     in_: References = Field(alias="in", description="tensors by the function's parameter names")
-    out: dict[str, TypeText] = Field(min_length=1, description="the outputs' types")
+    out: Outputs = Field(min_length=1, description="the outputs' types")
     image: str | None = Field(None, description="an image that has the module; nothing is shipped then")
     load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
         None, description="how long loading may take; the probes are set by it"

@@ -59,7 +59,8 @@ def _translate(
         )
     if kind == "missing":
         owner = what if len(loc) == 1 else f"`{loc[-2]}`"
-        return Diagnostic(MISSING_FIELD, f"{owner} has no `{field}`", locate(root, path[:-1], key=True))
+        hint = 'declare the types, as in `out: {label: "BYTES[batch]"}`' if field == "out" else None
+        return Diagnostic(MISSING_FIELD, f"{owner} has no `{field}`", locate(root, path[:-1], key=True), hint)
     if kind in _KINDS:
         found = _PLAIN_KINDS.get(type(details["input"]), "something else")  # pyright: ignore[reportUnknownArgumentType]
         message = f"`{field}` is {found}, and takes {_KINDS[kind]}"

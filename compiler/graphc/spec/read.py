@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import NODE_KIND, NOT_A_GRAPH
 from graphc.diagnostics.suggest import nearest
-from graphc.source.located import Fields, Located, Path, Scalar, locate, to_plain
+from graphc.source.located import Fields, Located, Path, Plain, Scalar, locate, to_plain
 from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph
 from graphc.spec.problems import report_problems
 
@@ -18,11 +18,15 @@ _ARTICLES: Final = {"model": "a", "component": "a", "python": "a", "router": "a"
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """A graph file's document: its fields, its nodes by name, and where everything stands."""
+    """A graph file's document: its fields, its nodes by name, and where everything stands.
+
+    `broken` are the inputs and nodes that could not be read: reported, and no reason to report what reads them.
+    """
 
     fields: InferenceGraph
     nodes: Mapping[str, AnyNode]
     root: Fields
+    broken: frozenset[str] = frozenset()
 
     def at(self, *path: str | int, key: bool = False) -> Span:
         """Return the place of a field, or of its key."""
@@ -42,9 +46,10 @@ def read_graph_spec(document: Located, sink: Sink) -> GraphSpec | None:
         return None
     if not _is_of_our_kind(document, sink):
         return None
-    fields = _validate_fields(document, sink)
-    nodes = _read_nodes(document, sink)
-    return GraphSpec(fields, nodes, document) if fields and nodes is not None else None
+    broken: set[str] = set()
+    fields = _validate_fields(document, broken, sink)
+    nodes = _read_nodes(document, broken, sink)
+    return GraphSpec(fields, nodes, document, frozenset(broken)) if fields and nodes is not None else None
 
 
 def _is_of_our_kind(document: Fields, sink: Sink) -> bool:
@@ -62,23 +67,42 @@ def _is_of_our_kind(document: Fields, sink: Sink) -> bool:
     return True
 
 
-def _validate_fields(document: Fields, sink: Sink) -> InferenceGraph | None:
+def _validate_fields(document: Fields, broken: set[str], sink: Sink) -> InferenceGraph | None:
+    plain = to_plain(document)
     try:
-        return InferenceGraph.model_validate(to_plain(document))
+        return InferenceGraph.model_validate(plain)
     except ValidationError as error:
         report_problems(error, InferenceGraph, document, (), "a graph", sink)
+        places = [details["loc"] for details in error.errors(include_url=False)]
+    # What is left without the fields that are wrong may have further problems, which are worth telling too.
+    for place in places:
+        _remove(plain, place)
+        broken |= {str(step) for step in place[1:2]}
+    try:
+        return InferenceGraph.model_validate(plain)
+    except ValidationError:
         return None
 
 
-def _read_nodes(document: Fields, sink: Sink) -> dict[str, AnyNode] | None:
+def _remove(plain: Plain, place: tuple[int | str, ...]) -> None:
+    for step in place[:-1]:
+        plain = plain[step] if isinstance(plain, dict) and isinstance(step, str) and step in plain else None
+    if isinstance(plain, dict):
+        plain.pop(str(place[-1]), None)
+
+
+def _read_nodes(document: Fields, broken: set[str], sink: Sink) -> dict[str, AnyNode] | None:
     entry = document.find("nodes")
     if entry is None or not isinstance(entry.value, Fields):
         return None
-    read = {
-        each.key: read_node(document, each.value, ("nodes", each.key), sink) for each in entry.value.entries
-    }
-    nodes = {name: node for name, node in read.items() if node is not None}
-    return nodes if len(nodes) == len(read) else None
+    nodes: dict[str, AnyNode] = {}
+    for each in entry.value.entries:
+        node = read_node(document, each.value, ("nodes", each.key), sink)
+        if node is None:
+            broken.add(each.key)
+        else:
+            nodes[each.key] = node
+    return nodes
 
 
 def read_node(root: Fields, node: Located, path: Path, sink: Sink) -> AnyNode | None:

@@ -32,6 +32,11 @@ def _read_reference(value: str) -> str:
     return value
 
 
+def _read_outputs(value: object) -> object:
+    """Call the one output of a short form `output`."""
+    return {"output": value} if isinstance(value, str) else value
+
+
 def _read_named(value: object) -> object:
     """Give every reference of `in:` a name: the key of a mapping, the index of a list, or nothing."""
     if isinstance(value, str):
@@ -45,6 +50,12 @@ def _read_named(value: object) -> object:
 
 _REFERENCE_SCHEMA: Final = {"type": "string", "description": "`input`, `node`, or `node.tensor`"}
 
+_TYPE_SCHEMA: Final = {
+    "type": "string",
+    "description": "a datatype and a shape, such as FP32[batch, 30]",
+    "pattern": r"^\s*(BOOL|U?INT(8|16|32|64)|FP(16|32|64)|BYTES)\s*\[.+\]\s*$",
+}
+
 Quantity = Annotated[
     str,
     BeforeValidator(_read_quantity),
@@ -55,11 +66,18 @@ Quantity = Annotated[
 TypeText = Annotated[
     str,
     AfterValidator(_read_type),
+    WithJsonSchema(_TYPE_SCHEMA),
+]
+Outputs = Annotated[
+    dict[str, TypeText],
+    BeforeValidator(_read_outputs),
     WithJsonSchema(
         {
-            "type": "string",
-            "description": "a datatype and a shape, such as FP32[batch, 30]",
-            "pattern": r"^\s*(BOOL|U?INT(8|16|32|64)|FP(16|32|64)|BYTES)\s*\[.+\]\s*$",
+            "description": "the outputs' types by name, or one type for an output called `output`",
+            "oneOf": [
+                _TYPE_SCHEMA,
+                {"type": "object", "additionalProperties": _TYPE_SCHEMA, "minProperties": 1},
+            ],
         }
     ),
 ]

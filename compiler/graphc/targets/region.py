@@ -59,13 +59,12 @@ def _route(unit: Unit) -> Value:
 
 
 def _node(node: Node) -> Data:
-    common: Data = {
-        "name": node.origin,
-        "inputs": {} if isinstance(node.work, MergeWork) else {use.port: _use(use) for use in node.uses},
-        "outputs": {output.port: output.tensor for output in node.outputs},
-        "when": _guards(node.guards),
-    }
-    return common | _work(node)
+    data: Data = {"name": node.origin}
+    if not isinstance(node.work, MergeWork):
+        data["inputs"] = {use.port: _use(use) for use in node.uses}
+    data["outputs"] = {output.port: output.tensor for output in node.outputs}
+    data["when"] = _guards(node.guards)
+    return data | _work(node)
 
 
 def _use(use: Use) -> Data:

@@ -31,4 +31,5 @@ BRANCHES_DISAGREE: Final = error("GC216", "branches-disagree", "Branches answer 
 CONTRADICTION: Final = error("GC217", "contradiction", "A declared type is not the one in the artefact.")
 NO_ROWS: Final = error("GC218", "no-rows", "A decision for each row meets a tensor that has no such rows.")
 UNREACHABLE: Final = error("GC219", "unreachable", "A node reads nothing, so no request reaches it.")
+NO_OTHERWISE: Final = warning("GC221", "no-otherwise", "A router has no branch for some values.")
 UNREACHED_BRANCH: Final = warning("GC220", "unreached-branch", "A branch can never be taken.")

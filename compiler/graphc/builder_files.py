@@ -1,0 +1,47 @@
+"""Runs Python files that build graphs."""
+
+import runpy
+import sys
+import traceback
+from pathlib import Path
+
+from graphc.builder import Graph
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.reading import BUILDER_FAILED, NO_GRAPH_BUILT
+
+
+def is_builder_file(path: str) -> bool:
+    """Say whether a path names a Python file."""
+    return path.endswith(".py")
+
+
+def run_builder_file(path: str, sink: Sink) -> list[Graph]:
+    """Run a Python file, which the user vouches for by naming it, and return its graphs in their order."""
+    sys.path.insert(0, str(Path(path).parent))
+    try:
+        variables = runpy.run_path(path)
+    except (Exception, SystemExit) as error:
+        sink.report(Diagnostic(BUILDER_FAILED, f"the file fails: {_describe(error)}", _place(error, path)))
+        return []
+    finally:
+        sys.path.pop(0)
+    graphs = list({id(each): each for each in variables.values() if isinstance(each, Graph)}.values())
+    if not graphs:
+        hint = "leave the `Graph` in a variable of the module"
+        sink.report(Diagnostic(NO_GRAPH_BUILT, f"`{path}` builds no graph", help=hint))
+    return graphs
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _place(error: BaseException, path: str) -> Span:
+    """Return the last line of the file itself that was running."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        return Span(path, error.lineno, error.offset or 1, error.lineno, (error.offset or 1) + 1)
+    lines = [
+        frame.lineno or 1 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path
+    ]
+    line = lines[-1] if lines else 1
+    return Span(path, line, 1, line, 2)
