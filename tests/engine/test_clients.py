@@ -278,11 +278,41 @@ def test_a_units_error_reaches_the_client(stubs: "Stubs", connect: Any) -> None:
         assert raised.value.status() in {"400", "StatusCode.INVALID_ARGUMENT"}
 
 
-def test_an_answer_that_is_not_v2_is_an_error_over_grpc(stubs: "Stubs") -> None:
-    with _engine(stubs, {"do": "garbage"}) as engine, _grpc(engine) as client:
+NOT_V2 = [
+    b"<html>",
+    b"[1]",
+    b'{"outputs": [{"name": "x", "datatype": "FP64", "shape": [1e999], "data": [1]}]}',
+    b'{"outputs": [{"name": "x", "datatype": "INT8", "shape": [1], "data": [1000]}]}',
+    b'{"outputs": [{"name": "x", "datatype": "INT8", "shape": [1], "data": [1.5]}]}',
+    b'{"outputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": ["a"]}]}',
+    b'{"outputs": [{"name": "\\ud800", "datatype": "FP32", "shape": [1], "data": [1]}]}',
+    b'{"outputs": [{"name": "x", "datatype": "FP32", "shape": [1]}]}',
+    b'{"outputs": [{"name": "x", "datatype": "FP16", "shape": [1], "data": [1e10]}]}',
+]
+
+
+@pytest.mark.parametrize("body", NOT_V2)
+def test_an_answer_that_is_not_v2_is_an_error_over_grpc(stubs: "Stubs", body: bytes) -> None:
+    with _engine(stubs, {"do": "bytes", "body": body}) as engine, _grpc(engine) as client:
         with pytest.raises(InferenceServerException, match="no V2 response") as raised:
             client.infer("g", [_input(triton_grpc, np.array([1.0]), "FP64")])
         assert raised.value.status() == "StatusCode.INTERNAL"
+
+
+def test_a_value_beyond_its_datatype_stays_json(stubs: "Stubs") -> None:
+    output = b'{"name": "x", "datatype": "INT8", "shape": [1], "data": [1000]}'
+    told = {"do": "bytes", "body": b'{"outputs": [' + output + b"]}"}
+    with _engine(stubs, told) as engine, _http(engine) as client:
+        answer = client.infer("g", [_input(triton_http, np.array([1.0]), "FP64")])
+        assert answer.get_output("x")["data"] == [1000]
+
+
+def test_a_name_cannot_climb_out_of_the_models_over_grpc(stubs: "Stubs") -> None:
+    with _engine(stubs, {"do": "echo"}) as engine, _grpc(engine) as client:
+        with pytest.raises(InferenceServerException, match="no model") as raised:
+            client.infer("../../admin", [_input(triton_grpc, np.array([1.0]), "FP64")])
+        assert raised.value.status() == "StatusCode.NOT_FOUND"
+    assert not stubs.calls("m")
 
 
 @pytest.mark.parametrize("name", ["ModelInferRequest", "ModelInferResponse", "ModelMetadataResponse"])

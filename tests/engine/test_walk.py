@@ -373,3 +373,67 @@ def test_calls_are_counted_by_unit(stubs: "Stubs") -> None:
         assert 'graphc_engine_requests_total{code="200"} 1.0' in text
 
     _serve(stubs, PARALLEL, {"c": {"do": "mean"}, "l": AFFINE, "r": AFFINE}, test)
+
+
+@pytest.mark.parametrize("depth", [300, 700, 950, 3000])
+def test_a_deeply_nested_answer_is_an_answer_or_an_error(stubs: "Stubs", depth: int) -> None:
+    body = b'{"outputs":' + b"[" * depth + b"]" * depth + b"}"
+
+    async def test(session: aiohttp.ClientSession, _: Engine) -> None:
+        status, answer = await _infer(session)
+        assert status == 200 or (status, _info(answer)) == (500, "exceeded max depth")
+        stubs.by_name["t"].behaviour["body"] = OUTPUTS
+        assert (await _infer(session))[0] == 200
+
+    root = Unit("t", "TRANSFORMER", children=(Unit("a", "MODEL"),))
+    _serve(stubs, root, {"t": {"do": "bytes", "body": body}, "a": {"do": "bytes", "body": OUTPUTS}}, test)
+
+
+@pytest.mark.parametrize("status", [201, 204, 304, 404, 599])
+def test_a_units_status_is_passed_on(stubs: "Stubs", status: int) -> None:
+    async def test(session: aiohttp.ClientSession, _: Engine) -> None:
+        async with session.post("/v2/models/infer", json=REQUEST) as response:
+            assert response.status == status
+            await response.read()
+
+    _serve(stubs, Unit("a", "MODEL"), {"a": {"do": "bytes", "status": status, "body": b"{}"}}, test)
+
+
+def test_headers_that_are_not_text_do_no_harm(stubs: "Stubs") -> None:
+    async def test(_: aiohttp.ClientSession, engine: Engine) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", engine.http_port)
+        body = json.dumps(REQUEST).encode()
+        head = b"POST /v2/models/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        head += b"X-Odd: \xff\xfe\r\nSeldon-Puid: \xff\r\nContent-Length: %d\r\n\r\n" % len(body)
+        writer.write(head + body)
+        assert b" 200 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+
+    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+
+
+def test_a_units_broken_answers_are_errors(stubs: "Stubs") -> None:
+    answers = [b"", b"\x00\x01", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort"]
+
+    async def test(session: aiohttp.ClientSession, _: Engine) -> None:
+        for _answer in range(3):
+            status, answer = await _infer(session)
+            assert status == 500
+            assert _info(answer).startswith('Post "http://127.0.0.1:')
+
+    async def run() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answers.pop())
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            root = Unit("a", "MODEL", endpoint=Endpoint("127.0.0.1", server.sockets[0].getsockname()[1]))
+            async with (
+                stubs.engine(root) as engine,
+                aiohttp.ClientSession(f"http://127.0.0.1:{engine.http_port}") as session,
+            ):
+                await test(session, engine)
+
+    asyncio.run(run())

@@ -54,14 +54,14 @@ def write_answer(answer: Answer, wanted: Wanted) -> tuple[Answer, int | None]:
         return answer, None
     try:
         fields = load(decompress(answer.message))
+        outputs = [each for each in dicts(fields.get("outputs")) if each.get("name") in wanted]
+        blobs = [blob for blob in map(_take_data, outputs) if blob is not None]
+        head = dump(fields)
     except (RequestError, WireError):
         return answer, None
-    blobs = [_take_data(output) for output in dicts(fields.get("outputs")) if output.get("name") in wanted]
-    if not any(blob is not None for blob in blobs):
+    if not blobs:
         return answer, None
-    head = dump(fields)
-    body = b"".join([head, *(blob for blob in blobs if blob is not None)])
-    return Answer(200, Message(body, BINARY_TYPE)), len(head)
+    return Answer(200, Message(b"".join([head, *blobs]), BINARY_TYPE)), len(head)
 
 
 def check_request(body: bytes) -> Fields:

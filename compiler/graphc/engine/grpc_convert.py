@@ -72,16 +72,19 @@ def to_response(body: bytes, *, raw: bool) -> InferResponse:
     try:
         fields = load(body)
         return _write_response(fields, raw=raw)
-    except (RequestError, RawError, TypeError, ValueError) as error:
+    except (RequestError, RawError, TypeError, ValueError, OverflowError) as error:
         raise AnswerError(f"the graph's answer is no V2 response: {error}") from error
 
 
 def to_model_facts(body: bytes) -> ModelFacts:
     """Read V2 JSON metadata into a gRPC response; raises AnswerError."""
     try:
-        fields = load(body)
-    except RequestError as error:
+        return _write_model_facts(load(body))
+    except (RequestError, TypeError, ValueError, OverflowError) as error:
         raise AnswerError(f"the metadata is not V2: {error}") from error
+
+
+def _write_model_facts(fields: Fields) -> ModelFacts:
     facts = cast("ModelFacts", message_class("ModelMetadataResponse")())
     facts.name, facts.platform = str(fields.get("name", "")), str(fields.get("platform", ""))
     versions = fields.get("versions")

@@ -21,13 +21,15 @@ from graphc.engine.proto import (
     ServerFacts,
     message_class,
 )
-from graphc.engine.service import EXTENSIONS, SERVER_NAME, Service
+from graphc.engine.service import EXTENSIONS, SERVER_NAME, Service, is_segment
 from graphc.engine.wire_json import WireError
 
 Context = aio.ServicerContext[Readable, Readable]
 Handler = Callable[[Readable, Context], Awaitable[Readable]]
 
 _UNLIMITED: Final = -1
+# Details travel in the trailers, of which clients accept a few kilobytes.
+_MAX_DETAILS: Final = 2000
 _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
@@ -105,6 +107,8 @@ class _Front:
     async def _model_infer(self, request: Readable, context: Context) -> Readable:
         headers = await _forward(context)
         infer = cast("InferRequest", request)
+        if not is_segment(infer.model_name):
+            return await _abort(context, grpc.StatusCode.NOT_FOUND, f"no model `{infer.model_name}`")
         try:
             message = Message(to_json(infer)).known_request()
             answer = await self._service.infer(message, headers, infer.model_name or None)
@@ -139,7 +143,8 @@ async def _body(answer: Answer, context: Context) -> bytes:
 
 
 async def _abort(context: Context, code: grpc.StatusCode, details: str) -> NoReturn:
-    await context.abort(code, details)
+    text = details[:_MAX_DETAILS].encode("utf-8", "replace").decode()
+    await context.abort(code, text)
     raise AssertionError("an abort does not return")
 
 

@@ -32,7 +32,8 @@ _OF_THE_BODY: Final = frozenset(
 
 def forward(headers: Iterable[tuple[str, str]]) -> tuple[str, Headers]:
     """Return the request's id and the headers to send to every unit, the id among them."""
-    given = tuple(headers)
+    # A value that is not UTF-8 can be read, and not written again.
+    given = tuple((name, value.encode("utf-8", "replace").decode()) for name, value in headers)
     puid = next((value for name, value in given if name.lower() == PUID.lower() and value), "")
     dropped = _HOP_BY_HOP | _OF_THE_BODY | _named_by_connection(given)
     kept = tuple((name, value) for name, value in given if name.lower() not in dropped)

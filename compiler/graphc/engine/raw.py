@@ -46,12 +46,17 @@ def pack(datatype: str, values: Plain, content_type: str | None = None) -> bytes
     if datatype == "BYTES":
         return b"".join(struct.pack("<I", len(each)) + each for each in to_bytes(flat, content_type))
     try:
-        if datatype == "BF16":
-            wide = np.asarray(flat, dtype="<f4").view("<u4")
-            return (wide >> 16).astype("<u2").tobytes()
-        return np.asarray(_whole(flat, datatype), dtype=_dtype(datatype)).tobytes()
-    except (TypeError, ValueError, OverflowError) as error:
+        with np.errstate(over="raise"):
+            return _pack_numbers(datatype, flat)
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise RawError(f"the values are not of datatype {datatype}") from error
+
+
+def _pack_numbers(datatype: str, flat: list[Plain]) -> bytes:
+    if datatype == "BF16":
+        wide = np.asarray(flat, dtype="<f4").view("<u4")
+        return (wide >> 16).astype("<u2").tobytes()
+    return np.asarray(_whole(flat, datatype), dtype=_dtype(datatype)).tobytes()
 
 
 def _whole(flat: list[Plain], datatype: str) -> list[Plain]:

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from graphc.engine.binary import LENGTH_HEADER, RequestError, Wanted, read_request, write_answer
 from graphc.engine.headers import PUID, Headers, forward
 from graphc.engine.message import JSON_TYPE, Answer, v2_error
-from graphc.engine.service import EXTENSIONS, SERVER_NAME, Service
+from graphc.engine.service import EXTENSIONS, SERVER_NAME, Service, is_segment
 
 MAX_BODY: Final = 1 << 30
 """The executor has no limit; one gibibyte keeps a mistaken client from taking the whole machine."""
@@ -93,8 +93,7 @@ def _forward(request: web.Request) -> tuple[str, Headers]:
 
 def _model(request: web.Request) -> str | None:
     model = request.match_info.get("model")
-    # A decoded name could climb out of the units' /v2/models/ otherwise.
-    if model is not None and ("/" in model or model in {".", ".."}):
+    if model is not None and not is_segment(model):
         raise web.HTTPNotFound
     return model
 

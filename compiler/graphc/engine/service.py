@@ -88,6 +88,11 @@ class Service:
             return False
 
 
+def is_segment(model: str) -> bool:
+    """Say whether a name is one segment of a path: another could climb out of the units' models."""
+    return "/" not in model and model not in {".", ".."}
+
+
 async def _listens(unit: Unit) -> bool:
     if unit.endpoint is None:
         return True

@@ -3,13 +3,13 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final, NoReturn
 
 from graphc.engine.scan import ScanError, scan
 from graphc.source.located import Plain
 
-_MAY_OVERFLOW: Final = re.compile(r"[0-9][eE]\+?[0-9]{2}|[0-9]{200}")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ESCAPED: Final = {
     b"<": b"\\u003c",
@@ -26,15 +26,18 @@ class WireError(ValueError):
 
 def decode(data: bytes) -> Plain:
     """Read a text with every number as a float; raises WireError."""
-    text = data.decode("utf-8", "replace")
-    parse_float = _checked_float if _MAY_OVERFLOW.search(text) else float
-    return _load(data, text, parse_float)
+    value = _load(data, float)
+    try:
+        overflows = _has_infinity(value)
+    except RecursionError as error:
+        raise WireError("exceeded max depth") from error
+    return _load(data, _read_finite) if overflows else value
 
 
 def check(data: bytes) -> bool:
     """Say whether the bytes are JSON, be their numbers too large or not."""
     try:
-        _load(data, data.decode("utf-8", "replace"), float)
+        _load(data, float)
     except WireError:
         return False
     return True
@@ -66,10 +69,11 @@ def write_number(value: float) -> str:
     return text.replace("e-0", "e-")
 
 
-def _load(data: bytes, text: str, parse_float: "type[float] | _CheckedFloat") -> Plain:
+def _load(data: bytes, read_number: Callable[[str], float]) -> Plain:
+    text = data.decode("utf-8", "replace")
     try:
         value: Plain = json.loads(
-            text, parse_int=parse_float, parse_float=parse_float, parse_constant=_refuse_constant
+            text, parse_int=read_number, parse_float=read_number, parse_constant=_refuse_constant
         )
     except RecursionError as error:
         raise WireError("exceeded max depth") from error
@@ -90,17 +94,28 @@ def _refuse_constant(name: str) -> NoReturn:
     raise json.JSONDecodeError(f"`{name}` is not JSON", name, 0)
 
 
-class _CheckedFloat:
-    """Reads a number, and refuses one that no float64 can hold."""
+def _has_infinity(value: Plain) -> bool:
+    match value:
+        case float():
+            return math.isinf(value)
+        case list():
+            return math.inf in value or -math.inf in value or any(map(_has_infinity, _containers(value)))
+        case dict():
+            return any(map(_has_infinity, value.values()))
+        case _:
+            return False
 
-    def __call__(self, text: str) -> float:
-        value = float(text)
-        if math.isinf(value):
-            raise WireError(f"json: cannot unmarshal number {text} into Go value of type float64")
-        return value
+
+def _containers(values: list[Plain]) -> list[Plain]:
+    # Most lists are a tensor's data: numbers alone, of which there may be millions.
+    return [] if set(map(type, values)) == {float} else values
 
 
-_checked_float: Final = _CheckedFloat()
+def _read_finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise WireError(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return value
 
 
 def _write(value: Plain) -> str:
@@ -119,7 +134,8 @@ def _write(value: Plain) -> str:
 
 def _write_list(values: list[Plain]) -> str:
     if set(map(type, values)) == {float}:
-        text = repr(values)
-        if "e" not in text:
-            return text.replace(" ", "").replace(".0,", ",").replace(".0]", "]")
+        # Python's own writer is fast, and writes the same digits; only exponents and `.0` differ.
+        text = repr(values)[1:-1].replace(".0,", ",").removesuffix(".0")
+        written = [write_number(float(each)) if "e" in each else each for each in text.split(", ")]
+        return "[" + ",".join(written) + "]"
     return "[" + ",".join(map(_write, values)) + "]"
