@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, cast
 
 from graphc.diagnostics import Span
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
@@ -101,7 +101,7 @@ class Graph:
         self._head.add("kind", KIND, span)
         self._head.add("metadata", {key: each for key, each in metadata.items() if each is not None}, span)
         for key, value in fields.items():
-            self._head.add(key, value, span)  # pyright: ignore[reportArgumentType]
+            self._head.add(key, cast("Data", value), span)
         self._inputs, self._nodes, self._outputs = _Section(span), _Section(span), _Section(span)
 
     @property
@@ -218,8 +218,8 @@ class Graph:
         return Fields((*self._head.entries.values(), *added), self._span)
 
     def _add(self, name: str, own: Mapping[str, Data], fields: NodeFields) -> Node:
-        said = {key: value for key, value in (own | fields).items() if value is not None}
-        self._nodes.add(name, said, _caller())  # pyright: ignore[reportArgumentType]
+        given = dict(own) | cast("dict[str, Data]", fields)
+        self._nodes.add(name, {key: value for key, value in given.items() if value is not None}, _caller())
         return Node(name)
 
 

@@ -35,7 +35,7 @@ def lower_conditions(graph: Graph) -> Graph:
     guards = find_guards(graph)
     made_under = {tensor: guards[node.name] for tensor, node in graph.makers.items()}
     lowering = _Lowering(guards, made_under, graph.types, find_row_choices(graph))
-    nodes = {lowered.name: lowered for node in graph.nodes for lowered in lowering.lower(node)}
+    nodes = {each.name: lowering.part_rows(each) for node in graph.nodes for each in lowering.lower(node)}
     makers = {output.tensor: node.name for node in nodes.values() for output in node.outputs}
     reads = {name: {makers[each] for each in node.reads if each in makers} for name, node in nodes.items()}
     return graph.with_nodes(tuple(nodes[name] for name in sort_topologically(reads)))
@@ -139,6 +139,19 @@ class _Lowering:
             case _:
                 uses = tuple(self._gathered(use, guards) for use in node.uses)
                 yield replace(node, uses=uses, guards=guards)
+
+    def part_rows(self, node: Node) -> Node:
+        """Forget how many rows the outputs have where guards leave only some of the batch's."""
+        rows = {self.rows[guard.choice] for guard in node.guards if guard.choice in self.rows}
+        if not rows:
+            return node
+        outputs = tuple(
+            replace(output, type=output.type.with_shape((None, *output.type.shape[1:])))
+            if output.type.shape[0] in rows
+            else output
+            for output in node.outputs
+        )
+        return replace(node, outputs=outputs)
 
     def _gathered(self, use: Use, reader: Guards) -> Use:
         """Pick from a tensor the rows that its reader's guards leave, beyond those of its maker."""

@@ -1,0 +1,141 @@
+"""Serves a compiled graph inside the test process: real HTTP between the engine and every unit."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aiohttp import ClientSession, web
+
+from graphc.compilation import Request, compile_files
+from graphc.engine.serve import Engine, EngineOptions
+from graphc.engine.service import Graph
+from graphc.engine.tree import Endpoint, Unit, bind_endpoints, read_tree
+from graphc.lower.options import Options
+from graphc_runtimes.environment import Environment, read_environment
+from graphc_runtimes.errors import RequestError, RunError
+from graphc_runtimes.messages import Message, read_message, read_messages, write_tensor
+from graphc_runtimes.unit import Unit as LoadedUnit
+from graphc_runtimes.unit import load_unit
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request with the headers that go with it."""
+
+    body: Json
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A predictor's tree and the environments of its units."""
+
+    name: str
+    root: Unit
+    environments: dict[str, Environment]
+
+
+Serve = Callable[[Path, int, Sequence[Call]], list[tuple[int, Json]]]
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Callable[[Path, int], Compiled]:
+    """Compile a graph for a run on this machine, its artefacts laid out as they would be mounted."""
+
+    def build(path: Path, level: int) -> Compiled:
+        done = compile_files(Request([str(path)], {}, {}, Options(level), "local"))
+        assert not list(done.sink)
+        (emission,) = done.emissions
+        for shipment in emission.local:
+            for name, file in shipment.files:
+                target = tmp_path / shipment.node / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(file.read_bytes())
+        (deployment,) = [each for each in emission.documents if each["kind"] == "SeldonDeployment"]
+        (predictor,) = cast("Json", deployment["spec"])["predictors"]
+        root = read_tree(cast("Json", deployment))
+        assert isinstance(root, Unit)
+        containers = [each for pod in predictor["componentSpecs"] for each in pod["spec"]["containers"]]
+        environments = {each["name"]: _environment(each, tmp_path) for each in containers}
+        return Compiled(str(cast("Json", deployment["metadata"])["name"]), root, environments)
+
+    return build
+
+
+def _environment(container: Json, root: Path) -> Environment:
+    variables = {each["name"]: each["value"].replace("$$(", "$(") for each in container["env"]}
+    environment = read_environment(variables | {"MLSERVER_MODEL_NAME": container["name"]})
+    return replace(environment, artifacts=root, threads=1)
+
+
+@pytest.fixture
+def serve(compiled: Callable[[Path, int], Compiled]) -> Serve:
+    """Serve a graph at an optimisation level, and return the status and body of each call's answer."""
+
+    def run(path: Path, level: int, calls: Sequence[Call]) -> list[tuple[int, Json]]:
+        return asyncio.run(_call(compiled(path, level), calls))
+
+    return run
+
+
+async def _call(graph: Compiled, calls: Sequence[Call]) -> list[tuple[int, Json]]:
+    async with AsyncExitStack() as stack:
+        endpoints: dict[str, Endpoint] = {}
+        for name, environment in graph.environments.items():
+            port = await _listen(await load_unit(environment), stack)
+            endpoints[name] = Endpoint("127.0.0.1", port)
+        root = bind_endpoints(graph.root, endpoints)
+        engine = Engine(root, EngineOptions(graph=Graph(graph.name, {"name": graph.name})))
+        await engine.start()
+        stack.push_async_callback(engine.stop)
+        session = await stack.enter_async_context(ClientSession())
+        url = f"http://127.0.0.1:{engine.http_port}/v2/models/{graph.name}/infer"
+        answers: list[tuple[int, Json]] = []
+        for call in calls:
+            async with session.post(url, json=call.body, headers=call.headers) as response:
+                answers.append((response.status, await response.json(content_type=None)))
+        return answers
+
+
+async def _listen(unit: LoadedUnit, stack: AsyncExitStack) -> int:
+    """Serve one unit as its container would: infer, aggregate and route under any name."""
+    app = web.Application(client_max_size=2**26)
+
+    def handler(read: Callable[[object, dict[str, str]], Message], routes: bool) -> Any:
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                message = read(json.loads(await request.read()), dict(request.headers))
+                if routes:
+                    return web.json_response([unit.route(message)])
+                tensors = [write_tensor(each) for each in unit.answer(message)]
+            except RequestError as error:
+                return web.json_response({"error": str(error)}, status=400)
+            except RunError as error:
+                return web.json_response({"error": str(error)}, status=500)
+            body: Json = {"outputs": tensors, "parameters": message.carried}
+            return web.json_response(body | ({"id": message.id} if message.id else {}))
+
+        return handle
+
+    app.router.add_post("/v2/models/{name}/infer", handler(read_message, routes=False))
+    app.router.add_post("/v2/models/{name}/aggregate", handler(read_messages, routes=False))
+    app.router.add_post("/v2/models/{name}/route", handler(read_message, routes=True))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return int(runner.addresses[0][1])
+
+
+@pytest.fixture
+def call() -> Callable[..., Call]:
+    """Make a call out of a body and headers."""
+    return lambda body, **headers: Call(body, headers)

@@ -1,0 +1,44 @@
+"""Every example, compiled and walked over HTTP, answers as the training library's own models do."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+GRAPHS: Final = Path(__file__).parents[2] / "graphs"
+FOLDERS: Final = sorted(path.parent for path in GRAPHS.glob("*/graph.yaml"))
+
+Json = dict[str, Any]
+Serve = Callable[..., list[tuple[int, Json]]]
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def assert_same(answer: Json, expected: Json) -> None:
+    assert [each["name"] for each in answer["outputs"]] == [each["name"] for each in expected["outputs"]]
+    for got, want in zip(answer["outputs"], expected["outputs"], strict=True):
+        assert got["datatype"] == want["datatype"]
+        assert got["shape"] == want["shape"]
+        if want["datatype"].startswith("FP"):
+            np.testing.assert_allclose(got["data"], want["data"], rtol=1e-5, atol=1e-5)
+        else:
+            assert got["data"] == want["data"]
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_compiled_graph_answers_as_the_originals(
+    folder: Path, level: int, serve: Serve, call: Any
+) -> None:
+    cases = [{"request": read(folder / "request.json"), "expected": read(folder / "expected.json")}]
+    cases += read(folder / "cases.json")
+    answers = serve(folder / "graph.yaml", level, [call(case["request"]) for case in cases])
+    assert len(answers) == len(cases) > 1
+    for (status, body), case in zip(answers, cases, strict=True):
+        assert status == 200, body
+        assert_same(body, case["expected"])
