@@ -1,0 +1,47 @@
+"""`graphc infer`: ask for the model's inputs, make them from files, call, and show the answer."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from graphc.client.answer import Answer
+from graphc.client.call import Call, Caller, Parameter
+from graphc.client.inputs import read_inputs
+from graphc.client.rest import RestCaller
+from graphc.client.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class InferOptions:
+    """What the command line says about a call; the timeout is in seconds."""
+
+    inputs: Sequence[str]
+    parameters: Mapping[str, Parameter]
+    headers: Sequence[tuple[str, str]]
+    timeout: float
+
+
+async def infer(target: Target, options: InferOptions) -> Answer:
+    """Call a model; raises InferError."""
+    async with _connect(target, options) as caller:
+        model = target.model or await caller.find_model()
+        tensors = read_inputs(options.inputs, await caller.read_inputs(model))
+        return await caller.infer(Call(model, tensors, options.parameters))
+
+
+@asynccontextmanager
+async def _connect(target: Target, options: InferOptions) -> AsyncGenerator[Caller]:
+    if target.grpc:
+        # gRPC is slow to import, and only calls over it need it.
+        from grpc import aio
+
+        from graphc.client.rpc import GrpcCaller
+
+        unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        async with aio.insecure_channel(target.base, options=unlimited) as channel:
+            yield GrpcCaller(channel, target.base, options.headers, options.timeout)
+        return
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=options.timeout)) as http:
+        yield RestCaller(http, target.base, options.headers)

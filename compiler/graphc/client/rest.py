@@ -1,0 +1,97 @@
+"""Calls over HTTP."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import cast
+from urllib.parse import quote
+
+import aiohttp
+import numpy as np
+from graphc_components.tensors import TensorType
+
+from graphc.client.answer import Answer, read_answer, read_error, read_types
+from graphc.client.call import Call
+from graphc.client.failure import InferError
+from graphc.client.tensor import Tensor
+from graphc.engine.raw import from_bytes
+
+Headers = Sequence[tuple[str, str]]
+
+
+class RestCaller:
+    """Calls one server over HTTP."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str, headers: Headers) -> None:
+        self._http, self._base, self._headers = http, base, headers
+
+    async def find_model(self) -> str:
+        """Ask the repository index, which is the only list of models that V2 has."""
+        text = await self._ask("POST", "/v2/repository/index", {}, "has no list of its models")
+        names = _read_names(text)
+        if len(names) == 1:
+            return names[0]
+        known = ", ".join(f"`{name}`" for name in names) or "none"
+        raise InferError(f"{self._base} does not serve exactly one model: {known}; name one with --model")
+
+    async def read_inputs(self, model: str) -> Mapping[str, TensorType]:
+        """Ask for the metadata."""
+        text = await self._ask("GET", _path(model), None, f"does not know model `{model}`")
+        try:
+            facts = cast("object", json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise InferError(f"the metadata of `{model}` is not JSON") from error
+        return read_types(cast("dict[str, object]", facts).get("inputs")) if isinstance(facts, dict) else {}
+
+    async def infer(self, call: Call) -> Answer:
+        """Post the request as JSON."""
+        body: dict[str, object] = {"inputs": [write_tensor(each) for each in call.tensors]}
+        if call.parameters:
+            body["parameters"] = dict(call.parameters)
+        return read_answer(await self._ask("POST", f"{_path(call.model)}/infer", body, "refused the request"))
+
+    async def _ask(self, method: str, path: str, body: object, refusal: str) -> str:
+        url = f"{self._base}{path}"
+        try:
+            async with self._http.request(method, url, json=body, headers=list(self._headers)) as response:
+                text = await response.text(encoding="utf-8", errors="replace")
+        except TimeoutError as error:
+            raise InferError(f"{self._base} did not answer in time") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise InferError(f"{self._base} cannot be reached: {_reason(error)}") from error
+        if response.status != 200:
+            raise InferError(f"{self._base} {refusal} (status {response.status}): {read_error(text)}")
+        return text
+
+
+def write_tensor(tensor: Tensor) -> dict[str, object]:
+    """Return a tensor as V2 JSON; raises InferError."""
+    fields: dict[str, object] = {"name": tensor.name, "shape": tensor.shape, "datatype": tensor.datatype}
+    if tensor.datatype == "BYTES":
+        data, content_type = from_bytes(cast("list[bytes]", tensor.array.ravel().tolist()))
+        extra = {} if content_type is None else {"parameters": {"content_type": content_type}}
+        return fields | extra | {"data": data}
+    if tensor.array.dtype.kind == "f" and not np.isfinite(tensor.array).all():
+        raise InferError(
+            f"input `{tensor.name}` has values that JSON cannot hold (NaN or infinite); use --grpc"
+        )
+    return fields | {"data": cast("object", tensor.array.ravel().tolist())}
+
+
+def _path(model: str) -> str:
+    return f"/v2/models/{quote(model, safe='')}"
+
+
+def _read_names(text: str) -> list[str]:
+    try:
+        listed = cast("object", json.loads(text))
+    except (ValueError, RecursionError):
+        return []
+    items = cast("list[object]", listed) if isinstance(listed, list) else []
+    models = [cast("dict[str, object]", each) for each in items if isinstance(each, dict)]
+    return [name for model in models if isinstance(name := model.get("name"), str)]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return (error.os_error.strerror or str(error.os_error)).lower()
+    return str(error) or type(error).__name__

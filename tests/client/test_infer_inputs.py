@@ -1,0 +1,221 @@
+"""What becomes of a file or a JSON text when a model wants a datatype and a shape."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graphc.client.failure import InferError
+from graphc.client.inputs import read_inputs
+from graphc.client.rest import write_tensor
+from graphc.client.tensor import Tensor
+from graphc_components.tensors import TensorType, parse_tensor_type
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+
+def read(argument: str, wanted: str | None = None, name: str = "x") -> Tensor:
+    types: dict[str, TensorType] = {} if wanted is None else {name: parse_tensor_type(wanted)}
+    tensors = read_inputs([argument], types)
+    assert [each.name for each in tensors] == [name]
+    return tensors[0]
+
+
+def plain(tensor: Tensor) -> tuple[str, list[int], object]:
+    return tensor.datatype, tensor.shape, tensor.array.tolist()
+
+
+VALUES: list[tuple[str, str | None, tuple[str, list[int], object]]] = [
+    ("[[1, 2]]", "FP32[?, 2]", ("FP32", [1, 2], [[1.0, 2.0]])),
+    ("[1, 2]", "FP32[?, 2]", ("FP32", [1, 2], [[1.0, 2.0]])),
+    ("3", "INT64[?]", ("INT64", [1], [3])),
+    ("[[1], [2]]", "INT8[?]", ("INT8", [2], [1, 2])),
+    ("[1, 2.0]", "INT32[?]", ("INT32", [2], [1, 2])),
+    ("[9007199254740993]", "INT64[?]", ("INT64", [1], [9007199254740993])),
+    ("[18446744073709551615]", "UINT64[?]", ("UINT64", [1], [18446744073709551615])),
+    ("[true, false]", "BOOL[?]", ("BOOL", [2], [True, False])),
+    ('["ä", "b"]', "BYTES[?]", ("BYTES", [2], ["ä".encode(), b"b"])),
+    ('"one"', "BYTES[?]", ("BYTES", [1], [b"one"])),
+    ("[[1, 2], [3, 4]]", None, ("INT64", [2, 2], [[1, 2], [3, 4]])),
+    ("[1.5]", None, ("FP64", [1], [1.5])),
+    ('{"data": [1, 2, 3, 4], "shape": [2, 2]}', "FP64[?, 2]", ("FP64", [2, 2], [[1.0, 2.0], [3.0, 4.0]])),
+    (
+        '{"data": ["/wA="], "parameters": {"content_type": "base64"}}',
+        "BYTES[?]",
+        ("BYTES", [1], [b"\xff\x00"]),
+    ),
+    ("[]", "FP32[?]", ("FP32", [0], [])),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted", "expected"), VALUES)
+def test_json(text: str, wanted: str | None, expected: tuple[str, list[int], object]) -> None:
+    assert plain(read(f"x={text}", wanted)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "message"),
+    [
+        ("[1, 2, 3]", "FP32[?, 2]", "input `x` is FP32[?, 2], and what is given has shape [3]"),
+        ("[[[1]]]", "FP32[?]", "input `x` is FP32[?], and what is given has shape [1, 1, 1]"),
+        ("[[1], [2, 3]]", "FP32[?, 2]", "input `x` has rows of different lengths"),
+        ("[[1], 2]", "FP32[?]", "input `x` has rows of different lengths"),
+        ("[1.5]", "INT32[?]", "input `x` has values that are no INT32"),
+        ("[300]", "UINT8[?]", "input `x` has values that are no UINT8"),
+        ("[-1]", "UINT64[?]", "input `x` has values that are no UINT64"),
+        ("[2]", "BOOL[?]", "input `x` has values that are no BOOL"),
+        ("[1e300]", "FP32[?]", "input `x` has values that are no FP32"),
+        ("[1e400]", "INT8[?]", "input `x` has values that are no INT8"),
+        ("[36893488147419103232]", "INT64[?]", "input `x` has a number that no datatype can hold"),
+        ('["a"]', "FP32[?]", "input `x` has datatype FP32, and texts are given"),
+        ("[1]", "BYTES[?]", "input `x` has datatype BYTES, and numbers are given"),
+        ('["a", 1]', "BYTES[?]", "input `x` mixes texts with other values"),
+        ('{"shape": [1]}', "FP32[?]", "input `x` is a JSON object without `data`"),
+        (
+            '{"data": [1], "shape": [2]}',
+            "FP32[?]",
+            "input `x` has 1 values, which do not make its shape [2]",
+        ),
+        ("missing.bin", "FP32[?]", "input `x`: `missing.bin` is neither a file nor JSON"),
+        ("missing.csv", "FP32[?]", "`missing.csv` cannot be read: no such file or directory"),
+    ],
+)
+def test_what_does_not_fit_is_said(text: str, wanted: str, message: str) -> None:
+    with pytest.raises(InferError) as caught:
+        read(f"x={text}", wanted)
+    assert str(caught.value) == message
+
+
+def test_broken_json_is_said() -> None:
+    with pytest.raises(InferError, match=r"^it is not JSON: "):
+        read("x=[1,", "FP32[?]")
+    with pytest.raises(InferError, match="is not JSON"):
+        read("x=" + "[" * 100_000, "FP32[?]")
+
+
+def test_csv_of_numbers_with_and_without_header(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("1,2.5\n3,4\n")
+    expected = ("FP32", [2, 2], [[1.0, 2.5], [3.0, 4.0]])
+    assert plain(read(f"x={file}", "FP32[?, 2]")) == expected
+    file.write_text("width,height\n1,2.5\n3,4\n")
+    assert plain(read(f"x={file}", "FP32[?, 2]")) == expected
+    file.write_text("amount\n9007199254740993\n")
+    assert plain(read(f"x={file}", "INT64[?]")) == ("INT64", [1], [9007199254740993])
+    file.write_text("1,2\nx,4\n")
+    with pytest.raises(InferError, match="`x` is no number"):
+        read(f"x={file}", "FP32[?, 2]")
+    file.write_text("1,2\n3\n")
+    with pytest.raises(InferError, match="rows of different lengths"):
+        read(f"x={file}", "FP32[?, 2]")
+    file.write_text("")
+    with pytest.raises(InferError, match="is empty"):
+        read(f"x={file}", "FP32[?, 2]")
+
+
+def test_csv_of_texts(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text('x\n"a, b"\n1\n')
+    assert plain(read(f"x={file}", "BYTES[?]")) == ("BYTES", [2], [b"a, b", b"1"])
+    file.write_text("name\nb\n")
+    assert plain(read(f"x={file}", "BYTES[?]")) == ("BYTES", [2], [b"name", b"b"])
+
+
+def test_csv_with_a_column_for_each_input(tmp_path: Path) -> None:
+    file = tmp_path / "all.csv"
+    file.write_text("amount,city\n1.5,Bern\n2,Genf\n")
+    wanted = {"amount": parse_tensor_type("FP64[?]"), "city": parse_tensor_type("BYTES[?]")}
+    tensors = read_inputs([str(file)], wanted)
+    assert [plain(each) for each in tensors] == [
+        ("FP64", [2], [1.5, 2.0]),
+        ("BYTES", [2], [b"Bern", b"Genf"]),
+    ]
+
+
+def test_numpy_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(4, dtype="<i8").reshape(2, 2))
+    np.savez(tmp_path / "all.npz", x=np.ones((1, 2), "<f4"), y=np.array(["a", "ü"]))
+    np.savez(tmp_path / "one.npz", other=np.zeros(2))
+    assert plain(read(f"x={tmp_path / 'x.npy'}", "FP32[?, 2]"))[2] == [[0.0, 1.0], [2.0, 3.0]]
+    assert plain(read(f"y={tmp_path / 'all.npz'}", "BYTES[?]", "y"))[2] == [b"a", "ü".encode()]
+    assert plain(read(f"x={tmp_path / 'one.npz'}", "FP64[?]"))[2] == [0.0, 0.0]
+    assert [each.name for each in read_inputs([str(tmp_path / "all.npz")], {})] == ["x", "y"]
+    with pytest.raises(InferError, match="has no array `z`; its arrays are `x`, `y`"):
+        read(f"z={tmp_path / 'all.npz'}", "FP64[?]", "z")
+
+
+def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    (tmp_path / "x.npz").write_bytes(b"no archive")
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(InferError, match="cannot be read as numpy's"):
+            read(f"x={tmp_path / name}", "FP64[?]")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shape"),
+    [
+        ("UINT8[?, 2, 3, 3]", [1, 2, 3, 3]),
+        ("UINT8[1, 3, 2, 3]", [1, 2, 3, 3]),
+        ("UINT8[?, 3, 2, 5]", [1, 3, 2, 5]),
+        ("UINT8[?, 2, 3, 1]", [1, 2, 3, 1]),
+        ("UINT8[?, 2, 3, 4]", [1, 2, 3, 4]),
+        ("UINT8[2, 3, 3]", [2, 3, 3]),
+        ("FP32[?, 2, 5]", [1, 2, 5]),
+        ("UINT8[2, 5]", [2, 5]),
+        ("UINT8[?, ?, ?, ?]", [1, 2, 3, 3]),
+    ],
+)
+def test_images_are_fitted_to_the_rank(tmp_path: Path, wanted: str, shape: list[int]) -> None:
+    width = parse_tensor_type(wanted).shape[-1]
+    width = 5 if width == 5 else 3
+    pixels = np.arange(2 * width * 3, dtype=np.uint8).reshape(2, width, 3)
+    Image.fromarray(pixels).save(tmp_path / "i.png")
+    if wanted == "UINT8[1, 3, 2, 3]":
+        # The last dimension is taken for the channels: what is left has another shape.
+        with pytest.raises(InferError, match="what is given has shape"):
+            read(f"x={tmp_path / 'i.png'}", wanted)
+        return
+    tensor = read(f"x={tmp_path / 'i.png'}", wanted)
+    assert tensor.shape == shape
+    if shape == [1, 2, 3, 3]:
+        assert_array_equal(tensor.array[0], pixels)
+    if shape == [1, 3, 2, 5]:
+        assert_array_equal(tensor.array[0], np.moveaxis(pixels, -1, 0))
+
+
+def test_an_images_bytes_are_sent_where_bytes_are_wanted(tmp_path: Path) -> None:
+    Image.new("L", (2, 2)).save(tmp_path / "i.png")
+    tensor = read(f"x={tmp_path / 'i.png'}", "BYTES[?]")
+    assert tensor.array.tolist() == [(tmp_path / "i.png").read_bytes()]
+    written = write_tensor(tensor)
+    assert written["parameters"] == {"content_type": "base64"}
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(InferError, match="is not an image that can be read"):
+        read(f"x={tmp_path / 'broken.png'}", "UINT8[?, 2, 2]")
+
+
+def test_names(tmp_path: Path) -> None:
+    file = tmp_path / "r.json"
+    file.write_text(
+        json.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}], "id": "a"})
+    )
+    assert plain(read(str(file), "FP32[?]")) == ("FP32", [1], [1.0])
+    assert plain(read(f"x={file}", "FP32[?]")) == ("FP32", [1], [1.0])
+    with pytest.raises(InferError, match="`y` is not an input of the model; its inputs are `x`"):
+        read_inputs(["y=1"], {"x": parse_tensor_type("FP32[?]")})
+    with pytest.raises(InferError, match="input `x` is given twice"):
+        read_inputs(["x=1", "x=2"], {})
+    with pytest.raises(InferError, match=r"needs the name of an input, as in `--input NAME=picture.png`"):
+        read_inputs(["picture.png"], {})
+
+
+def test_json_cannot_hold_everything() -> None:
+    with pytest.raises(InferError, match="values that JSON cannot hold"):
+        write_tensor(Tensor("x", "FP32", np.array([np.nan], "<f4")))
+    assert write_tensor(Tensor("x", "FP32", np.array([[1, 2]], "<f4"))) == {
+        "name": "x",
+        "shape": [1, 2],
+        "datatype": "FP32",
+        "data": [1.0, 2.0],
+    }
