@@ -169,6 +169,7 @@ def test_top_k_puts_nan_last_and_knows_the_size() -> None:
         (np.asarray([math.nan, math.inf, -math.inf]), 0.0, [False, True, False]),
         (np.asarray([0, 1]), 0.5, [False, True]),
         (np.asarray([2**62, 2**62 + 1]), 2**62 + 1, [False, True]),
+        (np.asarray([2**62 - 1, 2**62]), float(2**62), [False, True]),
         (np.asarray([0, 255], "uint8"), -1, [True, True]),
         (np.asarray([0, 255], "uint8"), 1e300, [False, False]),
         (np.asarray([65504], "float16"), 1e300, [False]),
