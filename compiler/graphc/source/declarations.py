@@ -1,7 +1,7 @@
 """The `parameters` of a graph file: which names are declared, with which types and defaults."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
@@ -86,7 +86,7 @@ def _declaration(entry: Entry, sink: Sink) -> Declaration:
         read = _read_fields(entry, entry.value, sink)
     else:
         read = Declaration(entry.key, entry.key_span, default=_default(entry.value, sink))
-    return Declaration(read.name, read.at, read.default, read.env, read.type, is_sound=len(sink) == before)
+    return replace(read, is_sound=len(sink) == before)
 
 
 def _read_fields(entry: Entry, fields: Fields, sink: Sink) -> Declaration:
@@ -103,8 +103,9 @@ def _read_fields(entry: Entry, fields: Fields, sink: Sink) -> Declaration:
         env=_text(fields, "env", sink),
         type=_type(fields, sink),
     )
-    if default and declaration.default is not None:
-        _check_default(declaration, default.value.span, sink)
+    if default and declaration.default is not None and not declaration.takes(declaration.default):
+        _refuse_default(declaration, default.value.span, sink)
+        return replace(declaration, default=None)
     return declaration
 
 
@@ -137,9 +138,7 @@ def _type(fields: Fields, sink: Sink) -> str | None:
     return None
 
 
-def _check_default(declaration: Declaration, at: Span, sink: Sink) -> None:
-    if declaration.takes(declaration.default):
-        return
+def _refuse_default(declaration: Declaration, at: Span, sink: Sink) -> None:
     hint = "put it in quotes" if declaration.type == "string" else None
     message = f"the default of {quoted(declaration.name)} is not of type `{declaration.type}`"
     sink.report(Diagnostic(PARAMETER_TYPE, message, at=at, help=hint))

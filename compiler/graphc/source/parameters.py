@@ -49,8 +49,9 @@ def substitute(
     substitution = Substitution(declared, bindings, sink)
     result = substitution.apply_to_fields(Fields(rest, document.span))
     for name, each in declared.items():
-        is_unset = given[name] is None and each.default is None and each.is_sound
-        _check_use(each, sink, is_used=name in substitution.used, is_unset=is_unset)
+        is_unset = given[name] is None and each.default is None
+        if each.is_sound:
+            _check_use(each, sink, is_used=name in substitution.used, is_unset=is_unset)
     return result
 
 

@@ -234,7 +234,7 @@ class Builder:
     def _scalar(self, event: ScalarEvent, span: Span, *, is_key: bool = False) -> Value:
         if event.tag is not None and event.tag != "!":
             return self._tagged(event, event.tag, span)
-        if not event.implicit[0]:
+        if event.tag == "!" or not event.implicit[0]:
             return event.value
         self._check_word(event.value, span)
         try:

@@ -10,7 +10,7 @@ from yaml.events import Event
 
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes import reading as rules
-from graphc.diagnostics.printable import escape, quoted
+from graphc.diagnostics.printable import escape
 from graphc.source.located import Located
 from graphc.source.yaml_builder import Builder
 from graphc.source.yaml_syntax import syntax_diagnostic
@@ -23,8 +23,18 @@ _TAG_DIRECTIVE: Final = re.compile(r"^%TAG\b", re.MULTILINE)
 
 
 def read_documents(text: str, file: str, sink: Sink) -> list[Located]:
-    """Return the documents of a file's text; after a fault that ends reading, those that precede it."""
-    text = text.removeprefix("\ufeff")
+    """Return the documents of a file's text; none where the text has a fault.
+
+    Half a document would only give rise to more complaints, about what is missing from it.
+    """
+    faults = Sink()
+    documents = _read(text.removeprefix("\ufeff"), file, faults)
+    for fault in faults:
+        sink.report(fault)
+    return [] if len(faults) else documents
+
+
+def _read(text: str, file: str, sink: Sink) -> list[Located]:
     if unreadable := _unreadable(text, file):
         sink.report(unreadable)
         return []
@@ -33,14 +43,12 @@ def read_documents(text: str, file: str, sink: Sink) -> list[Located]:
         for event in _events(text):
             builder.take(event)
             if builder.stopped:
-                return builder.documents
+                return []
     except MarkedYAMLError as error:
         sink.report(syntax_diagnostic(error, text, file))
-        return builder.documents
+        return []
     if not builder.documents:
-        sink.report(
-            Diagnostic(rules.EMPTY_FILE, f"{quoted(file)} holds no document", at=Span(file, 1, 1, 1, 1))
-        )
+        sink.report(Diagnostic(rules.EMPTY_FILE, "the file holds no document", at=Span(file, 1, 1, 1, 1)))
     return builder.documents
 
 

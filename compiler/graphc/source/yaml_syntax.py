@@ -79,7 +79,9 @@ def syntax_diagnostic(error: MarkedYAMLError, text: str, file: str) -> Diagnosti
     if fault.opened:
         at = _place(error, file, opened=True)
     opened = _place(error, file, opened=True).line
-    return Diagnostic(YAML_SYNTAX, fault.message.format(line=opened), at=at, help=fault.help)
+    # Between brackets an unquoted `${name}` opens a mapping.
+    hint = "put `${...}` in quotes" if _character(text, at, 2) == "${" else fault.help
+    return Diagnostic(YAML_SYNTAX, fault.message.format(line=opened), at=at, help=hint)
 
 
 def _place(error: MarkedYAMLError, file: str, *, opened: bool) -> Span:
@@ -89,10 +91,11 @@ def _place(error: MarkedYAMLError, file: str, *, opened: bool) -> Span:
     return Span(file, line, column, line, column + 1)
 
 
-def _character(text: str, at: Span) -> str:
+def _character(text: str, at: Span, length: int = 1) -> str:
+    """Return the character at a place, or as many as asked for that end there."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     line = lines[at.line - 1] if at.line <= len(lines) else ""
-    return line[at.column - 1 : at.column]
+    return line[max(0, at.column - length) : at.column]
 
 
 def _bad_start(character: str) -> _Fault:

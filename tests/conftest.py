@@ -1,0 +1,99 @@
+"""`--update`, and goldens: files that a text must equal byte for byte."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+GOLDEN: Final = Path(__file__).parent / "golden"
+"""Goldens live in a folder for each test module: golden/test_emit/fraud.yaml."""
+
+Golden = Callable[[str, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="rewrite goldens and the comments of reject files")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--update") and os.environ.get("CI"):
+        raise pytest.UsageError("--update writes what it should check: it does nothing where CI is set")
+    config.pluginmanager.register(GoldenKeeper(update=bool(config.getoption("--update"))), "golden-keeper")
+
+
+@pytest.fixture
+def update(request: pytest.FixtureRequest) -> bool:
+    """Whether files that state what is expected are to be rewritten."""
+    return bool(request.config.getoption("--update"))
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compare a text to the golden of that name, which belongs to this test module."""
+    keeper = request.config.pluginmanager.get_plugin("golden-keeper")
+    assert isinstance(keeper, GoldenKeeper)
+    folder = GOLDEN / request.path.stem
+    return lambda path, text: keeper.compare(folder / path, text)
+
+
+class GoldenKeeper:
+    """Compares goldens, and finds those that no test asks for any more."""
+
+    def __init__(self, *, update: bool) -> None:
+        self._update = update
+        self._asked: set[Path] = set()
+        self._collected: dict[str, set[str]] = {}
+        self._passed: set[str] = set()
+        self._orphans: list[Path] = []
+
+    def compare(self, path: Path, text: str) -> None:
+        """Fail unless the golden holds exactly that text; with --update, write it."""
+        self._asked.add(path)
+        name = path.relative_to(GOLDEN).as_posix()
+        if self._update:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+        elif not path.exists():
+            pytest.fail(f"golden/{name} is missing: look at what `pytest --update` writes, and commit it")
+        else:
+            assert text == path.read_bytes().decode(), f"golden/{name} differs: `pytest --update` rewrites it"
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Remember every test of a module, those that are deselected later included."""
+        self._collected.setdefault(item.path.stem, set()).add(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember the tests that ran and passed."""
+        if report.when == "call" and report.passed:
+            self._passed.add(report.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail the run, or with --update delete, where a golden belongs to no test."""
+        self._orphans = list(self._find_orphans(session.config))
+        if self._orphans and self._update:
+            for path in self._orphans:
+                path.unlink()
+        elif self._orphans and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name the orphans."""
+        for path in self._orphans:
+            done = "deleted, as" if self._update else "an orphan:"
+            name = path.relative_to(GOLDEN).as_posix()
+            terminalreporter.write_line(f"golden/{name} is {done} no test asks for it", red=not self._update)
+
+    def _find_orphans(self, config: pytest.Config) -> Iterator[Path]:
+        modules = {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
+        for path in sorted(each for each in GOLDEN.rglob("*") if each.is_file()):
+            owner = path.relative_to(GOLDEN).parts[0]
+            if owner not in modules or (self._ran_whole(owner, config) and path not in self._asked):
+                yield path
+
+    def _ran_whole(self, module: str, config: pytest.Config) -> bool:
+        """Say whether all of a module's tests ran and passed, so that what they did not ask for is unused."""
+        collected = self._collected.get(module, set())
+        is_selection = any("::" in argument for argument in config.args)
+        return bool(collected) and collected <= self._passed and not is_selection
