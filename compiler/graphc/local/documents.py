@@ -45,11 +45,12 @@ def read_documents(text: str, source: str) -> list[Document] | Problem:
     if len(text) > MAX_CHARACTERS:
         return Problem(f"`{source}` is larger than {MAX_CHARACTERS // 1024 // 1024} MiB")
     try:
+        # PyYAML's constructors of numbers and truth values fail with errors of their own.
         # The C composer recurses without a limit of its own: depth is measured on the event stream first.
         if problem := _check_events(text, source):
             return problem
         loaded = list(cast("list[object]", yaml.load_all(text, Loader=_Loader)))
-    except (yaml.YAMLError, ValueError, RecursionError) as failure:
+    except (yaml.YAMLError, ValueError, LookupError, RecursionError) as failure:
         return Problem(f"`{source}` is not YAML or JSON: {_first_line(failure)}")
     documents = [each for each in loaded if each is not None]
     if any(not isinstance(each, dict) for each in documents):

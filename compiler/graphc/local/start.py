@@ -39,8 +39,15 @@ def find_model_folder(
     # MLServer's own images start on the folder that this variable names.
     named = words[2] if words else env.get("MLSERVER_MODELS_DIR", MODELS)
     folder = mounts.place(named if named.startswith("/") else MODELS)
-    if not folder.exists():
-        folder.mkdir(parents=True)
+    return _ensure_folder(folder, mounts)
+
+
+def _ensure_folder(folder: Path, mounts: Mounts) -> Path:
+    home = mounts.root.parent.resolve()
+    # What is missing from a volume claim is not to be made in the user's own folder.
+    if not folder.exists() and not folder.resolve().is_relative_to(home.parent.parent):
+        folder = home / "no-models"
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
