@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _CHUNK: Final = 1 << 16
-_MAX_OUTPUT: Final = 2 << 30
+_MAX_OUTPUT: Final = 1 << 30
 _MAX_LZMA_MEMORY: Final = 256 << 20
 
 Chunks = Iterator[bytes]

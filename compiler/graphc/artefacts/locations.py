@@ -36,14 +36,16 @@ def check_location(location: str) -> ArtefactFault | None:
 
 def framework_of(location: str) -> str | ArtefactFault:
     """Return the framework that a model's suffix stands for: `onnx`, `sklearn` or `xgboost`."""
-    file_name = (
-        location.partition("?")[0].rpartition("/")[2] if is_uri(location) else location.rpartition("/")[2]
-    )
-    stem, dot, ending = file_name.rpartition(".")
+    path = location.partition("?")[0] if is_uri(location) else location
+    stem, dot, ending = path.rpartition("/")[2].rpartition(".")
     suffix = f".{ending}" if stem and dot else ""
     if framework := FRAMEWORKS.get(suffix):
         return framework
-    said = f"the suffix `{suffix}`, which" if suffix else "no suffix, and that"
+    reason = (
+        f"the suffix `{suffix}`, which names no framework"
+        if suffix
+        else "no suffix, which would name its framework"
+    )
     known = ", ".join(f"`{each}`" for each in FRAMEWORKS)
-    help_text = did_you_mean(suffix, FRAMEWORKS) or f"use one of {known}"
-    return ArtefactFault(UNKNOWN_FRAMEWORK, f"`{location}` has {said} names no framework", help_text)
+    advice = (did_you_mean(suffix, FRAMEWORKS) if suffix else None) or f"use one of {known}"
+    return ArtefactFault(UNKNOWN_FRAMEWORK, f"`{location}` has {reason}", advice)

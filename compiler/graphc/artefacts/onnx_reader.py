@@ -1,14 +1,15 @@
 """The signature of an ONNX model, read without its weights.
 
 The `onnx` package would take a second to import and read the whole file, often gigabytes, to tell a few
-names. The signature lies in a handful of fields with fixed numbers (onnx.proto3), so they are picked by walking
-the wire format; `onnx` itself is what the tests compare with.
+names. The signature lies in a handful of fields with fixed numbers (onnx.proto3), so they are picked by
+walking the wire format; `onnx` itself is what the tests compare with.
 """
 
 import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Final
 
 from graphc_components.tensors import Dim
@@ -16,9 +17,10 @@ from graphc_components.tensors import Dim
 from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped
 from graphc.artefacts.protobuf_wire import Field, Wire, signed
 from graphc.artefacts.source import Budget, MalformedError, Source
-from graphc.diagnostics.codes.artefacts import UNSUPPORTED_TENSOR
+from graphc.diagnostics.codes.artefacts import UNREADABLE_ARTEFACT, UNSUPPORTED_TENSOR
+from graphc.diagnostics.printable import quoted
 
-_MAX_FIELDS: Final = 3_000_000
+_MAX_FIELDS: Final = 1_000_000
 
 # Field numbers of onnx.proto3, by message.
 _MODEL_IR_VERSION, _MODEL_GRAPH, _MODEL_OPSET = 1, 7, 8
@@ -63,6 +65,8 @@ _OTHER_ELEMENTS: Final = {
     24: "float8e8m0",
     25: "uint2",
     26: "int2",
+    27: "float6e2m3",
+    28: "float6e3m2",
 }
 _OTHER_TYPES: Final = {
     4: "it is a sequence, such as scikit-learn's ZipMap gives; convert with `zipmap: False`",
@@ -94,9 +98,18 @@ def read_onnx(file: io.BufferedReader, called: str) -> Signature | ArtefactFault
         raise MalformedError("it has no graph with outputs")
     required = [each for each in found.inputs if each.name not in found.initializers]
     if refused := next((each for each in required if isinstance(each, Skipped)), None):
-        message = f"`{called}` takes `{refused.name}`, which no V2 message can carry: {refused.reason}"
+        message = f"`{called}` takes {quoted(refused.name)}, which no V2 message can carry: {refused.reason}"
         return ArtefactFault(UNSUPPORTED_TENSOR, message)
+    if outside := next((each for each in found.files if _leaves_folder(each)), None):
+        message = f"`{called}` keeps weights in {quoted(outside)}, outside its own folder"
+        return ArtefactFault(UNREADABLE_ARTEFACT, message)
     return _signature(found)
+
+
+def _leaves_folder(location: str) -> bool:
+    # A model from elsewhere must not make graphc ship just any file; ONNX itself refuses these too.
+    path = PurePosixPath(location.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts
 
 
 def _signature(found: _Found) -> Signature:

@@ -13,7 +13,7 @@ from graphc.artefacts.source import Budget, MalformedError, Source
 
 _MAX_TEXT: Final = 1024
 _MAX_TEXTS: Final = 64 << 20
-_MAX_STEPS: Final = 5_000_000
+_MAX_STEPS: Final = 3_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,14 @@ class PickleMachine:
     def pop(self) -> Value:
         """Take the last value from the stack."""
         return self._stack.pop()
+
+    def pop_last(self, count: int) -> list[Value]:
+        """Take some values from the end of the stack, in order."""
+        values = self._stack[-count:]
+        if len(values) != count:
+            raise MalformedError("it takes values that are not there")
+        del self._stack[-count:]
+        return values
 
     @property
     def top(self) -> Value:
@@ -209,8 +217,7 @@ def _decoded_line(decode: Callable[[bytes], Value]) -> Action:
 
 def _take(count: int) -> Action:
     def act(machine: PickleMachine) -> None:
-        values = [machine.pop() for _ in range(count)]
-        machine.push(tuple(reversed(values)))
+        machine.push(tuple(machine.pop_last(count)))
 
     return act
 

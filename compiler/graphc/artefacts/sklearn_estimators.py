@@ -9,6 +9,9 @@ from graphc_components.tensors import Dim
 from graphc.artefacts.model import ArtefactTensor, Skipped
 from graphc.artefacts.numpy_pickles import Array, as_array, as_int
 from graphc.artefacts.pickle_machine import Instance, Name, Value
+from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE
+from graphc.diagnostics.model import Rule
+from graphc.diagnostics.printable import quoted
 
 ROWS: Final = "batch"
 _MAX_NESTING: Final = 16
@@ -18,10 +21,10 @@ Output = ArtefactTensor | Skipped
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Why an estimator's outputs cannot be told; `unfitted` where fitting it is the cure."""
+    """Why an estimator's tensors cannot be told, and the rule that this breaks."""
 
     reason: str
-    unfitted: bool = False
+    rule: Rule = UNKNOWN_SIGNATURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class Estimator:
         """Say whether the class is scikit-learn's own."""
         return self.module.split(".")[0] == "sklearn"
 
+    @property
+    def is_fitted(self) -> bool:
+        """Say whether it has an attribute that only `fit` sets, as scikit-learn itself tells."""
+        return any(name.endswith("_") and not name.startswith("__") for name in self.attributes)
+
 
 def as_estimator(value: Value) -> Estimator | None:
     """Return what a value describes as an object with attributes."""
@@ -72,12 +80,14 @@ def tell_outputs(estimator: Estimator, depth: int = 0) -> Told:
     teller = _TELLERS.get(estimator.name) if estimator.is_of_sklearn else None
     if teller is None:
         name = estimator.name if estimator.is_of_sklearn else f"{estimator.module}.{estimator.name}"
-        return Unknown(f"holds a `{name}`, a class that graphc does not know")
+        return Unknown(f"holds a {quoted(name)}, a class that graphc does not know")
+    if estimator.name not in _NEVER_FITTED and not estimator.is_fitted:
+        return _unfitted(estimator)
     return teller(estimator, depth)
 
 
 def _unfitted(estimator: Estimator) -> Unknown:
-    return Unknown(f"holds a `{estimator.name}` that is not fitted", unfitted=True)
+    return Unknown(f"holds a `{estimator.name}` that is not fitted", UNFITTED_MODEL)
 
 
 def _tensor(name: str, datatype: str, *dims: Dim) -> ArtefactTensor:
@@ -446,6 +456,8 @@ _TELLERS: Final[Mapping[str, _Teller]] = {
     "RandomizedSearchCV": _tell_nested("best_estimator_"),
     "TunedThresholdClassifierCV": _tell_nested("estimator_"),
 }
+
+_NEVER_FITTED: Final = frozenset({"Binarizer", "FrozenEstimator", "Normalizer", "Pipeline"})
 
 KNOWN_CLASSES: Final = frozenset(_TELLERS)
 """The scikit-learn classes whose outputs graphc can tell from a file."""

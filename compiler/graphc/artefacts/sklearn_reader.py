@@ -9,9 +9,11 @@ from graphc.artefacts.joblib_file import read_pickled
 from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature, Skipped
 from graphc.artefacts.numpy_pickles import as_array
 from graphc.artefacts.sklearn_estimators import ROWS, Estimator, Unknown, as_estimator, steps_of, tell_outputs
-from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE
+from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE, UNSUPPORTED_TENSOR
 
 DECLARE: Final = "declare the tensors it gives under `out:`"
+
+_CURES: Final = {UNKNOWN_SIGNATURE: DECLARE, UNFITTED_MODEL: "call `fit` before saving it"}
 
 _TEXT_READERS: Final = frozenset({"CountVectorizer", "HashingVectorizer", "TfidfVectorizer"})
 _ENCODERS: Final = frozenset({"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"})
@@ -37,9 +39,7 @@ def read_sklearn(file: io.BufferedReader, called: str) -> Signature | ArtefactFa
 
 
 def _fault(unknown: Unknown, called: str) -> ArtefactFault:
-    if unknown.unfitted:
-        return ArtefactFault(UNFITTED_MODEL, f"`{called}` {unknown.reason}", "call `fit` before saving it")
-    return ArtefactFault(UNKNOWN_SIGNATURE, f"`{called}` {unknown.reason}", DECLARE)
+    return ArtefactFault(unknown.rule, f"`{called}` {unknown.reason}", _CURES.get(unknown.rule))
 
 
 def _tell_input(estimator: Estimator) -> ArtefactTensor | Unknown:
@@ -47,12 +47,14 @@ def _tell_input(estimator: Estimator) -> ArtefactTensor | Unknown:
     if first.name in _TEXT_READERS:
         return ArtefactTensor("X", "BYTES", (ROWS,))
     if first.name == "ColumnTransformer" and _selects_by_name(first):
-        return Unknown("holds a `ColumnTransformer` that selects columns by name, and a tensor's have none")
+        reason = "holds a `ColumnTransformer` that selects columns by name, and a tensor's have none"
+        return Unknown(reason, UNSUPPORTED_TENSOR)
     kinds = _category_kinds(first)
     if kinds == {True}:
         return ArtefactTensor("X", "BYTES", (ROWS, _width(estimator, first)))
     if True in kinds:
-        return Unknown(f"holds a `{first.name}` of both text and numbers, and a tensor has one kind")
+        reason = f"holds a `{first.name}` of both text and numbers, and a tensor has one kind"
+        return Unknown(reason, UNSUPPORTED_TENSOR)
     return ArtefactTensor("X", None, (ROWS, _width(estimator, first)))
 
 
@@ -74,11 +76,9 @@ def _innermost(estimator: Estimator) -> Estimator:
 def _first_nested(estimator: Estimator) -> Estimator | None:
     if estimator.name == "Pipeline":
         return next(iter(steps_of(estimator)), None)
-    if estimator.integer("n_features_in_") is None:
-        return _first_of(estimator) or estimator.nested("best_estimator_") or estimator.nested("estimator_")
-    return (
-        estimator.nested("best_estimator_") or estimator.nested("estimator_") or estimator.nested("estimator")
-    )
+    nested = (estimator.nested(name) for name in ("best_estimator_", "estimator_", "estimator"))
+    found = next((each for each in nested if each), None)
+    return found or (_first_of(estimator) if estimator.integer("n_features_in_") is None else None)
 
 
 def _first_of(estimator: Estimator) -> Estimator | None:
