@@ -35,5 +35,7 @@ PARAMETER_UNSET: Final = error("GC023", "parameter-unset", "A parameter has no v
 PARAMETER_UNUSED: Final = warning("GC024", "parameter-unused", "A declared parameter is used nowhere.")
 BAD_DECLARATION: Final = error("GC025", "bad-declaration", "A parameter's declaration is not understood.")
 BAD_SUBSTITUTION: Final = error("GC026", "bad-substitution", "A `${` does not enclose a parameter's name.")
-BUILDER_FAILED: Final = error("GC030", "builder-failed", "A Python file that builds graphs ends with an error.")
+BUILDER_FAILED: Final = error(
+    "GC030", "builder-failed", "A Python file that builds graphs ends with an error."
+)
 NO_GRAPH_BUILT: Final = error("GC031", "no-graph-built", "A Python file leaves no graph in its variables.")
