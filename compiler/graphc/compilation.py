@@ -8,6 +8,7 @@ from pathlib import Path
 from graphc.builder_files import is_builder_file, run_builder_file
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
+from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import type_of_outputs
 from graphc.frontend.read import read_graph
@@ -39,10 +40,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class CheckedGraph:
-    """A graph file's document with its plans by predictor."""
+    """A graph file's document with its plans by predictor, and what comes of it where nothing is wrong."""
 
     spec: GraphSpec
     plans: Mapping[str, Plan]
+    emission: Emission | None
 
 
 @dataclass(slots=True)
@@ -52,11 +54,17 @@ class Compilation:
     sink: Sink = field(default_factory=Sink)
     sources: dict[str, str] = field(default_factory=dict[str, str])
     graphs: list[CheckedGraph] = field(default_factory=list[CheckedGraph])
-    emissions: list[Emission] = field(default_factory=list[Emission])
+
+    @property
+    def emissions(self) -> list[Emission]:
+        """What is emitted: all graphs, or nothing if anything is wrong with any."""
+        if self.sink.has_errors:
+            return []
+        return [graph.emission for graph in self.graphs if graph.emission]
 
 
-def check_files(request: Request) -> Compilation:
-    """Read and check all graphs of all files; nothing is emitted."""
+def compile_files(request: Request) -> Compilation:
+    """Read and check all graphs of all files, and emit them; some limits show only in what is emitted."""
     done = Compilation()
     for path in request.paths:
         source = read_source(path, done.sink)
@@ -82,38 +90,52 @@ def _read(source: Source, path: str, sink: Sink) -> Iterable[tuple[Located, Path
         yield document, folder
 
 
-def compile_files(request: Request) -> Compilation:
-    """Check all graphs and, if nothing is wrong with any, emit their documents."""
-    done = check_files(request)
-    if done.sink.has_errors:
-        return done
-    for graph in done.graphs:
-        emission = _emit(graph, request, done.sink)
-        if emission is not None:
-            done.emissions.append(emission)
-    return done
-
-
 def check_document(document: Located, folder: Path, request: Request, sink: Sink) -> CheckedGraph | None:
-    """Check one document: every predictor is the whole graph with its own changes."""
-    if not isinstance(document, Fields):
-        read_graph_spec(document, sink)  # which says what it is not
-        return None
-    root = substitute(document, request.settings, request.environ, sink)
-    spec = read_graph_spec(root, sink)
-    if spec is None:
-        return None
+    """Check one document, whatever is wrong with others: every predictor is the graph with its own changes."""
+    own = Sink()
+    root = (
+        substitute(document, request.settings, request.environ, own)
+        if isinstance(document, Fields)
+        else document
+    )
+    # A value that could not be put in its place would only break further rules.
+    spec = None if own.has_errors else read_graph_spec(root, own)
+    checked = _check_versions(spec, folder, request, own) if spec else None
+    _pass_on(own, sink)
+    return checked
+
+
+def _check_versions(spec: GraphSpec, folder: Path, request: Request, sink: Sink) -> CheckedGraph:
     check_predictors(spec, sink)
     graphs: dict[str, Graph] = {}
     plans: dict[str, Plan] = {}
+    sinks: list[Sink] = []
     for name in predictors_of(spec):
-        version = read_graph_spec(overlay(root, name), sink)
-        graph = read_graph(version, folder, sink) if version else None
-        plan = lower_graph(graph, request.options, sink) if graph else None
+        found = Sink()
+        version = read_graph_spec(overlay(spec.root, name), found)
+        graph = read_graph(version, folder, found) if version else None
+        plan = lower_graph(graph, request.options, found) if graph else None
         if graph and plan:
             graphs[name], plans[name] = graph, plan
+        sinks.append(found)
+    _pass_on_versions(sinks, sink)
     _check_same_outputs(spec, graphs, sink)
-    return CheckedGraph(spec, plans)
+    emission = None if sink.has_errors else _emit(spec, plans, request, sink)
+    return CheckedGraph(spec, plans, emission)
+
+
+def _pass_on(found: Iterable[Diagnostic], sink: Sink) -> None:
+    for diagnostic in found:
+        sink.report(diagnostic)
+
+
+def _pass_on_versions(sinks: Sequence[Sink], sink: Sink) -> None:
+    """Report what was found in any version; what is unused is so only where no version uses it."""
+    common = set(sinks[0]).intersection(*sinks[1:])
+    for found in sinks:
+        _pass_on(
+            (each for each in found if each.rule not in {DEAD_NODE, UNUSED_INPUT} or each in common), sink
+        )
 
 
 def _check_same_outputs(spec: GraphSpec, graphs: Mapping[str, Graph], sink: Sink) -> None:
@@ -140,19 +162,19 @@ def _check_names(done: Compilation) -> None:
         seen.setdefault(name, graph.spec)
 
 
-def _emit(graph: CheckedGraph, request: Request, sink: Sink) -> Emission | None:
-    fields = graph.spec.fields
+def _emit(spec: GraphSpec, plans: Mapping[str, Plan], request: Request, sink: Sink) -> Emission | None:
+    fields = spec.fields
     versions = [
         Version(
             name,
-            graph.plans[name],
+            plans[name],
             None if predictor.shadow else predictor.traffic if predictor.traffic is not None else 100,
             predictor.shadow,
             predictor.replicas if predictor.replicas is not None else fields.replicas,
         )
-        for name, predictor in predictors_of(graph.spec).items()
+        for name, predictor in predictors_of(spec).items()
     ]
-    return emit_deployment(_settings(graph.spec), versions, request.purpose, sink)
+    return emit_deployment(_settings(spec), versions, request.purpose, sink)
 
 
 def _settings(spec: GraphSpec) -> Settings:

@@ -69,7 +69,6 @@ class PythonWork:
 
     entry: str
     local: Path | None
-    image: str | None
     load_seconds: float | None
 
 
@@ -155,6 +154,7 @@ class Placement:
     """What a node says about the container that it runs in."""
 
     unit: str | None = None
+    image: str | None = None
     resources: Resources | None = None
     replicas: int | None = None
     autoscaling: Autoscaling | None = None

@@ -3,7 +3,7 @@
 import click
 
 from graphc.cli.reporting import exit_if_rejected, graph_options, read_request, report
-from graphc.compilation import check_files
+from graphc.compilation import compile_files
 
 
 @click.command("check")
@@ -13,7 +13,7 @@ def command(files: tuple[str, ...], settings: tuple[str, ...], level: int, outpu
 
     Exits with 0 if no error was found, and with 1 otherwise.
     """
-    done = check_files(read_request(files, settings, level))
+    done = compile_files(read_request(files, settings, level))
     report(done, output_format, to_stderr=False)
     exit_if_rejected(done)
     if output_format == "text" and not len(done.sink):

@@ -67,7 +67,7 @@ def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions:
             parameters = cast("Mapping[str, Value]", inferred.parameters[node.name])
             return ComponentWork(component.component, parameters)
         case Python() as python:
-            return PythonWork(python.python, node.local, python.image, python.load_seconds)
+            return PythonWork(python.python, node.local, python.load_seconds)
         case Router() as router:
             takes = tuple(_takes(uses, index) for index in range(len(router.branches)))
             value = next((use for use in uses if use.port == "in"), None)
@@ -99,6 +99,7 @@ def _placement(spec: AnyNode) -> Placement:
     resources, scaling = spec.resources, spec.autoscaling
     return Placement(
         unit=spec.unit,
+        image=spec.image if isinstance(spec, Python) else None,
         resources=Resources(resources.cpu, resources.memory, resources.gpu) if resources else None,
         replicas=spec.replicas,
         autoscaling=Autoscaling(scaling.min, scaling.max, scaling.cpu) if scaling else None,

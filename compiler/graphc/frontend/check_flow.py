@@ -13,9 +13,10 @@ def order_nodes(draft: Draft, resolved: Resolved, sink: Sink) -> list[str] | Non
     cycles = find_cycles(reads)
     for cycle in cycles:
         way = " -> ".join(f"`{name}`" for name in [*cycle, cycle[0]])
-        sink.report(
-            Diagnostic(CYCLE, f"the nodes read each other in a circle: {way}", draft.nodes[cycle[0]].at)
-        )
+        message = f"the nodes read each other in a circle: {way}"
+        if len(cycle) == 1:
+            message = f"`{cycle[0]}` reads itself"
+        sink.report(Diagnostic(CYCLE, message, draft.nodes[cycle[0]].at))
     return None if cycles else sort_topologically(reads)
 
 

@@ -6,19 +6,46 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.limits import BAD_NAME, LONG_NAME
+from graphc.diagnostics.printable import quoted
+from graphc.spec.model import AnyNode, Cascade, Model, Python, Router
 from graphc.spec.read import GraphSpec
+from graphc.spec.scalars import SHORT
 
 # The operator writes the label `seldon-app-svc-UNIT`, whose name part Kubernetes limits to 63 characters.
 MAX_UNIT: Final = 48
 # The operator names a Deployment GRAPH-PREDICTOR-0-UNITS and hashes it beyond 63; a Service must fit as it is.
 MAX_LABEL: Final = 63
+MAX_OBJECT: Final = 253
 
 _DNS_1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
-_TENSOR: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]*\Z")
+# A dot parts a node from its tensor; a colon stands in the names of tensors that graphc makes itself.
+_TENSOR: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+_VARIABLE: Final = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*\Z")
+_OBJECT: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+_LABEL_KEY: Final = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?\Z")
+_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?)?\Z")
+
+_OWN_VARIABLES: Final = frozenset(
+    {
+        "GRAPHC_ARTIFACTS",
+        "GRAPHC_REGION",
+        "MLSERVER_GRPC_PORT",
+        "MLSERVER_GZIP_ENABLED",
+        "MLSERVER_HTTP_PORT",
+        "MLSERVER_METRICS_DIR",
+        "MLSERVER_METRICS_PORT",
+        "MLSERVER_MODEL_IMPLEMENTATION",
+        "MLSERVER_MODEL_NAME",
+        "MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION",
+        "MLSERVER_PARALLEL_WORKERS",
+        "PREDICTIVE_UNIT_ID",
+    }
+)
+"""Variables of a unit that graphc or Seldon's operator sets."""
 
 
 def check_names(spec: GraphSpec, sink: Sink) -> None:
-    """Report names of the graph, its nodes, units, predictors and tensors that cannot be used."""
+    """Report names of the graph, its parts and what it refers to that cannot be used."""
     metadata = spec.fields.metadata
     _check_label(metadata.name, "graph", spec.at("metadata", "name"), MAX_UNIT, sink)
     if metadata.namespace is not None:
@@ -30,12 +57,16 @@ def check_names(spec: GraphSpec, sink: Sink) -> None:
         if name in spec.fields.inputs:
             message = f"`{name}` is both a node and a graph input"
             sink.report(Diagnostic(DUPLICATE_NAME, message, spec.at("nodes", name, key=True)))
+        _check_tensors_of(spec, name, node, sink)
+        _check_variables(spec, name, node, sink)
     for name in spec.fields.predictors:
         at = spec.at("predictors", name, key=True)
         _check_label(name, "predictor", at, MAX_LABEL - 1 - len(metadata.name), sink)
     for field, names in (("inputs", spec.fields.inputs), ("outputs", spec.fields.outputs)):
         for name in names:
             _check_tensor(name, field[:-1], spec.at(field, name, key=True), sink)
+    _check_objects(spec, sink)
+    _check_labels(spec, sink)
 
 
 def _check_label(name: str, what: str, at: Span, longest: int, sink: Sink) -> None:
@@ -55,6 +86,63 @@ def _suggestion(name: str) -> str | None:
 
 
 def _check_tensor(name: str, what: str, at: Span, sink: Sink) -> None:
-    if "." in name or not _TENSOR.match(name):
-        message = f"the {what} name `{name}` is not letters, digits and underscores, starting with a letter"
+    if not _TENSOR.match(name):
+        message = (
+            f"the {what} name {quoted(name)} is not letters, digits, `_` and `-`, starting with a letter"
+        )
         sink.report(Diagnostic(BAD_NAME, message, at))
+
+
+def _check_tensors_of(spec: GraphSpec, name: str, node: AnyNode, sink: Sink) -> None:
+    """Check the tensors that the file itself names; a model's are called as the model has them."""
+    if isinstance(node, Python):
+        for output in node.out:
+            _check_tensor(output, "output", spec.at("nodes", name, "out", output, key=True), sink)
+    field = "branches" if isinstance(node, Router) else "cascade"
+    ways = node.branches if isinstance(node, Router) else node.cascade if isinstance(node, Cascade) else []
+    for index, way in enumerate(ways):
+        for output in way.take:
+            if output != SHORT:
+                at = spec.at("nodes", name, field, index, "take", output, key=True)
+                _check_tensor(output, "output", at, sink)
+
+
+def _check_variables(spec: GraphSpec, name: str, node: AnyNode, sink: Sink) -> None:
+    for variable, value in node.env.items():
+        at = spec.at("nodes", name, "env", variable, key=True)
+        if variable in _OWN_VARIABLES:
+            message = f"the variable `{variable}` is set by graphc or by Seldon"
+            sink.report(Diagnostic(BAD_NAME, message, at, "choose another name"))
+        elif not _VARIABLE.match(variable):
+            message = f"{quoted(variable)} is not the name of an environment variable"
+            sink.report(Diagnostic(BAD_NAME, message, at))
+        _check_object(value.secret, "Secret", spec.at("nodes", name, "env", variable, "secret"), sink)
+
+
+def _check_objects(spec: GraphSpec, sink: Sink) -> None:
+    fields = spec.fields
+    _check_object(fields.service_account, "service account", spec.at("service_account"), sink)
+    _check_object(fields.runtime.pull_secret, "Secret", spec.at("runtime", "pull_secret"), sink)
+    for name, node in spec.nodes.items():
+        if isinstance(node, Model):
+            _check_object(node.credentials, "Secret", spec.at("nodes", name, "credentials"), sink)
+
+
+def _check_object(name: str | None, what: str, at: Span, sink: Sink) -> None:
+    if name is not None and not (_OBJECT.match(name) and len(name) <= MAX_OBJECT):
+        message = f"{quoted(name)} cannot be the name of a {what}"
+        sink.report(Diagnostic(BAD_NAME, message, at, "use lower-case letters, digits, `-` and `.`"))
+
+
+def _check_labels(spec: GraphSpec, sink: Sink) -> None:
+    metadata = spec.fields.metadata
+    for key, value in metadata.labels.items():
+        if not _LABEL_VALUE.match(value):
+            message = f"{quoted(value)} cannot be a label's value"
+            hint = "use up to 63 letters, digits, `-`, `_` and `.`; an annotation takes any text"
+            sink.report(Diagnostic(BAD_NAME, message, spec.at("metadata", "labels", key), hint))
+    for field in ("labels", "annotations"):
+        for key in metadata.labels if field == "labels" else metadata.annotations:
+            if not _LABEL_KEY.match(key):
+                message = f"{quoted(key)} cannot be the key of {'a label' if field == 'labels' else 'an annotation'}"
+                sink.report(Diagnostic(BAD_NAME, message, spec.at("metadata", field, key, key=True)))

@@ -5,7 +5,7 @@ from collections import defaultdict
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import UNIT_CONFLICT
 from graphc.diagnostics.codes.rollout import REPLICAS_TWICE
-from graphc.spec.model import Python
+from graphc.spec.model import AnyNode, Python
 from graphc.spec.read import GraphSpec
 
 
@@ -15,32 +15,34 @@ def check_placement(spec: GraphSpec, sink: Sink) -> None:
     for name, node in spec.nodes.items():
         if node.unit is not None:
             units[node.unit].append(name)
-        scaling = node.autoscaling
-        if scaling and node.replicas is not None:
-            message = f"`{name}` sets `replicas` and `autoscaling`"
-            sink.report(Diagnostic(REPLICAS_TWICE, message, spec.at("nodes", name, "replicas", key=True)))
-        if scaling and scaling.min > scaling.max:
-            message = f"`{name}` scales from {scaling.min} down to {scaling.max}"
-            sink.report(Diagnostic(REPLICAS_TWICE, message, spec.at("nodes", name, "autoscaling")))
+        if node.autoscaling and node.replicas is not None:
+            message = f"`{name}` has `replicas` and `autoscaling`"
+            at = spec.at("nodes", name, "replicas", key=True)
+            sink.report(Diagnostic(REPLICAS_TWICE, message, at, "keep one of them"))
     for unit, names in units.items():
         _check_unit(spec, unit, names, sink)
 
 
 def _check_unit(spec: GraphSpec, unit: str, names: list[str], sink: Sink) -> None:
-    for field in ("resources", "replicas", "autoscaling", "image"):
-        seen: dict[str, object] = {}
-        for name in names:
-            node = spec.nodes[name]
-            value = (
-                (node.image if isinstance(node, Python) else None)
-                if field == "image"
-                else getattr(node, field)
-            )
-            if value is None:
-                continue
-            first = next(iter(seen), None)
-            if first is not None and seen[first] != value:
-                message = f"`{name}` and `{first}` share the unit `{unit}` and differ in `{field}`"
-                at = spec.at("nodes", name, field, key=True)
+    seen: dict[tuple[str, ...], tuple[str, object]] = {}
+    for name in names:
+        for path, value in _said(spec.nodes[name]).items():
+            first, before = seen.setdefault(path, (name, value))
+            if before != value:
+                message = f"`{name}` and `{first}` share the unit `{unit}` and differ in `{path[-1]}`"
+                at = spec.at("nodes", name, *path, key=True)
                 sink.report(Diagnostic(UNIT_CONFLICT, message, at, "say it once, or part the units"))
-            seen.setdefault(name, value)
+
+
+def _said(node: AnyNode) -> dict[tuple[str, ...], object]:
+    """Return what a node says of its container, by the path of the field."""
+    fields: dict[str, object] = {
+        "resources": node.resources,
+        "replicas": node.replicas,
+        "autoscaling": node.autoscaling,
+        "image": node.image if isinstance(node, Python) else None,
+    }
+    said: dict[tuple[str, ...], object] = {
+        (name,): value for name, value in fields.items() if value is not None
+    }
+    return said | {("env", name): variable for name, variable in node.env.items()}

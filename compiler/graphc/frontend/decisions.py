@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from graphc_components.tensors import INTEGERS, NUMERIC, TensorType
+from graphc_components.tensors import INTEGERS, NUMERIC, TensorType, value_range
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import BAD_BRANCH
@@ -11,6 +11,7 @@ from graphc.diagnostics.codes.flow import NO_OTHERWISE, UNREACHED_BRANCH, WRONG_
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.graph import Value
 from graphc.spec.model import Branch, Router
+from graphc.spec.scalars import show
 
 CONDITIONS: Final[Mapping[str, str]] = {
     "threshold": "below",
@@ -28,6 +29,18 @@ _OWN_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "header": ("name",),
     "random": (),
 }
+
+
+_OWN_HINTS: Final[Mapping[str, str]] = {
+    "threshold": "name the tensor that decides, as in `in: amount`",
+    "equals": "name the tensor that decides, as in `in: region`",
+    "parameter": "name the request's parameter, as in `name: tier`",
+    "header": "name the request's header, as in `name: x-tier`",
+}
+
+
+def _named(router: Router) -> str:
+    return f"{'an' if router.router == 'equals' else 'a'} `{router.router}` router"
 
 
 def _condition(branch: Branch, field: str) -> object:
@@ -76,65 +89,74 @@ def _check_own_fields(draft: Draft, node: DraftNode, router: Router, sink: Sink)
     wanted = _OWN_FIELDS[router.router]
     for field, found in given.items():
         if found is None and field in wanted:
-            message = f"`{node.name}` has no `{field}`, by which a {router.router} router decides"
-            sink.report(Diagnostic(BAD_BRANCH, message, draft.spec.at("nodes", node.name, "router")))
+            message = f"`{node.name}` has no `{field}`, by which {_named(router)} decides"
+            at = draft.spec.at("nodes", node.name, "router")
+            sink.report(Diagnostic(BAD_BRANCH, message, at, _OWN_HINTS[router.router]))
         if found is not None and field not in wanted and not (field == "key" and router.router == "random"):
-            message = f"`{node.name}` has `{field}`, which a {router.router} router does not use"
+            message = f"`{node.name}` has `{field}`, which {_named(router)} does not use"
             sink.report(Diagnostic(BAD_BRANCH, message, draft.spec.at("nodes", node.name, field, key=True)))
 
 
 def _check_conditions(draft: Draft, node: DraftNode, router: Router, field: str, sink: Sink) -> None:
     last = len(router.branches) - 1
     for index, branch in enumerate(router.branches):
-        at = draft.spec.at("nodes", node.name, "branches", index)
-        for other in ("below", "equals", "weight"):
-            if other != field and _condition(branch, other) is not None:
-                message = (
-                    f"a branch of `{node.name}` has `{other}`, and a {router.router} router takes `{field}`"
-                )
-                sink.report(Diagnostic(BAD_BRANCH, message, at))
-        if _condition(branch, field) is None and (index != last or field == "weight"):
+        others = [each for each in ("below", "equals", "weight") if each != field]
+        wrong = [other for other in others if _condition(branch, other) is not None]
+        for other in wrong:
+            message = f"a branch of `{node.name}` has `{other}`, and {_named(router)} decides by `{field}`"
+            at = draft.spec.at("nodes", node.name, "branches", index, other, key=True)
+            sink.report(Diagnostic(BAD_BRANCH, message, at))
+        if not wrong and _condition(branch, field) is None and (index != last or field == "weight"):
             message = f"a branch of `{node.name}` has no `{field}`"
             hint = None if field == "weight" else "only the last branch may have no condition"
+            at = draft.spec.at("nodes", node.name, "branches", index)
             sink.report(Diagnostic(BAD_BRANCH, message, at, hint))
-    _check_order(draft, node, [_condition(branch, field) for branch in router.branches], field, sink)
+    values = [_condition(branch, field) for branch in router.branches]
+    _check_order(draft, node, field, values, sink)
+    _check_otherwise(draft, node, router, values, sink)
 
 
-def _check_order(draft: Draft, node: DraftNode, values: Sequence[object], field: str, sink: Sink) -> None:
-    def report(index: int, message: str) -> None:
-        at = draft.spec.at("nodes", node.name, "branches", index)
-        sink.report(Diagnostic(UNREACHED_BRANCH, message, at))
-
-    for index, value in enumerate(values):
-        before = [each for each in values[:index] if each is not None]
-        if field == "equals" and value is not None and value in before:
-            report(index, f"a branch of `{node.name}` is never taken: an earlier one has `{value}` too")
-        if (
-            field == "below"
-            and isinstance(value, float)
-            and any(value <= cast("float", each) for each in before)
-        ):
-            report(
-                index, f"a branch of `{node.name}` is never taken: an earlier one takes all below {value:g}"
-            )
-        if field == "weight" and value == 0:
-            report(index, f"a branch of `{node.name}` is never taken: its weight is 0")
-    if field == "below" and isinstance(values[-1], float):
-        message = f"`{node.name}` has no branch for a value of {values[-1]:g} and above, nor for NaN"
-        hint = "let the last branch have no condition; as it is, such a request is refused"
-        sink.report(
-            Diagnostic(NO_OTHERWISE, message, draft.spec.at("nodes", node.name, "branches", key=True), hint)
-        )
-    weights = [cast("float", value) for value in values if value is not None]
-    if field == "weight" and weights and sum(weights) <= 0:
-        at = draft.spec.at("nodes", node.name, "branches")
+def _check_order(draft: Draft, node: DraftNode, field: str, values: Sequence[object], sink: Sink) -> None:
+    if field == "weight" and not any(values):
+        at = draft.spec.at("nodes", node.name, "branches", key=True)
         sink.report(Diagnostic(BAD_BRANCH, f"the weights of `{node.name}` sum to 0", at))
+        return
+    for index, value in enumerate(values):
+        reason = _why_unreached(field, value, [each for each in values[:index] if each is not None])
+        if reason:
+            message = f"a branch of `{node.name}` is never taken: {reason}"
+            at = draft.spec.at("nodes", node.name, "branches", index, field)
+            sink.report(Diagnostic(UNREACHED_BRANCH, message, at))
+
+
+def _why_unreached(field: str, value: object, before: Sequence[object]) -> str | None:
+    if field == "equals" and value is not None and show(value) in map(show, before):
+        return f"an earlier one has {show(value)} too"
+    if isinstance(value, float) and field == "below" and any(value <= cast("float", each) for each in before):
+        return f"an earlier one takes all below {value:g}"
+    return "its weight is 0" if field == "weight" and value == 0 else None
+
+
+def _check_otherwise(
+    draft: Draft, node: DraftNode, router: Router, values: Sequence[object], sink: Sink
+) -> None:
+    if values[-1] is None or router.router == "random" or {"`true`", "`false`"} <= set(map(show, values)):
+        return
+    left = "any other value"
+    if router.router == "threshold":
+        greatest = max(cast("float", value) for value in values if value is not None)
+        left = f"a value of {greatest:g} and above, nor for NaN"
+    message = f"`{node.name}` has no branch for {left}"
+    hint = "let the last branch have no condition; as it is, such a request is refused"
+    at = draft.spec.at("nodes", node.name, "branches", key=True)
+    sink.report(Diagnostic(NO_OTHERWISE, message, at, hint))
 
 
 def _check_equals(draft: Draft, node: DraftNode, router: Router, value: TensorType, sink: Sink) -> None:
     for index, branch in enumerate(router.branches):
         if branch.equals is not None and not _holds(value.datatype, branch.equals):
-            message = f"a branch of `{node.name}` compares `{branch.equals}` with `{router.in_}`, which is `{value}`"
+            shown = show(branch.equals)
+            message = f"a branch of `{node.name}` compares {shown} with `{router.in_}`, which is `{value}`"
             at = draft.spec.at("nodes", node.name, "branches", index, "equals")
             sink.report(Diagnostic(WRONG_DATATYPE, message, at))
 
@@ -146,7 +168,7 @@ def _holds(datatype: str, value: object) -> bool:
         case str():
             return datatype == "BYTES"
         case int():
-            return datatype in NUMERIC
+            return datatype in NUMERIC and value_range(datatype)[0] <= value <= value_range(datatype)[1]
         case float():
             return datatype in NUMERIC - INTEGERS
         case _:

@@ -14,7 +14,7 @@ from graphc.artefacts.signature import read_signature
 from graphc.diagnostics import Diagnostic, Rule, Sink
 from graphc.diagnostics.codes.artefacts import UNDECLARED_REMOTE, UNKNOWN_SIGNATURE
 from graphc.diagnostics.codes.fields import BAD_BRANCH, UNKNOWN_COMPONENT
-from graphc.diagnostics.codes.flow import BRANCHES_DISAGREE, UNREACHABLE
+from graphc.diagnostics.codes.flow import BRANCHES_DISAGREE, UNKNOWN_INPUT, UNREACHABLE
 from graphc.diagnostics.suggest import nearest
 from graphc.frontend.draft import Draft, DraftNode, DraftUse
 from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router
@@ -140,7 +140,10 @@ class _Drafting:
         if isinstance(entry, ArtefactFault):
             self._report_fault(entry, "python")
             return DraftNode(self.name, python, self.at, uses, outputs)
-        told = None if entry.is_class or entry.takes_any else entry.parameters
+        for parameter in entry.positional_only:
+            message = f"`{function}` takes `{parameter}` by position only, and nodes feed by name"
+            self._report(UNKNOWN_INPUT, message, "python", hint="leave out the `/` among its parameters")
+        told = None if entry.takes_any or entry.positional_only else entry.parameters
         arguments = None if told is None else tuple(parameter.name for parameter in told)
         required = tuple(parameter.name for parameter in told or () if parameter.required)
         return DraftNode(
@@ -196,9 +199,10 @@ class _Drafting:
             if index < last and step.until is None:
                 message = f"a step of `{self.name}` has no `until`, so those after it never run"
                 self._report(BAD_BRANCH, message, "cascade", index)
-            if index == last and (step.until is not None or step.confidence is not None):
-                message = f"the last step of `{self.name}` has a condition, and nothing comes after it"
-                self._report(BAD_BRANCH, message, "cascade", index)
+            for field in ("until", "confidence"):
+                if index == last and getattr(step, field) is not None:
+                    message = f"the last step of `{self.name}` has `{field}`, and nothing comes after it"
+                    self._report(BAD_BRANCH, message, "cascade", index, field, hint="leave it out")
 
 
 def _listed(names: set[str]) -> str:

@@ -6,7 +6,7 @@ from typing import cast
 
 from graphc_components.catalog import check_parameters
 from graphc_components.component import Component as CatalogEntry
-from graphc_components.component import SignatureError, Value
+from graphc_components.component import Role, SignatureError, Value
 from graphc_components.tensors import FLOATS, NUMERIC, TensorType, parse_tensor_type
 
 from graphc.artefacts.signature import ArtefactTensor, Signature
@@ -224,6 +224,8 @@ class _Inference:
         except SignatureError as error:
             self._report_signature(component, error)
             return {}
+        if len(known) == 1:
+            self._check_combines(component, known[0], outputs)
         ports = component.output_names([use.port for use in self.uses])
         return dict(zip(ports, outputs.values(), strict=True))
 
@@ -236,22 +238,21 @@ class _Inference:
             self.uses = tuple(sorted(self.uses, key=lambda use: order[use.port]))
             self.found.uses[self.name] = self.uses
             return True
-        if len(self.node.uses) < component.minimum:
-            message = f"`{self.name}` is fed 1 tensor, and {what} combines at least {component.minimum}"
-            self._report(Diagnostic(ARITY, message, self._at("in", key=True)))
-            return False
-        return self._check_fed_once(what) if component.outputs is not None else True
+        return self._check_fed_once(component) if component.outputs is not None else True
 
-    def _check_fed_once(self, what: str) -> bool:
-        seen: dict[str, Use] = {}
+    def _check_fed_once(self, component: CatalogEntry) -> bool:
+        seen: set[str] = set()
         for use in self.uses:
             if use.tensor in seen:
                 message = f"`{self.name}` is fed `{use.tensor}` twice"
-                self._report(
-                    Diagnostic(FED_TWICE, message, use.at, f"{what} with weights gives one more say")
-                )
-            seen[use.tensor] = use
+                self._report(Diagnostic(FED_TWICE, message, use.at, _weights_hint(component)))
+            seen.add(use.tensor)
         return len(seen) == len(self.uses)
+
+    def _check_combines(self, component: CatalogEntry, type_: TensorType, outputs: Ports) -> None:
+        if component.role is Role.COMBINER and list(outputs.values()) == [type_]:
+            message = f"`{self.name}` combines one tensor, so it answers with that tensor"
+            self._report(Diagnostic(ARITY, message, self._at("in", key=True)))
 
     def _check_parameters(self, component: CatalogEntry) -> dict[str, Value] | None:
         spec = cast("Component", self.node.spec)
@@ -312,6 +313,14 @@ class _Inference:
             else:
                 outputs[port] = first.with_shape(refine(first.shape, type_.shape))
         return outputs
+
+
+def _weights_hint(component: CatalogEntry) -> str | None:
+    if component.name == "mean":
+        return "`weighted-mean` gives one tensor more say than others"
+    if any(parameter.name == "weights" for parameter in component.parameters):
+        return "the parameter `weights` gives one tensor more say than others"
+    return None
 
 
 def _listed(names: Iterable[str]) -> str:

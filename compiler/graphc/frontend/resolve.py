@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from graphc.artefacts.model import Skipped
 from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.artefacts import UNSUPPORTED_TENSOR
 from graphc.diagnostics.codes.flow import AMBIGUOUS, UNKNOWN_NODE, UNKNOWN_TENSOR
 from graphc.diagnostics.suggest import nearest
 from graphc.frontend.draft import Draft
@@ -68,7 +70,12 @@ class _Scope:
             return self._find_only(owner, node.outputs, at, reader)
         if node.outputs is None or port in node.outputs:
             return reference
-        self._report_tensor(reference, owner, port, node.outputs, at, reader)
+        skipped = node.signature.find_output(port) if node.signature else None
+        if isinstance(skipped, Skipped):
+            message = f"{reader} `{reference}`, {skipped.reason}"
+            self.sink.report(Diagnostic(UNSUPPORTED_TENSOR, message, at))
+        else:
+            self._report_tensor(reference, owner, port, node.outputs, at, reader)
         return None
 
     def _find_input(self, owner: str, port: str, at: Span, reader: str) -> str | None:

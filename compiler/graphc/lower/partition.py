@@ -36,13 +36,15 @@ def partition_regions(graph: Graph, options: Options, sink: Sink) -> tuple[Regio
 
 def _place(graph: Graph) -> Groups:
     """Give every node a group: its unit's, or one of its own."""
-    makers = {output.tensor: node.name for node in graph.nodes for output in node.outputs}
+    makers = graph.makers
     groups: dict[str, str] = {}
     for node in graph.nodes:
         alone = f"node {node.name}"
-        # A cascade's choice is a few operations on what its step answers: it goes where that is made.
-        if _is_confidence(node) and (maker := makers.get(node.uses[0].tensor)):
-            alone = groups[maker]
+        # A cascade's choice is a few operations on what its step answers: it goes where that is made, unless
+        # it waits for other choices than its step does, which may come after the step.
+        maker = makers.get(node.uses[0].tensor) if _is_confidence(node) else None
+        if maker is not None and maker.guards == node.guards:
+            alone = groups[maker.name]
         groups[node.name] = f"unit {node.placement.unit}" if node.placement.unit else alone
     return groups
 
@@ -62,11 +64,18 @@ def _group_reads(graph: Graph, groups: Groups) -> dict[str, set[str]]:
 
 def _report_cycles(graph: Graph, groups: Groups, cycles: Sequence[Sequence[str]], sink: Sink) -> None:
     for cycle in cycles:
-        units = [group.removeprefix("unit ") for group in cycle if group.startswith("unit ")]
-        node = next(each for each in graph.nodes if groups[each.name] == f"unit {units[0]}")
-        way = " -> ".join(f"`{group.partition(' ')[2]}`" for group in [*cycle, cycle[0]])
-        message = f"the unit `{units[0]}` would have to run before and after others: {way}"
-        sink.report(Diagnostic(UNIT_CYCLE, message, node.at, "part the unit in two"))
+        unit = next(group for group in cycle if group.startswith("unit "))
+        turned = [*cycle[cycle.index(unit) :], *cycle[: cycle.index(unit)], unit]
+        origins = {groups[node.name]: node.origin for node in graph.nodes}
+        names = [group[5:] if group.startswith("unit ") else origins[group] for group in turned]
+        way = " -> ".join(f"`{name}`" for name in names)
+        message = f"the unit `{names[0]}` would have to run before and after others: {way}"
+        others = [name for name, group in zip(names, turned, strict=True) if group.startswith("node ")]
+        hint = (
+            f"part the unit in two, or give `{others[0]}` the same unit" if others else "part the unit in two"
+        )
+        first = next(node for node in graph.nodes if groups[node.name] == unit)
+        sink.report(Diagnostic(UNIT_CYCLE, message, first.at, hint))
 
 
 def _join_free(graph: Graph, placed: Groups, reads: Mapping[str, set[str]]) -> Groups:
@@ -129,6 +138,7 @@ def _merge_placements(nodes: Sequence[Node]) -> Placement:
     env = {variable.name: variable for placement in placements for variable in placement.env}
     return Placement(
         unit=_first([each.unit for each in placements]),
+        image=_first([each.image for each in placements]),
         resources=_first([each.resources for each in placements]),
         replicas=_first([each.replicas for each in placements]),
         autoscaling=_first([each.autoscaling for each in placements]),

@@ -13,12 +13,14 @@ from pydantic import (
     model_validator,
 )
 
-from graphc.spec.scalars import Outputs, Quantity, Reference, References, TypeText
+from graphc.spec.scalars import Memory, Outputs, Quantity, Reference, References, Take, TypeText, show
 
 API_VERSION: Final = "graphc/v1"
 KIND: Final = "InferenceGraph"
 
 _ENTRY: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+_DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
+_STORES: Final = ("s3://", "gs://", "http://", "https://")
 
 
 class Spec(BaseModel):
@@ -31,7 +33,10 @@ def _as_number(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Number = Annotated[float, BeforeValidator(_as_number), WithJsonSchema({"type": "number"})]
+# JSON, in which a region is written, has no infinity.
+Number = Annotated[
+    float, BeforeValidator(_as_number), Field(allow_inf_nan=False), WithJsonSchema({"type": "number"})
+]
 Positive = Annotated[int, Field(ge=1)]
 Anything = Annotated[object, WithJsonSchema({})]
 
@@ -49,7 +54,7 @@ class Resources(Spec):
     """What a container asks for; `gpu` and `memory` are limits too, so that nothing is overcommitted."""
 
     cpu: Quantity | None = Field(None, description="processors requested, such as 500m")
-    memory: Quantity | None = Field(None, description="memory requested and allowed, such as 2Gi")
+    memory: Memory | None = Field(None, description="memory requested and allowed, such as 2Gi")
     gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="whole GPUs")
 
 
@@ -59,6 +64,12 @@ class Autoscaling(Spec):
     min: Positive = Field(1, description="the fewest replicas")
     max: Positive = Field(description="the most replicas")
     cpu: Annotated[int, Field(ge=1, le=1000)] = Field(80, description="average CPU use aimed at, in percent")
+
+    @model_validator(mode="after")
+    def _goes_up(self) -> "Autoscaling":
+        if self.min > self.max:
+            raise ValueError(f"`min` is {self.min}, which is more than the `max` of {self.max}")
+        return self
 
 
 class Variable(Spec):
@@ -71,13 +82,19 @@ class Variable(Spec):
     @model_validator(mode="after")
     def _has_one_source(self) -> "Variable":
         if (self.value is None) != (self.secret is not None and self.key is not None):
-            raise ValueError("an environment variable is a text, or has both `secret` and `key`")
+            raise ValueError("an environment variable is a text, or a Secret's `secret` and `key`")
         return self
 
 
-EnvValue = Annotated[
-    Variable, BeforeValidator(lambda value: {"value": value} if isinstance(value, str) else value)
-]
+def _read_variable(value: object) -> object:
+    if isinstance(value, str):
+        return {"value": value}
+    if not isinstance(value, dict):
+        raise ValueError(f"{show(value)} is not a text, and an environment variable is one; quote it")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+EnvValue = Annotated[Variable, BeforeValidator(_read_variable)]
 
 
 class Predictor(Spec):
@@ -91,13 +108,29 @@ class Predictor(Spec):
     )
 
 
+def _read_image(value: str) -> str:
+    if "@" in value or ":" in value.rpartition("/")[2]:
+        raise ValueError(f"`{value}` says more than a name; `tag` and `digest` have fields of their own")
+    return value
+
+
+def _read_digest(value: str) -> str:
+    if not re.fullmatch(_DIGEST, value):
+        raise ValueError(f"`{value}` is not a digest: `sha256:` and 64 hexadecimal digits")
+    return value
+
+
 class Runtime(Spec):
     """The image that runs the units."""
 
-    image: str = Field("graphc-runtime", description="the runtime image's name, registry included")
+    image: Annotated[str, AfterValidator(_read_image)] = Field(
+        "graphc-runtime", description="the runtime image's name, registry included"
+    )
     tag: str | None = Field(None, description="its tag; graphc's own version where it is absent")
-    digest: str | None = Field(
-        None, pattern=r"^sha256:[0-9a-f]{64}$", description="its digest, sha256:...; wins over the tag"
+    digest: Annotated[str, AfterValidator(_read_digest)] | None = Field(
+        None,
+        description="its digest, sha256:...; wins over the tag",
+        json_schema_extra={"pattern": _DIGEST},
     )
     pull_secret: str | None = Field(None, description="the Secret that pulls it")
 
@@ -173,27 +206,23 @@ class Python(Node):
     )
 
 
-def _read_take(value: object) -> object:
-    return {"": value} if isinstance(value, str) else value
-
-
-Take = Annotated[
-    dict[str, Reference],
-    BeforeValidator(_read_take),
-    WithJsonSchema(
-        {
-            "description": "the tensor to answer with, or several by name",
-            "oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}],
-        }
-    ),
-]
-
-
 class RandomKey(Spec):
     """What makes a random router sticky: equal keys take the same branch."""
 
     header: str | None = None
     parameter: str | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "RandomKey":
+        if (self.header is None) == (self.parameter is None):
+            raise ValueError("a key is either a `header` or a `parameter` of the request")
+        return self
+
+
+def _read_equals(value: object) -> object:
+    if not isinstance(value, str | bool | int | float | None):
+        raise ValueError(f"{show(value)} is not a single value to compare with")
+    return value
 
 
 class Branch(Spec):
@@ -201,9 +230,9 @@ class Branch(Spec):
 
     take: Take = Field(description="the tensor to answer with, or several by name")
     below: Number | None = Field(None, description="threshold: taken where the value is less than this")
-    equals: Annotated[object, WithJsonSchema({"type": ["string", "number", "boolean"]})] = Field(
-        None, description="equals, parameter, header: taken where the value is this"
-    )
+    equals: Annotated[
+        object, AfterValidator(_read_equals), WithJsonSchema({"type": ["string", "number", "boolean"]})
+    ] = Field(None, description="equals, parameter, header: taken where the value is this")
     weight: Annotated[Number, Field(ge=0)] | None = Field(None, description="random: its share")
 
 
@@ -254,6 +283,12 @@ NODE_KINDS: Final[dict[str, type[Model | Component | Python | Router | Cascade]]
 AnyNode = Model | Component | Python | Router | Cascade
 
 
+def _read_store(value: str) -> str:
+    if not value.startswith(_STORES):
+        raise ValueError(f"`{value}` is not a URI that units can fetch from, such as `s3://bucket/models`")
+    return value
+
+
 class InferenceGraph(Spec):
     """A graph file's document, but for its nodes, which are read kind by kind."""
 
@@ -269,7 +304,7 @@ class InferenceGraph(Spec):
     runtime: Runtime = Field(default_factory=lambda: Runtime.model_validate({}))
     replicas: Positive | None = Field(None, description="pods of the graph")
     resources: Resources | None = Field(None, description="what a container asks for whose nodes say nothing")
-    artifacts: str | None = Field(
+    artifacts: Annotated[str, AfterValidator(_read_store)] | None = Field(
         None, description="the URI under which the local model files are found by the cluster"
     )
     service_account: str | None = Field(None, description="the service account of the pods")

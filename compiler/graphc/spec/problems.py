@@ -1,5 +1,6 @@
 """Turns pydantic's complaints into diagnostics at the guilty line."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, cast, get_args
 
@@ -13,24 +14,52 @@ from graphc.source.located import Located, Path, locate
 
 _KINDS: Final = {
     "string_type": "a text",
-    "int_type": "an integer",
-    "int_from_float": "an integer",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
     "float_type": "a number",
-    "bool_type": "true or false",
+    "bool_type": "a boolean",
     "dict_type": "a mapping",
     "mapping_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "list_type": "a list",
 }
-_PLAIN_KINDS: Final = {
+_PLAIN_KINDS: Final[dict[type, str]] = {
     type(None): "empty",
-    bool: "true or false",
-    int: "an integer",
+    bool: "a boolean",
+    int: "a number",
     float: "a number",
     str: "a text",
     list: "a list",
     dict: "a mapping",
+}
+
+
+_UNQUOTED: Final = {
+    "int_type": re.compile(r"-?\d+"),
+    "float_type": re.compile(r"-?\d+(\.\d*)?"),
+    "bool_type": re.compile(r"true|false"),
+}
+"""Texts that are of the kind wanted once their quotes are gone."""
+
+_OTHER_WORDS: Final = {
+    "args": "parameters",
+    "environment": "env",
+    "function": "python",
+    "input": "in",
+    "inputs": "in",
+    "options": "parameters",
+    "output": "out",
+    "outputs": "out",
+    "params": "parameters",
+    "steps": "cascade",
+}
+"""What other formats call fields."""
+
+_MISSING_HINTS: Final = {
+    "in": "say which tensors it reads, as in `in: {X: x}`",
+    "out": 'declare the types, as in `out: {label: "BYTES[batch]"}`',
+    "take": "say which tensor it answers with, as in `take: lr.probabilities`",
 }
 
 
@@ -46,58 +75,75 @@ def report_problems(
 def _translate(
     details: ErrorDetails, model: type[BaseModel], root: Located, path: Path, what: str
 ) -> Diagnostic:
-    kind, loc = details["type"], details["loc"]
-    field = str(path[-1]) if path else what
+    kind, loc, found = details["type"], details["loc"], cast("object", details["input"])
     context = cast("dict[str, object]", details.get("ctx", {}))
     if kind == "extra_forbidden":
-        names = _field_names(model, loc[:-1])
-        close = nearest(field, names)
-        owner = what if len(loc) == 1 else f"`{loc[-2]}`"
-        hint = f"did you mean `{close}`?" if close else f"it takes {_listed(names)}"
-        return Diagnostic(
-            UNKNOWN_FIELD, f"`{field}` is not a field of {owner}", locate(root, path, key=True), hint
-        )
+        return _translate_unknown(loc, model, root, path, what)
     if kind == "missing":
-        owner = what if len(loc) == 1 else f"`{loc[-2]}`"
-        hint = 'declare the types, as in `out: {label: "BYTES[batch]"}`' if field == "out" else None
-        return Diagnostic(MISSING_FIELD, f"{owner} has no `{field}`", locate(root, path[:-1], key=True), hint)
+        field = str(path[-1])
+        owner = _called(path[:-1]) or "the graph"
+        reason = f", and {what} needs it" if len(loc) == 1 and len(path) > 1 else ""
+        at = locate(root, path[:-1], key=True)
+        return Diagnostic(MISSING_FIELD, f"{owner} has no `{field}`{reason}", at, _MISSING_HINTS.get(field))
     if kind in _KINDS:
-        found = _PLAIN_KINDS.get(type(details["input"]), "something else")  # pyright: ignore[reportUnknownArgumentType]
-        message = f"`{field}` is {found}, and takes {_KINDS[kind]}"
-        return Diagnostic(WRONG_KIND, message, locate(root, path), _quote_hint(kind, details["input"]))
+        is_whole = isinstance(found, float) and "int" in kind
+        shown = f"{found:g}" if is_whole else _PLAIN_KINDS.get(type(found), "something else")
+        message = f"{_called(path)} is {shown}, not {_KINDS[kind]}"
+        return Diagnostic(WRONG_KIND, message, locate(root, path), _kind_hint(kind, path, found))
     if kind == "literal_error":
-        return _translate_choice(details, field, root, path)
+        return _translate_choice(str(context["expected"]), str(found), root, path)
     if kind == "value_error":
         return Diagnostic(BAD_VALUE, str(context["error"]), locate(root, path))
-    return Diagnostic(BAD_VALUE, f"`{field}`: {_limit(kind, context, details)}", locate(root, path))
+    return Diagnostic(BAD_VALUE, f"{_called(path)} {_limit(kind, context, details)}", locate(root, path))
 
 
-def _translate_choice(details: ErrorDetails, field: str, root: Located, path: Path) -> Diagnostic:
-    context = cast("dict[str, object]", details.get("ctx", {}))
-    choices = [part.strip(" '") for part in str(context["expected"]).replace(" or ", ",").split(",")]
-    found = str(details["input"])
+def _called(path: Path) -> str:
+    """Return how a message calls the value at a path: by its key, or as an item of a list."""
+    if path and (isinstance(path[-1], int) or path[-1].isdecimal()):
+        return f"an item of `{path[-2]}`"
+    named = [str(step) for step in path if step != ""]
+    return f"`{named[-1]}`" if named else ""
+
+
+def _translate_unknown(
+    loc: Sequence[int | str], model: type[BaseModel], root: Located, path: Path, what: str
+) -> Diagnostic:
+    field, names = str(path[-1]), _field_names(model, loc[:-1])
+    close = _OTHER_WORDS.get(field) if _OTHER_WORDS.get(field) in names else nearest(field, names)
+    owner = what if len(loc) == 1 else _called(path[:-1])
+    hint = f"did you mean `{close}`?" if close else f"it takes {_listed(names)}"
+    message = f"`{field}` is not a field of {owner}"
+    return Diagnostic(UNKNOWN_FIELD, message, locate(root, path, key=True), hint)
+
+
+def _translate_choice(expected: str, found: str, root: Located, path: Path) -> Diagnostic:
+    choices = [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
     close = nearest(found, choices)
     hint = f"did you mean `{close}`?" if close else f"it takes {_listed(choices)}"
-    return Diagnostic(NOT_A_CHOICE, f"`{found}` is not a `{field}` known here", locate(root, path), hint)
+    return Diagnostic(NOT_A_CHOICE, f"`{found}` is not a `{path[-1]}` known here", locate(root, path), hint)
 
 
 def _limit(kind: str, context: dict[str, object], details: ErrorDetails) -> str:
     words = {
-        "greater_than_equal": "it has to be at least {ge}",
-        "greater_than": "it has to be more than {gt}",
-        "less_than_equal": "it has to be at most {le}",
-        "too_short": "it needs at least {min_length}",
-        "string_pattern_mismatch": "`{input}` does not have the form that is needed",
+        "greater_than_equal": "is {input:g}, and has to be at least {ge:g}",
+        "greater_than": "is {input:g}, and has to be more than {gt:g}",
+        "less_than_equal": "is {input:g}, and has to be at most {le:g}",
+        "finite_number": "is {input}, and has to be finite",
+        "too_short": "has {actual_length} entries, and needs at least {min_length}",
     }
     template = words.get(kind)
     if template is None:
-        return details["msg"][:1].lower() + details["msg"][1:]
-    return template.format(**context, input=details["input"])
+        return f"cannot be used: {details['msg'][:1].lower()}{details['msg'][1:]}"
+    return template.format(**context, input=details["input"]).replace("has 1 entries", "has 1 entry")
 
 
-def _quote_hint(kind: str, found: object) -> str | None:
+def _kind_hint(kind: str, path: Path, found: object) -> str | None:
     if kind == "string_type" and isinstance(found, bool | int | float):
         return "quote it, if a text is meant"
+    if path[-1] == "gpu" and isinstance(found, float):
+        return "a container gets whole GPUs; sharing one is set up on the cluster's nodes"
+    if isinstance(found, str) and _UNQUOTED.get(kind, re.compile("(?!)")).fullmatch(found):
+        return "write it without quotes"
     return None
 
 

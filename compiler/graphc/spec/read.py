@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from pydantic import ValidationError
 
@@ -12,8 +11,6 @@ from graphc.diagnostics.suggest import nearest
 from graphc.source.located import Fields, Located, Path, Plain, Scalar, locate, to_plain
 from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph
 from graphc.spec.problems import report_problems
-
-_ARTICLES: Final = {"model": "a", "component": "a", "python": "a", "router": "a", "cascade": "a"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def read_node(root: Fields, node: Located, path: Path, sink: Sink) -> AnyNode | 
     try:
         return model.model_validate(to_plain(node))
     except ValidationError as error:
-        report_problems(error, model, root, path, f"{_ARTICLES[kind]} {kind} node", sink)
+        report_problems(error, model, root, path, f"a {kind} node", sink)
         return None
 
 

@@ -7,15 +7,42 @@ from typing import Annotated, Final
 from graphc_components.tensors import TensorTypeError, parse_tensor_type
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from graphc.diagnostics.printable import quoted
+
 _QUANTITY: Final = re.compile(r"[+]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|m|u|n|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?\Z")
+SHORT: Final = ""
+"""The name of a reference that stands alone, where several by name could."""
 _REFERENCE: Final = re.compile(r"[^.\s]+(\..*\S)?\Z")
+
+
+def show(value: object) -> str:
+    """Return a value of a file in words, for a message."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case Mapping():
+            return "a mapping"
+        case list():
+            return "a list"
+        case _:
+            return quoted(str(value))
 
 
 def _read_quantity(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
-    if isinstance(value, str) and not _QUANTITY.match(value):
-        raise ValueError(f"`{value}` is not a quantity such as `500m` or `2Gi`")
+    if not isinstance(value, str) or not _QUANTITY.match(value):
+        raise ValueError(f"{show(value)} is not a quantity such as `500m` or `2Gi`")
+    return value
+
+
+def _read_memory(value: object) -> object:
+    if isinstance(value, str) and value[-1:] in {"m", "u", "n"} and _QUANTITY.match(value):
+        raise ValueError(
+            f"`{value}` is less than a byte for each `{value[:-1]}`; `{value[:-1]}Mi` is mebibytes"
+        )
     return value
 
 
@@ -26,9 +53,9 @@ def _read_type(value: str) -> str:
         raise ValueError(str(problem)) from problem
 
 
-def _read_reference(value: str) -> str:
-    if not _REFERENCE.match(value):
-        raise ValueError(f"`{value}` does not name a tensor; write `input`, `node` or `node.tensor`")
+def _read_reference(value: object) -> object:
+    if not isinstance(value, str) or not _REFERENCE.match(value):
+        raise ValueError(f"{show(value)} does not name a tensor; write `input`, `node` or `node.tensor`")
     return value
 
 
@@ -40,12 +67,21 @@ def _read_outputs(value: object) -> object:
 def _read_named(value: object) -> object:
     """Give every reference of `in:` a name: the key of a mapping, the index of a list, or nothing."""
     if isinstance(value, str):
-        return {"": value}
+        return {SHORT: value}
     if isinstance(value, list):
         return {str(index): item for index, item in enumerate(value)}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, Mapping):
         return value  # pyright: ignore[reportUnknownVariableType]
-    raise ValueError("expected a reference, a list of references, or references by name")
+    raise ValueError(f"{show(value)} is not a tensor, a list of tensors, or tensors by name")
+
+
+def _read_take(value: object) -> object:
+    message = f"{show(value)} is not a tensor, or tensors by name"
+    if isinstance(value, str):
+        return {SHORT: value}
+    if isinstance(value, Mapping) and value:
+        return value  # pyright: ignore[reportUnknownVariableType]
+    raise ValueError(message)
 
 
 _REFERENCE_SCHEMA: Final = {"type": "string", "description": "`input`, `node`, or `node.tensor`"}
@@ -81,7 +117,8 @@ Outputs = Annotated[
         }
     ),
 ]
-Reference = Annotated[str, AfterValidator(_read_reference), WithJsonSchema(_REFERENCE_SCHEMA)]
+Memory = Annotated[Quantity, BeforeValidator(_read_memory)]
+Reference = Annotated[str, BeforeValidator(_read_reference), WithJsonSchema(_REFERENCE_SCHEMA)]
 References = Annotated[
     dict[str, Reference],
     BeforeValidator(_read_named),
@@ -93,6 +130,16 @@ References = Annotated[
                 {"type": "array", "items": _REFERENCE_SCHEMA, "minItems": 1},
                 {"type": "object", "additionalProperties": _REFERENCE_SCHEMA, "minProperties": 1},
             ],
+        }
+    ),
+]
+Take = Annotated[
+    dict[str, Reference],
+    BeforeValidator(_read_take),
+    WithJsonSchema(
+        {
+            "description": "the tensor to answer with, or several by name",
+            "oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}],
         }
     ),
 ]

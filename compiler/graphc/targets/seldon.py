@@ -260,8 +260,7 @@ class _Container:
             yield {"name": _volume(shipment)} | _source(shipment)
 
     def _image(self) -> str:
-        images = [node.work.image for node in self._unit.region.nodes if isinstance(node.work, PythonWork)]
-        return next((image for image in images if image), self._emitting.settings.image)
+        return self._unit.region.placement.image or self._emitting.settings.image
 
     def _load_seconds(self) -> float:
         works = [node.work for node in self._unit.region.nodes]

@@ -21,5 +21,7 @@ BAD_PARAMETER: Final = error(
     "GC110", "bad-parameter", "A component's parameter is unknown, missing or unusable."
 )
 BAD_BRANCH: Final = error(
-    "GC111", "bad-branch", "A branch or step has conditions that its router cannot use."
+    "GC111",
+    "bad-branch",
+    "A router or cascade, or a branch of it, has not the conditions that it decides by.",
 )
