@@ -193,7 +193,10 @@ def test_an_artefact_that_cannot_be_had_is_said(
 def test_a_missing_mlserver_is_said(
     tmp_path: Path, manifest_text: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    def find_nothing(name: str) -> None:
+        assert name == "mlserver"
+
+    monkeypatch.setattr("importlib.util.find_spec", find_nothing)
     (tmp_path / "f.yaml").write_text(manifest_text(m=2))
     result = CliRunner().invoke(command, [str(tmp_path / "f.yaml"), *ANY_PORT])
     assert result.exit_code == 1

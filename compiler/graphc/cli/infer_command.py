@@ -6,10 +6,7 @@ from typing import cast
 
 import click
 
-from graphc.client.answer import Answer
-from graphc.client.call import Parameter
 from graphc.client.failure import InferError
-from graphc.client.infer import InferOptions, infer
 from graphc.client.printing import shorten, write_json
 from graphc.client.target import parse_target
 
@@ -50,24 +47,20 @@ def command(
     An input is a csv, json, npy, npz or image file, or JSON written here; it is converted to the
     datatype and shape that the model's metadata asks for.
     """
-    options = InferOptions(
-        inputs,
-        {name: _read_parameter(value) for name, value in _pairs(parameters, "--parameter", "=")},
-        _pairs(headers, "--header", "=:"),
-        timeout,
-    )
+    named = {name: _read_parameter(value) for name, value in _pairs(parameters, "--parameter", "=")}
+    pairs = _pairs(headers, "--header", "=:")
+    # numpy and aiohttp are slow to import, and the help needs neither.
+    from graphc.client.infer import InferOptions, infer
+
+    options = InferOptions(inputs, named, pairs, timeout)
     try:
         answer = asyncio.run(infer(parse_target(target, model, grpc=grpc), options))
     except InferError as error:
         raise click.ClickException(shorten(str(error))) from error
-    _print(answer, output)
-
-
-def _print(answer: Answer, output: str) -> None:
     if output == "json":
         click.echo(write_json(answer.text))
         return
-    # rich is slow to import, and only tables need it.
+    # rich too, and only tables need it.
     from graphc.client.table import print_table
 
     print_table(answer.tensors)
@@ -83,7 +76,7 @@ def _pairs(texts: tuple[str, ...], option: str, signs: str) -> list[tuple[str, s
     return pairs
 
 
-def _read_parameter(text: str) -> Parameter:
+def _read_parameter(text: str) -> bool | int | float | str:
     """Read numbers and truth values as JSON does; everything else is text."""
     try:
         value = cast("object", json.loads(text))

@@ -6,14 +6,6 @@ from typing import BinaryIO
 
 import click
 
-from graphc.cli.reporting import exit_if_rejected, read_settings, report
-from graphc.compilation import Request, compile_files
-from graphc.local.console import RunConsole
-from graphc.local.load import Loaded, are_graphs, load_compiled, load_manifests, read_texts
-from graphc.local.problem import Findings
-from graphc.local.run import RunOptions, report_findings, run_documents
-from graphc.lower.options import Options
-
 _PORT = click.IntRange(0, 65535)
 
 
@@ -48,33 +40,17 @@ def command(
     endpoint in front calls them as Seldon's executor does. Only the answer to --request goes to
     standard output.
     """
-    console, claims = RunConsole(), _read_mounts(mounts)
-    loaded = _load(files, settings, level, console)
+    claims = _read_mounts(mounts)
+    # The compiler, the engine and rich are slow to import, and the help needs none of them.
+    from graphc.cli.running import load
+    from graphc.local.console import RunConsole
+    from graphc.local.run import RunOptions, run_documents
+
+    console = RunConsole()
+    loaded = load(files, settings, level, console)
     body = None if request is None else request.read()
     options = RunOptions(predictor, host, port, grpc_port, claims, body, once)
     raise SystemExit(run_documents(loaded.documents, loaded.overrides, options, console))
-
-
-def _load(
-    files: tuple[str, ...], settings: tuple[str, ...], level: int | None, console: RunConsole
-) -> Loaded:
-    findings = Findings()
-    texts = read_texts(files, findings)
-    graphs = are_graphs(texts, findings)
-    if findings.problems:
-        raise SystemExit(report_findings(findings, console))
-    if graphs:
-        options = Options() if level is None else Options(level)
-        done = compile_files(Request(files, read_settings(settings), options=options, purpose="local"))
-        report(done, "text", to_stderr=True)
-        exit_if_rejected(done)
-        return load_compiled(done)
-    if settings or level is not None:
-        raise click.UsageError("`--set` and `-O` are for graph files; a manifest is compiled already")
-    loaded = load_manifests(texts, findings)
-    if findings.problems:
-        raise SystemExit(report_findings(findings, console))
-    return loaded
 
 
 def _read_mounts(mounts: tuple[str, ...]) -> Mapping[str, Path]:

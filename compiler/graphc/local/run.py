@@ -81,6 +81,8 @@ def _choose(
         findings.refuse(f"there are several SeldonDeployments: {names}", "run one at a time")
     if findings.problems:
         return None
+    if deployments[0].transport == "grpc":
+        findings.warn(f"`{deployments[0].name}` calls its units over gRPC; a local run calls them over HTTP")
     predictor = choose_predictor(deployments[0], options.predictor, findings)
     if predictor is None:
         return None

@@ -1,0 +1,32 @@
+"""What `graphc run` does with its files before anything is started."""
+
+import click
+
+from graphc.cli.reporting import exit_if_rejected, read_settings, report
+from graphc.compilation import Request, compile_files
+from graphc.local.console import RunConsole
+from graphc.local.load import Loaded, are_graphs, load_compiled, load_manifests, read_texts
+from graphc.local.problem import Findings
+from graphc.local.run import report_findings
+from graphc.lower.options import Options
+
+
+def load(files: tuple[str, ...], settings: tuple[str, ...], level: int | None, console: RunConsole) -> Loaded:
+    """Compile graph files, or read manifests; end with the problems where there are some."""
+    findings = Findings()
+    texts = read_texts(files, findings)
+    graphs = are_graphs(texts, findings)
+    if findings.problems:
+        raise SystemExit(report_findings(findings, console))
+    if graphs:
+        options = Options() if level is None else Options(level)
+        done = compile_files(Request(files, read_settings(settings), options=options, purpose="local"))
+        report(done, "text", to_stderr=True)
+        exit_if_rejected(done)
+        return load_compiled(done)
+    if settings or level is not None:
+        raise click.UsageError("`--set` and `-O` are for graph files; a manifest is compiled already")
+    loaded = load_manifests(texts, findings)
+    if findings.problems:
+        raise SystemExit(report_findings(findings, console))
+    return loaded
