@@ -14,7 +14,8 @@ from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.region import ChoiceNode, MergeNode, Node, Read, Region, RunnableNode
 from graphc_runtimes.rows import gather, holds, scatter, select
 
-_LOG: Final = logging.getLogger("graphc")
+# Below MLServer's own logger, whose format and level it then has.
+_LOG: Final = logging.getLogger("mlserver.graphc")
 _PATH: Final = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][\w.@+~-]+){2,}[/\\]?")
 
 

@@ -125,14 +125,13 @@ def _check_count(count: int, tensor: WireTensor) -> None:
 
 
 def _decode_numbers(tensor: WireTensor) -> Array:
-    if not tensor.data:
-        _check_count(0, tensor)
-        return np.empty(tensor.shape, to_numpy(tensor.datatype))
     try:
         found = cast("Array", np.array(tensor.data))
     except ValueError:
         raise ArrayError("has rows that differ in length") from None
     _check_count(found.size, tensor)
+    if not found.size:
+        return np.empty(tensor.shape, to_numpy(tensor.datatype))
     kind = to_numpy(tensor.datatype).kind
     if kind == "b":
         converted = _to_booleans(found)
@@ -156,7 +155,7 @@ def _to_floats(found: Array, tensor: WireTensor) -> Array:
         raise ArrayError(f"holds a value that is not a number, as {tensor.datatype} should be")
     with np.errstate(over="ignore"):
         converted = found.astype(to_numpy(tensor.datatype))
-    if found.dtype.kind == "f" and bool((np.isinf(converted) & ~np.isinf(found)).any()):
+    if bool((np.isinf(converted) & ~np.isinf(found)).any()):
         raise ArrayError(f"holds a number that is out of range for {tensor.datatype}")
     return converted
 
@@ -183,10 +182,11 @@ def _exact(tensor: WireTensor, kind: type[int] | type[float]) -> Array:
 
 
 def _number(value: object, kind: type[int] | type[float]) -> int | float:
-    if value is None:
-        raise ArrayError("holds a null, which is not a number")
+    # JSON has no NaN: a null among floats is a missing value, as MLServer's own codecs have it.
+    if value is None and kind is float:
+        return math.nan
     if not isinstance(value, int | float):
-        raise ArrayError("holds a value that is not a number")
+        raise ArrayError("holds a null or another value that is not a number")
     if kind is float:
         return float(value)
     if isinstance(value, float) and not value.is_integer():

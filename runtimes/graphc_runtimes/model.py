@@ -1,8 +1,7 @@
 """The MLServer model that serves a region under one name."""
 
 import asyncio
-import gzip
-import zlib
+import logging
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -28,6 +27,8 @@ from graphc_runtimes.unit import Unit, share_unit
 
 _T = TypeVar("_T")
 
+_LOG: Final = logging.getLogger("mlserver.graphc")
+
 _BAD_REQUEST: Final = 400
 _FAILED: Final = 500
 
@@ -48,8 +49,10 @@ class RegionModel(MLModel):
         try:
             self._unit = await share_unit(environment)
         except (RegionError, LoadError) as error:
-            # MLServer would log a traceback and end with 0, which a cluster takes for a job well done.
-            raise SystemExit(f"graphc: {error}") from error
+            if error.__cause__ is not None:
+                _LOG.error("%s", error, exc_info=error.__cause__)
+            # MLServer would go on to end with 0, which a cluster takes for a job well done.
+            raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)
         return True
 
@@ -87,7 +90,7 @@ class RegionModel(MLModel):
         self, verb: str, answer: Callable[[object, dict[str, str]], Awaitable[object]]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            body = _read_body(await request.body(), request.headers.get("content-encoding"))
+            body = _read_body(await request.body())
             return _respond(await answer(body, dict(request.headers)))
 
         register_custom_handler(CustomHandler(rest_path=f"/v2/models/{self.name}/{verb}"), handle)
@@ -105,10 +108,10 @@ def _errors() -> Generator[None]:
         raise MLServerError(str(error), _FAILED) from error
 
 
-def _read_body(raw: bytes, encoding: str | None) -> object:
+def _read_body(raw: bytes) -> object:
     try:
-        return orjson.loads(gzip.decompress(raw) if encoding == "gzip" else raw)
-    except (orjson.JSONDecodeError, OSError, EOFError, zlib.error):
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
         raise MLServerError("the body is not JSON", _BAD_REQUEST) from None
 
 

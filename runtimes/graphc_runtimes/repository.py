@@ -18,7 +18,7 @@ class RegionRepository(ModelRepository):
             environment = read_environment()
             region = parse_region(environment.region)
         except RegionError as error:
-            raise SystemExit(f"graphc: {error}") from error
+            raise SystemExit(f"graphc: {error}") from None
         self._names = tuple(dict.fromkeys((environment.unit or region.unit, region.graph.name)))
 
     async def list(self) -> "list[ModelSettings]":

@@ -34,7 +34,10 @@ class _Session(Protocol):
 
 
 def load_onnx(node: ModelNode, environment: Environment) -> Runner:
-    """Return the runner of an ONNX model, on the device asked for and no other; raises LoadError."""
+    """Return the runner of an ONNX model, on the device asked for and no other; raises LoadError.
+
+    Only the outputs in use are copied out, but onnxruntime's inference builds compute all that the file holds.
+    """
     session = _open(str(find_file(node.path, environment, (".onnx",))), environment)
     texts = {each.name for each in session.get_inputs() if each.type == "tensor(string)"}
     _check_names(node, session)

@@ -1,4 +1,4 @@
-"""Runs the user's own Python: a function of arrays, or a class for MLServer."""
+"""Imports the user's own Python from a folder or the image, and runs functions of arrays."""
 
 import asyncio
 import importlib
@@ -19,22 +19,20 @@ from graphc_runtimes.arrays import ArrayError, as_tensor, check_type
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
-from graphc_runtimes.payloads import from_outputs, to_inputs
 from graphc_runtimes.region import PythonNode
-from graphc_runtimes.serving import InferenceRequest, MLModel, ModelParameters, ModelSettings
 
 
 async def load_python(node: PythonNode, environment: Environment) -> Runner:
     """Return the runner of a Python node; raises LoadError."""
     folder = find(node.path, environment) if node.path is not None else None
     entry = await asyncio.to_thread(_import_entry, node, folder)
-    if inspect.isclass(entry) and issubclass(entry, MLModel):
-        model = entry(_settings(node, entry, folder))
-        if not await model.load():
-            raise LoadError(f"`{node.entry}` says that it did not load")
-        run = _run_model(model, asyncio.get_running_loop())
+    if inspect.isclass(entry):
+        # Functions do not need MLServer, which takes long to import.
+        from graphc_runtimes.adapters.mlserver_class import load_class
+
+        run = await load_class(node, entry, folder)
     elif callable(entry):
-        run = _run_function(node, cast("Callable[..., object]", entry))
+        run = _run_function(node, entry)
     else:
         raise LoadError(f"`{node.entry}` is neither a function nor an MLServer model")
     return _checked(node, run)
@@ -62,6 +60,8 @@ def _package(node: str) -> str:
 
 def _import_private(package: str, module: str, folder: Path) -> ModuleType:
     """Import a module of a folder inside a package of the node's own: two nodes may both have a `post.py`."""
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
     holder = ModuleType(package)
     holder.__path__ = [str(folder)]
     sys.modules[package] = holder
@@ -107,26 +107,6 @@ def _named(node: PythonNode, result: object) -> dict[str, Array]:
     if missing := [name for name in expected if name not in given]:
         raise ArrayError(f"gave no output `{missing[0]}`")
     return {name: as_tensor(given[name]) for name in expected}
-
-
-def _run_model(model: MLModel, loop: asyncio.AbstractEventLoop) -> Runner:
-    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        request = InferenceRequest(inputs=to_inputs(inputs))
-        # Nodes run in a thread, and the model's own code expects the server's event loop.
-        response = asyncio.run_coroutine_threadsafe(model.predict(request), loop).result()
-        return from_outputs(response.outputs)
-
-    return run
-
-
-def _settings(node: PythonNode, entry: type[MLModel], folder: Path | None) -> ModelSettings:
-    written = folder / "model-settings.json" if folder else None
-    if written and written.is_file():
-        settings = ModelSettings.parse_file(str(written))
-        settings.name = node.name
-        return settings
-    parameters = ModelParameters(uri=str(folder) if folder else None)
-    return ModelSettings(name=node.name, implementation=entry, parameters=parameters)
 
 
 def _checked(node: PythonNode, run: Runner) -> Runner:

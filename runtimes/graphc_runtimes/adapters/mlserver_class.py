@@ -1,0 +1,41 @@
+"""Runs a class that the user wrote for MLServer."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from graphc_components.datatypes import Array
+
+from graphc_runtimes.errors import LoadError
+from graphc_runtimes.execute import Runner
+from graphc_runtimes.payloads import from_outputs, to_inputs
+from graphc_runtimes.region import PythonNode
+from graphc_runtimes.serving import InferenceRequest, MLModel, ModelParameters, ModelSettings
+
+
+async def load_class(node: PythonNode, entry: type, folder: Path | None) -> Runner:
+    """Load an MLServer model, with the settings that lie beside it if any; raises LoadError."""
+    if not issubclass(entry, MLModel):
+        raise LoadError(f"`{node.entry}` is a class, and not one of MLServer's models")
+    model = entry(_settings(node, entry, folder))
+    if not await model.load():
+        raise LoadError(f"`{node.entry}` says that it did not load")
+    loop = asyncio.get_running_loop()
+
+    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        request = InferenceRequest(inputs=to_inputs(inputs))
+        # Nodes run in a thread, and the model's own code expects the server's event loop.
+        response = asyncio.run_coroutine_threadsafe(model.predict(request), loop).result()
+        return from_outputs(response.outputs)
+
+    return run
+
+
+def _settings(node: PythonNode, entry: type[MLModel], folder: Path | None) -> ModelSettings:
+    written = folder / "model-settings.json" if folder else None
+    if written and written.is_file():
+        settings = ModelSettings.parse_file(str(written))
+        settings.name = node.name
+        return settings
+    parameters = ModelParameters(uri=str(folder) if folder else None)
+    return ModelSettings(name=node.name, implementation=entry, parameters=parameters)

@@ -1,0 +1,312 @@
+"""Each way to run a node, loaded from real artefacts."""
+# pyright: reportUnknownMemberType=false
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost
+from graphc_runtimes.adapters import load_runner
+from graphc_runtimes.choose import Call
+from graphc_runtimes.environment import Device, Environment
+from graphc_runtimes.errors import LoadError, RunError
+from graphc_runtimes.execute import Runner, execute
+from graphc_runtimes.region import ChoiceNode, MergeNode, Region
+
+Json = dict[str, object]
+Load = Callable[..., Runner]
+
+X = np.array([[0.0, 1.0], [5.0, 6.0]], dtype=np.float32)
+EMPTY = X[:0]
+
+
+def _environment(folder: Path, device: Device = "cpu") -> Environment:
+    return Environment(region="", unit=None, artifacts=folder, device=device, threads=1)
+
+
+@pytest.fixture
+def load(tmp_path: Path, region: Callable[..., Region], node: Callable[..., Json]) -> Load:
+    """Load one node; its inputs are all tensors of the message."""
+
+    def build(inputs: list[str], outputs: list[str], device: Device = "cpu", **fields: object) -> Runner:
+        reads = {name: f"in.{name}" for name in inputs}
+        written = node("n", reads, {name: f"n.{name}" for name in outputs}, **fields)
+        (parsed,) = region([written], takes=[f"in.{name}: FP32[batch]" for name in inputs]).nodes
+        assert not isinstance(parsed, ChoiceNode | MergeNode)
+        return asyncio.run(load_runner(parsed, _environment(tmp_path, device)))
+
+    return build
+
+
+def _model(framework: str, path: str) -> dict[str, object]:
+    return {"kind": "model", "framework": framework, "path": path}
+
+
+# --- Components ----------------------------------------------------------------------------------------
+
+
+def test_a_component_gets_its_inputs_in_the_order_of_their_positions(load: Load) -> None:
+    names = [str(index) for index in (0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9)]
+    weights = [1.0, *[0.0] * 9, 1.0]
+    run = load(
+        names, ["output"], kind="component", component="weighted-mean", parameters={"weights": weights}
+    )
+    inputs = {name: np.array([float(name)]) for name in names}
+    assert run(inputs)["output"].tolist() == [5.0]
+
+
+@pytest.mark.parametrize(
+    ("component", "parameters", "message"),
+    [
+        ("maen", {}, "node `n`: there is no component `maen` in this image"),
+        ("mean", {"weigths": []}, "node `n`: `weigths` is not a parameter of `mean`"),
+    ],
+)
+def test_a_component_that_is_not_known_does_not_load(
+    load: Load, component: str, parameters: Json, message: str
+) -> None:
+    with pytest.raises(LoadError, match=f"^{message}"):
+        load(["0"], ["output"], kind="component", component=component, parameters=parameters)
+
+
+# --- ONNX ----------------------------------------------------------------------------------------------
+
+
+def test_onnx_gives_the_outputs_in_use_and_no_other(
+    load: Load, tmp_path: Path, write_double: Callable[[Path], None]
+) -> None:
+    write_double(tmp_path / "m.onnx")
+    results = load(["X"], ["Z"], **_model("onnx", "m.onnx"))({"X": X})
+    assert {name: array.tolist() for name, array in results.items()} == {"Z": (-X).tolist()}
+
+
+def test_onnx_takes_a_batch_without_rows(
+    load: Load, tmp_path: Path, write_double: Callable[[Path], None]
+) -> None:
+    write_double(tmp_path / "m.onnx")
+    result = load(["X"], ["Y"], **_model("onnx", "."))({"X": EMPTY})["Y"]
+    assert (result.shape, result.dtype) == ((0, 2), np.float32)
+
+
+def test_a_model_whose_names_are_others_does_not_load(
+    load: Load, tmp_path: Path, write_double: Callable[[Path], None]
+) -> None:
+    write_double(tmp_path / "m.onnx")
+    with pytest.raises(LoadError, match="node `n`: the model takes `X`, and the graph gives `x`"):
+        load(["x"], ["Y"], **_model("onnx", "m.onnx"))
+    with pytest.raises(LoadError, match="node `n`: the model has no output `y`; it has `Y`, `Z`"):
+        load(["X"], ["y"], **_model("onnx", "m.onnx"))
+
+
+def test_a_device_that_is_not_there_is_never_replaced_by_another(
+    load: Load, tmp_path: Path, write_double: Callable[[Path], None]
+) -> None:
+    write_double(tmp_path / "m.onnx")
+    with pytest.raises(LoadError, match="GRAPHC_DEVICE asks for CUDAExecutionProvider; onnxruntime here has"):
+        load(["X"], ["Y"], "cuda", **_model("onnx", "m.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("none.onnx", "there is no `none.onnx`"),
+        ("../m.onnx", "the path `../m.onnx` does not stay within the artefacts' folder"),
+        ("folder", "the folder `folder` has 0 files that end in `.onnx`, not one"),
+        ("bad.onnx", "node `n`: "),
+    ],
+)
+def test_an_artefact_that_cannot_be_read_does_not_load(
+    load: Load, tmp_path: Path, path: str, message: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bad.onnx").write_text("not a model")
+    with pytest.raises(LoadError, match=message):
+        load(["X"], ["Y"], **_model("onnx", path))
+
+
+# --- scikit-learn --------------------------------------------------------------------------------------
+
+
+def test_sklearn_gives_the_outputs_asked_for_with_fixed_types(
+    load: Load, tmp_path: Path, write_classifier: Callable[..., None]
+) -> None:
+    write_classifier(tmp_path / "m.joblib")
+    outputs = ["predict", "predict_proba", "decision_function"]
+    results = load(["X"], outputs, **_model("sklearn", "m.joblib"))({"X": X})
+    assert results["predict"].tolist() == [0, 1]
+    assert {name: array.dtype for name, array in results.items()} == {
+        "predict": np.int64,
+        "predict_proba": np.float64,
+        "decision_function": np.float64,
+    }
+
+
+def test_sklearn_labels_may_be_texts(
+    load: Load, tmp_path: Path, write_classifier: Callable[..., None]
+) -> None:
+    write_classifier(tmp_path / "m.pkl", texts=True)
+    result = load(["X"], ["predict"], **_model("sklearn", "m.pkl"))({"X": X})["predict"]
+    assert result.dtype == np.object_
+    assert result.tolist() == [b"low", b"high"]
+
+
+def test_sklearn_takes_a_batch_without_rows(
+    load: Load, tmp_path: Path, write_classifier: Callable[..., None]
+) -> None:
+    write_classifier(tmp_path / "m.joblib")
+    results = load(["X"], ["predict", "predict_proba"], **_model("sklearn", "m.joblib"))({"X": EMPTY})
+    assert {name: (array.shape, array.dtype) for name, array in results.items()} == {
+        "predict": ((0,), np.int64),
+        "predict_proba": ((0, 2), np.float64),
+    }
+
+
+def test_sklearn_without_the_method_does_not_load(
+    load: Load, tmp_path: Path, write_classifier: Callable[..., None]
+) -> None:
+    write_classifier(tmp_path / "m.joblib")
+    with pytest.raises(LoadError, match="node `n`: LogisticRegression has no output `transform`"):
+        load(["X"], ["transform"], **_model("sklearn", "m.joblib"))
+    with pytest.raises(LoadError, match="node `n`: LogisticRegression has no output `fit`"):
+        load(["X"], ["fit"], **_model("sklearn", "m.joblib"))
+
+
+# --- XGBoost -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def booster(tmp_path: Path) -> "xgboost.Booster":
+    rows = np.array([[0.0, 0.0], [1.0, 1.0], [4.0, 4.0], [6.0, 6.0]])
+    data = xgboost.DMatrix(rows, label=[0.0, 1.0, 4.0, 6.0])
+    return xgboost.train({"max_depth": 2, "nthread": 1, "min_child_weight": 0}, data, num_boost_round=8)
+
+
+@pytest.mark.parametrize("suffix", ["ubj", "json"])
+def test_xgboost_predicts_what_its_booster_does(
+    load: Load, tmp_path: Path, booster: "xgboost.Booster", suffix: str
+) -> None:
+    booster.save_model(tmp_path / f"m.{suffix}")
+    run = load(["X"], ["predict"], **_model("xgboost", f"m.{suffix}"))
+    result = run({"X": X})["predict"]
+    assert result.dtype == np.float32
+    assert result.tolist() == booster.predict(xgboost.DMatrix(X)).tolist()
+    assert run({"X": EMPTY})["predict"].shape == (0,)
+
+
+def test_xgboost_that_was_stopped_early_stops_there(
+    load: Load, tmp_path: Path, booster: "xgboost.Booster"
+) -> None:
+    booster.set_attr(best_iteration="2")
+    booster.save_model(tmp_path / "m.ubj")
+    result = load(["X"], ["predict"], **_model("xgboost", "m.ubj"))({"X": X})["predict"]
+    assert result.tolist() == booster.predict(xgboost.DMatrix(X), iteration_range=(0, 3)).tolist()
+    assert result.tolist() != booster.predict(xgboost.DMatrix(X)).tolist()
+
+
+# --- The user's own Python -----------------------------------------------------------------------------
+
+
+def _python(entry: str, path: str | None, **declares: Json) -> dict[str, object]:
+    return {"kind": "python", "entry": entry, "path": path, "declares": declares}
+
+
+LABELS: Json = {"datatype": "BYTES", "shape": ["batch"]}
+
+
+def test_two_nodes_may_have_modules_of_the_same_name(
+    tmp_path: Path, region: Callable[..., Region], node: Callable[..., Json]
+) -> None:
+    nodes: list[Json] = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "post.py").write_text(
+            "import names\n\ndef label(x):\n    return [names.NAME] * len(x)\n"
+        )
+        (tmp_path / name / "names.py").write_text(f"NAME = {name!r}\n")
+        nodes.append(
+            node(name, {"x": "x"}, {"label": f"{name}.label"}, **_python("post:label", name, label=LABELS))
+        )
+    built = region(nodes, takes=["x: FP32[batch, 2]"])
+    runners: dict[str, Runner] = {}
+    for parsed in built.nodes:
+        assert not isinstance(parsed, ChoiceNode | MergeNode)
+        runners[parsed.name] = asyncio.run(load_runner(parsed, _environment(tmp_path)))
+    tensors = execute(built, runners, {"x": X}, Call())
+    assert tensors["one.label"].tolist() == [b"one", b"one"]
+    assert tensors["two.label"].tolist() == [b"two", b"two"]
+
+
+def test_a_function_may_change_what_it_is_given(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "post.py").write_text("def f(x):\n    x += 1\n    return {'a': x, 'b': x.sum(axis=1)}\n")
+    run = load(["x"], ["a", "b"], **_python("post:f", "."))
+    given = X.copy()
+    assert run({"x": given})["b"].tolist() == [3.0, 13.0]
+    assert given.tolist() == X.tolist()
+
+
+def test_an_entry_of_the_image_is_imported_by_its_name(load: Load) -> None:
+    assert (
+        load(["a"], ["output"], **_python("numpy:sort", None))({"a": -X})["output"].tolist()
+        == np.sort(-X).tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "declared", "message"),
+    [
+        ("x.astype('f8')", "FP32", "node `n` gave an output `y` that is FP64, not FP32, as declared"),
+        (
+            "x[:, :1]",
+            "FP32",
+            r"node `n` gave an output `y` that has shape \[2, 1\], not \[batch=2, 2\], as declared",
+        ),
+        ("1.0", "FP32", "node `n` has no dimensions; a V2 tensor has at least one"),
+        ("[[1.0], []]", "FP32", "node `n` is not an array: its rows differ in length"),
+        ("[object()]", "BYTES", "node `n` holds a object where text or bytes should be"),
+        ("{'z': x}", "FP32", "node `n` gave no output `y`"),
+        ("x.astype('c8')", "FP32", "node `n` has the numpy type `complex64`, which the V2 protocol lacks"),
+        ("x / nothing", "FP32", "node `n` failed: NameError: name 'nothing' is not defined"),
+    ],
+)
+def test_an_output_that_is_not_as_declared_names_the_node(
+    tmp_path: Path,
+    region: Callable[..., Region],
+    node: Callable[..., Json],
+    source: str,
+    declared: str,
+    message: str,
+) -> None:
+    (tmp_path / "post.py").write_text(f"def f(x):\n    return {source}\n")
+    fields = _python("post:f", ".", y={"datatype": declared, "shape": ["batch", 2]})
+    built = region([node("n", {"x": "x"}, {"y": "n.y"}, **fields)], takes=["x: FP32[batch, 2]"])
+    (parsed,) = built.nodes
+    assert not isinstance(parsed, ChoiceNode | MergeNode)
+    runner = asyncio.run(load_runner(parsed, _environment(tmp_path)))
+    with pytest.raises(RunError, match=f"^{message}$"):
+        execute(built, {"n": runner}, {"x": X}, Call())
+
+
+def test_bytes_keep_their_trailing_zeros(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "post.py").write_text("def f(x):\n    return [b'a\\0', 'é']\n")
+    assert load(["x"], ["y"], **_python("post:f", "."))({"x": X})["y"].tolist() == [b"a\0", "é".encode()]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("post", "node `n`: `post` is not of the form `module:name`"),
+        ("post:g", "node `n`: the module `post` has no `g`"),
+        ("pots:f", "node `n`: ModuleNotFoundError"),
+        ("post:f", "node `n`: `post:f` is neither a function nor an MLServer model"),
+        ("broken:f", "node `n`: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_does_not_load(
+    load: Load, tmp_path: Path, entry: str, message: str
+) -> None:
+    (tmp_path / "post.py").write_text("f = 1\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    with pytest.raises(LoadError, match=f"^{message}"):
+        load(["x"], ["y"], **_python(entry, "."))
