@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import pytest
 from aiohttp import ClientSession, web
-
 from graphc.compilation import Request, compile_files
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
@@ -70,7 +69,7 @@ def compiled(tmp_path: Path) -> Callable[[Path, int], Compiled]:
 
 
 def _environment(container: Json, root: Path) -> Environment:
-    variables = {each["name"]: each["value"].replace("$$(", "$(") for each in container["env"]}
+    variables = {each["name"]: each["value"].replace("$$", "$") for each in container["env"]}
     environment = read_environment(variables | {"MLSERVER_MODEL_NAME": container["name"]})
     return replace(environment, artifacts=root, threads=1)
 
@@ -138,4 +137,8 @@ async def _listen(unit: LoadedUnit, stack: AsyncExitStack) -> int:
 @pytest.fixture
 def call() -> Callable[..., Call]:
     """Make a call out of a body and headers."""
-    return lambda body, **headers: Call(body, headers)
+
+    def make(body: Json, **headers: str) -> Call:
+        return Call(body, headers)
+
+    return make

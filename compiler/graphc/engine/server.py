@@ -35,6 +35,7 @@ def build_app(service: Service) -> web.Application:
     for path in ("/metrics", "/prometheus"):
         app.router.add_get(path, front.metrics)
     app.router.add_get("/v2", front.server_metadata)
+    app.router.add_post("/v2/repository/index", front.repository_index)
     return app
 
 
@@ -80,6 +81,13 @@ class _Front:
         return web.Response(
             body=self._service.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
+
+    async def repository_index(self, _: web.Request) -> web.Response:
+        """List the one model that clients call: the graph."""
+        graph = self._service.graph
+        state = "READY" if await self._service.ready() else "UNAVAILABLE"
+        models = [{"name": graph.name, "state": state, "reason": ""}] if graph else []
+        return web.Response(text=json.dumps(models), content_type=JSON_TYPE)
 
     async def server_metadata(self, _: web.Request) -> web.Response:
         """Name the server and the extensions it has."""

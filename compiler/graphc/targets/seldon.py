@@ -270,8 +270,8 @@ class _Container:
 
     def _env(self) -> Iterable[Data]:
         text = json.dumps(describe_region(self._plan, self._unit), separators=(",", ":"), ensure_ascii=False)
-        # Kubernetes expands $(NAME) in a value, and takes $$ for a plain dollar before a bracket.
-        text = text.replace("$(", "$$(")
+        # Kubernetes expands $(NAME) in a value, and takes $$ for a plain dollar.
+        text = text.replace("$", "$$")
         if len(text.encode()) > MAX_VARIABLE:
             message = f"the unit `{self._unit.name}` needs {len(text.encode())} bytes to describe its region"
             hint = "give some of its nodes units of their own"

@@ -1,0 +1,198 @@
+"""What a graph means: the reference that every compiled form has to agree with, written to be read.
+
+A node computes its outputs from its inputs. A router is an if-expression: for each row of the batch (or once for the
+request) it answers with one of its branches. A node runs only where somebody may need it: its condition is what all
+ways from it to the graph's outputs have in common. Under a condition by row it sees the rows that meet it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphc.graph import CascadeWork, Graph, Node, Per, RouterWork, Use
+
+Array = NDArray[Any]
+Ports = Mapping[str, Array]
+Step = tuple[str, int, int]
+"""One condition: the router or cascade, which of its decisions, and the branch taken."""
+Condition = tuple[Step, ...]
+
+RunNode = Callable[[Node, Ports], Ports]
+"""Runs a model, component or Python node on its inputs by port; what it raises fails the request."""
+Choose = Callable[[str, Mapping[str, object], Per, Array | None], Array]
+"""Decides by a router's name and parameters: INT32 [rows], or one element for the request."""
+
+
+def interpret(graph: Graph, inputs: Ports, run: RunNode, choose: Choose) -> dict[str, Array]:
+    """Return the graph's outputs by name; raises whatever a node or a decision that is needed raises."""
+    meaning = _Meaning(graph, inputs, run, choose)
+    outputs = {result.name: meaning.read(result.tensor, ()) for result in graph.outputs}
+    return {name: array for name, array in outputs.items() if array is not None}
+
+
+@dataclass(slots=True)
+class _Meaning:
+    graph: Graph
+    inputs: Ports
+    run: RunNode
+    choose: Choose
+    outputs: dict[str, Ports] = field(default_factory=dict[str, Ports])
+    choices: dict[tuple[str, int], Array | None] = field(default_factory=dict[tuple[str, int], Array | None])
+
+    def read(self, tensor: str, under: Condition) -> Array | None:
+        """Return a tensor as a reader under a condition sees it; None where no row meets the condition."""
+        node = self.graph.makers.get(tensor)
+        if node is None:
+            return self._filter(self.inputs[tensor], self._first(tensor), (), under)
+        own = self.condition(node)
+        array = self.make(node).get(tensor.removeprefix(f"{node.name}.")) if self.is_met(under) else None
+        return None if array is None else self._filter(array, self._first(tensor), own, under)
+
+    def condition(self, node: Node) -> Condition:
+        """Return what all ways from a node to the graph's outputs have in common."""
+        ways = [
+            () for result in self.graph.outputs if result.tensor in {each.tensor for each in node.outputs}
+        ]
+        for reader in self.graph.nodes:
+            for use, steps in uses_of(reader):
+                if use.tensor in {each.tensor for each in node.outputs}:
+                    ways.append(self.condition(reader) + steps)
+        return _common(ways)
+
+    def is_met(self, condition: Condition) -> bool:
+        """Say whether any row, or the request, meets a condition; without rows every condition is met."""
+        for index, (name, decision, branch) in enumerate(condition):
+            choice = self.decide(name, decision, condition[:index])
+            if choice is None or (choice.size and not (choice == branch).any()):
+                return False
+        return True
+
+    def decide(self, name: str, decision: int, under: Condition) -> Array | None:
+        """Return which branch is taken, of the rows that are there under a condition."""
+        if (name, decision) not in self.choices:
+            node = next(each for each in self.graph.nodes if each.name == name)
+            self.choices[name, decision] = self._decide(node, decision, under)
+        return self.choices[name, decision]
+
+    def _decide(self, node: Node, decision: int, under: Condition) -> Array | None:
+        if not self.is_met(under):
+            return None
+        match node.work:
+            case RouterWork(router=router, parameters=parameters, per=per, value=value):
+                return self.choose(router, parameters, per, self.read(value.tensor, under) if value else None)
+            case CascadeWork(per=per, steps=steps):
+                step = steps[decision]
+                assert step.confidence is not None
+                return self.choose(
+                    "confidence", {"until": step.until}, per, self.read(step.confidence.tensor, under)
+                )
+            case _:
+                raise TypeError(node.name)
+
+    def make(self, node: Node) -> Ports:
+        """Return a node's outputs by port, of the rows that are there under its condition."""
+        if node.name not in self.outputs:
+            own = self.condition(node)
+            self.outputs[node.name] = self._make(node, own) if self.is_met(own) else {}
+        return self.outputs[node.name]
+
+    def _make(self, node: Node, own: Condition) -> Ports:
+        match node.work:
+            case RouterWork(per=per, takes=takes):
+                return self._pick(node, per, 0, own, list(takes))
+            case CascadeWork(per=per, steps=steps):
+                return self._pick(node, per, 0, own, [step.takes for step in steps])
+            case _:
+                read = {use.port: self.read(use.tensor, own) for use in node.uses}
+                return self.run(node, {port: array for port, array in read.items() if array is not None})
+
+    def _pick(
+        self, node: Node, per: Per, decision: int, own: Condition, takes: list[tuple[Use, ...]]
+    ) -> Ports:
+        """Answer with the branches taken; a cascade is a router whose other branch is the rest of it."""
+        is_cascade = isinstance(node.work, CascadeWork)
+        if is_cascade and len(takes) == 1:
+            return self._take(takes[0], own)
+        choice = self.decide(node.name, decision, own)
+        assert choice is not None
+        answers: dict[int, Ports] = {}
+        for branch in range(2 if is_cascade else len(takes)):
+            under = (*own, (node.name, decision, branch))
+            if not self.is_met(under):
+                continue
+            if is_cascade and branch == 1:
+                answers[branch] = self._pick(node, per, decision + 1, under, takes[1:])
+            else:
+                answers[branch] = self._take(takes[branch], under)
+        return {output.port: _join(choice, per, output.port, answers) for output in node.outputs}
+
+    def _take(self, takes: Iterable[Use], under: Condition) -> Ports:
+        read = {use.port: self.read(use.tensor, under) for use in takes}
+        return {port: array for port, array in read.items() if array is not None}
+
+    def _first(self, tensor: str) -> object:
+        return self.graph.types[tensor].shape[0]
+
+    def _filter(self, array: Array, first: object, have: Condition, want: Condition) -> Array:
+        """Leave the rows that meet a further condition, if the tensor has those rows."""
+        for index in range(len(have), len(want)):
+            name, decision, branch = want[index]
+            node = next(each for each in self.graph.nodes if each.name == name)
+            choice = self.decide(name, decision, want[:index])
+            if choice is not None and _is_by_row(node) and first == self._rows(node):
+                array = array[choice == branch]
+        return array
+
+    def _rows(self, node: Node) -> object:
+        match node.work:
+            case RouterWork(value=Use(tensor=tensor)):
+                return self._first(tensor)
+            case CascadeWork(steps=steps):
+                return self._first(steps[0].takes[0].tensor)
+            case _:
+                return None
+
+
+def uses_of(node: Node) -> Iterable[tuple[Use, Condition]]:
+    """Yield what a node reads, each with the further conditions under which it does."""
+    match node.work:
+        case RouterWork(value=value, takes=takes):
+            if value:
+                yield value, ()
+            for branch, uses in enumerate(takes):
+                yield from ((use, ((node.name, 0, branch),)) for use in uses)
+        case CascadeWork(steps=steps):
+            for index, step in enumerate(steps):
+                before = tuple((node.name, each, 1) for each in range(index))
+                leave = () if step.confidence is None else ((node.name, index, 0),)
+                yield from ((use, before + leave) for use in step.takes)
+                if step.confidence:
+                    yield step.confidence, before
+        case _:
+            yield from ((use, ()) for use in node.uses)
+
+
+def _is_by_row(node: Node) -> bool:
+    return isinstance(node.work, RouterWork | CascadeWork) and node.work.per == "row"
+
+
+def _common(ways: list[Condition]) -> Condition:
+    if not ways:
+        return ()
+    length = 0
+    while all(length < len(way) and way[length] == ways[0][length] for way in ways):
+        length += 1
+    return ways[0][:length]
+
+
+def _join(choice: Array, per: Per, port: str, answers: Mapping[int, Ports]) -> Array:
+    if per == "request":
+        return answers[int(choice[0])][port]
+    parts = {branch: ports[port] for branch, ports in answers.items()}
+    whole = np.empty((len(choice), *next(iter(parts.values())).shape[1:]), next(iter(parts.values())).dtype)
+    for branch, part in parts.items():
+        whole[choice == branch] = part
+    return whole

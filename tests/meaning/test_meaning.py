@@ -1,0 +1,166 @@
+"""A compiled graph means what its definition says, whatever its shape and wherever its nodes run."""
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import pytest
+from generated_graphs import MODULE, Generated, generated_graphs
+from graphc.graph import ComponentWork, Node, Per, PythonWork
+from graphc.interpreter import interpret
+from graphc.plan import Plan
+from graphc_components.catalog import CATALOG, load_function
+from graphc_components.datatypes import to_datatype
+from graphc_runtimes.choose import Call
+from graphc_runtimes.choose import choose as choose_node
+from graphc_runtimes.errors import RequestError
+from graphc_runtimes.region import ChoiceNode
+from hypothesis import HealthCheck, Phase, given, settings
+from in_process import FailedError, load_plan, lower, read_document
+
+Json = dict[str, Any]
+Ports = Mapping[str, Any]
+
+LEVELS: Final = (0, 1)
+REFUSALS: Final = {"GC303", "GC304"}
+"""Placements that make a cycle of units, or a tree that is too deep, are refused rather than compiled."""
+
+SHAPES: Final = {
+    "shared",
+    "after-a-combiner",
+    "combiner-after-combiner",
+    "after-a-decision",
+    "decision-after-decision",
+    "joined-forks",
+    "several-graph-outputs",
+    "several-outputs",
+    "large-integers",
+    "failing",
+    "placed",
+    "cascade-row",
+    "cascade-request",
+    "router-threshold-row",
+    "router-threshold-request",
+    "router-equals-row",
+    "router-parameter-row",
+    "router-random-row",
+}
+"""What the generator has to reach."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the user's module, both beside the graph and where nodes would have it mounted."""
+    folder = tmp_path_factory.mktemp("graph")
+    (folder / "steps.py").write_text(MODULE)
+    return folder
+
+
+def mount(folder: Path, plan: Plan) -> None:
+    for unit in plan.root.walk():
+        for node in unit.region.nodes:
+            if isinstance(node.work, PythonWork):
+                (folder / node.origin).mkdir(exist_ok=True)
+                shutil.copyfile(folder / "steps.py", folder / node.origin / "steps.py")
+
+
+def run_node(node: Node, ports: Ports) -> Ports:
+    work = node.work
+    if isinstance(work, ComponentWork):
+        component = CATALOG[work.component]
+        function: Any = load_function(component)
+        answer = function(*ports.values(), **work.parameters)
+        names = component.output_names(list(ports))
+        return dict(
+            zip(names, answer if len(names) > 1 or component.outputs is None else [answer], strict=True)
+        )
+    assert isinstance(work, PythonWork)
+    space: Json = {}
+    exec(MODULE, space)  # the module is this test's own
+    answer: Any = space[work.entry.partition(":")[2]](**ports)
+    return cast("Ports", answer) if isinstance(answer, dict) else {node.outputs[0].port: answer}
+
+
+def interpreted(generated: Generated, folder: Path) -> Json | None:
+    """The outputs by definition, or None where a node or a decision fails."""
+    call = Call(generated.parameters)
+
+    def choose(router: str, parameters: Mapping[str, object], per: Per, value: Any) -> Any:
+        filled: Any = {"branches": 2} | dict(parameters)
+        kind: Any = router
+        node = ChoiceNode(name="decide", outputs={}, kind="choice", router=kind, parameters=filled, per=per)
+        return choose_node(node, value, call)
+
+    try:
+        return interpret(read_document(generated.document, folder), generated.inputs, run_node, choose)
+    except (ValueError, RequestError):
+        return None
+
+
+def request_of(generated: Generated) -> Json:
+    def tensor(name: str, array: Any) -> Json:
+        data = [each.decode() if isinstance(each, bytes) else each for each in array.ravel().tolist()]
+        return {"name": name, "shape": list(array.shape), "datatype": to_datatype(array.dtype), "data": data}
+
+    inputs = [tensor(name, array) for name, array in generated.inputs.items()]
+    return {"inputs": inputs, "parameters": generated.parameters}
+
+
+def assert_same(answer: Json, expected: Json) -> None:
+    assert [each["name"] for each in answer["outputs"]] == list(expected)
+    for got, want in zip(answer["outputs"], expected.values(), strict=True):
+        assert got["shape"] == list(want.shape)
+        assert got["datatype"] == to_datatype(want.dtype)
+        if got["datatype"] == "FP32":
+            found = np.array(got["data"], np.float32).reshape(want.shape)
+            np.testing.assert_allclose(found, want, rtol=1e-6)
+        elif got["datatype"] == "BYTES":
+            assert [each.encode() for each in got["data"]] == want.ravel().tolist()
+        else:
+            assert got["data"] == want.ravel().tolist()
+
+
+def check(generated: Generated, folder: Path, seen: Counter[str]) -> None:
+    expected = interpreted(generated, folder)
+    seen["fails" if expected is None else "answers"] += 1
+    for level in LEVELS:
+        plan = lower(read_document(generated.document, folder), level)
+        if isinstance(plan, list):
+            assert set(plan) <= REFUSALS
+            seen["refused"] += 1
+            continue
+        assert plan.root.depth <= 10
+        seen.update({unit.type for unit in plan.root.walk()})
+        mount(folder, plan)
+        loaded = load_plan(plan, folder)
+        if expected is None:
+            with pytest.raises(FailedError):
+                loaded.infer(request_of(generated))
+        else:
+            assert_same(loaded.infer(request_of(generated)), expected)
+
+
+def test_compiled_graphs_mean_what_they_say(folder: Path) -> None:
+    seen: Counter[str] = Counter()
+
+    @settings(
+        max_examples=300,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+        phases=[Phase.generate, Phase.shrink],
+    )
+    @given(generated_graphs())
+    def agree(generated: Generated) -> None:
+        seen.update(set(generated.shapes))
+        check(generated, folder, seen)
+
+    agree()
+    assert {shape for shape in SHAPES if not seen[shape]} == set()
+    assert seen["answers"] > 100
+    assert seen["fails"] > 5
+    assert {"MODEL", "COMBINER", "ROUTER", "OUTPUT_TRANSFORMER"} <= set(seen)

@@ -1,0 +1,299 @@
+"""Generates graphs of every shape, with inputs, out of components and small Python nodes."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+Json = dict[str, Any]
+Array = NDArray[Any]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+MATRIX: Final = "FP32[batch, 3]"
+SCORES: Final = "FP32[batch]"
+CLASSES: Final = "INT64[batch]"
+IDS: Final = "INT64[batch] ids"
+TEXTS: Final = "BYTES[batch]"
+FLAGS: Final = "BOOL[batch]"
+
+MODULE: Final = """
+import numpy as np
+
+def affine(x):
+    return {"y": (x * np.float32(0.5) + np.float32(1)), "total": x.sum(axis=1, dtype=np.float32)}
+
+def fail(x):
+    if (x > 2).any():
+        raise ValueError("too large")
+    return x
+
+def tell(ids):
+    return np.array([str(each).encode() for each in ids.tolist()], dtype=object)
+"""
+"""The user's own code that generated graphs call."""
+
+
+@dataclass(slots=True)
+class Generated:
+    """A graph file's document, the values of its inputs, and the request's parameters."""
+
+    document: Json
+    inputs: dict[str, Array]
+    parameters: dict[str, str]
+    shapes: Counter[str] = field(default_factory=Counter[str])
+
+
+@dataclass(slots=True)
+class _Building:
+    draw: Draw
+    kinds: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    nodes: Json = field(default_factory=dict[str, Any])
+    shapes: Counter[str] = field(default_factory=Counter[str])
+    placed: bool = False
+
+    def add(self, kind: str, reference: str) -> None:
+        self.kinds.setdefault(kind, []).append(reference)
+
+    def pick(self, kind: str) -> str:
+        return str(self.draw(st.sampled_from(self.kinds[kind])))
+
+    def some(self, kind: str, least: int) -> list[str]:
+        options = self.kinds[kind]
+        return list(self.draw(st.lists(st.sampled_from(options), min_size=least, max_size=4, unique=True)))
+
+    def name(self) -> str:
+        # Names that do not follow the order in which the nodes are made.
+        return f"{self.draw(st.sampled_from('amz'))}{len(self.nodes)}"
+
+    def node(self, shape: str, fields: Json) -> str:
+        name = self.name()
+        if self.placed:
+            fields |= self.draw(
+                st.sampled_from([{}, {}, {"resources": {"cpu": 1}}, {"unit": "shared"}, {"unit": "other"}])
+            )
+        self.nodes[name] = fields
+        self.shapes[shape] += 1
+        return name
+
+
+def _transformer(building: _Building) -> None:
+    component, parameters, kind = building.draw(
+        st.sampled_from(
+            [
+                ("clip", {"low": -1, "high": 1.5}, MATRIX),
+                ("softmax", {}, MATRIX),
+                ("scale", {"mean": 0.5, "scale": [1.0, 2.0, 4.0]}, MATRIX),
+                ("normalise", {"norm": "l1"}, MATRIX),
+                ("argmax", {}, CLASSES),
+            ]
+        )
+    )
+    name = building.node(
+        "transformer", {"component": component, "in": building.pick(MATRIX), "parameters": parameters}
+    )
+    building.add(kind, name)
+
+
+def _combiner(building: _Building) -> None:
+    if len(building.kinds.get(MATRIX, [])) < 2:
+        return
+    component = building.draw(st.sampled_from(["mean", "max", "min", "median", "soft-vote"]))
+    name = building.node("combiner", {"component": component, "in": building.some(MATRIX, 2)})
+    if component == "soft-vote":
+        building.add(MATRIX, f"{name}.probabilities")
+        building.add(CLASSES, f"{name}.index")
+    else:
+        building.add(MATRIX, name)
+
+
+def _vote(building: _Building) -> None:
+    if len(building.kinds.get(CLASSES, [])) < 2:
+        return
+    name = building.node("combiner", {"component": "hard-vote", "in": building.some(CLASSES, 2)})
+    building.add(CLASSES, name)
+
+
+def _labels(building: _Building) -> None:
+    if CLASSES not in building.kinds:
+        return
+    source = building.pick(CLASSES)
+    if building.draw(st.booleans()):
+        parameters = {"labels": ["low", "mid", "high"]}
+        name = building.node("labels", {"component": "label-map", "in": source, "parameters": parameters})
+        building.add(TEXTS, name)
+    else:
+        parameters = {"categories": [0, 1, 2], "datatype": "FP32"}
+        name = building.node("one-hot", {"component": "one-hot", "in": source, "parameters": parameters})
+        building.add(MATRIX, name)
+
+
+def _ids(building: _Building) -> None:
+    if IDS not in building.kinds:
+        return
+    if building.draw(st.booleans()):
+        name = building.node("large-integers", {"component": "rename", "in": {"id": building.pick(IDS)}})
+        building.add(IDS, f"{name}.id")
+    else:
+        entry = {"python": "steps:tell", "in": {"ids": building.pick(IDS)}, "out": {"text": TEXTS}}
+        building.add(TEXTS, f"{building.node('python', entry)}.text")
+
+
+def _python(building: _Building) -> None:
+    if building.draw(st.integers(0, 4)) == 0:
+        fields = {"python": "steps:fail", "in": {"x": building.pick(MATRIX)}, "out": {"y": MATRIX}}
+        building.add(MATRIX, building.node("failing", fields))
+        return
+    fields = {
+        "python": "steps:affine",
+        "in": {"x": building.pick(MATRIX)},
+        "out": {"y": MATRIX, "total": SCORES},
+    }
+    name = building.node("several-outputs", fields)
+    building.add(MATRIX, f"{name}.y")
+    building.add(SCORES, f"{name}.total")
+
+
+def _takes(building: _Building, count: int) -> tuple[str, list[str]]:
+    kinds = [kind for kind in building.kinds if building.kinds[kind]]
+    kind = str(building.draw(st.sampled_from(sorted(kinds))))
+    return kind, [building.pick(kind) for _ in range(count)]
+
+
+def _router(building: _Building) -> None:
+    router = building.draw(st.sampled_from(["threshold", "equals", "texts", "parameter", "random"]))
+    count = building.draw(st.integers(2, 3))
+    kind, takes = _takes(building, count)
+    if router == "threshold" and SCORES in building.kinds:
+        conditions = [{"below": 0.5 * index} for index in range(count - 1)]
+        fields: Json = {"router": "threshold", "in": building.pick(SCORES)}
+    elif router == "equals" and CLASSES in building.kinds:
+        conditions = [{"equals": index} for index in range(count - 1)]
+        fields = {"router": "equals", "in": building.pick(CLASSES)}
+    elif router == "texts" and TEXTS in building.kinds:
+        conditions = [{"equals": text} for text in ["low", "high"][: count - 1]]
+        fields = {"router": "equals", "in": building.pick(TEXTS)}
+    elif router == "random":
+        conditions = [{"weight": 1} for _ in range(count)]
+        fields = {"router": "random", "key": {"parameter": "tier"}}
+    else:
+        conditions = [{"equals": tier} for tier in ["gold", "silver"][: count - 1]]
+        fields = {"router": "parameter", "name": "tier"}
+    if "in" in fields and building.draw(st.integers(0, 3)) == 0:
+        fields["per"] = "request"
+    pairs = zip([*conditions, {}][:count], takes, strict=True)
+    fields["branches"] = [{**condition, "take": take} for condition, take in pairs]
+    building.add(kind, building.node(f"router-{fields['router']}-{fields.get('per', 'row')}", fields))
+
+
+def _cascade(building: _Building) -> None:
+    count = building.draw(st.integers(2, 3))
+    takes = [building.pick(MATRIX) for _ in range(count)]
+    steps: list[Json] = [{"take": take, "until": 0.6} for take in takes[:-1]]
+    fields: Json = {"cascade": [*steps, {"take": takes[-1]}]}
+    if building.draw(st.integers(0, 3)) == 0:
+        fields["per"] = "request"
+    building.add(MATRIX, building.node(f"cascade-{fields.get('per', 'row')}", fields))
+
+
+_STEPS: Final = [_transformer, _combiner, _vote, _labels, _ids, _python, _router, _router, _cascade]
+
+
+@st.composite
+def generated_graphs(draw: Draw) -> Generated:
+    """Draw a graph whose nodes are all needed, values for its inputs, and a tier to route by."""
+    building = _Building(draw, placed=draw(st.booleans()))
+    inputs = {"x": MATRIX}
+    building.add(MATRIX, "x")
+    for name, kind in (("score", SCORES), ("ids", IDS), ("text", TEXTS)):
+        if draw(st.booleans()):
+            inputs[name] = kind.removesuffix(" ids")
+            building.add(kind, name)
+    for _ in range(draw(st.integers(1, 12))):
+        draw(st.sampled_from(_STEPS))(building)
+    outputs = _outputs(building, draw)
+    document = {
+        "apiVersion": "graphc/v1",
+        "kind": "InferenceGraph",
+        "metadata": {"name": "generated"},
+        "inputs": inputs,
+        "nodes": building.nodes or {"same": {"component": "rename", "in": {"x": "x"}}},
+        "outputs": outputs,
+    }
+    rows = draw(st.integers(1, 5))
+    tier = draw(st.sampled_from(["gold", "silver", "bronze"]))
+    shapes = building.shapes + Counter(_shapes_of(document))
+    return Generated(document, {name: _values(name, rows, draw) for name in inputs}, {"tier": tier}, shapes)
+
+
+def _outputs(building: _Building, draw: Draw) -> dict[str, str]:
+    made = [
+        each for refs in building.kinds.values() for each in refs if each.partition(".")[0] in building.nodes
+    ]
+    if not made:
+        return {"out0": "x"}
+    chosen = [made[-1], *draw(st.lists(st.sampled_from(made), max_size=3))]
+    return {f"out{index}": reference for index, reference in enumerate(dict.fromkeys(chosen))}
+
+
+def _values(name: str, rows: int, draw: Draw) -> Array:
+    floats = st.sampled_from([-2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 3.0])
+    if name == "x":
+        drawn = draw(st.lists(st.lists(floats, min_size=3, max_size=3), min_size=rows, max_size=rows))
+        return np.array(drawn, np.float32)
+    if name == "score":
+        return np.array(draw(st.lists(floats, min_size=rows, max_size=rows)), np.float32)
+    if name == "ids":
+        large = st.sampled_from([0, 2**53 + 1, -(2**63), 2**63 - 1])
+        return np.array(draw(st.lists(large, min_size=rows, max_size=rows)), np.int64)
+    texts = draw(
+        st.lists(st.sampled_from([b"low", b"high", "größer".encode()]), min_size=rows, max_size=rows)
+    )
+    array = np.empty(rows, object)
+    array[:] = texts
+    return array
+
+
+def _shapes_of(document: Json) -> list[str]:
+    """Name the shapes of the flow that are hard on an engine that runs trees."""
+    nodes = document["nodes"]
+    reads = {name: _read_by(fields) & set(nodes) for name, fields in nodes.items()}
+    readers = Counter(each for read in reads.values() for each in read)
+    found = ["shared"] * any(count > 1 for count in readers.values())
+    combiners = {name for name, fields in nodes.items() if isinstance(fields.get("in"), list)}
+    found += ["after-a-combiner"] * any(reads[name] & combiners for name in nodes)
+    found += ["combiner-after-combiner"] * any(reads[name] & combiners for name in combiners)
+    deciding = {name for name, fields in nodes.items() if "router" in fields or "cascade" in fields}
+    found += ["decision-after-decision"] * any(reads[name] & deciding for name in deciding)
+    found += ["after-a-decision"] * any(reads[name] & deciding for name in nodes)
+    found += ["several-graph-outputs"] * (len(document["outputs"]) > 1)
+    found += ["placed"] * any("resources" in fields or "unit" in fields for fields in nodes.values())
+    found += ["joined-forks"] * any(
+        reads[left] & reads[right] and name not in {left, right}
+        for name in combiners
+        for left in reads[name]
+        for right in reads[name]
+        if left < right
+    )
+    return found
+
+
+def _read_by(fields: Json) -> set[str]:
+    found: set[str] = set()
+    pending: list[Any] = [
+        fields.get("in"),
+        [each["take"] for each in fields.get("branches", [])],
+        [each["take"] for each in fields.get("cascade", [])],
+    ]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            found.add(value.partition(".")[0])
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            pending += value.values()
+    return found

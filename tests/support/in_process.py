@@ -1,0 +1,115 @@
+"""Runs plans in the test process: the units of the runtime, called as the executor calls them."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from graphc.diagnostics import Sink
+from graphc.frontend.read import read_graph
+from graphc.graph import Graph
+from graphc.lower.lower import lower_graph
+from graphc.lower.options import Options
+from graphc.plan import Plan, Unit
+from graphc.source.yaml_reader import read_documents
+from graphc.spec.read import read_graph_spec
+from graphc.targets.region import describe_region
+from graphc_runtimes.environment import Environment
+from graphc_runtimes.errors import RequestError, RunError
+from graphc_runtimes.messages import read_message, read_messages, write_tensor
+from graphc_runtimes.unit import Unit as LoadedUnit
+from graphc_runtimes.unit import load_unit
+
+Json = dict[str, Any]
+
+
+class FailedError(Exception):
+    """A unit answered with an error status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def read_document(document: Json, folder: Path) -> Graph:
+    """Read a sound document through the front end, as a file would be."""
+    sink = Sink()
+    (located,) = read_documents(yaml.safe_dump(document, sort_keys=False), "graph.yaml", sink)
+    spec = read_graph_spec(located, sink)
+    graph = read_graph(spec, folder, sink) if spec else None
+    assert graph, "\n".join(f"{each.rule.code} {each.message}" for each in sink)
+    return graph
+
+
+def lower(graph: Graph, level: int) -> Plan | list[str]:
+    """Return the plan of a graph, or the codes of the rules that forbid it."""
+    sink = Sink()
+    plan = lower_graph(graph, Options(level), sink)
+    return plan if plan else [each.rule.code for each in sink]
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """A plan with its units loaded."""
+
+    plan: Plan
+    units: dict[str, LoadedUnit]
+
+    def infer(self, body: Json) -> Json:
+        """Answer a V2 request; raises FailedError."""
+        return self._walk(self.plan.root, body)
+
+    def _walk(self, unit: Unit, message: Json) -> Json:
+        loaded = self.units[unit.name]
+        if unit.type == "MODEL":
+            message = _answer(loaded, read_message(_chain(message), {}))
+        if unit.type == "ROUTER":
+            route: int = _guarded(lambda: loaded.route(read_message(message, {})))
+            message = message if route == -2 else self._walk(unit.children[route], message)
+        elif unit.type == "COMBINER":
+            answers = [self._walk(child, message) for child in unit.children]
+            message = _answer(loaded, read_messages(answers, {}))
+        elif unit.children:
+            message = self._walk(unit.children[0], message)
+        if unit.type == "OUTPUT_TRANSFORMER":
+            message = _answer(loaded, read_message(_chain(message), {}))
+        return message
+
+
+def _guarded(call: Any) -> Any:
+    try:
+        return call()
+    except RequestError as error:
+        raise FailedError(400, str(error)) from error
+    except RunError as error:
+        raise FailedError(500, str(error)) from error
+
+
+def _chain(message: Json) -> Json:
+    if "inputs" in message:
+        return message
+    message = {key: value for key, value in message.items() if key != "outputs"} | {
+        "inputs": message["outputs"]
+    }
+    # The executor decodes and encodes again here: numbers go through float64.
+    return json.loads(json.dumps(message), parse_int=lambda digits: int(float(digits)))
+
+
+def _answer(unit: LoadedUnit, message: Any) -> Json:
+    tensors = _guarded(lambda: [write_tensor(each) for each in unit.answer(message)])
+    return json.loads(json.dumps({"outputs": tensors, "parameters": message.carried}))
+
+
+def load_plan(plan: Plan, artefacts: Path) -> InProcess:
+    """Load every unit of a plan; artefacts lie under the folder as they would be mounted."""
+    environments = {
+        unit.name: Environment(json.dumps(describe_region(plan, unit)), unit.name, artefacts, "cpu", 1)
+        for unit in plan.root.walk()
+    }
+
+    async def load() -> dict[str, LoadedUnit]:
+        return {name: await load_unit(environment) for name, environment in environments.items()}
+
+    return InProcess(plan, asyncio.run(load()))
