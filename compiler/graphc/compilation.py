@@ -15,6 +15,7 @@ from graphc.frontend.read import read_graph
 from graphc.graph import Graph, Resources
 from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
+from graphc.manifests.kinds import find_deployments, is_manifest
 from graphc.plan import Plan
 from graphc.predictors import check_predictors, overlay, predictors_of
 from graphc.source.files import STDIN, Source, read_source
@@ -29,13 +30,14 @@ from graphc.version import VERSION
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to compile, and how."""
+    """What to compile, and how; `takes_manifests` lets objects of Kubernetes' stand among the graphs."""
 
     paths: Sequence[str]
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     options: Options = field(default_factory=Options)
     purpose: Purpose = "cluster"
+    takes_manifests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,15 @@ class CheckedGraph:
 
 @dataclass(slots=True)
 class Compilation:
-    """What came of a request: problems, the files' texts to show them in, and what was emitted."""
+    """What came of a request: problems, the files' texts to show them in, and what was emitted.
+
+    `manifests` are SeldonDeployments that stood among the graphs, as they were read.
+    """
 
     sink: Sink = field(default_factory=Sink)
     sources: dict[str, str] = field(default_factory=dict[str, str])
     graphs: list[CheckedGraph] = field(default_factory=list[CheckedGraph])
+    manifests: list[Fields] = field(default_factory=list[Fields])
 
     @property
     def emissions(self) -> list[Emission]:
@@ -72,6 +78,9 @@ def compile_files(request: Request) -> Compilation:
             continue
         done.sources[source.file] = source.text
         for document, folder in _read(source, path, done.sink):
+            if request.takes_manifests and is_manifest(document):
+                done.manifests += find_deployments(document)
+                continue
             checked = check_document(document, folder, request, done.sink)
             if checked is not None:
                 done.graphs.append(checked)

@@ -12,11 +12,12 @@ INTERNAL_ERROR: Final = 70
 """The exit code for a bug in graphc."""
 
 COMMANDS: Final = {
-    "check": "Check graph files and report every problem.",
+    "check": "Check graph files and SeldonDeployments, and report every problem.",
     "compile": "Print the manifests that a graph compiles to.",
     "engine": "Walk a manifest's graph over units that already listen.",
     "explain": "Say why a rule exists, with an example.",
     "infer": "Call a V2 endpoint with tensors from files.",
+    "lint": "The same as check.",
     "run": "Run a graph on this machine behind a V2 endpoint.",
     "schema": "Print the JSON Schema of a graph file.",
 }

@@ -1,9 +1,12 @@
-"""`graphc check`: report every problem of graph files."""
+"""`graphc check`: report every problem of graph files, and of manifests for Seldon."""
+
+from dataclasses import replace
 
 import click
 
 from graphc.cli.reporting import exit_if_rejected, graph_options, read_request, report
-from graphc.compilation import compile_files
+from graphc.compilation import Compilation, compile_files
+from graphc.manifests.check import check_manifest
 
 
 @click.command("check")
@@ -11,11 +14,21 @@ from graphc.compilation import compile_files
 def command(files: tuple[str, ...], settings: tuple[str, ...], level: int, output_format: str) -> None:
     """Check graph files and report every problem; `-` is standard input.
 
+    SeldonDeployments are checked too, whoever wrote them: for what the API server and Seldon would refuse, and
+    for what they accept and fail on later. Other Kubernetes objects are passed over.
+
     Exits with 0 if no error was found, and with 1 otherwise.
     """
-    done = compile_files(read_request(files, settings, level))
+    done = compile_files(replace(read_request(files, settings, level), takes_manifests=True))
+    for manifest in done.manifests:
+        check_manifest(manifest, done.sink)
     report(done, output_format, to_stderr=False)
     exit_if_rejected(done)
     if output_format == "text" and not len(done.sink):
-        count = len(done.graphs)
-        click.echo(f"{count} graph{'s' * (count != 1)}, no problems found")
+        click.echo(f"{_checked(done)}, no problems found")
+
+
+def _checked(done: Compilation) -> str:
+    counts = ((len(done.graphs), "graph"), (len(done.manifests), "manifest"))
+    words = [f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts if count]
+    return " and ".join(words) or "nothing to check"

@@ -1,0 +1,1 @@
+"""What a cluster makes of a SeldonDeployment: refused, accepted and failing, or accepted and doing nothing."""

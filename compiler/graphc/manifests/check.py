@@ -1,0 +1,49 @@
+"""All checks of a SeldonDeployment, in the order in which a cluster makes them."""
+
+from collections.abc import Callable
+from typing import Final
+
+from graphc.diagnostics import Sink
+from graphc.manifests.check_explainers import check_explainers
+from graphc.manifests.check_fields import check_fields
+from graphc.manifests.check_identity import check_identity
+from graphc.manifests.check_names import check_names
+from graphc.manifests.check_pods import check_pods
+from graphc.manifests.check_predictors import check_predictors
+from graphc.manifests.check_resources import check_resources
+from graphc.manifests.check_scaling import check_scaling
+from graphc.manifests.check_servers import check_servers
+from graphc.manifests.check_settings import check_settings
+from graphc.manifests.check_units import check_units
+from graphc.manifests.check_values import check_values
+from graphc.manifests.model import Deployment, read_deployment
+from graphc.manifests.node import Node
+from graphc.source.located import Fields
+
+# The API server looks at fields before the webhook sees a manifest; the operator's defaults come after both.
+CHECKS: Final[tuple[Callable[[Deployment, Sink], None], ...]] = (
+    check_settings,
+    check_predictors,
+    check_servers,
+    check_units,
+    check_names,
+    check_pods,
+    check_values,
+    check_resources,
+    check_scaling,
+    check_explainers,
+)
+
+
+def check_manifest(document: Fields, sink: Sink) -> None:
+    """Report what a cluster would refuse, fail on, or accept and not do."""
+    fields = Sink()
+    check_identity(Node(document), fields)
+    check_fields(document, fields)
+    for diagnostic in fields:
+        sink.report(diagnostic)
+    if fields.has_errors:
+        return
+    deployment = read_deployment(Node(document))
+    for check in CHECKS:
+        check(deployment, sink)

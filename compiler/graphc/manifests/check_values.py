@@ -1,0 +1,69 @@
+"""Checks the values of pods' fields one by one, against a table of what Kubernetes demands."""
+
+from collections.abc import Iterator
+
+from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.manifests import POD_CHOICE, POD_VALUE
+from graphc.diagnostics.printable import quoted
+from graphc.diagnostics.suggest import did_you_mean
+from graphc.manifests.facts import CHOICES, EXCLUSIVE, NOT_EMPTY, RANGES, SHAPES
+from graphc.manifests.model import Deployment
+from graphc.manifests.node import Node
+from graphc.manifests.parts import PodPart, pod_parts
+from graphc.manifests.schema import Record
+from graphc.manifests.visit import scalars_or_items, visit
+
+
+def check_values(deployment: Deployment, sink: Sink) -> None:
+    """Report values that Kubernetes refuses in what reaches a pod."""
+    for part in pod_parts(deployment):
+        for record, node in visit(part.node, part.record):
+            for problem in _record(record, node, part):
+                sink.report(problem)
+
+
+def _record(record: Record, node: Node, part: PodPart) -> Iterator[Diagnostic]:
+    yield from _exclusive(record, node)
+    for name in record.fields:
+        key = f"{_alias(record.name)}.{name}"
+        found = node.find(name)
+        if found is None:
+            if key in NOT_EMPTY and not part.fills(record.name, name):
+                yield Diagnostic(POD_VALUE, f"{record.noun} needs the field `{name}`", node.span)
+            continue
+        for value in scalars_or_items(found):
+            yield from _value(key, name, value)
+
+
+def _alias(name: str) -> str:
+    return "Container" if name == "EphemeralContainer" else name
+
+
+def _value(key: str, name: str, value: Node) -> Iterator[Diagnostic]:
+    number, text = value.as_int, value.as_text
+    if number is not None and key in RANGES:
+        low, high = RANGES[key]
+        if not low <= number <= high:
+            bounds = f"between {low} and {high}" if high < 2**62 else f"{low} or more"
+            yield Diagnostic(POD_VALUE, f"`{name}` is {number}, and must be {bounds}", value.span)
+    if text == "" and key in NOT_EMPTY:
+        yield Diagnostic(POD_VALUE, f"`{name}` is empty", value.span)
+    elif text and key in CHOICES and text not in CHOICES[key]:
+        known = CHOICES[key]
+        hint = did_you_mean(text, known) or f"write one of {', '.join(f'`{each}`' for each in known)}"
+        yield Diagnostic(POD_VALUE, f"{quoted(text)} is not a value of `{name}`", value.span, hint)
+    elif text and key in SHAPES and not SHAPES[key](text):
+        yield Diagnostic(POD_VALUE, f"{quoted(text)} is not a value of `{name}`", value.span)
+
+
+def _exclusive(record: Record, node: Node) -> Iterator[Diagnostic]:
+    fields, is_needed = EXCLUSIVE.get(record.name, ((), False))
+    found = [name for name in fields if node.has(name)]
+    if len(found) > 1:
+        words = " and ".join(f"`{name}`" for name in found)
+        yield Diagnostic(
+            POD_CHOICE, f"{record.noun} has {words}, and can have only one", node.key_at(found[1])
+        )
+    elif not found and is_needed:
+        words = ", ".join(f"`{name}`" for name in fields if name in record.fields)
+        yield Diagnostic(POD_CHOICE, f"{record.noun} needs one of {words}", node.span)

@@ -1,0 +1,88 @@
+"""A part of a manifest: fields by name, as the API server reads them, each with its place."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from graphc.diagnostics import Span
+from graphc.source.located import Fields, Items, Located, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value with its place; what is of another type than asked for counts as absent."""
+
+    value: Located
+
+    @property
+    def span(self) -> Span:
+        """Return where the value stands."""
+        return self.value.span
+
+    def find(self, key: str) -> "Node | None":
+        """Return a field; `null` is none, as the API server drops it."""
+        entry = self.value.find(key) if isinstance(self.value, Fields) else None
+        if entry is None or (isinstance(entry.value, Scalar) and entry.value.value is None):
+            return None
+        return Node(entry.value)
+
+    def has(self, key: str) -> bool:
+        """Say whether there is such a field."""
+        return self.find(key) is not None
+
+    def child(self, key: str) -> "Node":
+        """Return a field, or nothing at this place."""
+        return self.find(key) or Node(Fields((), self.span))
+
+    def at(self, key: str) -> Span:
+        """Return where a field's value stands, or the whole where there is none."""
+        found = self.find(key)
+        return found.span if found else self.span
+
+    def key_at(self, key: str) -> Span:
+        """Return where a field's key stands, or the whole where there is none."""
+        entry = self.value.find(key) if isinstance(self.value, Fields) else None
+        return entry.key_span if entry else self.span
+
+    @property
+    def as_text(self) -> str | None:
+        """Return a text."""
+        value = self.value.value if isinstance(self.value, Scalar) else None
+        return value if isinstance(value, str) else None
+
+    @property
+    def as_int(self) -> int | None:
+        """Return an integer; `1.0` is one."""
+        value = self.value.value if isinstance(self.value, Scalar) else None
+        if isinstance(value, bool):
+            return None
+        return int(value) if isinstance(value, int | float) and value == value // 1 else None
+
+    def text(self, key: str) -> str:
+        """Return a field's text, empty where there is none."""
+        found = self.find(key)
+        return (found.as_text if found else None) or ""
+
+    def number(self, key: str) -> int | None:
+        """Return a field's integer."""
+        found = self.find(key)
+        return found.as_int if found else None
+
+    def flag(self, key: str) -> bool:
+        """Say whether a field is true."""
+        found = self.find(key)
+        return found is not None and isinstance(found.value, Scalar) and found.value.value is True
+
+    def items(self, key: str) -> tuple["Node", ...]:
+        """Return the items of a list."""
+        found = self.find(key)
+        return tuple(map(Node, found.value.items)) if found and isinstance(found.value, Items) else ()
+
+    def keys(self) -> Iterator[tuple[str, Span]]:
+        """Yield a mapping's keys with their places."""
+        if isinstance(self.value, Fields):
+            yield from ((entry.key, entry.key_span) for entry in self.value.entries)
+
+    def texts(self, key: str) -> Mapping[str, str]:
+        """Return a mapping of texts."""
+        found = self.child(key)
+        return {name: found.text(name) for name, _ in found.keys() if found.has(name)}  # noqa: SIM118 - not a dict

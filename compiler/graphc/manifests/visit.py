@@ -1,0 +1,37 @@
+"""Walks a part of a manifest by the records that the API server sees in it."""
+
+from collections.abc import Iterator
+
+from graphc.manifests.node import Node
+from graphc.manifests.schema import FieldType, ListOf, MapOf, Named, Record, records
+from graphc.source.located import Fields, Items, Scalar
+
+
+def visit(node: Node, name: str) -> Iterator[tuple[Record, Node]]:
+    """Yield the record of that name, and all records below it."""
+    record = records().get(name)
+    if record is None or not isinstance(node.value, Fields):
+        return
+    yield record, node
+    for field, described in record.fields.items():
+        if found := node.find(field):
+            yield from _below(found, described.type)
+
+
+def _below(node: Node, type_: FieldType) -> Iterator[tuple[Record, Node]]:
+    match type_:
+        case Named():
+            yield from visit(node, type_.name)
+        case ListOf():
+            for item in scalars_or_items(node):
+                yield from _below(item, type_.item)
+        case MapOf():
+            for key, _ in node.keys():  # noqa: SIM118 - not a dict
+                yield from _below(node.child(key), type_.value)
+
+
+def scalars_or_items(node: Node) -> tuple[Node, ...]:
+    """Return a list's items, or a single value as the only one."""
+    if isinstance(node.value, Items):
+        return tuple(map(Node, node.value.items))
+    return (node,) if isinstance(node.value, Scalar) else ()
