@@ -20,6 +20,9 @@ Wire = Literal["plain", "base64"]
 _OWN_PARAMETERS: Final = frozenset({"headers", "content_type", "binary_data_output"})
 """Parameters about one hop only, which are not carried on to the next unit."""
 
+WANTED: Final = "graphc_outputs"
+"""The parameter in which the outputs that a client asked for reach the unit that answers it."""
+
 
 @dataclass(frozen=True, slots=True)
 class WireTensor:
@@ -43,8 +46,14 @@ class Message:
 
     @property
     def carried(self) -> dict[str, object]:
-        """The parameters that the answer carries on."""
+        """The parameters that the answer carries on to the next unit."""
         return {name: value for name, value in self.parameters.items() if name not in _OWN_PARAMETERS}
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The outputs that the client asked for; none named means all."""
+        names = self.parameters.get(WANTED)
+        return tuple(str(name) for name in cast("list[object]", names)) if isinstance(names, list) else ()
 
 
 # --- Reading -----------------------------------------------------------------------------------------
@@ -63,9 +72,19 @@ def read_message(body: object, headers: Mapping[str, str]) -> Message:
         tensor = _read_tensor(each)
         named.setdefault(tensor.name, tensor)
     identity = fields.get("id")
-    return Message(
-        named, identity if isinstance(identity, str) else None, _mapping(fields, "parameters"), headers
-    )
+    parameters = want(_mapping(fields, "parameters"), _requested(fields) if "inputs" in fields else ())
+    return Message(named, identity if isinstance(identity, str) else None, parameters, headers)
+
+
+def want(parameters: Mapping[str, object], names: Sequence[str]) -> Mapping[str, object]:
+    """Return the parameters with the outputs that a client asks for, if it names any."""
+    return {**parameters, WANTED: list(names)} if names else parameters
+
+
+def _requested(fields: Mapping[str, object]) -> tuple[str, ...]:
+    outputs = fields.get("outputs")
+    listed = cast("list[object]", outputs) if isinstance(outputs, list) else []
+    return tuple(str(_mapping({"": each}, "").get("name")) for each in listed)
 
 
 def read_messages(body: object, headers: Mapping[str, str]) -> Message:

@@ -65,14 +65,14 @@ class RegionModel(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answer one request with the region's tensors."""
         message = to_message(payload)
-        tensors = await self._in_thread(Unit.answer, message)
-        return to_response(self.name, message.id, message.carried, tensors)
+        tensors, carried = await self._in_thread(_answer, message)
+        return to_response(self.name, message.id, carried, tensors)
 
     async def _aggregate(self, body: object, headers: dict[str, str]) -> object:
         with _errors():
             message = read_messages(body, headers)
-        tensors = await self._in_thread(Unit.answer, message)
-        return _to_body(self.name, message, tensors)
+        tensors, carried = await self._in_thread(_answer, message)
+        return _to_body(self.name, message.id, carried, tensors)
 
     async def _route(self, body: object, headers: dict[str, str]) -> object:
         with _errors():
@@ -115,12 +115,18 @@ def _read_body(raw: bytes) -> object:
         raise MLServerError("the body is not JSON", _BAD_REQUEST) from None
 
 
-def _to_body(model: str, message: Message, tensors: list[WireTensor]) -> object:
+def _answer(unit: Unit, message: Message) -> tuple[list[WireTensor], dict[str, object]]:
+    return unit.answer(message), unit.carry(message)
+
+
+def _to_body(
+    model: str, identity: str | None, parameters: dict[str, object], tensors: list[WireTensor]
+) -> object:
     body: dict[str, object] = {"model_name": model}
-    if message.id is not None:
-        body["id"] = message.id
-    if message.carried:
-        body["parameters"] = message.carried
+    if identity is not None:
+        body["id"] = identity
+    if parameters:
+        body["parameters"] = parameters
     return body | {"outputs": [write_tensor(tensor) for tensor in tensors]}
 
 

@@ -6,7 +6,7 @@ from typing import cast
 from graphc_components.datatypes import Array
 
 from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.messages import Message, WireTensor, decode, encode
+from graphc_runtimes.messages import Message, WireTensor, decode, encode, want
 from graphc_runtimes.region import Answer, TensorSpec
 from graphc_runtimes.serving import (
     Datatype,
@@ -25,7 +25,7 @@ def to_message(request: InferenceRequest) -> Message:
     tensors: dict[str, WireTensor] = {}
     for each in request.inputs:
         tensors.setdefault(each.name, _to_wire(each))
-    parameters = _parameters(request.parameters)
+    parameters = want(_parameters(request.parameters), [each.name for each in request.outputs or ()])
     headers = request.parameters.headers if request.parameters else None
     return Message(
         tensors, request.id, parameters, {key: str(value) for key, value in (headers or {}).items()}

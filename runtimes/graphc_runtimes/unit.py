@@ -1,7 +1,7 @@
 """A unit: a loaded region that turns messages into answers."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ from graphc_runtimes.choose import Call, check_choice
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.execute import Runner, execute
-from graphc_runtimes.messages import Message, WireTensor, decode, encode
+from graphc_runtimes.messages import WANTED, Message, WireTensor, decode, encode
 from graphc_runtimes.region import Answer, ChoiceNode, MergeNode, Region, TensorSpec, parse_region
 
 NO_CHILD: Final = -2
@@ -30,8 +30,21 @@ class Unit:
     def answer(self, message: Message) -> list[WireTensor]:
         """Run the region and return what it answers; raises RequestError and RunError."""
         tensors = self._run(message)
-        answers = ((answer, tensors.get(answer.tensor)) for answer in self.region.answers)
+        answers = ((answer, tensors.get(answer.tensor)) for answer in self._wanted(message))
         return [self._encode(answer, array) for answer, array in answers if not _left_out(answer, array)]
+
+    def carry(self, message: Message) -> dict[str, object]:
+        """Return the parameters of the answer; a client does not get those that are for units."""
+        carried = message.carried
+        return {name: carried[name] for name in carried if name != WANTED} if self._is_last else carried
+
+    @property
+    def _is_last(self) -> bool:
+        return self.region.wire == "plain"
+
+    def _wanted(self, message: Message) -> Sequence[Answer]:
+        wanted = message.wanted if self._is_last else ()
+        return [each for each in self.region.answers if not wanted or each.name in wanted]
 
     def route(self, message: Message) -> int:
         """Run the region and return the child to call, or NO_CHILD; raises RequestError and RunError."""
@@ -98,6 +111,10 @@ def _refuse_unknown(region: Region, message: Message) -> None:
     known = {spec.name for spec in region.graph.inputs}
     if not all(spec.name in known for spec in region.takes):
         return
+    outputs = {spec.name for spec in region.graph.outputs}
+    for name in message.wanted:
+        if name not in outputs:
+            raise RequestError(f"unit `{region.unit}`: the graph has no output `{name}`")
     for name in message.tensors:
         if name not in known and "." not in name:
             raise RequestError(f"unit `{region.unit}`: the graph has no input `{name}`")

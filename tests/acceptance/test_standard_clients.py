@@ -102,6 +102,20 @@ def test_tritonclient_sees_the_graphs_true_inputs_and_outputs(running: Running) 
     client.close()
 
 
+@pytest.mark.parametrize("kind", ["http", "grpc"])
+def test_only_the_outputs_asked_for_are_answered(kind: str, running: Running, rows: Any) -> None:
+    triton = cast("Any", triton_http if kind == "http" else triton_grpc)
+    client = triton.InferenceServerClient(running.http if kind == "http" else running.grpc)
+    tensor = triton.InferInput("x", list(rows.shape), "FP32")
+    tensor.set_data_from_numpy(rows)
+    answer = client.infer(GRAPH, [tensor], outputs=[triton.InferRequestedOutput("cultivar")])
+    assert answer.as_numpy("cultivar") is not None
+    assert answer.as_numpy("probabilities") is None
+    with pytest.raises(Exception, match="the graph has no output `nope`"):
+        client.infer(GRAPH, [tensor], outputs=[triton.InferRequestedOutput("nope")])
+    client.close()
+
+
 def test_the_curl_line_that_is_printed(running: Running) -> None:
     (line,) = [each for each in running.printed.splitlines() if each.startswith("curl ")]
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)

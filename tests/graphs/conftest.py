@@ -118,7 +118,7 @@ async def _listen(unit: LoadedUnit, stack: AsyncExitStack) -> int:
                 return web.json_response({"error": str(error)}, status=400)
             except RunError as error:
                 return web.json_response({"error": str(error)}, status=500)
-            body: Json = {"outputs": tensors, "parameters": message.carried}
+            body: Json = {"outputs": tensors, "parameters": unit.carry(message)}
             return web.json_response(body | ({"id": message.id} if message.id else {}))
 
         return handle

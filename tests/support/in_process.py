@@ -99,7 +99,7 @@ def _chain(message: Json) -> Json:
 
 def _answer(unit: LoadedUnit, message: Any) -> Json:
     tensors = _guarded(lambda: [write_tensor(each) for each in unit.answer(message)])
-    return json.loads(json.dumps({"outputs": tensors, "parameters": message.carried}))
+    return json.loads(json.dumps({"outputs": tensors, "parameters": unit.carry(message)}))
 
 
 def load_plan(plan: Plan, artefacts: Path) -> InProcess:

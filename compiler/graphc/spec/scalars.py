@@ -19,7 +19,7 @@ def show(value: object) -> str:
     """Return a value of a file in words, for a message."""
     match value:
         case None:
-            return "nothing"
+            return "an empty value"
         case bool():
             return f"`{str(value).lower()}`"
         case Mapping():

@@ -11,6 +11,7 @@ from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.limits import TOO_LARGE
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
 from graphc.plan import Plan, Unit
+from graphc.quantities import parse_quantity
 from graphc.targets.region import describe_region
 from graphc.targets.shipping import (
     ClaimShipment,
@@ -273,8 +274,12 @@ class _Container:
         # Kubernetes expands $(NAME) in a value, and takes $$ for a plain dollar.
         text = text.replace("$", "$$")
         if len(text.encode()) > MAX_VARIABLE:
-            message = f"the unit `{self._unit.name}` needs {len(text.encode())} bytes to describe its region"
-            hint = "give some of its nodes units of their own"
+            message = (
+                f"the unit `{self._unit.name}` needs {len(text.encode())} bytes to describe its region, "
+                f"and an environment variable holds {MAX_VARIABLE}"
+            )
+            is_shared = len(self._unit.region.nodes) > 1
+            hint = "give some of its nodes units of their own" if is_shared else None
             self._emitting.sink.report(Diagnostic(TOO_LARGE, message, self._emitting.settings.at, hint))
         yield {"name": "GRAPHC_REGION", "value": text}
         yield {
@@ -286,7 +291,19 @@ class _Container:
         # The executor forwards Accept-Encoding and cannot read what MLServer then compresses.
         yield {"name": "MLSERVER_GZIP_ENABLED", "value": "false"}
         yield {"name": "MLSERVER_METRICS_DIR", "value": "/tmp"}
+        yield from self._hardware()
         yield from (_variable(each) for each in self._unit.region.placement.env)
+
+    def _hardware(self) -> Iterable[Data]:
+        """Tell the runtime what the container gets: frameworks look at the whole machine instead."""
+        resources = self._unit.region.placement.resources or self._emitting.settings.resources
+        if resources is None:
+            return
+        if resources.cpu is not None:
+            yield {"name": "GRAPHC_THREADS", "value": str(max(1, math.ceil(parse_quantity(resources.cpu))))}
+        # A run on this machine may have no GPU; on a cluster a unit that asked for one must not go without.
+        if resources.gpu and self._emitting.purpose == "cluster":
+            yield {"name": "GRAPHC_DEVICE", "value": "cuda"}
 
 
 def _variable(variable: Variable) -> Data:
