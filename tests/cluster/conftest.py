@@ -1,0 +1,258 @@
+"""A real Kubernetes API server, built from its sources, for the tests that hand manifests to it.
+
+`pytest -m slow tests/cluster` runs them. The first build takes Go and about ten minutes of processor time; what it
+makes stays in the user's cache folder, and the server then starts in seconds.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+TOOLS: Final = Path(__file__).parent / "tools"
+PACKAGES: Final = {
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+}
+CRD: Final = Path(__file__).parents[3] / "shared" / "seldon" / "seldondeployment-crd.json"
+BUILD_SECONDS: Final = 1500
+START_SECONDS: Final = 120
+
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Path:
+    """Return the folder that holds etcd, kube-apiserver and kubectl, built the first time (minutes)."""
+    version = _kubernetes_version()
+    sources = hashlib.sha256(b"".join((TOOLS / name).read_bytes() for name in ("go.mod", "go.sum")))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphc-tests"
+    folder = cache / f"k8s-{version}-{sources.hexdigest()[:8]}"
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        _build(folder, version)
+    return folder
+
+
+def _kubernetes_version() -> str:
+    found = re.search(r"k8s\.io/kubernetes (v[\d.]+)", (TOOLS / "go.mod").read_text())
+    assert found, "tools/go.mod does not require k8s.io/kubernetes"
+    return found[1]
+
+
+def _build(folder: Path, version: str) -> None:
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("the Kubernetes API server is built from its sources, and Go is not installed")
+    _, major, minor, _ = re.split(r"[v.]", version)
+    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    flags = "-s -w " + " ".join(f"-X k8s.io/component-base/version.{key}={it}" for key, it in stamps.items())
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        built = Path(temporary) / "built"
+        for name, package in PACKAGES.items():
+            command = [
+                go,
+                "build",
+                "-mod=readonly",
+                "-trimpath",
+                "-ldflags",
+                flags,
+                "-o",
+                built / name,
+                package,
+            ]
+            environ = os.environ | {"CGO_ENABLED": "0"}
+            done = subprocess.run(
+                command, cwd=TOOLS, env=environ, capture_output=True, text=True, timeout=BUILD_SECONDS
+            )
+            if done.returncode:
+                pytest.skip(f"{name} could not be built: {done.stderr.strip()[-300:]}")
+        # Another run may have been faster; its files are the same.
+        if not folder.is_dir():
+            built.rename(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A program under way and where it writes what it has to say."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def await_ready(self, is_ready: Callable[[], bool]) -> None:
+        """Return once the server answers; fail, with its last words, if it ends or stays silent."""
+        for _ in range(START_SECONDS * 5):
+            if self.process.poll() is not None:
+                break
+            if is_ready():
+                return
+            time.sleep(0.2)
+        pytest.fail(f"{self.log.stem} did not start:\n{self.log.read_text()[-3000:]}")
+
+
+@contextmanager
+def _running(folder: Path, command: Sequence[str | Path]) -> Generator[Server]:
+    log = folder / f"{Path(command[0]).name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+    try:
+        yield Server(process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start etcd and an API server on this machine's loopback, and return the file that leads to it."""
+    folder = tmp_path_factory.mktemp("cluster")
+    client, peer, secure = _free_ports(3)
+    token = secrets.token_hex(16)
+    (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
+    config = _write_kubeconfig(folder, secure, token)
+    with _running(folder, _etcd(binaries, folder, client, peer)) as etcd:
+        etcd.await_ready(lambda: _accepts(client))
+        with _running(folder, _api_server(binaries, folder, client, secure)) as server:
+            server.await_ready(lambda: not _kubectl(binaries, config)("get", "--raw", "/readyz").returncode)
+            yield config
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as each:
+        return each.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _etcd(binaries: Path, folder: Path, client: int, peer: int) -> list[str | Path]:
+    own, others = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
+    return [
+        binaries / "etcd",
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls={own}",
+        f"--advertise-client-urls={own}",
+        f"--listen-peer-urls={others}",
+        f"--initial-advertise-peer-urls={others}",
+        f"--initial-cluster=default={others}",
+        "--unsafe-no-fsync",
+    ]
+
+
+def _api_server(binaries: Path, folder: Path, etcd: int, port: int) -> list[str | Path]:
+    # The server writes a key and a certificate of its own before it looks for the other keys.
+    certificates = folder / "certificates"
+    return [
+        binaries / "kube-apiserver",
+        f"--etcd-servers=http://127.0.0.1:{etcd}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        # A loopback address cannot be an endpoint of the service `kubernetes`, which nothing here calls.
+        "--endpoint-reconciler-type=none",
+        f"--secure-port={port}",
+        f"--cert-dir={certificates}",
+        f"--token-auth-file={folder / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        # As clusters have it: PodSecurity decides, not the server's validation.
+        "--allow-privileged=true",
+        "--service-cluster-ip-range=10.0.0.0/16",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={certificates / 'apiserver.key'}",
+        f"--service-account-signing-key-file={certificates / 'apiserver.key'}",
+        "--feature-gates=MutatingAdmissionPolicy=true",
+        "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+    ]
+
+
+def _write_kubeconfig(folder: Path, port: int, token: str) -> Path:
+    certificate = str(folder / "certificates" / "apiserver.crt")
+    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority": certificate}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": cluster}],
+        "users": [{"name": "admin", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+        "current-context": "test",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(config))
+    path.chmod(0o600)
+    return path
+
+
+def _kubectl(binaries: Path, config: Path) -> Kubectl:
+    # kubectl keeps what it discovers in the home folder, which must not be the user's.
+    environ = {"PATH": os.environ["PATH"], "HOME": str(config.parent), "KUBECONFIG": str(config)}
+
+    def run(*arguments: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        command = [binaries / "kubectl", *arguments]
+        return subprocess.run(command, input=text, env=environ, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def kubectl(binaries: Path, kubeconfig: Path) -> Kubectl:
+    """Run kubectl against the server; `text` is its standard input."""
+    return _kubectl(binaries, kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def seldon(kubectl: Kubectl) -> Kubectl:
+    """Return kubectl for a server that knows SeldonDeployments."""
+    if not CRD.exists():
+        pytest.skip(f"Seldon's CRD is not part of this repository, and {CRD.name} is absent")
+    created = kubectl("create", "-f", CRD)
+    assert not created.returncode, created.stderr
+    for _ in range(START_SECONDS * 5):
+        if not kubectl("get", "seldondeployments").returncode:
+            return kubectl
+        time.sleep(0.2)
+    pytest.fail("the server took Seldon's CRD, and does not serve it")
+
+
+@pytest.fixture(scope="session")
+def new_namespace(kubectl: Kubectl) -> Callable[..., str]:
+    """Make a namespace, by a name of its own where none is given; `level` is its PodSecurity."""
+    numbers = itertools.count(1)
+    made: set[str] = set()
+
+    def make(name: str | None = None, level: str | None = None) -> str:
+        name = name or f"test-{next(numbers)}"
+        if name not in made:
+            made.add(name)
+            # Its default account comes from a controller, and no controller runs here.
+            for arguments in (("namespace", name), ("serviceaccount", "default", "-n", name)):
+                created = kubectl("create", *arguments)
+                assert not created.returncode, created.stderr
+        if level is not None:
+            label = f"pod-security.kubernetes.io/enforce={level}"
+            assert not kubectl("label", "namespace", name, label).returncode
+        return name
+
+    return make
