@@ -258,7 +258,11 @@ def _caller() -> Span:
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back and frame.f_code.co_filename == __file__:
         frame = frame.f_back
-    file, line = frame.f_code.co_filename, frame.f_lineno
+    return whole_line(frame.f_code.co_filename, frame.f_lineno)
+
+
+def whole_line(file: str, line: int) -> Span:
+    """Return the place of a line of a Python file, without its indentation."""
     text = linecache.getline(file, line).rstrip()
     start = len(text) - len(text.lstrip()) + 1
     return Span(file, line, start, line, max(len(text), start) + 1)

@@ -5,7 +5,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from graphc.builder import Graph
+from graphc.builder import Graph, whole_line
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.reading import BUILDER_FAILED, NO_GRAPH_BUILT
 
@@ -28,12 +28,13 @@ def run_builder_file(path: str, sink: Sink) -> list[Graph]:
     graphs = list({id(each): each for each in variables.values() if isinstance(each, Graph)}.values())
     if not graphs:
         hint = "leave the `Graph` in a variable of the module"
-        sink.report(Diagnostic(NO_GRAPH_BUILT, f"`{path}` builds no graph", help=hint))
+        sink.report(Diagnostic(NO_GRAPH_BUILT, "the file builds no graph", Span(path, 1, 1, 1, 2), hint))
     return graphs
 
 
 def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    words = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {words}"
 
 
 def _place(error: BaseException, path: str) -> Span:
@@ -43,5 +44,4 @@ def _place(error: BaseException, path: str) -> Span:
     lines = [
         frame.lineno or 1 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path
     ]
-    line = lines[-1] if lines else 1
-    return Span(path, line, 1, line, 2)
+    return whole_line(path, lines[-1] if lines else 1)

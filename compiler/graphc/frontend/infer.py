@@ -114,14 +114,13 @@ class _Inference:
         unknown = [port for port in sorted(fed) if port not in names]
         for port in unknown:
             self._report_unknown_input(port, names, what)
-        missing = [port for port in needed if port not in fed]
+        missing = [port for port in needed if port not in fed and fed]  # reading nothing is reported already
         for port in missing:
             self._report_missing_input(port, what, unknown)
         return not unknown and not missing
 
     def _report_fan_in(self, names: Sequence[str], what: str) -> bool:
-        count = f"{len(names)} tensor{'s' * (len(names) != 1)}"
-        message = f"`{self.name}` is fed {len(self.node.uses)} tensors, and {what} takes {count}"
+        message = f"`{self.name}` is fed {len(self.node.uses)} tensors, and {what} takes {len(names)}"
         hint = "join them with a combiner such as `mean` or `concat`" if len(names) == 1 else None
         self._report(Diagnostic(FAN_IN, message, self._at("in", key=True), hint))
         return False
@@ -210,8 +209,8 @@ class _Inference:
 
     def _infer_component(self) -> Ports:
         component = self.node.component
-        if component is None:
-            return {}  # the catalog does not have it, which is reported already
+        if component is None or not self.node.uses:
+            return {}  # the catalog does not have it, or it reads nothing, which is reported already
         parameters = self._check_parameters(component)
         if not self._name_component_ports(component) or parameters is None or not self.is_whole:
             return {}
@@ -273,7 +272,11 @@ class _Inference:
             message = f"`{self.name}`: `{component.name}` {error.message}"
             self._report(Diagnostic(BAD_PARAMETER, message, at))
             return
-        at = self.uses[error.input].at if error.input is not None else self._at("in", key=True)
+        if error.input is None:
+            message = f"`{self.name}`: `{component.name}` {error.message}"
+            self._report(Diagnostic(BAD_PARAMETER, message, self._at("component")))
+            return
+        at = self.uses[error.input].at
         self._report(Diagnostic(WRONG_INPUTS, f"`{self.name}`: `{component.name}` {error.message}", at))
 
     # Python

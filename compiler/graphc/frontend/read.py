@@ -38,9 +38,10 @@ def read_graph(spec: GraphSpec, folder: Path, sink: Sink) -> Graph | None:
     if sink.has_errors:
         return None
     graph = assemble_graph(draft, resolved, inferred, decisions, kept)
-    for node, use in find_ungatherable(graph):
+    for decider, node, use in find_ungatherable(graph):
+        reader = "it" if node.name == decider else f"`{node.name}`"
         message = (
-            f"`{node.name}` decides for each row, and the first dimension of `{use.tensor}` is not known"
+            f"`{decider}` decides for each row, and {reader} reads `{use.tensor}`, whose rows are not known"
         )
         sink.report(Diagnostic(NO_ROWS, message, use.at, "declare its type, or decide `per: request`"))
     return None if sink.has_errors else graph
@@ -53,11 +54,12 @@ def _decide(draft: Draft, inferred: Inferred, sink: Sink) -> Mapping[str, Per]:
 
 def _check_known(resolved: Resolved, inferred: Inferred, kept: list[str], sink: Sink) -> None:
     """Report tensors that are read and whose type nothing tells."""
-    read = {use.tensor: use.at for name in kept for use in resolved.uses[name]}
-    read |= {use.tensor: use.at for use in resolved.outputs}
+    read = {use.tensor: use.at for use in resolved.outputs}
+    read |= {use.tensor: use.at for name in kept for use in resolved.uses[name]}
     for tensor, at in read.items():
-        if tensor not in inferred.types:
-            node, _, port = tensor.partition(".")
+        node, _, port = tensor.partition(".")
+        # What is made from a tensor of unknown type is not to blame.
+        if tensor not in inferred.types and all(use.tensor in inferred.types for use in resolved.uses[node]):
             message = f"the type of `{tensor}` is not known"
             hint = f'declare it in `{node}`, as in `out: {{{port}: "FP32[batch, 3]"}}`'
             sink.report(Diagnostic(UNDECLARED_OUTPUT, message, at, hint))

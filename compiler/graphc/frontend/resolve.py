@@ -72,7 +72,7 @@ class _Scope:
             return reference
         skipped = node.signature.find_output(port) if node.signature else None
         if isinstance(skipped, Skipped):
-            message = f"{reader} `{reference}`, {skipped.reason}"
+            message = f"{reader} `{reference}`, which no V2 message can carry: {skipped.reason}"
             self.sink.report(Diagnostic(UNSUPPORTED_TENSOR, message, at))
         else:
             self._report_tensor(reference, owner, port, node.outputs, at, reader)

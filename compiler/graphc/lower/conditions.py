@@ -57,19 +57,17 @@ def find_row_choices(graph: Graph) -> dict[str, Dim]:
     return found
 
 
-def find_ungatherable(graph: Graph) -> list[tuple[Node, Use]]:
-    """Return the uses by which a tensor of unknown first dimension meets a decision by row."""
+def find_ungatherable(graph: Graph) -> list[tuple[str, Node, Use]]:
+    """Return the uses by which a tensor of unknown first dimension meets a decision by row, with who decides."""
     guards, rows, types = find_guards(graph), find_row_choices(graph), graph.types
     made_under = {tensor: guards[node.name] for tensor, node in graph.makers.items()}
     return [
-        (node, use)
+        (guard.choice.partition(":")[0], node, use)
         for node in graph.nodes
         for use, inner in _guarded_uses(node)
         if types[use.tensor].shape[0] is None
-        and any(
-            guard.choice in rows
-            for guard in (guards[node.name] + inner)[len(made_under.get(use.tensor, ())) :]
-        )
+        for guard in (guards[node.name] + inner)[len(made_under.get(use.tensor, ())) :]
+        if guard.choice in rows
     ]
 
 

@@ -30,7 +30,7 @@ def _join_on(tree: Branching, room: int) -> Branching | None:
     if _depth(tree) <= room:
         return tree
     joined = _join_here(tree)
-    if joined is not None:
+    if joined is not None or not tree.children:
         return joined
     children = [_join_on(child, room - 1) for child in tree.children]
     kept = [child for child in children if child is not None]

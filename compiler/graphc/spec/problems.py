@@ -67,9 +67,16 @@ def report_problems(
     error: ValidationError, model: type[BaseModel], root: Located, path: Path, what: str, sink: Sink
 ) -> None:
     """Report every problem of a validation; `what` is the thing in words, such as "a model node"."""
-    for details in error.errors(include_url=False):
-        full = [*path, *(step for step in details["loc"])]
-        sink.report(_translate(details, model, root, full, what))
+    problems = error.errors(include_url=False)
+    misspelt = {
+        (*details["loc"][:-1], _meant(details["loc"], model))
+        for details in problems
+        if details["type"] == "extra_forbidden"
+    }
+    for details in problems:
+        if details["type"] == "missing" and details["loc"] in misspelt:
+            continue  # it is there under another name
+        sink.report(_translate(details, model, root, [*path, *details["loc"]], what))
 
 
 def _translate(
@@ -108,19 +115,25 @@ def _called(path: Path) -> str:
 def _translate_unknown(
     loc: Sequence[int | str], model: type[BaseModel], root: Located, path: Path, what: str
 ) -> Diagnostic:
-    field, names = str(path[-1]), _field_names(model, loc[:-1])
-    close = _OTHER_WORDS.get(field) if _OTHER_WORDS.get(field) in names else nearest(field, names)
+    field, close = str(path[-1]), _meant(loc, model)
     owner = what if len(loc) == 1 else _called(path[:-1])
-    hint = f"did you mean `{close}`?" if close else f"it takes {_listed(names)}"
+    hint = f"did you mean `{close}`?" if close else f"it takes {_listed(_field_names(model, loc[:-1]))}"
     message = f"`{field}` is not a field of {owner}"
     return Diagnostic(UNKNOWN_FIELD, message, locate(root, path, key=True), hint)
+
+
+def _meant(loc: Sequence[int | str], model: type[BaseModel]) -> str | None:
+    """Return the field that was probably meant by an unknown one."""
+    field, names = str(loc[-1]), _field_names(model, loc[:-1])
+    word = _OTHER_WORDS.get(field)
+    return word if word in names else nearest(field, names)
 
 
 def _translate_choice(expected: str, found: str, root: Located, path: Path) -> Diagnostic:
     choices = [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
     close = nearest(found, choices)
     hint = f"did you mean `{close}`?" if close else f"it takes {_listed(choices)}"
-    return Diagnostic(NOT_A_CHOICE, f"`{found}` is not a `{path[-1]}` known here", locate(root, path), hint)
+    return Diagnostic(NOT_A_CHOICE, f"{_called(path)} cannot be `{found}`", locate(root, path), hint)
 
 
 def _limit(kind: str, context: dict[str, object], details: ErrorDetails) -> str:

@@ -11,6 +11,7 @@ from graphc.diagnostics.suggest import nearest
 from graphc.source.located import Fields, Located, Path, Plain, Scalar, locate, to_plain
 from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph
 from graphc.spec.problems import report_problems
+from graphc.spec.scalars import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ def _is_of_our_kind(document: Fields, sink: Sink) -> bool:
         found = to_plain(entry.value)
         if found != wanted:
             hint = f"write `{field}: {wanted}`"
-            sink.report(Diagnostic(NOT_A_GRAPH, f"`{field}` is `{found}`", entry.value.span, hint))
+            message = f"`{field}` is {show(found)}, not `{wanted}`"
+            sink.report(Diagnostic(NOT_A_GRAPH, message, entry.value.span, hint))
             return False
     return True
 
