@@ -25,10 +25,10 @@ def command(files: tuple[str, ...], settings: tuple[str, ...], level: int, outpu
     report(done, output_format, to_stderr=False)
     exit_if_rejected(done)
     if output_format == "text" and not len(done.sink):
-        click.echo(f"{_checked(done)}, no problems found")
+        click.echo(_summary(done))
 
 
-def _checked(done: Compilation) -> str:
+def _summary(done: Compilation) -> str:
     counts = ((len(done.graphs), "graph"), (len(done.manifests), "manifest"))
     words = [f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts if count]
-    return " and ".join(words) or "nothing to check"
+    return f"{' and '.join(words)}, no problems found" if words else "nothing to check was found"

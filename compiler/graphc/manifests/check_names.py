@@ -49,6 +49,11 @@ def _predictor(deployment: Deployment, predictor: Predictor) -> Iterator[Diagnos
         yield _refused(made, _guilty(deployment, predictor, predictor.node.at("name")))
 
 
+def _is_served(deployment: Deployment, predictor: Predictor) -> bool:
+    """Say whether the predictor's own Service has a name."""
+    return is_service_name(predictor.annotations.get(SERVICE_NAME, deployment.made_name(predictor.name)))
+
+
 def _guilty(deployment: Deployment, predictor: Predictor, otherwise: Span) -> Span:
     """Return the place of the first of the names that make up a Service's that is wrong by itself."""
     metadata = deployment.node.child("metadata")
@@ -77,7 +82,8 @@ def _served(predictor: Predictor) -> Iterator[Unit]:
 
 def _unit(deployment: Deployment, predictor: Predictor, unit: Unit) -> Iterator[Diagnostic]:
     made = deployment.made_name(predictor.name, unit.name)
-    if not is_service_name(made):
+    is_own_fault = not is_service_name(f"x-{unit.name}"[:LABEL_LENGTH])
+    if not is_service_name(made) and (is_own_fault or _is_served(deployment, predictor)):
         yield _refused(made, _guilty(deployment, predictor, unit.node.at("name")))
     longest = LABEL_LENGTH - len(_UNIT_LABEL)
     if len(unit.name) > longest:

@@ -18,7 +18,6 @@ _SOURCES: Final[Mapping[str, str]] = {
     "External": "external",
     "ContainerResource": "containerResource",
 }
-_ZERO_SOURCES: Final = frozenset({"Object", "External"})
 _TARGETS: Final = frozenset({"Utilization", "Value", "AverageValue"})
 
 

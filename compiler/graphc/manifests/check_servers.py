@@ -7,7 +7,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import NO_CONTAINER, NO_MODEL_URI, SERVER_PROTOCOL, UNKNOWN_SERVER
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.model import V2, Deployment, Predictor, Unit
+from graphc.manifests.model import PROTOCOLS, V2, Deployment, Predictor, Unit
 
 SERVERS: Final[Mapping[str, frozenset[str]]] = {
     "SKLEARN_SERVER": frozenset({"seldon", "v2"}),
@@ -64,7 +64,7 @@ def _server(deployment: Deployment, predictor: Predictor, unit: Unit) -> Iterato
 
 def _speaks(deployment: Deployment, predictor: Predictor, unit: Unit) -> bool:
     protocol = "v2" if deployment.protocol in V2 else deployment.protocol
-    if protocol in SERVERS[unit.implementation]:
+    if protocol in SERVERS[unit.implementation] or protocol not in PROTOCOLS:
         return True
     container = predictor.container(unit.name)
     has_image = container is not None and container.node.text("image") != ""

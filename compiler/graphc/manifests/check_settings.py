@@ -7,10 +7,10 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import ANNOTATION_NUMBER, IGNORED, KAFKA_SETTINGS, UNKNOWN_PROTOCOL
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import nearest
-from graphc.manifests.model import Deployment
+from graphc.manifests.model import PROTOCOLS, Deployment
 
 _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "protocol": ("seldon", "tensorflow", "kfserving", "v2"),
+    "protocol": PROTOCOLS,
     "transport": ("rest", "grpc"),
     "serverType": ("rpc", "kafka"),
 }

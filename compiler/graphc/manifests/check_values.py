@@ -6,7 +6,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import POD_CHOICE, POD_VALUE
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.facts import CHOICES, EXCLUSIVE, NOT_EMPTY, RANGES, SHAPES
+from graphc.manifests.facts import CHOICES, EXCLUSIVE, NOT_EMPTY, RANGES, SHAPES, UNBOUNDED
 from graphc.manifests.model import Deployment
 from graphc.manifests.node import Node
 from graphc.manifests.parts import PodPart, pod_parts
@@ -32,28 +32,28 @@ def _record(record: Record, node: Node, part: PodPart) -> Iterator[Diagnostic]:
                 yield Diagnostic(POD_VALUE, f"{record.noun} needs the field `{name}`", node.span)
             continue
         for value in scalars_or_items(found):
-            yield from _value(key, name, value)
+            yield from _value(key, f"`{name}` of {record.noun}", name, value)
 
 
 def _alias(name: str) -> str:
     return "Container" if name == "EphemeralContainer" else name
 
 
-def _value(key: str, name: str, value: Node) -> Iterator[Diagnostic]:
+def _value(key: str, what: str, name: str, value: Node) -> Iterator[Diagnostic]:
     number, text = value.as_int, value.as_text
     if number is not None and key in RANGES:
         low, high = RANGES[key]
         if not low <= number <= high:
-            bounds = f"between {low} and {high}" if high < 2**62 else f"{low} or more"
+            bounds = f"between {low} and {high}" if high < UNBOUNDED else f"{low} or more"
             yield Diagnostic(POD_VALUE, f"`{name}` is {number}, and must be {bounds}", value.span)
     if text == "" and key in NOT_EMPTY:
         yield Diagnostic(POD_VALUE, f"`{name}` is empty", value.span)
     elif text and key in CHOICES and text not in CHOICES[key]:
         known = CHOICES[key]
-        hint = did_you_mean(text, known) or f"write one of {', '.join(f'`{each}`' for each in known)}"
-        yield Diagnostic(POD_VALUE, f"{quoted(text)} is not a value of `{name}`", value.span, hint)
+        hint = did_you_mean(text, known) or f"write {' or '.join(f'`{each}`' for each in known)}"
+        yield Diagnostic(POD_VALUE, f"{quoted(text)} cannot be the {what}", value.span, hint)
     elif text and key in SHAPES and not SHAPES[key](text):
-        yield Diagnostic(POD_VALUE, f"{quoted(text)} is not a value of `{name}`", value.span)
+        yield Diagnostic(POD_VALUE, f"{quoted(text)} cannot be the {what}", value.span)
 
 
 def _exclusive(record: Record, node: Node) -> Iterator[Diagnostic]:

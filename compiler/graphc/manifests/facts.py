@@ -17,12 +17,12 @@ from graphc.manifests.words import (
     is_variable_name,
 )
 
-_UNBOUNDED: Final = 2**63
+UNBOUNDED: Final = 2**63
 _ID: Final = (0, 2**31 - 1)
 _MODE: Final = (0, 0o777)
 _PORT: Final = (1, 65535)
-_COUNT: Final = (0, _UNBOUNDED)
-_POSITIVE: Final = (1, _UNBOUNDED)
+_COUNT: Final = (0, UNBOUNDED)
+_POSITIVE: Final = (1, UNBOUNDED)
 
 RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "ContainerPort.containerPort": _PORT,

@@ -21,6 +21,7 @@ SERVICE_NAME: Final = "seldon.io/svc-name"
 TFSERVING: Final = "tfserving"
 """The container that the operator adds beside a proxy for TensorFlow Serving; it gets no Service."""
 
+PROTOCOLS: Final = ("seldon", "tensorflow", "kfserving", "v2")
 V2: Final = frozenset({"v2", "kfserving"})
 
 
@@ -204,7 +205,10 @@ class Deployment:
 def read_deployment(node: Node) -> Deployment:
     """Return the typed view of a manifest whose fields are as the API server has them."""
     predictors = tuple(map(_predictor, node.child("spec").items("predictors")))
-    return Deployment(node, node.child("metadata").text("name"), predictors)
+    metadata = node.child("metadata")
+    # The API server ends such a name with five characters of its own.
+    name = metadata.text("name") or f"{metadata.text('generateName')}xxxxx"
+    return Deployment(node, name, predictors)
 
 
 def _predictor(node: Node) -> Predictor:

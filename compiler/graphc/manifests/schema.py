@@ -9,8 +9,8 @@ from typing import Final
 
 ROOT: Final = "SeldonDeployment"
 UNIT: Final = "Unit"
-DEEPEST: Final = 10
-"""Levels of units; the deepest one knows no field `children`."""
+DEEPEST: Final = 11
+"""Levels of units, the root included; the deepest one knows no field `children`."""
 
 _FIELD: Final = re.compile(r"([A-Za-z_0-9]+)(!?) (\S+)")
 
@@ -59,7 +59,8 @@ class Record:
         """Return what a message calls such a record."""
         words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", self.name).split()
         text = " ".join(word if word.isupper() else word.lower() for word in words)
-        return f"an {text}" if text[0] in "aeioAEIO" else f"a {text}"
+        sounds_open = text[0] in "aeio" or text.startswith(("HTTP", "HPA", "NFS", "FC"))
+        return f"an {text}" if sounds_open else f"a {text}"
 
     def at_level(self, level: int) -> "Record":
         """Return the record as it is that many levels of its kind deep."""
