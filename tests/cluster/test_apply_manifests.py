@@ -176,7 +176,7 @@ def test_artefacts_above_what_client_side_apply_remembers_need_server_side_apply
 def test_the_largest_artefact_that_graphc_ships_is_not_too_large_for_the_server(
     seldon: Kubectl, new_namespace: NewNamespace, tmp_path: Path
 ) -> None:
-    text = padded_graph(tmp_path, 1_048_576 // 4 * 3)
+    text = padded_graph(tmp_path, 1_048_576)
     assert set(apply(seldon, text, "--server-side", "-n", new_namespace())) == {"serverside-applied"}
 
 

@@ -24,7 +24,7 @@ from graphc.diagnostics.printable import printable
 
 HERE: Final = Path(__file__).parent
 CASES: Final = sorted([*HERE.glob("*.yaml"), *HERE.glob("*/graph.yaml"), *HERE.glob("*/graph.py")])
-NO_FILE: Final = {"GC001", "GC508", "GC510"}
+NO_FILE: Final = {"GC001", "GC307", "GC508", "GC510"}
 """Rules about a file that cannot be here: tests with files of their own break them."""
 
 NO_PLACE: Final = "no place"
@@ -207,10 +207,19 @@ def test_builder_that_does_not_parse(tmp_path: Path) -> None:
 def test_model_too_large_for_a_config_map(store: str, tmp_path: Path) -> None:
     case = tmp_path / "graph.yaml"
     # A pickle's value ends it: what follows is never read.
-    (tmp_path / "own.pkl").write_bytes(b"(iown\nScore\n." + bytes(800_000))
+    (tmp_path / "own.pkl").write_bytes(b"(iown\nScore\n." + bytes(1_100_000))
     case.write_text(GRAPH % '{model: own.pkl, in: {X: x}, out: {y: "FP32[batch]"}}' + store)
-    message = "`near`: `own.pkl` is 1.0 MiB in base64, and a config map holds 1 MiB"
+    message = "`near`: `own.pkl` has 1,100,013 bytes, and a config map holds 1,048,576"
     assert check(case) == ([] if store else [Problem("line 6", "GC510", "error", message)])
+
+
+def test_model_too_large_for_a_client_side_apply(tmp_path: Path) -> None:
+    case = tmp_path / "graph.yaml"
+    (tmp_path / "own.pkl").write_bytes(b"(iown\nScore\n." + bytes(300_000))
+    case.write_text(GRAPH % '{model: own.pkl, in: {X: x}, out: {y: "FP32[batch]"}}')
+    (problem,) = check(case)
+    assert (problem.code, problem.severity) == ("GC307", "warning")
+    assert "`kubectl apply` keeps a copy in an annotation of 261,120" in problem.message
 
 
 TWICE: Final = "a: 1  # error[GC011]: an old message\nb: 2\na: 3\n"

@@ -23,7 +23,7 @@ def command(
     output: str | None,
     form: str,
 ) -> None:
-    """Compile graph files to manifests for `kubectl apply -f -`; `-` is standard input.
+    """Compile graph files to manifests for `kubectl apply --server-side -f -`; `-` is standard input.
 
     Nothing is written unless everything is sound; problems go to standard error.
     """

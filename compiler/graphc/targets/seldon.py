@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
-from graphc.diagnostics.codes.limits import TOO_LARGE
+from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE, TOO_LARGE
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
 from graphc.plan import Plan, Unit
 from graphc.quantities import parse_quantity
@@ -31,6 +31,9 @@ ARTEFACTS: Final = "/mnt/graphc"
 
 # Linux refuses a longer string in a process's environment (MAX_ARG_STRLEN, 32 pages), name and end included.
 MAX_VARIABLE: Final = 131_072 - 64
+
+# Kubernetes limits all annotations of an object together, and client-side apply writes the object into one.
+MAX_ANNOTATION: Final = 262_144 - 1024
 
 # A unit that does not say how long it loads gets this many seconds before it is restarted.
 LOAD_SECONDS: Final = 120
@@ -90,12 +93,25 @@ def emit_deployment(
     }
     documents = (*maps, deployment)
     _sign(documents)
+    for document in documents:
+        _check_size(document, settings, purpose, sink)
     return Emission(documents, tuple(emitting.local.values()))
 
 
 def _needs_engine(settings: Settings, versions: Sequence[Version]) -> bool:
     """Say whether Seldon's executor has to stand in front: admission refuses a mixture."""
     return bool(settings.executor) or any(version.plan.root.children for version in versions)
+
+
+def _check_size(document: Data, settings: Settings, purpose: Purpose, sink: Sink) -> None:
+    size = len(json.dumps(document, separators=(",", ":")).encode())
+    if size > MAX_ANNOTATION and purpose == "cluster":
+        metadata = document["metadata"]
+        name = metadata["name"] if isinstance(metadata, dict) else ""
+        limit = f"`kubectl apply` keeps a copy in an annotation of {MAX_ANNOTATION:,}"
+        message = f"`{name}` has {size:,} bytes, and {limit}"
+        hint = "apply it with `kubectl apply --server-side`, which keeps none"
+        sink.report(Diagnostic(NEEDS_SERVER_SIDE, message, settings.at, hint))
 
 
 def _sign(documents: Sequence[Data]) -> None:

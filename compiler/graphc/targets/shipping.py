@@ -11,7 +11,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP
 from graphc.graph import ModelWork, Node, PythonWork, Value
 
-# Kubernetes refuses a config map whose data, base64 included, is larger.
+# Kubernetes refuses a config map with more bytes of data; it counts them decoded.
 CONFIG_MAP_LIMIT: Final = 1_048_576
 
 Data = dict[str, Value]
@@ -88,9 +88,9 @@ def _ship_files(
 ) -> Shipment | None:
     if purpose == "local":
         return LocalShipment(node.origin, tuple(files))
-    size = sum((path.stat().st_size + 2) // 3 * 4 for _, path in files)
+    size = sum(path.stat().st_size for _, path in files)
     if size > CONFIG_MAP_LIMIT:
-        message = f"`{node.origin}`: `{files[0][0]}` is {size / 2**20:.1f} MiB in base64, and a config map holds 1 MiB"
+        message = f"`{node.origin}`: `{files[0][0]}` has {size:,} bytes, and a config map holds {CONFIG_MAP_LIMIT:,}"
         hint = (
             "put the models into a store, and name it in `artifacts:`, as in `artifacts: s3://bucket/models`"
         )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error
+from graphc.diagnostics.model import error, warning
 
 BAD_NAME: Final = error("GC301", "bad-name", "A name is not one that Kubernetes and the engine can use.")
 LONG_NAME: Final = error("GC302", "long-name", "A name, or one made of it, is longer than the cluster takes.")
@@ -17,4 +17,9 @@ UNIT_CONFLICT: Final = error(
 )
 TOO_LARGE: Final = error(
     "GC306", "too-large", "A region's description is larger than a container's environment takes."
+)
+NEEDS_SERVER_SIDE: Final = warning(
+    "GC307",
+    "needs-server-side",
+    "A document is too large for an apply that keeps a copy of it in an annotation.",
 )
