@@ -1,18 +1,17 @@
 """Every example, compiled and walked over HTTP, answers as the training library's own models do."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pytest
+from served_graphs import Call, serve_graph
 
 GRAPHS: Final = Path(__file__).parents[2] / "graphs"
 FOLDERS: Final = sorted(path.parent for path in GRAPHS.glob("*/graph.yaml"))
 
 Json = dict[str, Any]
-Serve = Callable[..., list[tuple[int, Json]]]
 
 
 def read(path: Path) -> Any:
@@ -32,12 +31,11 @@ def assert_same(answer: Json, expected: Json) -> None:
 
 @pytest.mark.parametrize("level", [0, 1])
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_the_compiled_graph_answers_as_the_originals(
-    folder: Path, level: int, serve: Serve, call: Any
-) -> None:
+def test_the_compiled_graph_answers_as_the_originals(folder: Path, level: int, tmp_path: Path) -> None:
     cases = [{"request": read(folder / "request.json"), "expected": read(folder / "expected.json")}]
     cases += read(folder / "cases.json")
-    answers = serve(folder / "graph.yaml", level, [call(case["request"]) for case in cases])
+    calls = [Call(case["request"]) for case in cases]
+    answers = serve_graph(folder / "graph.yaml", level, calls, tmp_path)
     assert len(answers) == len(cases) > 1
     for (status, body), case in zip(answers, cases, strict=True):
         assert status == 200, body

@@ -2,24 +2,26 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 import pytest
+import yaml
 from generated_graphs import MODULE, Generated, generated_graphs
 from graphc.graph import ComponentWork, Node, Per, PythonWork
 from graphc.interpreter import interpret
 from graphc.plan import Plan
 from graphc_components.catalog import CATALOG, load_function
 from graphc_components.datatypes import to_datatype
-from graphc_runtimes.choose import Call
+from graphc_runtimes.choose import Call as Asked
 from graphc_runtimes.choose import choose as choose_node
 from graphc_runtimes.errors import RequestError
 from graphc_runtimes.region import ChoiceNode
 from hypothesis import HealthCheck, Phase, given, settings
 from in_process import FailedError, load_plan, lower, read_document
+from served_graphs import Call, serve_graph
 
 Json = dict[str, Any]
 Ports = Mapping[str, Any]
@@ -86,7 +88,7 @@ def run_node(node: Node, ports: Ports) -> Ports:
 
 def interpreted(generated: Generated, folder: Path) -> Json | None:
     """The outputs by definition, or None where a node or a decision fails."""
-    call = Call(generated.parameters)
+    call = Asked(generated.parameters)
 
     def choose(router: str, parameters: Mapping[str, object], per: Per, value: Any) -> Any:
         filled: Any = {"branches": 2} | dict(parameters)
@@ -143,11 +145,12 @@ def check(generated: Generated, folder: Path, seen: Counter[str]) -> None:
             assert_same(loaded.infer(request_of(generated)), expected)
 
 
-def test_compiled_graphs_mean_what_they_say(folder: Path) -> None:
+def agree(count: int, check: Callable[[Generated, Counter[str]], None]) -> Counter[str]:
+    """Check so many generated graphs, the same ones each time; returns what was seen."""
     seen: Counter[str] = Counter()
 
     @settings(
-        max_examples=300,
+        max_examples=count,
         deadline=None,
         derandomize=True,
         database=None,
@@ -155,12 +158,41 @@ def test_compiled_graphs_mean_what_they_say(folder: Path) -> None:
         phases=[Phase.generate, Phase.shrink],
     )
     @given(generated_graphs())
-    def agree(generated: Generated) -> None:
+    def run(generated: Generated) -> None:
         seen.update(set(generated.shapes))
-        check(generated, folder, seen)
+        check(generated, seen)
 
-    agree()
+    run()
+    return seen
+
+
+@pytest.mark.parametrize(
+    "count", [300, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+)
+def test_compiled_plans_mean_what_the_graphs_say(count: int, folder: Path) -> None:
+    seen = agree(count, lambda generated, seen: check(generated, folder, seen))
     assert {shape for shape in SHAPES if not seen[shape]} == set()
-    assert seen["answers"] > 100
-    assert seen["fails"] > 5
+    assert seen["answers"] > count / 3
+    assert seen["fails"] > count / 60
     assert {"MODEL", "COMBINER", "ROUTER", "OUTPUT_TRANSFORMER"} <= set(seen)
+
+
+@pytest.mark.parametrize(
+    "count", [25, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+)
+def test_served_manifests_mean_what_the_graphs_say(count: int, folder: Path) -> None:
+    def check_served(generated: Generated, seen: Counter[str]) -> None:
+        expected = interpreted(generated, folder)
+        (folder / "graph.yaml").write_text(yaml.safe_dump(generated.document, sort_keys=False))
+        for level in LEVELS:
+            if isinstance(lower(read_document(generated.document, folder), level), list):
+                continue
+            call = Call(request_of(generated))
+            ((status, body),) = serve_graph(folder / "graph.yaml", level, [call], folder / "mounted")
+            seen["answers" if status == 200 else "fails"] += 1
+            assert (status == 200) == (expected is not None), body
+            if expected is not None:
+                assert_same(body, expected)
+
+    seen = agree(count, check_served)
+    assert seen["answers"] > count / 2

@@ -4,11 +4,10 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
 from aiohttp import ClientSession, web
 from graphc.compilation import Request, compile_files
 from graphc.engine.serve import Engine, EngineOptions
@@ -29,7 +28,7 @@ class Call:
     """A request with the headers that go with it."""
 
     body: Json
-    headers: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +40,23 @@ class Compiled:
     environments: dict[str, Environment]
 
 
-Serve = Callable[[Path, int, Sequence[Call]], list[tuple[int, Json]]]
-
-
-@pytest.fixture
-def compiled(tmp_path: Path) -> Callable[[Path, int], Compiled]:
-    """Compile a graph for a run on this machine, its artefacts laid out as they would be mounted."""
-
-    def build(path: Path, level: int) -> Compiled:
-        done = compile_files(Request([str(path)], {}, {}, Options(level), "local"))
-        assert not list(done.sink)
-        (emission,) = done.emissions
-        for shipment in emission.local:
-            for name, file in shipment.files:
-                target = tmp_path / shipment.node / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(file.read_bytes())
-        (deployment,) = [each for each in emission.documents if each["kind"] == "SeldonDeployment"]
-        (predictor,) = cast("Json", deployment["spec"])["predictors"]
-        root = read_tree(cast("Json", deployment))
-        assert isinstance(root, Unit)
-        containers = [each for pod in predictor["componentSpecs"] for each in pod["spec"]["containers"]]
-        environments = {each["name"]: _environment(each, tmp_path) for each in containers}
-        return Compiled(str(cast("Json", deployment["metadata"])["name"]), root, environments)
-
-    return build
+def compile_graph(path: Path, level: int, root: Path) -> Compiled:
+    """Compile a graph for a run on this machine, its artefacts laid out below `root` as they would be mounted."""
+    done = compile_files(Request([str(path)], {}, {}, Options(level), "local"))
+    assert not done.sink.has_errors, [each.message for each in done.sink]
+    (emission,) = done.emissions
+    for shipment in emission.local:
+        for name, file in shipment.files:
+            target = root / shipment.node / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    (deployment,) = [each for each in emission.documents if each["kind"] == "SeldonDeployment"]
+    (predictor,) = cast("Json", deployment["spec"])["predictors"]
+    tree = read_tree(cast("Json", deployment))
+    assert isinstance(tree, Unit)
+    containers = [each for pod in predictor["componentSpecs"] for each in pod["spec"]["containers"]]
+    environments = {each["name"]: _environment(each, root) for each in containers}
+    return Compiled(str(cast("Json", deployment["metadata"])["name"]), tree, environments)
 
 
 def _environment(container: Json, root: Path) -> Environment:
@@ -74,14 +65,9 @@ def _environment(container: Json, root: Path) -> Environment:
     return replace(environment, artifacts=root, threads=1)
 
 
-@pytest.fixture
-def serve(compiled: Callable[[Path, int], Compiled]) -> Serve:
+def serve_graph(path: Path, level: int, calls: Sequence[Call], root: Path) -> list[tuple[int, Json]]:
     """Serve a graph at an optimisation level, and return the status and body of each call's answer."""
-
-    def run(path: Path, level: int, calls: Sequence[Call]) -> list[tuple[int, Json]]:
-        return asyncio.run(_call(compiled(path, level), calls))
-
-    return run
+    return asyncio.run(_call(compile_graph(path, level, root), calls))
 
 
 async def _call(graph: Compiled, calls: Sequence[Call]) -> list[tuple[int, Json]]:
@@ -132,13 +118,3 @@ async def _listen(unit: LoadedUnit, stack: AsyncExitStack) -> int:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     return int(runner.addresses[0][1])
-
-
-@pytest.fixture
-def call() -> Callable[..., Call]:
-    """Make a call out of a body and headers."""
-
-    def make(body: Json, **headers: str) -> Call:
-        return Call(body, headers)
-
-    return make
