@@ -8,7 +8,9 @@ from graphc.manifests.check_explainers import check_explainers
 from graphc.manifests.check_fields import check_fields
 from graphc.manifests.check_identity import check_identity
 from graphc.manifests.check_names import check_names
+from graphc.manifests.check_places import check_places
 from graphc.manifests.check_pods import check_pods
+from graphc.manifests.check_ports import check_ports
 from graphc.manifests.check_predictors import check_predictors
 from graphc.manifests.check_resources import check_resources
 from graphc.manifests.check_scaling import check_scaling
@@ -29,6 +31,8 @@ CHECKS: Final[tuple[Callable[[Deployment, Sink], None], ...]] = (
     check_names,
     check_pods,
     check_values,
+    check_places,
+    check_ports,
     check_resources,
     check_scaling,
     check_explainers,

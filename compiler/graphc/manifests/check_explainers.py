@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink
-from graphc.diagnostics.codes.manifests import EXPLAINER_TYPE, MADE_NAME
+from graphc.diagnostics.codes.manifests import EXPLAINER_TYPE, IGNORED, MADE_NAME
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.manifests.model import Deployment, Predictor
@@ -34,6 +34,9 @@ def check_explainers(deployment: Deployment, sink: Sink) -> None:
 def _explainer(deployment: Deployment, predictor: Predictor) -> Iterator[Diagnostic]:
     explainer = explainer_of(predictor)
     if explainer is None:
+        if described := predictor.node.find("explainer"):
+            message = "an explainer without a type is not made"
+            yield Diagnostic(IGNORED, message, described.span, f"give it a type such as `{TYPES[0]}`")
         return
     kind = explainer.text("type")
     if deployment.speaks_v2 and kind not in TYPES:

@@ -5,6 +5,7 @@ from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import (
+    IGNORED,
     NO_IMAGE,
     NO_PLACE,
     NOT_IN_POD,
@@ -19,6 +20,7 @@ from graphc.manifests.node import Node
 from graphc.manifests.parts import left_by_operator, running_pods
 from graphc.manifests.words import LABEL_LENGTH
 
+_ENGINE: Final = "seldon-container-engine"
 _PODINFO: Final = "seldon-podinfo"
 _OLD_PODINFO: Final = "podinfo"
 _PODINFO_PATH: Final = "/etc/podinfo"
@@ -35,7 +37,7 @@ def check_pods(deployment: Deployment, sink: Sink) -> None:
         for pod in running_pods(predictor):
             spec = left_by_operator(deployment, predictor, pod)
             own = _PodCheck(deployment, predictor, pod, spec)
-            for problem in (*own.containers(), *own.volumes(), *own.forbidden(), *own.tolerations()):
+            for problem in (*own.containers(), *own.volumes(), *own.forbidden()):
                 sink.report(problem)
 
 
@@ -80,6 +82,9 @@ class _PodCheck:
                 message = f"the container {quoted(node.text('name'))} has no image"
                 yield Diagnostic(NO_IMAGE, message, node.at("image"))
             yield from _probes(node)
+            if node.text("name") == _ENGINE:
+                message = f"a container {quoted(_ENGINE)} takes the place of the executor"
+                yield Diagnostic(IGNORED, message, node.at("name"))
         for node in starting:
             if not node.text("image"):
                 message = f"the container {quoted(node.text('name'))} has no image"
@@ -105,20 +110,6 @@ class _PodCheck:
                 if node.has(field):
                     message = f"a container that starts the pod cannot have `{field}`"
                     yield Diagnostic(NOT_IN_POD, message, node.key_at(field))
-
-    def tolerations(self) -> Iterator[Diagnostic]:
-        """Report tolerations that contradict themselves."""
-        for node in self._spec.items("tolerations"):
-            operator = node.text("operator")
-            if operator == "Exists" and node.text("value"):
-                yield Diagnostic(POD_VALUE, "a toleration that `Exists` has no value", node.at("value"))
-            if not node.text("key") and operator != "Exists":
-                yield Diagnostic(
-                    POD_VALUE, "a toleration without a key must say `operator: Exists`", node.span
-                )
-            if node.has("tolerationSeconds") and node.text("effect") != "NoExecute":
-                message = "only a toleration of `NoExecute` has seconds"
-                yield Diagnostic(POD_VALUE, message, node.at("tolerationSeconds"))
 
     def _is_unit(self, node: Node) -> bool:
         return self._predictor.unit(node.text("name")) is not None

@@ -1,5 +1,6 @@
 """Checks what the executor will make of each unit: what it calls, what it ignores, what it loses."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -28,6 +29,8 @@ ENDPOINTS: Final = ("REST", "GRPC")
 PARAMETERS: Final = ("INT", "FLOAT", "DOUBLE", "STRING", "BOOL")
 LOGGED: Final = ("all", "request", "response")
 
+_INTEGER: Final = re.compile(r"\s*[+-]?[0-9]+(?:_[0-9]+)*\s*")
+_TRUE_OR_FALSE: Final = frozenset({"y", "yes", "t", "true", "on", "1", "n", "no", "f", "false", "off", "0"})
 _NOTHING_BEHIND: Final = frozenset({"SIMPLE_MODEL", "SIMPLE_ROUTER", "AVERAGE_COMBINER"})
 _TRANSPORTS: Final[Mapping[str, str]] = {"rest": "REST", "grpc": "GRPC"}
 
@@ -95,9 +98,38 @@ def _words(unit: Unit) -> Iterator[Diagnostic]:
     yield from _word(logger, "mode", LOGGED, "a logger's mode")
     for parameter in unit.node.items("parameters"):
         yield from _word(parameter, "type", PARAMETERS, "a parameter's type")
+        yield from _parameter(parameter)
     for method in unit.node.items("methods"):
         if method.as_text not in METHODS:
             yield _unknown(method.as_text or "", method, METHODS, "a unit's method")
+
+
+def _parameter(node: Node) -> Iterator[Diagnostic]:
+    kind, value = node.text("type"), node.text("value")
+    if not _is_of(kind, value):
+        yield Diagnostic(
+            UNKNOWN_WORD, f"{quoted(value)} is no `{kind}`, and nothing complains", node.at("value")
+        )
+
+
+def _is_of(kind: str, text: str) -> bool:
+    match kind:
+        case "INT":
+            return _INTEGER.fullmatch(text) is not None
+        case "FLOAT" | "DOUBLE":
+            return _is_number(text)
+        case "BOOL":
+            return text.lower() in _TRUE_OR_FALSE
+        case _:
+            return True
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _word(node: Node, field: str, known: tuple[str, ...], noun: str) -> Iterator[Diagnostic]:
@@ -168,7 +200,4 @@ def _abtest(unit: Unit) -> Iterator[Diagnostic]:
 
 
 def _is_ratio(text: str) -> bool:
-    try:
-        return 0 <= float(text) <= 1
-    except ValueError:
-        return False
+    return _is_number(text) and 0 <= float(text) <= 1

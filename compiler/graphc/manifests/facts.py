@@ -5,6 +5,7 @@ from typing import Final
 
 from graphc.manifests.words import (
     has_no_backsteps,
+    is_address,
     is_data_key,
     is_field_path,
     is_inner_path,
@@ -106,6 +107,8 @@ SHAPES: Final[Mapping[str, Callable[[str], bool]]] = {
     "Toleration.key": is_qualified_name,
     "Toleration.value": is_label_value,
     "SelectorRequirement.key": is_qualified_name,
+    "HostAlias.ip": is_address,
+    "HostAlias.hostnames": is_subdomain,
     "HostPath.path": has_no_backsteps,
     "ObjectFieldSelector.fieldPath": is_field_path,
     "ResourceFieldSelector.resource": is_resource_path,

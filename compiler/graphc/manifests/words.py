@@ -1,5 +1,6 @@
 """The shapes of names and quantities in Kubernetes."""
 
+import ipaddress
 import re
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -103,6 +104,15 @@ def parse_quantity(text: str) -> Fraction | None:
 def is_inner_path(path: str) -> bool:
     """Say whether a path stays below where it begins."""
     return not path.startswith("/") and ".." not in path.split("/")
+
+
+def is_address(text: str) -> bool:
+    """Say whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def has_no_backsteps(path: str) -> bool:

@@ -75,3 +75,5 @@ GRPC_GRAPH: Final = warning(
 ODD_TRAFFIC: Final = warning("GC657", "odd-traffic", "Traffic is accepted that no router can share out.")
 UNKNOWN_GPU: Final = warning("GC658", "unknown-gpu", "A GPU resource is asked for that no GPU offers.")
 IGNORED: Final = warning("GC659", "ignored-setting", "A setting is accepted and has no effect, or a bad one.")
+UNKNOWN_PORT: Final = warning("GC660", "unknown-port", "A probe asks a port that its container has not.")
+PORT_TAKEN: Final = warning("GC661", "port-taken", "Two containers of a pod are to listen on the same port.")
