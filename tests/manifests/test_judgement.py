@@ -128,7 +128,7 @@ def test_the_sound_manifest_is_sound() -> None:
         ("traffic: 100", "annotations: {seldon.io/svc-name: fraud-main}", []),
         ("traffic: 100", "explainer: {modelUri: x, type: AnchorTabular}", []),
         ("traffic: 100", "explainer: {modelUri: x, type: Anchor}", ["GC642"]),
-        ("traffic: 100", 'explainer: {modelUri: x, type: ""}', []),
+        ("traffic: 100", 'explainer: {modelUri: x, type: ""}', ["GC659"]),
         ("type: TRANSFORMER", "type: MODEL", []),
         ("type: TRANSFORMER", "implementation: SIMPLE_MODEL", ["GC653"]),
     ],
