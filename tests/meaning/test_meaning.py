@@ -32,6 +32,7 @@ REFUSALS: Final = {"GC303", "GC304"}
 
 SHAPES: Final = {
     "shared",
+    "own-branch",
     "after-a-combiner",
     "combiner-after-combiner",
     "after-a-decision",

@@ -160,7 +160,25 @@ def _python(building: _Building) -> None:
 def _takes(building: _Building, count: int) -> tuple[str, list[str]]:
     kinds = [kind for kind in building.kinds if building.kinds[kind]]
     kind = str(building.draw(st.sampled_from(sorted(kinds))))
-    return kind, [building.pick(kind) for _ in range(count)]
+    return kind, [_own(building, kind) for _ in range(count)]
+
+
+def _own(building: _Building, kind: str) -> str:
+    """Pick a tensor, or make one that no other node will read: what only one branch needs runs only there."""
+    source = building.pick(kind)
+    if kind != MATRIX or building.draw(st.booleans()):
+        return source
+    fields = building.draw(
+        st.sampled_from(
+            [
+                {"component": "clip", "parameters": {"low": 0, "high": 1}},
+                {"component": "softmax"},
+                {"python": "steps:fail", "out": {"y": MATRIX}},
+            ]
+        )
+    )
+    reads = {"x": source} if "python" in fields else source
+    return building.node("own-branch", dict(fields) | {"in": reads})
 
 
 def _router(building: _Building) -> None:
@@ -182,7 +200,7 @@ def _router(building: _Building) -> None:
     else:
         conditions = [{"equals": tier} for tier in ["gold", "silver"][: count - 1]]
         fields = {"router": "parameter", "name": "tier"}
-    if "in" in fields and building.draw(st.integers(0, 3)) == 0:
+    if "in" in fields and building.draw(st.booleans()):
         fields["per"] = "request"
     pairs = zip([*conditions, {}][:count], takes, strict=True)
     fields["branches"] = [{**condition, "take": take} for condition, take in pairs]
@@ -191,7 +209,7 @@ def _router(building: _Building) -> None:
 
 def _cascade(building: _Building) -> None:
     count = building.draw(st.integers(2, 3))
-    takes = [building.pick(MATRIX) for _ in range(count)]
+    takes = [_own(building, MATRIX) for _ in range(count)]
     steps: list[Json] = [{"take": take, "until": 0.6} for take in takes[:-1]]
     fields: Json = {"cascade": [*steps, {"take": takes[-1]}]}
     if building.draw(st.integers(0, 3)) == 0:
@@ -223,7 +241,7 @@ def generated_graphs(draw: Draw) -> Generated:
         "nodes": building.nodes or {"same": {"component": "rename", "in": {"x": "x"}}},
         "outputs": outputs,
     }
-    rows = draw(st.integers(1, 5))
+    rows = draw(st.sampled_from([0, 1, 2, 3, 4, 5]))
     tier = draw(st.sampled_from(["gold", "silver", "bronze"]))
     shapes = building.shapes + Counter(_shapes_of(document))
     return Generated(document, {name: _values(name, rows, draw) for name in inputs}, {"tier": tier}, shapes)
@@ -243,7 +261,7 @@ def _values(name: str, rows: int, draw: Draw) -> Array:
     floats = st.sampled_from([-2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 3.0])
     if name == "x":
         drawn = draw(st.lists(st.lists(floats, min_size=3, max_size=3), min_size=rows, max_size=rows))
-        return np.array(drawn, np.float32)
+        return np.array(drawn, np.float32).reshape(rows, 3)
     if name == "score":
         return np.array(draw(st.lists(floats, min_size=rows, max_size=rows)), np.float32)
     if name == "ids":
