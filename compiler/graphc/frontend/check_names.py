@@ -7,7 +7,7 @@ from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.limits import BAD_NAME, LONG_NAME
 from graphc.diagnostics.printable import quoted
-from graphc.spec.model import AnyNode, Cascade, Model, Python, Router
+from graphc.spec.model import AnyNode, Cascade, Model, Python, Resources, Router
 from graphc.spec.read import GraphSpec
 from graphc.spec.scalars import SHORT
 
@@ -110,13 +110,21 @@ def _check_tensors_of(spec: GraphSpec, name: str, node: AnyNode, sink: Sink) -> 
 def _check_variables(spec: GraphSpec, name: str, node: AnyNode, sink: Sink) -> None:
     for variable, value in node.env.items():
         at = spec.at("nodes", name, "env", variable, key=True)
-        if variable in _OWN_VARIABLES:
+        if variable in _OWN_VARIABLES | _hardware_variables(node.resources or spec.fields.resources):
             message = f"the variable `{variable}` is set by graphc or by Seldon"
             sink.report(Diagnostic(BAD_NAME, message, at, "choose another name"))
         elif not _VARIABLE.match(variable):
             message = f"{quoted(variable)} is not the name of an environment variable"
             sink.report(Diagnostic(BAD_NAME, message, at))
         _check_object(value.secret, "Secret", spec.at("nodes", name, "env", variable, "secret"), sink)
+
+
+def _hardware_variables(resources: Resources | None) -> set[str]:
+    """Return the variables that tell the runtime what its container gets."""
+    if resources is None:
+        return set()
+    told = {"GRAPHC_THREADS": resources.cpu, "GRAPHC_DEVICE": resources.gpu}
+    return {name for name, value in told.items() if value}
 
 
 def _check_objects(spec: GraphSpec, sink: Sink) -> None:
