@@ -1,0 +1,158 @@
+"""What may import what, between the packages and inside the compiler."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import pytest
+from graphc.version import VERSION
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGES: Final[Mapping[str, Path]] = {
+    "graphc": ROOT / "compiler" / "graphc",
+    "graphc_components": ROOT / "components" / "graphc_components",
+    "graphc_runtimes": ROOT / "runtimes" / "graphc_runtimes",
+}
+
+MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
+    "graphc": frozenset({"graphc_components"}),
+    "graphc_components": frozenset({"numpy"}),
+    "graphc_runtimes": frozenset({"graphc_components"}),
+}
+"""What each package may import of the others; the components import nothing else at all."""
+
+SERVING: Final = frozenset({"mlserver", "onnxruntime", "joblib", "sklearn", "xgboost"})
+"""What only the runtimes may import."""
+
+LIGHT: Final = frozenset({"catalog", "component", "parameters", "tensors"})
+"""The modules of the components that are data: the compiler imports them and no others."""
+
+DOORS: Final[Mapping[str, frozenset[str]]] = {
+    "networkx": frozenset({"graphc.order"}),
+    "google": frozenset({"graphc.engine.proto"}),
+    "PIL": frozenset({"graphc.client.images"}),
+    "pydantic": frozenset(
+        {f"graphc.spec.{name}" for name in ("model", "problems", "read", "scalars", "schema")}
+    ),
+}
+"""The modules of the compiler through which a loosely typed dependency comes in."""
+
+UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
+    "diagnostics": frozenset({"source", "spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
+    "source": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
+    "spec": frozenset({"frontend", "graph", "lower", "plan", "targets", "engine"}),
+    "graph": frozenset({"source", "spec", "frontend", "lower", "targets", "engine"}),
+    "lower": frozenset({"source", "spec", "frontend", "artefacts", "targets", "engine"}),
+    "targets": frozenset({"source", "spec", "frontend", "artefacts", "lower", "engine"}),
+    "engine": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets"}),
+}
+"""For each part of the compiler, the parts that it does not know: specs end where the graph begins."""
+
+HEAVY: Final = frozenset({"numpy", "onnx", "aiohttp", "grpc", "rich", "networkx", "pydantic"})
+VAGUE: Final = frozenset({"utils", "helpers", "manager", "base"})
+
+
+def modules_of(package: str) -> Iterator[tuple[str, Path]]:
+    folder = PACKAGES[package]
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder.parent).with_suffix("").parts
+        yield ".".join(parts).removesuffix(".__init__"), path
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports anywhere, with the names that may be modules too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.module is not None, f"{path} imports relatively"
+            found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+    return found
+
+
+def tops(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_in_one_direction(package: str) -> None:
+    others = set(PACKAGES) - {package} - MAY_IMPORT[package]
+    for module, path in modules_of(package):
+        assert not tops(imports_of(path)) & others, module
+
+
+def test_components_import_numpy_alone() -> None:
+    allowed = {"graphc_components", *MAY_IMPORT["graphc_components"], *sys.stdlib_module_names}
+    for module, path in modules_of("graphc_components"):
+        assert tops(imports_of(path)) <= allowed, module
+
+
+@pytest.mark.parametrize("package", ["graphc", "graphc_components"])
+def test_only_the_runtimes_serve(package: str) -> None:
+    for module, path in modules_of(package):
+        assert not tops(imports_of(path)) & SERVING, module
+
+
+def test_nothing_imports_the_examples_or_the_tests() -> None:
+    outside = [*ROOT.glob("graphs/**/*.py"), *ROOT.glob("tests/**/*.py")]
+    names = {path.stem for path in outside} - {"graph", "__init__"} | {"graphs", "tests"}
+    for package in PACKAGES:
+        for module, path in modules_of(package):
+            assert not tops(imports_of(path)) & (names - set(sys.stdlib_module_names)), module
+
+
+def test_the_compiler_knows_the_components_as_data() -> None:
+    for module, path in modules_of("graphc"):
+        parts = {name.split(".")[1] for name in imports_of(path) if name.startswith("graphc_components.")}
+        assert parts <= LIGHT, module
+
+
+@pytest.mark.parametrize("dependency", DOORS)
+def test_each_dependency_has_its_door(dependency: str) -> None:
+    users = {module for module, path in modules_of("graphc") if dependency in tops(imports_of(path))}
+    assert users == DOORS[dependency]
+
+
+@pytest.mark.parametrize("part", UNKNOWN_TO)
+def test_parts_of_the_compiler_know_what_comes_before_them(part: str) -> None:
+    found = [
+        (module, path)
+        for module, path in modules_of("graphc")
+        if module == f"graphc.{part}" or module.startswith(f"graphc.{part}.")
+    ]
+    assert found
+    for module, path in found:
+        known = {name.split(".")[1] for name in imports_of(path) if name.startswith("graphc.")}
+        assert not known & UNKNOWN_TO[part], module
+
+
+def test_only_the_command_line_imports_the_command_line() -> None:
+    for module, path in modules_of("graphc"):
+        if not module.startswith("graphc.cli"):
+            assert not any(name.startswith("graphc.cli") for name in imports_of(path)), module
+
+
+@pytest.mark.parametrize(
+    "command", ["import graphc.cli", "from graphc.cli import main; main(['--help'], standalone_mode=False)"]
+)
+def test_the_command_line_starts_light(command: str) -> None:
+    code = f"{command}; import sys; print('loaded', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.rpartition("loaded ")[2].split()
+    assert "graphc.cli" in loaded
+    assert not tops(set(loaded)) & HEAVY
+
+
+def test_the_version_is_the_distributions() -> None:
+    assert version("graphc-compiler") == VERSION
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_has_a_name_that_says_nothing(package: str) -> None:
+    for module, _ in modules_of(package):
+        assert not set(module.split(".")) & VAGUE
