@@ -1,6 +1,6 @@
-"""Checks where pods may run and what they listen on: selectors, tolerations, ports, DNS, privileges."""
+"""Checks fields of pods that must fit together: selectors, tolerations, variables, DNS, privileges."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink
@@ -11,7 +11,7 @@ from graphc.manifests.node import Node
 from graphc.manifests.parts import pod_parts
 from graphc.manifests.schema import Record
 from graphc.manifests.visit import visit
-from graphc.manifests.words import is_label_value, is_qualified_name
+from graphc.manifests.words import is_label_value, is_qualified_name, parse_quantity
 
 _LABELS: Final = {"PodSpec": "nodeSelector", "LabelSelector": "matchLabels"}
 _VALUES: Final[Mapping[str, tuple[int, int | None]]] = {
@@ -23,6 +23,9 @@ _VALUES: Final[Mapping[str, tuple[int, int | None]]] = {
     "Lt": (1, 1),
 }
 """How many values an operator of a selector has, at least and at most."""
+
+_NODES_ONLY: Final = frozenset({"Gt", "Lt"})
+_FILES_ONLY: Final = frozenset({"metadata.labels", "metadata.annotations"})
 
 
 def check_places(deployment: Deployment, sink: Sink) -> None:
@@ -36,28 +39,8 @@ def check_places(deployment: Deployment, sink: Sink) -> None:
 def _record(record: Record, node: Node) -> Iterator[Diagnostic]:
     if field := _LABELS.get(record.name):
         yield from _labels(node.child(field))
-    match record.name:
-        case "SelectorRequirement":
-            yield from _requirement(node)
-        case "Toleration":
-            yield from _toleration(node)
-        case "EnvVar" if node.text("value") and node.has("valueFrom"):
-            message = f"the variable {quoted(node.text('name'))} has `value` and `valueFrom`"
-            yield Diagnostic(POD_CHOICE, message, node.key_at("valueFrom"))
-        case "SecurityContext":
-            yield from _privileges(node)
-        case "SeccompProfile" if node.has("localhostProfile") != (node.text("type") == "Localhost"):
-            message = "a profile of type `Localhost`, and no other, has a `localhostProfile`"
-            yield Diagnostic(POD_VALUE, message, node.at("type"))
-        case "PodSpec" if node.text("dnsPolicy") == "None" and not node.child("dnsConfig").items(
-            "nameservers"
-        ):
-            message = "without a DNS policy a pod needs `dnsConfig.nameservers`"
-            yield Diagnostic(POD_VALUE, message, node.at("dnsPolicy"))
-        case "NodeSelector" if not node.items("nodeSelectorTerms"):
-            yield Diagnostic(POD_VALUE, "a node selector needs a term", node.span)
-        case _:
-            pass
+    if check := _CHECKS.get(record.name):
+        yield from check(node)
 
 
 def _labels(node: Node) -> Iterator[Diagnostic]:
@@ -97,3 +80,86 @@ def _privileges(node: Node) -> Iterator[Diagnostic]:
     if forbids and (node.flag("privileged") or "CAP_SYS_ADMIN" in added):
         message = "a container that is privileged cannot forbid to become so"
         yield Diagnostic(POD_VALUE, message, node.at("allowPrivilegeEscalation"))
+
+
+def _variable(node: Node) -> Iterator[Diagnostic]:
+    if node.text("value") and node.has("valueFrom"):
+        message = f"the variable {quoted(node.text('name'))} has `value` and `valueFrom`"
+        yield Diagnostic(POD_CHOICE, message, node.key_at("valueFrom"))
+    path = node.child("valueFrom").child("fieldRef")
+    if path.text("fieldPath") in _FILES_ONLY:
+        message = f"a variable cannot hold all of {quoted(path.text('fieldPath'))}"
+        yield Diagnostic(
+            POD_VALUE, message, path.at("fieldPath"), "name one, as in `metadata.labels['team']`"
+        )
+
+
+def _file(node: Node) -> Iterator[Diagnostic]:
+    path, resource = node.child("fieldRef"), node.find("resourceFieldRef")
+    if path.text("fieldPath") and not path.text("fieldPath").startswith("metadata."):
+        message = f"a file cannot hold {quoted(path.text('fieldPath'))}"
+        yield Diagnostic(POD_VALUE, message, path.at("fieldPath"))
+    if resource and not resource.text("containerName"):
+        yield Diagnostic(POD_VALUE, "a file that tells a resource needs `containerName`", resource.span)
+
+
+def _seccomp(node: Node) -> Iterator[Diagnostic]:
+    if node.has("localhostProfile") != (node.text("type") == "Localhost"):
+        message = "a profile of type `Localhost`, and no other, has a `localhostProfile`"
+        yield Diagnostic(POD_VALUE, message, node.at("type"))
+
+
+def _pod(node: Node) -> Iterator[Diagnostic]:
+    if node.text("dnsPolicy") == "None" and not node.child("dnsConfig").items("nameservers"):
+        message = "without a DNS policy a pod needs `dnsConfig.nameservers`"
+        yield Diagnostic(POD_VALUE, message, node.at("dnsPolicy"))
+    if not node.flag("hostNetwork"):
+        return
+    for port in (port for container in node.items("containers") for port in container.items("ports")):
+        if port.number("hostPort") not in (None, 0, port.number("containerPort")):
+            message = "in the host's network `hostPort` is the same as `containerPort`"
+            yield Diagnostic(POD_VALUE, message, port.at("hostPort"))
+
+
+def _node_selector(node: Node) -> Iterator[Diagnostic]:
+    if not node.items("nodeSelectorTerms"):
+        yield Diagnostic(POD_VALUE, "a node selector needs a term", node.span)
+    for term in node.items("nodeSelectorTerms"):
+        yield from _label_values(term)
+
+
+def _label_selector(node: Node) -> Iterator[Diagnostic]:
+    yield from _label_values(node)
+    for each in node.items("matchExpressions"):
+        if each.text("operator") in _NODES_ONLY:
+            message = f"`{each.text('operator')}` compares nodes only"
+            yield Diagnostic(POD_VALUE, message, each.at("operator"))
+
+
+def _label_values(node: Node) -> Iterator[Diagnostic]:
+    for value in (value for each in node.items("matchExpressions") for value in each.items("values")):
+        if not is_label_value(value.as_text or ""):
+            yield Diagnostic(
+                POD_VALUE, f"{quoted(value.as_text or '')} cannot be a label's value", value.span
+            )
+
+
+def _scratch(node: Node) -> Iterator[Diagnostic]:
+    limit = node.find("sizeLimit")
+    amount = parse_quantity(limit.as_text or "") or limit.as_int if limit else None
+    if limit and amount is not None and amount < 0:
+        yield Diagnostic(POD_VALUE, "a volume's size cannot be negative", limit.span)
+
+
+_CHECKS: Final[Mapping[str, Callable[[Node], Iterator[Diagnostic]]]] = {
+    "DownwardFile": _file,
+    "EmptyDir": _scratch,
+    "EnvVar": _variable,
+    "LabelSelector": _label_selector,
+    "NodeSelector": _node_selector,
+    "PodSpec": _pod,
+    "SeccompProfile": _seccomp,
+    "SecurityContext": _privileges,
+    "SelectorRequirement": _requirement,
+    "Toleration": _toleration,
+}

@@ -16,6 +16,7 @@ from graphc.manifests.visit import visit
 from graphc.manifests.words import is_qualified_name, parse_quantity
 
 _STANDARD: Final = frozenset({"cpu", "memory", "ephemeral-storage"})
+_PAGES: Final = "hugepages-"
 _VENDOR: Final = "nvidia.com/"
 _MIG: Final = re.compile(r"nvidia\.com/mig-(\dg\.\d+gb)((?:\.[a-z]+)*)")
 _PROFILES: Final = frozenset(
@@ -71,8 +72,14 @@ def _resource(name: str, amount: Fraction, key: Span, at: Span) -> Iterator[Diag
         yield Diagnostic(RESOURCES, f"there is no negative amount of {quoted(name)}", at)
     elif not _is_native(name) and (amount * 1000).__ceil__() % 1000:
         yield Diagnostic(RESOURCES, f"{quoted(name)} comes in whole pieces only", at)
+    elif name.startswith(_PAGES) and _is_broken(amount, parse_quantity(name.removeprefix(_PAGES))):
+        yield Diagnostic(RESOURCES, f"{quoted(name)} comes in whole pages only", at)
     if name.startswith(_VENDOR) and not _is_gpu(name):
         yield Diagnostic(UNKNOWN_GPU, f"no GPU offers {quoted(name)}", key, "write `nvidia.com/gpu`")
+
+
+def _is_broken(amount: Fraction, page: Fraction | None) -> bool:
+    return page is None or page <= 0 or amount % page != 0
 
 
 def _is_native(name: str) -> bool:
@@ -81,7 +88,7 @@ def _is_native(name: str) -> bool:
 
 def _is_resource(name: str) -> bool:
     if "/" not in name:
-        return name in _STANDARD or (name.startswith("hugepages-") and is_qualified_name(name))
+        return name in _STANDARD or (name.startswith(_PAGES) and is_qualified_name(name))
     is_extended = not name.startswith("requests.") and is_qualified_name(f"requests.{name}")
     return is_qualified_name(name) and (_is_native(name) or is_extended)
 
@@ -95,7 +102,7 @@ def _is_gpu(name: str) -> bool:
 
 
 def _pair(name: str, request: Fraction | None, limit: Fraction | None, at: Span) -> Iterator[Diagnostic]:
-    is_whole = not _is_native(name) or name.startswith("hugepages-")
+    is_whole = not _is_native(name) or name.startswith(_PAGES)
     if request is None or not _is_resource(name):
         return
     if limit is None and is_whole:
@@ -109,6 +116,6 @@ def _pair(name: str, request: Fraction | None, limit: Fraction | None, at: Span)
 
 def _huge_pages(limits: Node, requests: Node) -> Iterator[Diagnostic]:
     names = {**dict(requests.keys()), **dict(limits.keys())}
-    pages = [span for name, span in names.items() if name.startswith("hugepages-")]
+    pages = [span for name, span in names.items() if name.startswith(_PAGES)]
     if pages and not {"cpu", "memory"} & set(names):
         yield Diagnostic(RESOURCES, "huge pages need a request or limit of `cpu` or `memory`", pages[0])

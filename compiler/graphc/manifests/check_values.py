@@ -12,6 +12,7 @@ from graphc.manifests.node import Node
 from graphc.manifests.parts import PodPart, pod_parts
 from graphc.manifests.schema import Record
 from graphc.manifests.visit import scalars_or_items, visit
+from graphc.source.located import Items
 
 
 def check_values(deployment: Deployment, sink: Sink) -> None:
@@ -31,28 +32,32 @@ def _record(record: Record, node: Node, part: PodPart) -> Iterator[Diagnostic]:
             if key in NOT_EMPTY and not part.fills(record.name, name):
                 yield Diagnostic(POD_VALUE, f"{record.noun} needs the field `{name}`", node.span)
             continue
-        for value in scalars_or_items(found):
-            yield from _value(key, f"`{name}` of {record.noun}", name, value)
+        values = scalars_or_items(found)
+        if not values and key in NOT_EMPTY:
+            yield Diagnostic(POD_VALUE, f"`{name}` is empty", found.span)
+        is_list = isinstance(found.value, Items)
+        for value in values:
+            yield from _value(key, f"`{name}` of {record.noun}", value, is_item=is_list)
 
 
 def _alias(name: str) -> str:
     return "Container" if name == "EphemeralContainer" else name
 
 
-def _value(key: str, what: str, name: str, value: Node) -> Iterator[Diagnostic]:
-    number, text = value.as_int, value.as_text
+def _value(key: str, what: str, value: Node, *, is_item: bool) -> Iterator[Diagnostic]:
+    number, text, name = value.as_int, value.as_text, key.partition(".")[2]
     if number is not None and key in RANGES:
         low, high = RANGES[key]
         if not low <= number <= high:
             bounds = f"between {low} and {high}" if high < UNBOUNDED else f"{low} or more"
             yield Diagnostic(POD_VALUE, f"`{name}` is {number}, and must be {bounds}", value.span)
-    if text == "" and key in NOT_EMPTY:
+    if text == "" and key in NOT_EMPTY and not is_item:
         yield Diagnostic(POD_VALUE, f"`{name}` is empty", value.span)
     elif text and key in CHOICES and text not in CHOICES[key]:
         known = CHOICES[key]
         hint = did_you_mean(text, known) or f"write {' or '.join(f'`{each}`' for each in known)}"
         yield Diagnostic(POD_VALUE, f"{quoted(text)} cannot be the {what}", value.span, hint)
-    elif text and key in SHAPES and not SHAPES[key](text):
+    elif text is not None and (text or is_item) and key in SHAPES and not SHAPES[key](text):
         yield Diagnostic(POD_VALUE, f"{quoted(text)} cannot be the {what}", value.span)
 
 

@@ -5,15 +5,18 @@ from typing import Final
 
 from graphc.manifests.words import (
     has_no_backsteps,
+    is_absolute_path,
     is_address,
     is_data_key,
     is_field_path,
+    is_header_name,
     is_inner_path,
     is_label,
     is_label_value,
     is_port_name,
     is_qualified_name,
     is_resource_path,
+    is_search_domain,
     is_subdomain,
     is_variable_name,
 )
@@ -103,10 +106,15 @@ SHAPES: Final[Mapping[str, Callable[[str], bool]]] = {
     "PodSpec.priorityClassName": is_subdomain,
     "PodSpec.runtimeClassName": is_subdomain,
     "ReadinessGate.conditionType": is_qualified_name,
+    "NFS.path": is_absolute_path,
+    "PodAffinityTerm.namespaces": is_label,
     "PodAffinityTerm.topologyKey": is_qualified_name,
     "Toleration.key": is_qualified_name,
     "Toleration.value": is_label_value,
     "SelectorRequirement.key": is_qualified_name,
+    "DNSConfig.nameservers": is_address,
+    "DNSConfig.searches": is_search_domain,
+    "HTTPHeader.name": is_header_name,
     "HostAlias.ip": is_address,
     "HostAlias.hostnames": is_subdomain,
     "HostPath.path": has_no_backsteps,
@@ -116,15 +124,27 @@ SHAPES: Final[Mapping[str, Callable[[str], bool]]] = {
     "VolumeMount.subPathExpr": is_inner_path,
     "KeyToPath.path": is_inner_path,
     "DownwardFile.path": is_inner_path,
+    "ServiceAccountToken.path": is_inner_path,
 }
-"""An empty text counts as absent."""
+"""An empty text counts as absent, unless it is a list's item."""
 
 NOT_EMPTY: Final = frozenset(
     {
         "Container.name",
+        "DNSOption.name",
         "EnvVar.name",
         "EnvSource.name",
+        "ExecAction.command",
+        "HostAlias.ip",
+        "HTTPGetAction.port",
         "KeySelector.key",
+        "KeySelector.name",
+        "ObjectFieldSelector.fieldPath",
+        "ResourceFieldSelector.resource",
+        "SeccompProfile.type",
+        "ReadinessGate.conditionType",
+        "ServiceAccountToken.path",
+        "TCPSocketAction.port",
         "VolumeMount.name",
         "VolumeMount.mountPath",
         "VolumeDevice.name",
@@ -142,6 +162,7 @@ NOT_EMPTY: Final = frozenset(
         "DownwardFile.path",
         "PodAffinityTerm.topologyKey",
         "TopologySpreadConstraint.topologyKey",
+        "TopologySpreadConstraint.whenUnsatisfiable",
         "SelectorRequirement.key",
     }
 )

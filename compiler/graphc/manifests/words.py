@@ -15,6 +15,7 @@ _SUBDOMAIN: Final = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
 _QUALIFIED: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _PORT: Final = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?")
 _VARIABLE: Final = re.compile(r"[\x20-\x3c\x3e-\x7e]+")
+_HEADER: Final = re.compile(r"[-A-Za-z0-9]+")
 _DATA_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _PERCENT: Final = re.compile(r"([0-9]+)%")
 _QUANTITY: Final = re.compile(
@@ -104,6 +105,22 @@ def parse_quantity(text: str) -> Fraction | None:
 def is_inner_path(path: str) -> bool:
     """Say whether a path stays below where it begins."""
     return not path.startswith("/") and ".." not in path.split("/")
+
+
+def is_header_name(text: str) -> bool:
+    """Say whether a text can name an HTTP header."""
+    return _HEADER.fullmatch(text) is not None
+
+
+def is_search_domain(text: str) -> bool:
+    """Say whether a text is a domain that names are looked up in; it may hold `_` where a letter stands."""
+    name = text.removesuffix(".")
+    return text == "." or (is_subdomain(name.replace("_", "x")) and not name.endswith("_"))
+
+
+def is_absolute_path(path: str) -> bool:
+    """Say whether a path begins at the root."""
+    return path.startswith("/")
 
 
 def is_address(text: str) -> bool:
