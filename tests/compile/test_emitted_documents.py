@@ -1,6 +1,8 @@
 """What every emitted manifest must be, whatever graph it comes from."""
 
+import base64
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,9 +19,8 @@ CRD: Final = Path(__file__).parents[3] / "shared" / "seldon" / "seldondeployment
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "test_compiled_graphs"
 LEVELS: Final = (0, 1)
 
-# Kubernetes' limits: a label's name part, a DNS label, a config map's data.
+# Kubernetes' limit for the name of a volume, and for what follows a label's prefix.
 LABEL: Final = 63
-CONFIG_MAP: Final = 1_048_576
 
 Json = dict[str, Any]
 
@@ -132,6 +133,7 @@ def test_mounts_volumes_and_config_maps_belong_together(case: Case, level: int) 
                 named.add(source["name"])
                 keys = {item["key"] for item in source["items"]}
                 assert keys == {*content.get("data", {}), *content.get("binaryData", {})}
+                assert all(re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", key) for key in keys)
     assert named == set(maps)
 
 
@@ -200,3 +202,16 @@ def test_the_crd_takes_no_unknown_field(validator: Draft7Validator) -> None:
     changed["spec"]["predictors"][0]["graph"]["tpye"] = "MODEL"
     (problem,) = problems_of(validator, changed)
     assert "'tpye' was unexpected" in problem
+
+
+LATIN: Final = b"# coding: latin-1\ndef total(x):\n    return '\xe9'\n"
+
+
+def test_a_module_that_is_not_utf8_travels_as_bytes(tmp_path: Path) -> None:
+    (tmp_path / "post.py").write_bytes(LATIN)
+    node = {"python": "post:total", "in": {"x": "x"}, "out": "BYTES[batch]"}
+    graph = {"apiVersion": "graphc/v1", "kind": "InferenceGraph", "metadata": {"name": "latin"}}
+    graph |= {"inputs": {"x": "FP32[batch]"}, "nodes": {"total": node}, "outputs": {"y": "total"}}
+    (tmp_path / "graph.yaml").write_text(json.dumps(graph))
+    content, _ = documents_of(Case(tmp_path / "graph.yaml"), 1)
+    assert base64.b64decode(content["binaryData"]["post.py"]) == LATIN

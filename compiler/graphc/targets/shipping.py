@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -103,13 +105,27 @@ def _config_map(graph: str, node: str, files: list[tuple[str, bytes]]) -> Config
     digest = hashlib.sha256()
     text: list[tuple[str, str]] = []
     binary: list[tuple[str, str]] = []
-    for name, content in files:
-        key = name.replace("/", "_")
+    keys = _keys([name for name, _ in files])
+    for key, (name, content) in zip(keys, files, strict=True):
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
-        if name.endswith(".py"):
-            text.append((key, content.decode("utf-8")))
+        if name.endswith(".py") and (written := _as_text(content)) is not None:
+            text.append((key, written))
         else:
             binary.append((key, base64.b64encode(content).decode("ascii")))
-    paths = tuple((name.replace("/", "_"), name) for name, _ in files)
+    paths = tuple((key, name) for key, (name, _) in zip(keys, files, strict=True))
     name = f"{graph}-{node}-{digest.hexdigest()[:10]}"
     return ConfigMapShipment(node, name, tuple(text), tuple(binary), paths)
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    """Return keys for files; Kubernetes takes letters, digits, `-`, `_` and `.` in a config map's key."""
+    keys = [re.sub(r"[^-._a-zA-Z0-9]", "_", name) for name in names]
+    return keys if len(set(keys)) == len(keys) else [f"{index}-{key}" for index, key in enumerate(keys)]
+
+
+def _as_text(content: bytes) -> str | None:
+    """Return a module's text; None where it declares another encoding than UTF-8."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
