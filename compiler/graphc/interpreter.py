@@ -1,8 +1,9 @@
 """What a graph means: the reference that every compiled form has to agree with, written to be read.
 
 A node computes its outputs from its inputs. A router is an if-expression: for each row of the batch (or once for the
-request) it answers with one of its branches. A node runs only where somebody may need it: its condition is what all
-ways from it to the graph's outputs have in common. Under a condition by row it sees the rows that meet it.
+request) it answers with one of its branches. A node runs wherever its condition is met, and its condition is what all
+ways from it to the graph's outputs have in common: what only one branch needs runs with that branch, what several need
+runs always. Under a condition by row it sees the rows that meet it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +30,8 @@ Choose = Callable[[str, Mapping[str, object], Per, Array | None], Array]
 def interpret(graph: Graph, inputs: Ports, run: RunNode, choose: Choose) -> dict[str, Array]:
     """Return the graph's outputs by name; raises whatever a node or a decision that is needed raises."""
     meaning = _Meaning(graph, inputs, run, choose)
+    for node in graph.nodes:
+        meaning.make(node)
     outputs = {result.name: meaning.read(result.tensor, ()) for result in graph.outputs}
     return {name: array for name, array in outputs.items() if array is not None}
 

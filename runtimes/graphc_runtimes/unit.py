@@ -116,8 +116,13 @@ def _refuse_unknown(region: Region, message: Message) -> None:
         if name not in outputs:
             raise RequestError(f"unit `{region.unit}`: the graph has no output `{name}`")
     for name in message.tensors:
-        if name not in known and "." not in name:
+        if name not in known and not _is_of_a_node(name):
             raise RequestError(f"unit `{region.unit}`: the graph has no input `{name}`")
+
+
+def _is_of_a_node(name: str) -> bool:
+    """Say whether a tensor is a node's (`node.tensor`) or a choice's (`node:choice`), which pass by."""
+    return "." in name or ":" in name
 
 
 async def load_unit(environment: Environment) -> Unit:

@@ -33,6 +33,7 @@ REFUSALS: Final = {"GC303", "GC304"}
 SHAPES: Final = {
     "shared",
     "own-branch",
+    "own-branches-by-row",
     "after-a-combiner",
     "combiner-after-combiner",
     "after-a-decision",

@@ -159,15 +159,14 @@ def _python(building: _Building) -> None:
 
 def _takes(building: _Building, count: int) -> tuple[str, list[str]]:
     kinds = [kind for kind in building.kinds if building.kinds[kind]]
-    kind = str(building.draw(st.sampled_from(sorted(kinds))))
-    return kind, [_own(building, kind) for _ in range(count)]
+    kind = str(building.draw(st.sampled_from([MATRIX, *sorted(kinds)])))
+    own = kind == MATRIX and building.draw(st.booleans())
+    return kind, [_own(building) if own else building.pick(kind) for _ in range(count)]
 
 
-def _own(building: _Building, kind: str) -> str:
-    """Pick a tensor, or make one that no other node will read: what only one branch needs runs only there."""
-    source = building.pick(kind)
-    if kind != MATRIX or building.draw(st.booleans()):
-        return source
+def _own(building: _Building) -> str:
+    """Make a tensor that no other node will read: what only one branch needs runs only there."""
+    source = building.pick(MATRIX)
     fields = building.draw(
         st.sampled_from(
             [
@@ -182,16 +181,19 @@ def _own(building: _Building, kind: str) -> str:
 
 
 def _router(building: _Building) -> None:
-    router = building.draw(st.sampled_from(["threshold", "equals", "texts", "parameter", "random"]))
+    options = {"threshold": SCORES, "equals": CLASSES, "texts": TEXTS, "parameter": MATRIX, "random": MATRIX}
+    router = building.draw(
+        st.sampled_from([each for each, kind in options.items() if kind in building.kinds])
+    )
     count = building.draw(st.integers(2, 3))
     kind, takes = _takes(building, count)
-    if router == "threshold" and SCORES in building.kinds:
+    if router == "threshold":
         conditions = [{"below": 0.5 * index} for index in range(count - 1)]
         fields: Json = {"router": "threshold", "in": building.pick(SCORES)}
-    elif router == "equals" and CLASSES in building.kinds:
+    elif router == "equals":
         conditions = [{"equals": index} for index in range(count - 1)]
         fields = {"router": "equals", "in": building.pick(CLASSES)}
-    elif router == "texts" and TEXTS in building.kinds:
+    elif router == "texts":
         conditions = [{"equals": text} for text in ["low", "high"][: count - 1]]
         fields = {"router": "equals", "in": building.pick(TEXTS)}
     elif router == "random":
@@ -200,7 +202,7 @@ def _router(building: _Building) -> None:
     else:
         conditions = [{"equals": tier} for tier in ["gold", "silver"][: count - 1]]
         fields = {"router": "parameter", "name": "tier"}
-    if "in" in fields and building.draw(st.booleans()):
+    if "in" in fields and building.draw(st.integers(0, 2)) == 0:
         fields["per"] = "request"
     pairs = zip([*conditions, {}][:count], takes, strict=True)
     fields["branches"] = [{**condition, "take": take} for condition, take in pairs]
@@ -209,7 +211,8 @@ def _router(building: _Building) -> None:
 
 def _cascade(building: _Building) -> None:
     count = building.draw(st.integers(2, 3))
-    takes = [_own(building, MATRIX) for _ in range(count)]
+    own = building.draw(st.booleans())
+    takes = [_own(building) if own else building.pick(MATRIX) for _ in range(count)]
     steps: list[Json] = [{"take": take, "until": 0.6} for take in takes[:-1]]
     fields: Json = {"cascade": [*steps, {"take": takes[-1]}]}
     if building.draw(st.integers(0, 3)) == 0:
@@ -227,7 +230,7 @@ def generated_graphs(draw: Draw) -> Generated:
     inputs = {"x": MATRIX}
     building.add(MATRIX, "x")
     for name, kind in (("score", SCORES), ("ids", IDS), ("text", TEXTS)):
-        if draw(st.booleans()):
+        if draw(st.sampled_from([True, True, False])):
             inputs[name] = kind.removesuffix(" ids")
             building.add(kind, name)
     for _ in range(draw(st.integers(1, 12))):
@@ -241,7 +244,7 @@ def generated_graphs(draw: Draw) -> Generated:
         "nodes": building.nodes or {"same": {"component": "rename", "in": {"x": "x"}}},
         "outputs": outputs,
     }
-    rows = draw(st.sampled_from([0, 1, 2, 3, 4, 5]))
+    rows = draw(st.sampled_from([5, 4, 3, 2, 1, 0]))
     tier = draw(st.sampled_from(["gold", "silver", "bronze"]))
     shapes = building.shapes + Counter(_shapes_of(document))
     return Generated(document, {name: _values(name, rows, draw) for name in inputs}, {"tier": tier}, shapes)
@@ -253,25 +256,24 @@ def _outputs(building: _Building, draw: Draw) -> dict[str, str]:
     ]
     if not made:
         return {"out0": "x"}
-    chosen = [made[-1], *draw(st.lists(st.sampled_from(made), max_size=3))]
+    read = {each for fields in building.nodes.values() for each in _read_by(fields)}
+    ends = [each for each in made if each.partition(".")[0] not in read]
+    chosen = [*ends[: draw(st.integers(1, 6))], *draw(st.lists(st.sampled_from(made), max_size=2))]
     return {f"out{index}": reference for index, reference in enumerate(dict.fromkeys(chosen))}
 
 
 def _values(name: str, rows: int, draw: Draw) -> Array:
-    floats = st.sampled_from([-2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 3.0])
+    """Draw a seed rather than each value: single draws like to repeat themselves, and rows have to differ."""
+    pick = np.random.default_rng(draw(st.integers(0, 2**16))).choice
+    floats = np.array([-2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 3.0], np.float32)
     if name == "x":
-        drawn = draw(st.lists(st.lists(floats, min_size=3, max_size=3), min_size=rows, max_size=rows))
-        return np.array(drawn, np.float32).reshape(rows, 3)
+        return pick(floats, (rows, 3))
     if name == "score":
-        return np.array(draw(st.lists(floats, min_size=rows, max_size=rows)), np.float32)
+        return pick(floats, rows)
     if name == "ids":
-        large = st.sampled_from([0, 2**53 + 1, -(2**63), 2**63 - 1])
-        return np.array(draw(st.lists(large, min_size=rows, max_size=rows)), np.int64)
-    texts = draw(
-        st.lists(st.sampled_from([b"low", b"high", "größer".encode()]), min_size=rows, max_size=rows)
-    )
+        return pick(np.array([0, 2**53 + 1, -(2**63), 2**63 - 1], np.int64), rows)
     array = np.empty(rows, object)
-    array[:] = texts
+    array[:] = [(b"low", b"high", "größer".encode())[int(index)] for index in pick(3, rows)]
     return array
 
 
@@ -288,6 +290,11 @@ def _shapes_of(document: Json) -> list[str]:
     found += ["decision-after-decision"] * any(reads[name] & deciding for name in deciding)
     found += ["after-a-decision"] * any(reads[name] & deciding for name in nodes)
     found += ["several-graph-outputs"] * (len(document["outputs"]) > 1)
+    found += ["own-branches-by-row"] * any(
+        _owns_branches(fields, nodes)
+        for fields in nodes.values()
+        if fields.get("router") in {"threshold", "equals"} and fields.get("per") != "request"
+    )
     found += ["placed"] * any("resources" in fields or "unit" in fields for fields in nodes.values())
     found += ["joined-forks"] * any(
         reads[left] & reads[right] and name not in {left, right}
@@ -297,6 +304,12 @@ def _shapes_of(document: Json) -> list[str]:
         if left < right
     )
     return found
+
+
+def _owns_branches(fields: Json, nodes: Json) -> bool:
+    takes = [branch["take"] for branch in fields["branches"]]
+    readers = Counter(each for other in nodes.values() for each in _read_by(other))
+    return sum(take in nodes and readers[take] == 1 for take in takes) > 1
 
 
 def _read_by(fields: Json) -> set[str]:
