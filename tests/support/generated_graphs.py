@@ -172,6 +172,9 @@ def _own(building: _Building) -> str:
             [
                 {"component": "clip", "parameters": {"low": 0, "high": 1}},
                 {"component": "softmax"},
+                {"component": "normalise", "parameters": {"norm": "l1"}},
+                {"component": "scale", "parameters": {"mean": 1.0, "scale": 2.0}},
+                {"component": "clip", "parameters": {"low": -1, "high": 0}},
                 {"python": "steps:fail", "out": {"y": MATRIX}},
             ]
         )
