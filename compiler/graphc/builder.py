@@ -53,6 +53,7 @@ class NodeFields(TypedDict, total=False):
     replicas: int
     autoscaling: Mapping[str, int]
     env: Mapping[str, str | Mapping[str, str]]
+    cost_ms: float
 
 
 class GraphFields(TypedDict, total=False):
@@ -62,6 +63,7 @@ class GraphFields(TypedDict, total=False):
     runtime: Mapping[str, str]
     replicas: int
     resources: Mapping[str, str | int | float]
+    placement: str | Mapping[str, str]
     artifacts: str
     service_account: str
     executor: bool

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from graphc.builder_files import is_builder_file, run_builder_file
@@ -16,6 +16,7 @@ from graphc.graph import Graph, Resources
 from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
 from graphc.manifests.kinds import find_deployments, is_manifest
+from graphc.measured import CostFile, check_costs, read_costs
 from graphc.plan import Plan
 from graphc.predictors import check_predictors, overlay, predictors_of
 from graphc.source.files import STDIN, Source, read_source
@@ -38,6 +39,8 @@ class Request:
     options: Options = field(default_factory=Options)
     purpose: Purpose = "cluster"
     takes_manifests: bool = False
+    costs: str | None = None
+    """A file of measured costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ class Compilation:
 def compile_files(request: Request) -> Compilation:
     """Read and check all graphs of all files, and emit them; some limits show only in what is emitted."""
     done = Compilation()
+    costs = _read_costs(request, done)
+    if costs is not None:
+        request = replace(request, options=replace(request.options, measured=costs.costs))
     for path in request.paths:
         source = read_source(path, done.sink)
         if source is None:
@@ -85,7 +91,18 @@ def compile_files(request: Request) -> Compilation:
             if checked is not None:
                 done.graphs.append(checked)
     _check_names(done)
+    if costs is not None and not done.sink.has_errors:
+        nodes = {graph.spec.fields.metadata.name: graph.spec.nodes for graph in done.graphs}
+        check_costs(costs, nodes, done.sink)
     return done
+
+
+def _read_costs(request: Request, done: Compilation) -> CostFile | None:
+    source = None if request.costs is None else read_source(request.costs, done.sink)
+    if source is None:
+        return None
+    done.sources[source.file] = source.text
+    return read_costs(source, done.sink)
 
 
 def _read(source: Source, path: str, sink: Sink) -> Iterable[tuple[Located, Path]]:

@@ -10,6 +10,8 @@ from graphc_components.tensors import TensorType
 from graphc.diagnostics import Span
 
 Per = Literal["row", "request"]
+Grouping = Literal["auto", "fused", "separate"]
+"""How nodes that say nothing of their container are put into units."""
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 Types = Mapping[str, TensorType]
 """Types by tensor name; a tensor is called by its graph input, or `node.output`."""
@@ -178,6 +180,8 @@ class Node:
     outputs: tuple[Output, ...]
     placement: Placement = field(default_factory=Placement)
     guards: tuple[Guard, ...] = ()
+    cost_ms: float | None = None
+    """How long it takes, as the file says."""
 
     @property
     def reads(self) -> Iterator[str]:
@@ -205,6 +209,7 @@ class Graph:
     inputs: tuple[tuple[str, TensorType], ...]
     nodes: tuple[Node, ...]
     outputs: tuple[Result, ...]
+    grouping: Grouping = "auto"
 
     @property
     def types(self) -> dict[str, TensorType]:

@@ -1,6 +1,6 @@
 """The plan: a tree of units, each of which runs one region; emitters and the local engine read it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,10 +74,63 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeCost:
+    """How long a node takes, in milliseconds, and how that is known."""
+
+    ms: float
+    source: Literal["declared", "measured", "size", "kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a plan was chosen by: the cost of each node, and the bytes of each tensor for that many rows."""
+
+    nodes: Mapping[str, NodeCost]
+    bytes: Mapping[str, int]
+    exclusive: frozenset[str]
+    """The choices that are made once for a request, so that one of their branches runs."""
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCost:
+    """The time of a unit's nodes and of the hop that calls it, in milliseconds, and what the hop carries."""
+
+    work_ms: float
+    hop_ms: float
+    takes: int
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The time of one request, along the units of its slowest way in the order in which they run."""
+
+    ms: float
+    way: tuple[str, ...]
+    units: Mapping[str, UnitCost]
+
+
+DecisionKind = Literal["apart", "fused", "parallel", "sequence", "route", "join", "shortened", "forced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One choice that a pass made: about which units, and why, in words that end a sentence."""
+
+    kind: DecisionKind
+    units: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """A graph's tree of units."""
+    """A graph's tree of units, with what was predicted of it and why it is so."""
 
     graph: str
     inputs: tuple[tuple[str, TensorType], ...]
     outputs: tuple[tuple[str, TensorType], ...]
     root: Unit
+    decisions: tuple[Decision, ...] = ()
+    costs: Costs | None = None
+    prediction: Prediction | None = None

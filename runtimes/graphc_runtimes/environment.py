@@ -1,6 +1,7 @@
 """What the container's environment tells the runtime."""
 
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +29,29 @@ class Environment:
 
 def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
     """Read the environment variables; raises RegionError."""
-    region = variables.get("GRAPHC_REGION")
-    if not region:
-        raise RegionError("the environment variable GRAPHC_REGION is not set")
     return Environment(
-        region=region,
+        region=_read_region(variables),
         unit=variables.get("MLSERVER_MODEL_NAME") or None,
         artifacts=Path(variables.get("GRAPHC_ARTIFACTS") or "/mnt/graphc"),
         device=_read_device(variables.get("GRAPHC_DEVICE") or "cpu"),
         threads=_read_threads(variables.get("GRAPHC_THREADS")),
     )
+
+
+def _read_region(variables: Mapping[str, str]) -> str:
+    """Return the region's text: the variable's own, or that of a file, which may be compressed by zlib."""
+    region, file = variables.get("GRAPHC_REGION"), variables.get("GRAPHC_REGION_FILE")
+    if region:
+        return region
+    if not file:
+        raise RegionError("neither of the environment variables GRAPHC_REGION and GRAPHC_REGION_FILE is set")
+    try:
+        content = Path(file).read_bytes()
+        return (content if content.startswith(b"{") else zlib.decompress(content)).decode()
+    except OSError as error:
+        raise RegionError(f"the region's file cannot be read: {error.strerror}") from None
+    except (zlib.error, UnicodeDecodeError):
+        raise RegionError("the region's file is neither JSON nor compressed by zlib") from None
 
 
 def _read_device(text: str) -> Device:

@@ -15,7 +15,7 @@ COMMANDS: Final = {
     "check": "Check graph files and SeldonDeployments, and report every problem.",
     "compile": "Print the manifests that a graph compiles to.",
     "engine": "Walk a manifest's graph over units that already listen.",
-    "explain": "Say why a rule exists, with an example.",
+    "explain": "Say why a rule exists, or why a plan is as it is.",
     "infer": "Call a V2 endpoint with tensors from files.",
     "lint": "The same as check.",
     "run": "Run a graph on this machine behind a V2 endpoint.",

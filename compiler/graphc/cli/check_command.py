@@ -11,7 +11,14 @@ from graphc.manifests.check import check_manifest
 
 @click.command("check")
 @graph_options
-def command(files: tuple[str, ...], settings: tuple[str, ...], level: int, output_format: str) -> None:
+def command(
+    files: tuple[str, ...],
+    settings: tuple[str, ...],
+    level: int,
+    costs: str | None,
+    batch: int,
+    output_format: str,
+) -> None:
     """Check graph files and report every problem; `-` is standard input.
 
     SeldonDeployments are checked too, whoever wrote them: for what the API server and Seldon would refuse, and
@@ -19,7 +26,8 @@ def command(files: tuple[str, ...], settings: tuple[str, ...], level: int, outpu
 
     Exits with 0 if no error was found, and with 1 otherwise.
     """
-    done = compile_files(replace(read_request(files, settings, level), takes_manifests=True))
+    request = read_request(files, settings, level, costs, batch)
+    done = compile_files(replace(request, takes_manifests=True))
     for manifest in done.manifests:
         check_manifest(manifest, done.sink)
     report(done, output_format, to_stderr=False)

@@ -19,6 +19,8 @@ def command(
     files: tuple[str, ...],
     settings: tuple[str, ...],
     level: int,
+    costs: str | None,
+    batch: int,
     output_format: str,
     output: str | None,
     form: str,
@@ -27,7 +29,7 @@ def command(
 
     Nothing is written unless everything is sound; problems go to standard error.
     """
-    done = compile_files(read_request(files, settings, level))
+    done = compile_files(read_request(files, settings, level, costs, batch))
     report(done, output_format, to_stderr=True)
     exit_if_rejected(done)
     documents = [document for emission in done.emissions for document in emission.documents]

@@ -1,24 +1,42 @@
-"""`graphc explain`: say why a rule exists, with an example."""
+"""`graphc explain`: say why a rule exists, or why a plan is as it is."""
+
+import json
 
 import click
 
+from graphc.cli.reporting import exit_if_rejected, plan_options, read_request, report
 from graphc.diagnostics.codes import RULES
 from graphc.diagnostics.pages import find_rule, names_rule, nearest_rule, read_page
 
 
 @click.command("explain")
-@click.argument("target", metavar="CODE", required=False)
-def command(target: str | None) -> None:
-    """Say why the rule CODE exists, with an example; without CODE, list the rules.
+@click.argument("target", metavar="CODE|FILE", required=False)
+@plan_options
+@click.option(
+    "--output-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How a plan is shown.",
+)
+def command(
+    target: str | None,
+    settings: tuple[str, ...],
+    level: int,
+    costs: str | None,
+    batch: int,
+    output_format: str,
+) -> None:
+    """Say why the rule CODE exists, or how the graph of FILE is planned, and why so.
 
-    CODE is a code such as GC201, or a rule's name.
+    CODE is a code such as GC201, or a rule's name; FILE is a graph file, or `-`. Without either, list the rules.
     """
     if target is None:
         _list_rules()
     elif names_rule(target):
         _explain_rule(target)
     else:
-        raise click.BadParameter(f"`{target}` is not a rule's code or name", param_hint="CODE")
+        _explain_file(target, settings, level, costs, batch, output_format)
 
 
 def _list_rules() -> None:
@@ -35,3 +53,21 @@ def _explain_rule(target: str) -> None:
         click.echo(f"error: no rule is called `{target}`\n  = help: {hint}", err=True)
         raise SystemExit(1)
     click.echo(read_page(rule), nl=False)
+
+
+def _explain_file(
+    file: str, settings: tuple[str, ...], level: int, costs: str | None, batch: int, output_format: str
+) -> None:
+    # The compiler is slow to import, and a rule's page needs none of it.
+    from graphc.compilation import compile_files
+    from graphc.explanation import explain_plan
+    from graphc.explanation_text import write_explanation
+
+    done = compile_files(read_request((file,), settings, level, costs, batch))
+    report(done, "text", to_stderr=True)
+    exit_if_rejected(done)
+    plans = [explain_plan(plan, name) for graph in done.graphs for name, plan in graph.plans.items()]
+    if output_format == "json":
+        click.echo(json.dumps([plan.to_json() for plan in plans], indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(write_explanation(plan) for plan in plans), nl=False)

@@ -18,22 +18,27 @@ REJECTED = 1
 """The exit code for input in which something is wrong."""
 
 
-def graph_options(command: Command) -> Command:
-    """Give a command the options of everything that reads graph files."""
+costs_option = click.option(
+    "--costs", metavar="FILE", help="Measured milliseconds: JSON, {graph: {node: ms}}."
+)
+
+
+def plan_options(command: Command) -> Command:
+    """Give a command the options that decide what a graph is compiled to."""
     options = [
-        click.argument("files", nargs=-1, required=True),
         click.option(
             "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter."
         ),
         click.option(
             "-O", "level", type=click.IntRange(0, 1), default=1, show_default=True, help="Optimisation level."
         ),
+        costs_option,
         click.option(
-            "--output-format",
-            type=click.Choice([each.value for each in Format]),
-            default="text",
+            "--batch",
+            type=click.IntRange(1),
+            default=1,
             show_default=True,
-            help="How problems are reported.",
+            help="Rows of the request for which bytes are counted.",
         ),
     ]
     for option in reversed(options):
@@ -41,9 +46,23 @@ def graph_options(command: Command) -> Command:
     return command
 
 
-def read_request(files: tuple[str, ...], settings: tuple[str, ...], level: int) -> Request:
+def graph_options(command: Command) -> Command:
+    """Give a command the options of everything that reads graph files."""
+    command = click.option(
+        "--output-format",
+        type=click.Choice([each.value for each in Format]),
+        default="text",
+        show_default=True,
+        help="How problems are reported.",
+    )(command)
+    return click.argument("files", nargs=-1, required=True)(plan_options(command))
+
+
+def read_request(
+    files: tuple[str, ...], settings: tuple[str, ...], level: int, costs: str | None, batch: int
+) -> Request:
     """Return the request that the options make; a setting that is none is a usage error."""
-    return Request(files, read_settings(settings), options=Options(level))
+    return Request(files, read_settings(settings), options=Options(level, batch=batch), costs=costs)
 
 
 def read_settings(settings: tuple[str, ...]) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--predictor", metavar="NAME", help="The predictor to run; else the one with most traffic.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter.")
 @click.option("-O", "level", type=click.IntRange(0, 1), help="Optimisation level of the compiler.")
+@click.option("--costs", metavar="FILE", help="Measured milliseconds: JSON, {graph: {node: ms}}.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=_PORT, default=8080, show_default=True, help="For HTTP; 0 takes a free port.")
 @click.option(
@@ -27,6 +28,7 @@ def command(
     predictor: str | None,
     settings: tuple[str, ...],
     level: int | None,
+    costs: str | None,
     host: str,
     port: int,
     grpc_port: int,
@@ -47,7 +49,7 @@ def command(
     from graphc.local.run import RunOptions, run_documents
 
     console = RunConsole()
-    loaded = load(files, settings, level, console)
+    loaded = load(files, settings, level, costs, console)
     body = None if request is None else request.read()
     options = RunOptions(predictor, host, port, grpc_port, claims, body, once)
     raise SystemExit(run_documents(loaded.documents, loaded.overrides, options, console))

@@ -11,7 +11,13 @@ from graphc.local.run import report_findings
 from graphc.lower.options import Options
 
 
-def load(files: tuple[str, ...], settings: tuple[str, ...], level: int | None, console: RunConsole) -> Loaded:
+def load(
+    files: tuple[str, ...],
+    settings: tuple[str, ...],
+    level: int | None,
+    costs: str | None,
+    console: RunConsole,
+) -> Loaded:
     """Compile graph files, or read manifests; end with the problems where there are some."""
     findings = Findings()
     texts = read_texts(files, findings)
@@ -20,12 +26,15 @@ def load(files: tuple[str, ...], settings: tuple[str, ...], level: int | None, c
         raise SystemExit(report_findings(findings, console))
     if graphs:
         options = Options() if level is None else Options(level)
-        done = compile_files(Request(files, read_settings(settings), options=options, purpose="local"))
+        request = Request(files, read_settings(settings), options=options, purpose="local", costs=costs)
+        done = compile_files(request)
         report(done, "text", to_stderr=True)
         exit_if_rejected(done)
         return load_compiled(done)
-    if settings or level is not None:
-        raise click.UsageError("`--set` and `-O` are for graph files; a manifest is compiled already")
+    if settings or level is not None or costs is not None:
+        raise click.UsageError(
+            "`--set`, `-O` and `--costs` are for graph files; a manifest is compiled already"
+        )
     loaded = load_manifests(texts, findings)
     if findings.problems:
         raise SystemExit(report_findings(findings, console))

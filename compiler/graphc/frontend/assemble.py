@@ -41,12 +41,15 @@ def assemble_graph(
     return Graph(
         name=fields.metadata.name,
         inputs=tuple((name, inferred.types[name]) for name in fields.inputs),
-        nodes=tuple(_node(draft.nodes[name], inferred, decisions) for name in order),
+        nodes=tuple(
+            _node(draft.nodes[name], inferred, decisions, fields.placement.units.get(name)) for name in order
+        ),
         outputs=tuple(Result(use.port, use.tensor, use.at) for use in resolved.outputs),
+        grouping=fields.placement.grouping,
     )
 
 
-def _node(node: DraftNode, inferred: Inferred, decisions: Mapping[str, Per]) -> Node:
+def _node(node: DraftNode, inferred: Inferred, decisions: Mapping[str, Per], unit: str | None) -> Node:
     uses = inferred.uses[node.name]
     outputs = tuple(
         Output(port, f"{node.name}.{port}", type_)
@@ -54,7 +57,8 @@ def _node(node: DraftNode, inferred: Inferred, decisions: Mapping[str, Per]) -> 
         if (type_ := inferred.types.get(f"{node.name}.{port}"))
     )
     work = _work(node, uses, inferred, decisions)
-    return Node(node.name, node.name, node.at, work, uses, outputs, _placement(node.spec))
+    placement = _placement(node.spec, unit)
+    return Node(node.name, node.name, node.at, work, uses, outputs, placement, cost_ms=node.spec.cost_ms)
 
 
 def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions: Mapping[str, Per]) -> Work:
@@ -95,10 +99,10 @@ def _confidence(uses: Sequence[Use], index: int, until: float | None) -> Use | N
     return named or _takes(uses, index)[0]
 
 
-def _placement(spec: AnyNode) -> Placement:
+def _placement(spec: AnyNode, unit: str | None) -> Placement:
     resources, scaling = spec.resources, spec.autoscaling
     return Placement(
-        unit=spec.unit,
+        unit=spec.unit or unit,
         image=spec.image if isinstance(spec, Python) else None,
         resources=Resources(resources.cpu, resources.memory, resources.gpu) if resources else None,
         replicas=spec.replicas,

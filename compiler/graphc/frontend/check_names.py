@@ -29,6 +29,7 @@ _OWN_VARIABLES: Final = frozenset(
     {
         "GRAPHC_ARTIFACTS",
         "GRAPHC_REGION",
+        "GRAPHC_REGION_FILE",
         "MLSERVER_GRPC_PORT",
         "MLSERVER_GZIP_ENABLED",
         "MLSERVER_HTTP_PORT",
@@ -59,6 +60,8 @@ def check_names(spec: GraphSpec, sink: Sink) -> None:
             sink.report(Diagnostic(DUPLICATE_NAME, message, spec.at("nodes", name, key=True)))
         _check_tensors_of(spec, name, node, sink)
         _check_variables(spec, name, node, sink)
+    for name, unit in spec.fields.placement.units.items():
+        _check_label(unit, "unit", spec.at("placement", name), MAX_UNIT, sink)
     for name in spec.fields.predictors:
         at = spec.at("predictors", name, key=True)
         _check_label(name, "predictor", at, MAX_LABEL - 1 - len(metadata.name), sink)

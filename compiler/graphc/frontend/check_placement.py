@@ -3,8 +3,10 @@
 from collections import defaultdict
 
 from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.flow import UNKNOWN_NODE
 from graphc.diagnostics.codes.limits import UNIT_CONFLICT
 from graphc.diagnostics.codes.rollout import REPLICAS_TWICE
+from graphc.diagnostics.suggest import nearest
 from graphc.spec.model import AnyNode, Python
 from graphc.spec.read import GraphSpec
 
@@ -12,15 +14,32 @@ from graphc.spec.read import GraphSpec
 def check_placement(spec: GraphSpec, sink: Sink) -> None:
     """Report replicas that are set twice, and nodes that share a unit and want different containers."""
     units: dict[str, list[str]] = defaultdict(list)
+    _check_grouping(spec, sink)
+    named = spec.fields.placement.units
     for name, node in spec.nodes.items():
-        if node.unit is not None:
-            units[node.unit].append(name)
+        unit = node.unit or named.get(name)
+        if unit is not None:
+            units[unit].append(name)
         if node.autoscaling and node.replicas is not None:
             message = f"`{name}` has `replicas` and `autoscaling`"
             at = spec.at("nodes", name, "replicas", key=True)
             sink.report(Diagnostic(REPLICAS_TWICE, message, at, "keep one of them"))
     for unit, names in units.items():
         _check_unit(spec, unit, names, sink)
+
+
+def _check_grouping(spec: GraphSpec, sink: Sink) -> None:
+    for name, unit in spec.fields.placement.units.items():
+        node = spec.nodes.get(name)
+        if node is None and name not in spec.broken:
+            close = nearest(name, spec.nodes)
+            message = f"`placement` names `{name}`, which is not a node"
+            at = spec.at("placement", name, key=True)
+            hint = f"did you mean `{close}`?" if close else None
+            sink.report(Diagnostic(UNKNOWN_NODE, message, at, hint))
+        if node and node.unit is not None and node.unit != unit:
+            message = f"`{name}` says that its unit is `{node.unit}`, and `placement` says `{unit}`"
+            sink.report(Diagnostic(UNIT_CONFLICT, message, spec.at("placement", name), "say it once"))
 
 
 def _check_unit(spec: GraphSpec, unit: str, names: list[str], sink: Sink) -> None:

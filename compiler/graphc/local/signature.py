@@ -1,8 +1,10 @@
 """What goes into a graph and comes out: from units that graphc wrote, else from what a unit says itself."""
 
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from graphc_components.tensors import DATATYPES, Dim, TensorType
@@ -11,6 +13,7 @@ from graphc.local.plain import as_items, as_mapping, as_text
 from graphc.source.located import Plain
 
 REGION: Final = "GRAPHC_REGION"
+REGION_FILE: Final = "GRAPHC_REGION_FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,21 @@ class Signature:
 def find_signature(environments: Iterable[Mapping[str, str]]) -> Signature | None:
     """Return the signature that graphc put into a unit's environment, if it wrote the units."""
     for env in environments:
-        if REGION in env:
+        if REGION in env or REGION_FILE in env:
             try:
-                graph = as_mapping(as_mapping(json.loads(env[REGION])).get("graph"))
-            except (ValueError, RecursionError):
+                graph = as_mapping(as_mapping(json.loads(_read_region(env))).get("graph"))
+            except (OSError, ValueError, RecursionError, zlib.error):
                 continue
             if name := as_text(graph.get("name")):
                 return Signature(name, read_tensors(graph.get("inputs")), read_tensors(graph.get("outputs")))
     return None
+
+
+def _read_region(env: Mapping[str, str]) -> str | bytes:
+    if REGION in env:
+        return env[REGION]
+    content = Path(env[REGION_FILE]).read_bytes()
+    return content if content.startswith(b"{") else zlib.decompress(content)
 
 
 def read_tensors(value: object) -> dict[str, TensorType]:

@@ -3,12 +3,13 @@
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import TOO_DEEP
 from graphc.graph import Graph
-from graphc.lower.carry import carry_tensors
+from graphc.lower.choose import TooDeep, choose_plan
 from graphc.lower.conditions import lower_conditions
+from graphc.lower.costs import estimate_costs
+from graphc.lower.decide import complete_plan
 from graphc.lower.options import Options
-from graphc.lower.partition import partition_regions
-from graphc.lower.schedule import schedule_regions
-from graphc.lower.shorten import MAX_DEPTH, shorten
+from graphc.lower.partition import partition_nodes
+from graphc.lower.shorten import MAX_DEPTH
 from graphc.lower.trim import trim_outputs
 from graphc.plan import Plan
 
@@ -16,19 +17,22 @@ from graphc.plan import Plan
 def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
     """Return the plan of a checked graph; None where its placements ask for what the engine cannot do."""
     straight = trim_outputs(lower_conditions(graph))
-    regions = partition_regions(straight, options, sink)
-    if regions is None:
+    groups = partition_nodes(straight, options, sink)
+    if groups is None:
         return None
-    tree = schedule_regions(straight, regions)
-    if options.level > 0:
-        tree = shorten(tree)
-    plan = carry_tensors(straight, tree)
-    if plan.root.depth > MAX_DEPTH:
-        deepest = graph.nodes[-1]
-        message = f"the graph needs {plan.root.depth} levels of units, and a SeldonDeployment has {MAX_DEPTH}"
-        hint = (
-            "compile with -O1" if options.level == 0 else "let nodes share a `unit`, or place fewer of them"
-        )
-        sink.report(Diagnostic(TOO_DEEP, message, deepest.at, hint))
+    costs = estimate_costs(graph, straight, options)
+    choice = choose_plan(straight, groups, costs, options)
+    if isinstance(choice, TooDeep):
+        _report_depth(graph, options, choice, sink)
         return None
-    return plan
+    return complete_plan(choice, costs, straight, options)
+
+
+def _report_depth(graph: Graph, options: Options, found: TooDeep, sink: Sink) -> None:
+    message = f"the graph needs {found.levels} levels of units, and a SeldonDeployment has {MAX_DEPTH}"
+    hint = "let nodes share a `unit`, or place fewer of them"
+    if options.level == 0:
+        hint = "compile with -O1"
+    elif graph.grouping == "separate":
+        hint = "leave `placement: separate` out, or let nodes share a `unit`"
+    sink.report(Diagnostic(TOO_DEEP, message, graph.nodes[-1].at, hint))

@@ -7,7 +7,7 @@ is one region. At -O0 every node of the file is one region.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import UNIT_CYCLE
@@ -21,17 +21,20 @@ _T = TypeVar("_T")
 Groups = Mapping[str, str]
 """The group of each node, by the node's name."""
 
+STAGE: Final = "stage "
+"""How the names of groups begin whose nodes say nothing of their container."""
 
-def partition_regions(graph: Graph, options: Options, sink: Sink) -> tuple[Region, ...] | None:
-    """Return the regions in a runnable order; None where units that were asked for depend on each other."""
+
+def partition_nodes(graph: Graph, options: Options, sink: Sink) -> Groups | None:
+    """Return the group of each node; None where units that were asked for depend on each other."""
     placed = _place(graph)
     reads = _group_reads(graph, placed)
     cycles = find_cycles(reads)
     if cycles:
         _report_cycles(graph, placed, cycles, sink)
         return None
-    groups = placed if options.level == 0 else _join_free(graph, placed, reads)
-    return _build(graph, groups)
+    is_apart = options.level == 0 or graph.grouping == "separate"
+    return placed if is_apart else _join_free(graph, placed, reads)
 
 
 def _place(graph: Graph) -> Groups:
@@ -91,10 +94,11 @@ def _join_free(graph: Graph, placed: Groups, reads: Mapping[str, set[str]]) -> G
         parity = 0 if group in free else 1
         lowest = max((stage + (stage % 2 != parity) for stage in before), default=parity)
         stages[group] = lowest
-    return {name: f"stage {stages[group]}" if group in free else group for name, group in placed.items()}
+    return {name: f"{STAGE}{stages[group]}" if group in free else group for name, group in placed.items()}
 
 
-def _build(graph: Graph, groups: Groups) -> tuple[Region, ...]:
+def build_regions(graph: Graph, groups: Groups) -> tuple[Region, ...]:
+    """Return the regions of the groups in a runnable order."""
     members: dict[str, list[Node]] = defaultdict(list)
     for node in graph.nodes:
         members[groups[node.name]].append(node)

@@ -25,7 +25,19 @@ class Branching:
     route: Route | None = None
 
 
-def schedule_regions(graph: Graph, regions: Sequence[Region]) -> Branching:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A way to lay out regions: how many of them run one after another before the first fork is looked for.
+
+    Only one fork on a path can run side by side; where several follow each other, this says which.
+    `opens` runs a branch's head before the fork where that saves a combiner.
+    """
+
+    ahead: int = 0
+    opens: bool = True
+
+
+def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) -> Branching:
     """Lay out all regions, given in a runnable order, as one tree."""
     if not regions:
         return Branching("MODEL", Region(graph.name, (), Placement()))
@@ -46,8 +58,11 @@ def schedule_regions(graph: Graph, regions: Sequence[Region]) -> Branching:
         if isinstance(node.work, ChoiceWork)
     }
     names = {region.name for region in regions}
-    scheduling = _Scheduling(graph.name, reads, per_request, origins, names)
-    tree = scheduling.nest(list(regions), frozenset())
+    scheduling = _Scheduling(graph.name, reads, per_request, origins, names, layout.opens)
+    ahead = regions[: layout.ahead]
+    tree = scheduling.nest(list(regions[len(ahead) :]), frozenset())
+    for region in reversed(ahead):
+        tree = Branching("MODEL", region, [tree] if tree else [])
     assert tree is not None
     return tree
 
@@ -59,6 +74,7 @@ class _Scheduling:
     per_request: set[str]
     origins: Mapping[str, str]
     names: set[str]
+    opens: bool
 
     def nest(self, regions: list[Region], settled: frozenset[str]) -> Branching | None:
         """Lay out regions in a runnable order; `settled` are the choices whose branch is already taken."""
@@ -72,44 +88,45 @@ class _Scheduling:
         if len(sources) == 1:
             below = self.nest(regions[1:], settled)
             return Branching("MODEL", sources[0], [below] if below else [])
-        opener = self._find_opener(regions, sources)
+        opener = self._find_opener(regions, sources) if self.opens else None
         if opener:
             below = self.nest([region for region in regions if region is not opener], settled)
             return Branching("MODEL", opener, [below] if below else [])
-        return self._fork(regions, inside, sources, settled)
+        return self._fork(regions, sources, settled)
 
     def _find_opener(self, regions: list[Region], sources: list[Region]) -> Region | None:
         """Find a source whose branch would fork again only for the ends to be joined with the others.
 
         Run before the fork, it opens one combiner with all ends instead of two combiners.
         """
-        heads = self._heads(regions, {region.name for region in regions})
+        only = self._under_one(regions)
         for source in sources:
-            branch = {name for name, before in heads.items() if before == {source.name}} - {source.name}
+            branch = {each.name for each in only[source.name] if each is not source}
             ends = {name: set(self.reads[name]) & branch for name in branch}
             if len(branch) > 1 and len(find_components(ends)) > 1:
                 return source
         return None
 
-    def _heads(self, regions: list[Region], inside: set[str]) -> dict[str, set[str]]:
-        """For each region, the sources that lead to it; regions come in a runnable order."""
-        heads: dict[str, set[str]] = {}
+    def _under_one(self, regions: list[Region]) -> dict[str, list[Region]]:
+        """For each source, the regions that only it leads to; under the empty name those of several sources."""
+        heads: dict[str, str] = {}
+        found: dict[str, list[Region]] = {"": []}
         for region in regions:
-            before = set(self.reads[region.name]) & inside
-            heads[region.name] = set().union(*(heads[each] for each in before)) or {region.name}
-        return heads
+            before = {heads[each] for each in self.reads[region.name] if each in heads} or {region.name}
+            head = before.pop() if len(before) == 1 else ""
+            heads[region.name] = head
+            found.setdefault(head, []).append(region)
+        return found
 
-    def _fork(
-        self, regions: list[Region], inside: set[str], sources: list[Region], settled: frozenset[str]
-    ) -> Branching:
+    def _fork(self, regions: list[Region], sources: list[Region], settled: frozenset[str]) -> Branching:
         """Run side by side what only one source leads to, and the rest after a combiner."""
-        heads = self._heads(regions, inside)
+        only = self._under_one(regions)
         branches: list[Branching] = []
         for source in sources:
-            branch = self.nest([each for each in regions if heads[each.name] == {source.name}], settled)
+            branch = self.nest(only[source.name], settled)
             assert branch is not None
             branches.append(branch)
-        rest = [region for region in regions if len(heads[region.name]) > 1]
+        rest = only[""]
         join = rest[0] if rest else self._empty("join")
         return _chain(rest[1:], Branching("COMBINER", join, branches))
 

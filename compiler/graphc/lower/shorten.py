@@ -1,57 +1,83 @@
 """Joins units in sequence until the tree is no deeper than the ten levels that a SeldonDeployment has."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from graphc.graph import Placement
+from graphc.lower.costs import region_ms
 from graphc.lower.schedule import Branching
-from graphc.plan import Region
+from graphc.plan import Costs, Region
 
 # The CRD nests `children` ten levels deep; deeper units are cut off, or refused under strict validation.
 MAX_DEPTH: Final = 10
 
+# So deep a tree comes of units that were asked for, which cannot be joined.
+HOPELESS: Final = 200
 
-def shorten(tree: Branching) -> Branching:
-    """Return a tree of ten levels at most, joining free units; deeper where placements leave no choice."""
-    while _depth(tree) > MAX_DEPTH:
-        joined = _join_on(tree, MAX_DEPTH)
-        if joined is None:
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A unit that can be joined with its only child, by its way from the root."""
+
+    ms: float
+    way: tuple[int, ...]
+
+
+def shorten(tree: Branching, costs: Costs) -> Branching:
+    """Return a tree of ten levels at most, joining free units, the pair with the least work first.
+
+    It stays deeper where placements leave no choice.
+    """
+    while MAX_DEPTH < depth_of(tree) < HOPELESS:
+        pairs = list(_find_pairs(tree, costs, 0, ()))
+        if not pairs:
             break
-        tree = joined
+        tree = _join_at(tree, min(pairs, key=lambda pair: (pair.ms, pair.way)).way)
     return tree
 
 
-def _depth(tree: Branching) -> int:
-    return 1 + max((_depth(child) for child in tree.children), default=0)
+def depth_of(tree: Branching) -> int:
+    """Return the number of levels, of however deep a tree."""
+    level, depth = [tree], 0
+    while level:
+        level, depth = [child for each in level for child in each.children], depth + 1
+    return depth
 
 
-def _join_on(tree: Branching, room: int) -> Branching | None:
-    """Join one pair on every path that is longer than the room; None where a path has no such pair."""
-    if _depth(tree) <= room:
-        return tree
-    joined = _join_here(tree)
-    if joined is not None or not tree.children:
+def _find_pairs(tree: Branching, costs: Costs, above: int, way: tuple[int, ...]) -> Iterator[_Pair]:
+    """Yield the pairs that can be joined on paths that are too long."""
+    if above + depth_of(tree) <= MAX_DEPTH:
+        return
+    if _join(tree) is not None:
+        regions = (tree.region, tree.children[0].region)
+        yield _Pair(sum(region_ms(region.nodes, costs) for region in regions), way)
+    for index, child in enumerate(tree.children):
+        yield from _find_pairs(child, costs, above + 1, (*way, index))
+
+
+def _join_at(tree: Branching, way: tuple[int, ...]) -> Branching:
+    if not way:
+        joined = _join(tree)
+        assert joined is not None
         return joined
-    children = [_join_on(child, room - 1) for child in tree.children]
-    kept = [child for child in children if child is not None]
-    return replace(tree, children=kept) if len(kept) == len(children) else None
+    children = list(tree.children)
+    children[way[0]] = _join_at(children[way[0]], way[1:])
+    return replace(tree, children=children)
 
 
-def _join_here(tree: Branching) -> Branching | None:
+def _join(tree: Branching) -> Branching | None:
+    """Return a unit joined with its only child; None where one of them asks for a container of its own."""
     if len(tree.children) != 1:
         return None
     child = tree.children[0]
-    if not (_may_join(tree.region) and _may_join(child.region)):
+    if not (tree.region.placement.is_free and child.region.placement.is_free):
         return None
     if tree.type == child.type == "MODEL":
         return replace(child, region=_joined(tree.region, child.region))
     if tree.type == "OUTPUT_TRANSFORMER" and child.type in {"OUTPUT_TRANSFORMER", "COMBINER"}:
         return replace(child, region=_joined(child.region, tree.region))
     return None
-
-
-def _may_join(region: Region) -> bool:
-    return region.placement.is_free
 
 
 def _joined(first: Region, then: Region) -> Region:

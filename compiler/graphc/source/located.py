@@ -1,7 +1,7 @@
 """A document as a tree of values, each of which knows where it stands in its file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from graphc.diagnostics import Span
 
@@ -40,10 +40,15 @@ class Fields:
 
     entries: tuple[Entry, ...]
     span: Span
+    _by_key: dict[str, Entry] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Every place in a file is found through here: a search would make reading quadratic.
+        object.__setattr__(self, "_by_key", {entry.key: entry for entry in reversed(self.entries)})
 
     def find(self, key: str) -> Entry | None:
         """Return the entry of that key, if there is one."""
-        return next((entry for entry in self.entries if entry.key == key), None)
+        return self._by_key.get(key)
 
 
 Located = Scalar | Items | Fields

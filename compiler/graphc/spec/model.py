@@ -147,6 +147,9 @@ class Node(Spec):
     env: dict[str, EnvValue] = Field(
         default_factory=dict[str, "Variable"], description="environment: a text, or {secret, key}"
     )
+    cost_ms: Annotated[Number, Field(ge=0)] | None = Field(
+        None, description="how long it takes, in milliseconds; what runs beside what is chosen by it"
+    )
 
 
 class Model(Node):
@@ -289,6 +292,37 @@ def _read_store(value: str) -> str:
     return value
 
 
+class Grouping(Spec):
+    """How nodes are put into units: all that may be together, each apart, or some by name."""
+
+    grouping: Literal["auto", "fused", "separate"] = "auto"
+    units: dict[str, str] = Field(default_factory=dict[str, str])
+
+
+def _read_grouping(value: object) -> object:
+    if value in ("fused", "separate"):
+        return {"grouping": value}
+    if isinstance(value, dict):
+        return {"units": value}  # pyright: ignore[reportUnknownVariableType]
+    raise ValueError(f"{show(value)} is not `fused`, `separate`, or the units of nodes by name")
+
+
+Placement = Annotated[
+    Grouping,
+    BeforeValidator(_read_grouping),
+    WithJsonSchema(
+        {
+            "description": "`fused`: one unit wherever possible; `separate`: a unit for each node; "
+            "or the units of nodes by name. Chosen by cost where it is absent.",
+            "oneOf": [
+                {"enum": ["fused", "separate"]},
+                {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            ],
+        }
+    ),
+]
+
+
 class InferenceGraph(Spec):
     """A graph file's document, but for its nodes, which are read kind by kind."""
 
@@ -304,6 +338,7 @@ class InferenceGraph(Spec):
     runtime: Runtime = Field(default_factory=lambda: Runtime.model_validate({}))
     replicas: Positive | None = Field(None, description="pods of the graph")
     resources: Resources | None = Field(None, description="what a container asks for whose nodes say nothing")
+    placement: Placement = Field(default_factory=lambda: Grouping.model_validate({}))
     artifacts: Annotated[str, AfterValidator(_read_store)] | None = Field(
         None, description="the URI under which the local model files are found by the cluster"
     )

@@ -14,6 +14,7 @@ from graphc.plan import Plan, Unit
 from graphc.quantities import parse_quantity
 from graphc.targets.region import describe_region
 from graphc.targets.shipping import (
+    REGION_FILE,
     ClaimShipment,
     ConfigMapShipment,
     DownloadShipment,
@@ -21,6 +22,7 @@ from graphc.targets.shipping import (
     Purpose,
     Shipment,
     ship_node,
+    ship_region,
 )
 from graphc.version import VERSION
 
@@ -28,6 +30,9 @@ Data = dict[str, Value]
 
 ARTEFACTS: Final = "/mnt/graphc"
 """Where a unit finds its artefacts; `GRAPHC_ARTIFACTS` tells the runtime where else."""
+
+REGIONS: Final = "/mnt/graphc-region"
+"""Where a unit finds its region, if that is too large for a variable."""
 
 # Linux refuses a longer string in a process's environment (MAX_ARG_STRLEN, 32 pages), name and end included.
 MAX_VARIABLE: Final = 131_072 - 64
@@ -240,6 +245,8 @@ class _Container:
     def __init__(self, emitting: _Emitting, plan: Plan, unit: Unit) -> None:
         self._emitting, self._plan, self._unit = emitting, plan, unit
         self._shipments = emitting.ship(unit)
+        self._region = json.dumps(describe_region(plan, unit), separators=(",", ":"), ensure_ascii=False)
+        self._region_map = self._ship_region()
 
     def emit(self) -> Data:
         container: Data = {"name": self._unit.name, "image": self._image(), "env": list[Value](self._env())}
@@ -249,6 +256,8 @@ class _Container:
         container |= _probes(self._load_seconds())
         container["securityContext"] = _security()
         mounts = [_mount(shipment, read_only=True) for shipment in self._shipments]
+        if self._region_map:
+            mounts.append({"name": f"region-{self._unit.name}", "mountPath": REGIONS, "readOnly": True})
         if mounts:
             container["volumeMounts"] = list[Value](mounts)
         return container
@@ -275,6 +284,22 @@ class _Container:
         """Yield the volumes of the shipments."""
         for shipment in self._shipments:
             yield {"name": _volume(shipment)} | _source(shipment)
+        if self._region_map:
+            yield {"name": f"region-{self._unit.name}"} | _source(self._region_map)
+
+    def _ship_region(self) -> ConfigMapShipment | None:
+        """Return the config map of a region that is too large for a variable."""
+        if len(_escape(self._region).encode()) <= MAX_VARIABLE:
+            return None
+        settings, name = self._emitting.settings, self._unit.name
+        shipment = ship_region(settings.name, name, self._region)
+        if shipment is None:
+            message = f"the region of the unit `{name}` takes more than the 1 MiB that a config map holds"
+            hint = "give some of its nodes units of their own"
+            self._emitting.sink.report(Diagnostic(TOO_LARGE, message, settings.at, hint))
+            return None
+        self._emitting.config_maps[shipment.name] = shipment
+        return shipment
 
     def _image(self) -> str:
         return self._unit.region.placement.image or self._emitting.settings.image
@@ -286,18 +311,10 @@ class _Container:
         return max(LOAD_SECONDS, 2 * sum(seconds for seconds in said if seconds))
 
     def _env(self) -> Iterable[Data]:
-        text = json.dumps(describe_region(self._plan, self._unit), separators=(",", ":"), ensure_ascii=False)
-        # Kubernetes expands $(NAME) in a value, and takes $$ for a plain dollar.
-        text = text.replace("$", "$$")
-        if len(text.encode()) > MAX_VARIABLE:
-            message = (
-                f"the unit `{self._unit.name}` needs {len(text.encode())} bytes to describe its region, "
-                f"and an environment variable holds {MAX_VARIABLE}"
-            )
-            is_shared = len(self._unit.region.nodes) > 1
-            hint = "give some of its nodes units of their own" if is_shared else None
-            self._emitting.sink.report(Diagnostic(TOO_LARGE, message, self._emitting.settings.at, hint))
-        yield {"name": "GRAPHC_REGION", "value": text}
+        if self._region_map:
+            yield {"name": "GRAPHC_REGION_FILE", "value": f"{REGIONS}/{REGION_FILE}"}
+        else:
+            yield {"name": "GRAPHC_REGION", "value": _escape(self._region)}
         yield {
             "name": "MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION",
             "value": "graphc_runtimes.RegionRepository",
@@ -320,6 +337,11 @@ class _Container:
         # A run on this machine may have no GPU; on a cluster a unit that asked for one must not go without.
         if resources.gpu and self._emitting.purpose == "cluster":
             yield {"name": "GRAPHC_DEVICE", "value": "cuda"}
+
+
+def _escape(text: str) -> str:
+    """Kubernetes expands $(NAME) in a value, and takes $$ for a plain dollar."""
+    return text.replace("$", "$$")
 
 
 def _variable(variable: Variable) -> Data:

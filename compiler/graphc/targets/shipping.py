@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from graphc.graph import ModelWork, Node, PythonWork, Value
 
 # Kubernetes refuses a config map with more bytes of data; it counts them decoded.
 CONFIG_MAP_LIMIT: Final = 1_048_576
+
+REGION_FILE: Final = "region"
+"""The file of a config map that holds a region which is too large for a variable."""
 
 Data = dict[str, Value]
 
@@ -129,3 +133,14 @@ def _as_text(content: bytes) -> str | None:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def ship_region(graph: str, unit: str, text: str) -> ConfigMapShipment | None:
+    """Return the config map of a region's text, compressed; None where even that is too large for one."""
+    packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
+    if len(packed) > CONFIG_MAP_LIMIT:
+        return None
+    # The name is of the text: another zlib may compress it to other bytes.
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    name = f"{graph}-{unit}-region-{digest}"
+    return ConfigMapShipment(unit, name, (), ((REGION_FILE, packed),), ((REGION_FILE, REGION_FILE),))

@@ -15,9 +15,7 @@ TOO_DEEP: Final = error(
 UNIT_CONFLICT: Final = error(
     "GC305", "unit-conflict", "Nodes that share a unit ask for different containers."
 )
-TOO_LARGE: Final = error(
-    "GC306", "too-large", "A region's description is larger than a container's environment takes."
-)
+TOO_LARGE: Final = error("GC306", "too-large", "A region's description is larger than a config map holds.")
 NEEDS_SERVER_SIDE: Final = warning(
     "GC307",
     "needs-server-side",

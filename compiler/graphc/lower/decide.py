@@ -1,0 +1,160 @@
+"""Writes down why a plan is as it is, while what it was chosen from is still known."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from graphc.graph import Graph, Node, Placement
+from graphc.lower.choose import Branch, Choice, Fork
+from graphc.lower.costs import MODEL, region_ms
+from graphc.lower.options import Options
+from graphc.plan import Costs, Decision, Plan, Region, Unit
+
+SHOWN: Final = 3
+"""Names in one sentence; more are counted."""
+
+
+def complete_plan(choice: Choice, costs: Costs, graph: Graph, options: Options) -> Plan:
+    """Return the chosen plan with its costs, its prediction and its decisions."""
+    draft = choice.draft
+    decisions = (*_decide_forced(graph, options, draft.plan), *_decide_units(choice, costs, graph, options))
+    return replace(draft.plan, decisions=decisions, costs=costs, prediction=draft.prediction)
+
+
+def _decide_forced(graph: Graph, options: Options, plan: Plan) -> Iterator[Decision]:
+    units = tuple(unit.name for unit in plan.root.walk())
+    if options.level == 0:
+        yield Decision("forced", units, "-O0 gives every node a unit of its own")
+    elif graph.grouping != "auto":
+        yield Decision("forced", units, f"the file says `placement: {graph.grouping}`")
+
+
+def _decide_units(choice: Choice, costs: Costs, graph: Graph, options: Options) -> Iterator[Decision]:
+    plan = choice.draft.plan
+    is_searched = options.level > 0 and graph.grouping == "auto"
+    yield from (_decide_fork(fork, plan) for fork in choice.forks)
+    for unit in plan.root.walk():
+        yield from _decide_unit(unit)
+        if (
+            is_searched
+            and len({node.origin for node in unit.region.nodes}) > 1
+            and unit.region.placement.is_free
+        ):
+            yield _decide_fused(unit, choice, costs)
+    yield from _decide_joined(choice)
+    if choice.by_layout_ms is not None:
+        because = (
+            f"of the orders in which they can run, this takes {_ms(choice.draft.prediction.ms)}, "
+            f"and the one that forks first {_ms(choice.by_layout_ms)}"
+        )
+        yield Decision("sequence", tuple(unit.name for unit in plan.root.walk()), because)
+
+
+def _decide_fork(fork: Fork, plan: Plan) -> Decision:
+    units = {node.name: unit.name for unit in plan.root.walk() for node in unit.region.nodes}
+    names = tuple(dict.fromkeys(units[branch.heaviest] for branch in fork.branches))
+    branches = _listed([f"{_name(branch)} ({_ms(branch.ms)})" for branch in fork.branches])
+    because = (
+        f"{branches} need nothing of each other: {_ms(fork.parted_ms)} side by side, "
+        f"{_ms(fork.fused_ms)} one after another"
+    )
+    return Decision("parallel", names, because)
+
+
+def _name(branch: Branch) -> str:
+    """Name a branch by its heaviest node."""
+    name, others = f"`{branch.heaviest.partition(':')[0]}`", len(branch.nodes) - 1
+    return f"{name} with {others} more node{'s' * (others > 1)}" if others else name
+
+
+def _decide_unit(unit: Unit) -> Iterator[Decision]:
+    if unit.route is not None:
+        router = unit.route.choice.partition(":")[0]
+        below = [node.origin for each in unit.walk() for node in each.region.nodes]
+        because = f"what is below it, {_quoted(below)}, runs only for some branches of `{router}`"
+        yield Decision("route", (unit.name,), because)
+    elif not unit.region.nodes:
+        because = "the branches' messages have to be put together before the next unit reads them"
+        yield Decision("join", (unit.name,), because)
+    elif not unit.region.placement.is_free:
+        yield Decision("apart", (unit.name,), _say_placement(unit.region))
+    if unit.type == "OUTPUT_TRANSFORMER":
+        because = "it comes after a fork, and the executor runs what follows one unit after another"
+        yield Decision("sequence", (unit.name,), because)
+
+
+def _say_placement(region: Region) -> str:
+    first, *others = [_say_wish(node) for node in region.nodes if not node.placement.is_free] or [""]
+    return "; ".join(dict.fromkeys([first, *others]))
+
+
+def _say_wish(node: Node) -> str:
+    placement = node.placement
+    wishes = [wish for wish in _wishes(placement) if wish]
+    asks = f"`{node.origin}` asks for {' and '.join(wishes)}" if wishes else ""
+    named = f"`{node.origin}` names the unit `{placement.unit}`" if placement.unit else ""
+    return " and ".join(
+        each for each in (named, asks.replace(f"`{node.origin}` ", "") if named else asks) if each
+    )
+
+
+def _wishes(placement: Placement) -> Iterator[str]:
+    resources = placement.resources
+    if resources and resources.gpu:
+        yield f"{resources.gpu} GPU{'s' * (resources.gpu > 1)}"
+    if resources and resources.cpu:
+        yield f"{resources.cpu} CPU"
+    if resources and resources.memory:
+        yield f"{resources.memory} of memory"
+    if placement.replicas is not None:
+        yield f"{placement.replicas} replica{'s' * (placement.replicas > 1)}"
+    if placement.autoscaling is not None:
+        yield "replicas by load"
+    if placement.image is not None:
+        yield f"the image `{placement.image}`"
+    if placement.env:
+        yield "variables of its own"
+
+
+def _decide_fused(unit: Unit, choice: Choice, costs: Costs) -> Decision:
+    nodes = unit.region.nodes
+    count = len({node.origin for node in nodes})
+    because = (
+        f"none of its {count} nodes asks for a container of its own; together they take "
+        f"{_ms(region_ms(nodes, costs))}, and each further hop would add {_ms(MODEL.hop)}"
+    )
+    names = {node.name for node in nodes}
+    refused = choice.refused
+    if refused and all(branch.nodes <= names for branch in refused.branches):
+        branches = _listed([_name(branch) for branch in refused.branches])
+        because += (
+            f"; {branches} side by side would take {_ms(refused.parted_ms)} instead of "
+            f"{_ms(refused.fused_ms)}, which is not clearly less"
+        )
+    return Decision("fused", (unit.name,), because)
+
+
+def _decide_joined(choice: Choice) -> Iterator[Decision]:
+    planned = {region.name for region in choice.draft.regions}
+    left = {unit.name: unit for unit in choice.draft.plan.root.walk()}
+    home: Mapping[str, str] = {node.name: unit.name for unit in left.values() for node in unit.region.nodes}
+    for region in choice.draft.regions:
+        if region.name in planned - left.keys():
+            unit = home[region.nodes[0].name]
+            because = f"`{region.name}` runs in it too, as the tree has no more than ten levels"
+            yield Decision("shortened", (unit,), because)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return _listed([f"`{name}`" for name in dict.fromkeys(names)])
+
+
+def _listed(words: Sequence[str]) -> str:
+    if len(words) > SHOWN + 1:
+        words = [*words[:SHOWN], f"{len(words) - SHOWN} more"]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _ms(ms: float) -> str:
+    """Write a time with as many digits as it deserves."""
+    return f"{ms:.0f} ms" if ms >= 100 else f"{ms:.1f} ms" if ms >= 10 else f"{ms:.2g} ms"
