@@ -1,7 +1,9 @@
 """The whole road from files to documents; the command line and the builder both take it."""
 
+import gc
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -74,6 +76,23 @@ class Compilation:
 
 def compile_files(request: Request) -> Compilation:
     """Read and check all graphs of all files, and emit them; some limits show only in what is emitted."""
+    with _uncollected():
+        return _compile_files(request)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector of cycles away: it would go through all nodes again and again, and find nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _compile_files(request: Request) -> Compilation:
     done = Compilation()
     costs = _read_costs(request, done)
     if costs is not None:

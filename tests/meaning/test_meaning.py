@@ -30,6 +30,9 @@ LEVELS: Final = (0, 1)
 REFUSALS: Final = {"GC303", "GC304"}
 """Placements that make a cycle of units, or a tree that is too deep, are refused rather than compiled."""
 
+DECISIONS: Final = {"apart", "fused", "join", "parallel", "route", "sequence"}
+"""What has to come up among the plans at -O1."""
+
 SHAPES: Final = {
     "shared",
     "own-branch",
@@ -138,6 +141,7 @@ def check(generated: Generated, folder: Path, seen: Counter[str]) -> None:
             continue
         assert plan.root.depth <= 10
         seen.update({unit.type for unit in plan.root.walk()})
+        seen.update({f"{decision.kind} at -O{level}" for decision in plan.decisions})
         mount(folder, plan)
         loaded = load_plan(plan, folder)
         if expected is None:
@@ -177,6 +181,7 @@ def test_compiled_plans_mean_what_the_graphs_say(count: int, folder: Path) -> No
     assert seen["answers"] > count / 3
     assert seen["fails"] > count / 60
     assert {"MODEL", "COMBINER", "ROUTER", "OUTPUT_TRANSFORMER"} <= set(seen)
+    assert {f"{kind} at -O1" for kind in DECISIONS if not seen[f"{kind} at -O1"]} == set()
 
 
 @pytest.mark.parametrize(

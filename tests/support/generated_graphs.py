@@ -54,6 +54,7 @@ class _Building:
     nodes: Json = field(default_factory=dict[str, Any])
     shapes: Counter[str] = field(default_factory=Counter[str])
     placed: bool = False
+    costly: bool = False
 
     def add(self, kind: str, reference: str) -> None:
         self.kinds.setdefault(kind, []).append(reference)
@@ -75,6 +76,8 @@ class _Building:
             fields |= self.draw(
                 st.sampled_from([{}, {}, {"resources": {"cpu": 1}}, {"unit": "shared"}, {"unit": "other"}])
             )
+        if self.costly:
+            fields |= {"cost_ms": self.draw(st.floats(0.01, 50))}
         self.nodes[name] = fields
         self.shapes[shape] += 1
         return name
@@ -229,7 +232,7 @@ _STEPS: Final = [_transformer, _combiner, _vote, _labels, _ids, _python, _router
 @st.composite
 def generated_graphs(draw: Draw) -> Generated:
     """Draw a graph whose nodes are all needed, values for its inputs, and a tier to route by."""
-    building = _Building(draw, placed=draw(st.booleans()))
+    building = _Building(draw, placed=draw(st.booleans()), costly=draw(st.booleans()))
     inputs = {"x": MATRIX}
     building.add(MATRIX, "x")
     for name, kind in (("score", SCORES), ("ids", IDS), ("text", TEXTS)):

@@ -14,6 +14,7 @@ from graphc.plan import Plan, Unit
 from graphc.quantities import parse_quantity
 from graphc.targets.region import describe_region
 from graphc.targets.shipping import (
+    MOST_REGION,
     REGION_FILE,
     ClaimShipment,
     ConfigMapShipment,
@@ -294,8 +295,12 @@ class _Container:
         settings, name = self._emitting.settings, self._unit.name
         shipment = ship_region(settings.name, name, self._region)
         if shipment is None:
-            message = f"the region of the unit `{name}` takes more than the 1 MiB that a config map holds"
-            hint = "give some of its nodes units of their own"
+            message = (
+                f"the unit `{name}` needs {len(self._region):,} characters to describe its region, "
+                f"and a unit reads {MOST_REGION:,}, or 1 MiB compressed"
+            )
+            is_shared = len(self._unit.region.nodes) > 1
+            hint = "give some of its nodes units of their own" if is_shared else None
             self._emitting.sink.report(Diagnostic(TOO_LARGE, message, settings.at, hint))
             return None
         self._emitting.config_maps[shipment.name] = shipment

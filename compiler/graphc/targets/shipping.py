@@ -19,6 +19,8 @@ CONFIG_MAP_LIMIT: Final = 1_048_576
 
 REGION_FILE: Final = "region"
 """The file of a config map that holds a region which is too large for a variable."""
+# Characters, before compression: more nodes than 50,000, and seconds to parse whenever a unit starts.
+MOST_REGION: Final = 16 * 1024 * 1024
 
 Data = dict[str, Value]
 
@@ -136,11 +138,11 @@ def _as_text(content: bytes) -> str | None:
 
 
 def ship_region(graph: str, unit: str, text: str) -> ConfigMapShipment | None:
-    """Return the config map of a region's text, compressed; None where even that is too large for one."""
-    packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
-    if len(packed) > CONFIG_MAP_LIMIT:
+    """Return the config map of a region's text, compressed; None where that is larger than a unit reads."""
+    packed = zlib.compress(text.encode(), 9)
+    if len(text) > MOST_REGION or len(packed) > CONFIG_MAP_LIMIT:
         return None
     # The name is of the text: another zlib may compress it to other bytes.
-    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    name = f"{graph}-{unit}-region-{digest}"
-    return ConfigMapShipment(unit, name, (), ((REGION_FILE, packed),), ((REGION_FILE, REGION_FILE),))
+    name = f"{graph}-{unit}-region-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    binary = ((REGION_FILE, base64.b64encode(packed).decode("ascii")),)
+    return ConfigMapShipment(unit, name, (), binary, ((REGION_FILE, REGION_FILE),))

@@ -15,7 +15,7 @@ TOO_DEEP: Final = error(
 UNIT_CONFLICT: Final = error(
     "GC305", "unit-conflict", "Nodes that share a unit ask for different containers."
 )
-TOO_LARGE: Final = error("GC306", "too-large", "A region's description is larger than a config map holds.")
+TOO_LARGE: Final = error("GC306", "too-large", "A region's description is larger than a unit reads.")
 NEEDS_SERVER_SIDE: Final = warning(
     "GC307",
     "needs-server-side",
