@@ -107,14 +107,6 @@ def test_a_wide_graph_gets_no_more_units_than_eight_branches() -> None:
     assert len(plan.root.children) == 8
 
 
-def test_forks_inside_a_branch_are_parted_too() -> None:
-    nodes = {"a": node("x", 100), "b": node("x", 100), "ab": mean("a", "b"), "c": node("ab", 90)}
-    nodes |= {"d": node("x", 200), "m": mean("c", "d")}
-    plan = plan_of(graph(nodes))
-    assert kinds(plan).count("parallel") == 2
-    assert ms(plan) == pytest.approx(8 + 100 + 8 + 90 + 8, abs=0.5)
-
-
 @pytest.mark.parametrize(("first", "second"), [(60, 200), (200, 60)])
 def test_of_forks_in_sequence_the_heavier_one_runs_side_by_side(first: float, second: float) -> None:
     nodes = {"a": node("x", first), "b": node("x", first), "j": mean("a", "b")}
@@ -153,6 +145,13 @@ def test_what_asks_for_a_container_is_never_fused(wish: Json) -> None:
     assert kinds(plan) == ["apart"]
 
 
+def test_what_a_placed_node_does_not_wait_for_runs_beside_it() -> None:
+    nodes = {"p": node("x", 1), "a": node("p", 60), "own": node("p", 60, replicas=2), "m": mean("a", "own")}
+    plan = plan_of(graph(nodes))
+    assert shape(plan.root) == ("MODEL", "p", ("COMBINER", "m", ("MODEL", "own"), ("MODEL", "a")))
+    assert kinds(plan) == ["parallel", "apart"]
+
+
 def test_placement_fused() -> None:
     nodes = {"a": node("x", 90), "b": node("x", 90), "m": mean("a", "b")}
     plan = plan_of(graph(nodes, placement="fused"))
@@ -172,7 +171,7 @@ def test_placement_by_node_is_the_units_of_the_nodes() -> None:
     by_graph = plan_of(graph(nodes, placement={"a": "one", "m": "two"}))
     nodes |= {"a": node("x", 0.1, unit="one"), "m": mean("a", "b", unit="two")}
     assert shape(by_graph.root) == shape(plan_of(graph(nodes)).root)
-    assert [unit.name for unit in by_graph.root.walk()] == ["two", "one", "b"]
+    assert [unit.name for unit in by_graph.root.walk()] == ["two", "b", "one"]
 
 
 def chain(length: int, **fields: Any) -> Json:

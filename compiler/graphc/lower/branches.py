@@ -52,6 +52,17 @@ def find_partings(block: Block, least: float) -> Iterator[Parting]:
                     yield parting
 
 
+def part_beside(block: Block, waited: set[str], least: float) -> Iterator[Parting]:
+    """Yield the way to run first what others wait for, and the rest of the block beside those others."""
+    before = set(waited)
+    for name in reversed(block.names):
+        if name in before:
+            before.update(block.reads[name])
+    rest = sum(block.ms[name] for name in block.names if name not in before)
+    if before and rest >= least:
+        yield Parting(1, {name: BEFORE if name in before else 0 for name in block.names})
+
+
 def _find_forks(block: Block, least: float) -> list[dict[str, float]]:
     """Return sets of seeds that need nothing of each other, with their weights, the heaviest seeds first."""
     weights = _weigh_seeds(block, least)

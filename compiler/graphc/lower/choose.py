@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from graphc.graph import Graph
-from graphc.lower.branches import BEFORE, Block, Parting, find_partings
+from graphc.lower.branches import BEFORE, Block, Parting, find_partings, part_beside
 from graphc.lower.carry import carry_tensors
 from graphc.lower.costs import MODEL
 from graphc.lower.options import Options
@@ -150,13 +150,25 @@ class _Choosing:
         """Yield plans that have one more fork, in a fixed order."""
         for group in sorted({group for group in draft.groups.values() if group.startswith(STAGE)}):
             block = self._block(draft.groups, group)
-            for parting in find_partings(block, MODEL.hop):
+            beside = part_beside(block, self._find_waited(draft.groups, group), MODEL.hop)
+            for parting in (*beside, *find_partings(block, MODEL.hop)):
                 groups = dict(draft.groups)
                 for name, place in parting.places.items():
                     groups[name] = f"{group}/{'before' if place == BEFORE else f'{place:03}'}"
                 tried = self.draft(groups, Layout())
                 if isinstance(tried, Draft):
                     yield tried, self._fork(block, parting, draft, tried)
+
+    def _find_waited(self, groups: Groups, group: str) -> set[str]:
+        """Return the nodes of a group that are read by nodes which ask for a container of their own."""
+        read = {
+            tensor
+            for node in self.graph.nodes
+            if not groups[node.name].startswith(STAGE)
+            for tensor in node.reads
+        }
+        own = (node for node in self.graph.nodes if groups[node.name] == group)
+        return {node.name for node in own if any(output.tensor in read for output in node.outputs)}
 
     def _block(self, groups: Groups, group: str) -> Block:
         nodes = [node for node in self.graph.nodes if groups[node.name] == group]

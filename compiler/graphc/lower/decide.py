@@ -54,9 +54,13 @@ def _decide_fork(fork: Fork, plan: Plan) -> Decision:
     units = {node.name: unit.name for unit in plan.root.walk() for node in unit.region.nodes}
     names = tuple(dict.fromkeys(units[branch.heaviest] for branch in fork.branches))
     branches = _listed([f"{_name(branch)} ({_ms(branch.ms)})" for branch in fork.branches])
+    waits = (
+        "needs nothing of the units that nodes ask for"
+        if len(fork.branches) == 1
+        else "need nothing of each other"
+    )
     because = (
-        f"{branches} need nothing of each other: {_ms(fork.parted_ms)} side by side, "
-        f"{_ms(fork.fused_ms)} one after another"
+        f"{branches} {waits}: {_ms(fork.parted_ms)} side by side, {_ms(fork.fused_ms)} one after another"
     )
     return Decision("parallel", names, because)
 
@@ -127,8 +131,9 @@ def _decide_fused(unit: Unit, choice: Choice, costs: Costs) -> Decision:
     refused = choice.refused
     if refused and all(branch.nodes <= names for branch in refused.branches):
         branches = _listed([_name(branch) for branch in refused.branches])
+        beside = " and the units that nodes ask for" if len(refused.branches) == 1 else ""
         because += (
-            f"; {branches} side by side would take {_ms(refused.parted_ms)} instead of "
+            f"; {branches}{beside} side by side would take {_ms(refused.parted_ms)} instead of "
             f"{_ms(refused.fused_ms)}, which is not clearly less"
         )
     return Decision("fused", (unit.name,), because)
