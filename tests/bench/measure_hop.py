@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -38,7 +38,7 @@ def write_chain(units: int) -> str:
 
 
 @contextmanager
-def serve(folder: Path, units: int) -> Iterator[str]:
+def serve(folder: Path, units: int) -> Generator[str]:
     """Run a chain and yield its URL."""
     (folder / "graph.yaml").write_text(write_chain(units))
     command = [sys.executable, "-c", "from graphc.cli import start; start()", "run", "graph.yaml"]

@@ -30,7 +30,7 @@ LEVELS: Final = (0, 1)
 REFUSALS: Final = {"GC303", "GC304"}
 """Placements that make a cycle of units, or a tree that is too deep, are refused rather than compiled."""
 
-DECISIONS: Final = {"apart", "fused", "join", "parallel", "route", "sequence"}
+DECISIONS: Final = {"apart", "fused", "join", "parallel", "sequence"}
 """What has to come up among the plans at -O1."""
 
 SHAPES: Final = {
