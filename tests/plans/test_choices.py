@@ -6,9 +6,13 @@ from typing import Any, Final
 
 import pytest
 from graphc.diagnostics import Sink
+from graphc.graph import Placement
+from graphc.lower.costs import estimate_costs
 from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
-from graphc.plan import Plan, Unit
+from graphc.lower.schedule import Branching
+from graphc.lower.shorten import shorten
+from graphc.plan import Plan, Region, Unit
 from in_process import lower, read_document
 
 Json = dict[str, Any]
@@ -188,19 +192,24 @@ def test_a_long_chain_of_units_is_refused(length: int, refused: bool) -> None:
 
 
 def test_units_are_joined_to_fit_ten_levels_the_lightest_first() -> None:
-    nodes: Json = {}
-    # Free nodes that wait for each other through placed ones, beside a chain that makes the tree deep.
-    for index in range(4):
-        before = f"p{index - 1}" if index else "x"
-        nodes[f"l{index}"] = node(before, 1)
-        nodes[f"r{index}"] = node(before, 1)
-        nodes[f"p{index}"] = mean(f"l{index}", f"r{index}", resources={"cpu": 1})
-    nodes |= {
-        f"q{index}": node(f"p{3 - index}" if index < 4 else "x", 1, unit=f"q{index}") for index in range(4)
+    weights = [9, 8, 7, 1, 2, 9, 9, 9, 0.5, 5, 9, 9]
+    nodes = {
+        f"n{index:02}": node(f"n{index - 1:02}" if index else "x", ms) for index, ms in enumerate(weights)
     }
-    nodes["end"] = mean("q0", "q1", "q2", "q3")
-    result = lower(read_document(graph(nodes), Path()), 1)
-    assert result == ["GC304"] or (isinstance(result, Plan) and result.root.depth <= 10)
+    read = read_document(graph(nodes), Path())
+    tree: Branching | None = None
+    for each in reversed(read.nodes):
+        tree = Branching("MODEL", Region(each.name, (each,), Placement()), [tree] if tree else [])
+    assert tree is not None
+    short = shorten(tree, estimate_costs(read, read, Options()))
+    joined: list[list[str]] = []
+    while True:
+        joined.append([each.name for each in short.region.nodes])
+        if not short.children:
+            break
+        (short,) = short.children
+    assert len(joined) == 10
+    assert [names for names in joined if len(names) > 1] == [["n03", "n04"], ["n08", "n09"]]
 
 
 def test_measured_costs_win_over_declared_ones() -> None:
