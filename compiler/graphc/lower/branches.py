@@ -5,11 +5,9 @@ Seeds that need nothing of each other make a way to part the nodes: into what co
 branches, and what comes after several.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-
-from graphc.order import Edges
 
 MOST_SEEDS: Final = 64
 # Each branch is a container, and has a share of the machine's memory whether or not it has one of its processors.
@@ -18,6 +16,9 @@ MOST_FORKS: Final = 12
 """Sets of seeds that are looked at; each is tried in a few forms."""
 
 BEFORE: Final = -1
+
+Edges = Mapping[str, Collection[str]]
+"""For each node, the others that it reads, or that read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,7 @@ def _weigh_seeds(block: Block, least: float) -> dict[str, float]:
 
 def _is_inner(name: str, before: Edges, after: Edges) -> bool:
     """Say whether a node only goes on a chain, whose end is as good a seed and has more work."""
-    sources = list(before[name])
-    return len(sources) == 1 and set(after[sources[0]]) == {name}
+    return len(before[name]) == 1 and all(len(after[source]) == 1 for source in before[name])
 
 
 def _reach(block: Block, seeds: Sequence[str]) -> dict[str, set[str]]:

@@ -19,7 +19,6 @@ from graphc.lower.partition import STAGE, Groups, build_regions
 from graphc.lower.predict import predict_plan
 from graphc.lower.schedule import Branching, Layout, schedule_regions
 from graphc.lower.shorten import MAX_DEPTH, depth_of, shorten
-from graphc.order import Edges
 from graphc.plan import Costs, Plan, Prediction, Region
 
 MOST_ROUNDS: Final = 3
@@ -173,9 +172,7 @@ class _Choosing:
     def _block(self, groups: Groups, group: str) -> Block:
         nodes = [node for node in self.graph.nodes if groups[node.name] == group]
         makers = {output.tensor: node.name for node in nodes for output in node.outputs}
-        reads: Edges = {
-            node.name: sorted({makers[each] for each in node.reads if each in makers}) for node in nodes
-        }
+        reads = {node.name: sorted({makers[each] for each in node.reads if each in makers}) for node in nodes}
         return Block(tuple(reads), reads, {name: self.costs.nodes[name].ms for name in reads})
 
     def _fork(self, block: Block, parting: Parting, before: Draft, after: Draft) -> Fork:
