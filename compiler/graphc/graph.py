@@ -43,6 +43,33 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Default:
+    """A constant for an output: rows by a number or by those of an input port, then fixed dimensions."""
+
+    port: str
+    value: bool | int | float | str
+    datatype: str
+    rows: int | str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a node's failing means: how often it is tried, for how long, and what then stands for its outputs.
+
+    With neither `skip`, `defaults` nor `fallback` it fails the request. A fallback's uses are another node's
+    tensors by this node's ports; `failed` names the tensor that tells whether it is used.
+    """
+
+    timeout_ms: int | None = None
+    retries: int = 0
+    skip: bool = False
+    defaults: tuple[Default, ...] = ()
+    fallback: tuple[Use, ...] = ()
+    failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelWork:
     """Run a trained model: a local file, or what a URI leads to."""
 
@@ -61,6 +88,9 @@ class ComponentWork:
 
     component: str
     parameters: Mapping[str, Value]
+    quorum: int | None = None
+    """How many of a combiner's tensors are enough; None asks for all."""
+    waits_for_quorum: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +131,14 @@ class CascadeWork:
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackWork:
+    """Answer with a node's own tensors, or with another's where `failed` says so: branches 0 and 1."""
+
+    failed: Use
+    takes: tuple[tuple[Use, ...], tuple[Use, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceWork:
     """Compute which branch is taken, by row or for the request: INT32 [rows] or [1]."""
 
@@ -118,7 +156,9 @@ class MergeWork:
     branches: tuple[tuple[Use, ...], ...]
 
 
-Work = ModelWork | ComponentWork | PythonWork | RouterWork | CascadeWork | ChoiceWork | MergeWork
+Work = (
+    ModelWork | ComponentWork | PythonWork | RouterWork | CascadeWork | FallbackWork | ChoiceWork | MergeWork
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +218,7 @@ class Node:
     outputs: tuple[Output, ...]
     placement: Placement = field(default_factory=Placement)
     guards: tuple[Guard, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def reads(self) -> Iterator[str]:
@@ -205,6 +246,7 @@ class Graph:
     inputs: tuple[tuple[str, TensorType], ...]
     nodes: tuple[Node, ...]
     outputs: tuple[Result, ...]
+    deadline_ms: int | None = None
 
     @property
     def types(self) -> dict[str, TensorType]:

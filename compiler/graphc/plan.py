@@ -81,3 +81,4 @@ class Plan:
     inputs: tuple[tuple[str, TensorType], ...]
     outputs: tuple[tuple[str, TensorType], ...]
     root: Unit
+    deadline_ms: int | None = None

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from generated_graphs import MODULE, Generated, generated_graphs
 from graphc.graph import ComponentWork, Node, Per, PythonWork
-from graphc.interpreter import interpret
+from graphc.interpreter import NodeFailedError, interpret
 from graphc.plan import Plan
 from graphc_components.catalog import CATALOG, load_function
 from graphc_components.datatypes import to_datatype
@@ -44,6 +44,19 @@ SHAPES: Final = {
     "large-integers",
     "failing",
     "placed",
+    "default",
+    "several-defaults",
+    "fallback",
+    "shared-fallback",
+    "last-resort",
+    "quorum",
+    "skipped",
+    "policy-under-a-decision",
+    "policy-after-policy",
+    "failed: answers",
+    "failed: default",
+    "failed: fallback",
+    "failed: skip",
     "cascade-row",
     "cascade-request",
     "router-threshold-row",
@@ -88,9 +101,19 @@ def run_node(node: Node, ports: Ports) -> Ports:
     return cast("Ports", answer) if isinstance(answer, dict) else {node.outputs[0].port: answer}
 
 
-def interpreted(generated: Generated, folder: Path) -> Json | None:
+def interpreted(generated: Generated, folder: Path, seen: Counter[str]) -> Json | None:
     """The outputs by definition, or None where a node or a decision fails."""
     call = Asked(generated.parameters)
+    failed: set[str] = set()
+
+    def run(node: Node, ports: Ports) -> Ports:
+        try:
+            return run_node(node, ports)
+        except ValueError as error:
+            policy = node.policy
+            kinds = (("default", policy.defaults), ("fallback", policy.fallback), ("skip", policy.skip))
+            failed.update(f"failed: {kind}" for kind, has in kinds if has)
+            raise NodeFailedError(str(error)) from error
 
     def choose(router: str, parameters: Mapping[str, object], per: Per, value: Any) -> Any:
         filled: Any = {"branches": 2} | dict(parameters)
@@ -99,9 +122,12 @@ def interpreted(generated: Generated, folder: Path) -> Json | None:
         return choose_node(node, value, call)
 
     try:
-        return interpret(read_document(generated.document, folder), generated.inputs, run_node, choose)
-    except (ValueError, RequestError):
+        outputs = interpret(read_document(generated.document, folder), generated.inputs, run, choose)
+    except (NodeFailedError, RequestError):
         return None
+    # What stood for a failure was part of an answer.
+    seen.update(failed | ({"failed: answers"} if failed else set()))
+    return outputs
 
 
 def request_of(generated: Generated) -> Json:
@@ -128,7 +154,7 @@ def assert_same(answer: Json, expected: Json) -> None:
 
 
 def check(generated: Generated, folder: Path, seen: Counter[str]) -> None:
-    expected = interpreted(generated, folder)
+    expected = interpreted(generated, folder, seen)
     seen["fails" if expected is None else "answers"] += 1
     for level in LEVELS:
         plan = lower(read_document(generated.document, folder), level)

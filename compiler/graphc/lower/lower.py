@@ -1,10 +1,12 @@
-"""The lowering's pipeline: conditions, regions, tree, liveness."""
+"""The lowering's pipeline: fallbacks, conditions, regions, tree, liveness."""
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import TOO_DEEP
 from graphc.graph import Graph
 from graphc.lower.carry import carry_tensors
+from graphc.lower.check_quorums import check_quorums
 from graphc.lower.conditions import lower_conditions
+from graphc.lower.fallbacks import lower_fallbacks
 from graphc.lower.options import Options
 from graphc.lower.partition import partition_regions
 from graphc.lower.schedule import schedule_regions
@@ -15,7 +17,7 @@ from graphc.plan import Plan
 
 def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
     """Return the plan of a checked graph; None where its placements ask for what the engine cannot do."""
-    straight = trim_outputs(lower_conditions(graph))
+    straight = trim_outputs(lower_conditions(lower_fallbacks(graph)))
     regions = partition_regions(straight, options, sink)
     if regions is None:
         return None
@@ -31,4 +33,5 @@ def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
         )
         sink.report(Diagnostic(TOO_DEEP, message, deepest.at, hint))
         return None
-    return plan
+    check_quorums(plan, sink)
+    return None if sink.has_errors else plan
