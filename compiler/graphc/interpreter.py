@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from graphc_components.datatypes import to_numpy
 from numpy.typing import NDArray
 
 from graphc.graph import CascadeWork, ComponentWork, Default, Graph, Node, Per, RouterWork, Use
@@ -161,7 +160,7 @@ class _Meaning:
         rows = (
             default.rows if isinstance(default.rows, int) else len(self._take(node.uses, own)[default.rows])
         )
-        return np.full((rows, *default.shape), _element(default), to_numpy(default.datatype))
+        return np.full((rows, *default.shape), _element(default), _dtype(default.datatype))
 
     def _pick(
         self, node: Node, per: Per, decision: int, own: Condition, takes: list[tuple[Use, ...]]
@@ -228,6 +227,10 @@ def uses_of(node: Node) -> Iterable[tuple[Use, Condition]]:
         case _:
             yield from ((use, ()) for use in node.uses)
             yield from ((use, ((node.name, 0, 1),)) for use in node.policy.fallback)
+
+
+def _dtype(datatype: str) -> str:
+    return "object" if datatype == "BYTES" else datatype.lower().replace("fp", "float")
 
 
 def _element(default: Default) -> bool | float | bytes:

@@ -210,7 +210,7 @@ def test_compiled_plans_mean_what_the_graphs_say(count: int, folder: Path) -> No
 )
 def test_served_manifests_mean_what_the_graphs_say(count: int, folder: Path) -> None:
     def check_served(generated: Generated, seen: Counter[str]) -> None:
-        expected = interpreted(generated, folder)
+        expected = interpreted(generated, folder, seen)
         (folder / "graph.yaml").write_text(yaml.safe_dump(generated.document, sort_keys=False))
         for level in LEVELS:
             if isinstance(lower(read_document(generated.document, folder), level), list):

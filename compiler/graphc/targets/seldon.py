@@ -90,7 +90,7 @@ def emit_deployment(
     spec: Data = {"protocol": "v2", "predictors": list[Value](predictors)}
     timeouts = _timeouts(versions)
     if timeouts:
-        spec = {"annotations": timeouts} | spec
+        spec["annotations"] = timeouts
     maps = [emitting.config_map(each) for each in emitting.config_maps.values()]
     deployment: Data = {
         "apiVersion": "machinelearning.seldon.io/v1",
