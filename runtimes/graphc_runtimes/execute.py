@@ -74,8 +74,7 @@ class _Execution:
     def run(self) -> None:
         """Run all nodes; of those in threads, wait for the ones whose tensors are still needed."""
         while self._waiting:
-            ready = [node for node in self._waiting if self._is_ready(node)]
-            ready.sort(key=lambda node: node.name not in self._threaded)
+            ready = self._find_ready()
             for node in ready:
                 # What runs in this thread may make others ready, which should not wait for more of it.
                 if self._start(node):
@@ -84,6 +83,13 @@ class _Execution:
                 self._harvest()
         while any(self._is_needed(node) for node in self._running.values()):
             self._harvest()
+
+    def _find_ready(self) -> list[Node]:
+        """Return the nodes that can run, those in threads first; without threads, simply the next."""
+        if not self._threaded:
+            return self._waiting[:1]
+        ready = [node for node in self._waiting if self._is_ready(node)]
+        return sorted(ready, key=lambda node: node.name not in self._threaded)
 
     def _is_ready(self, node: Node) -> bool:
         open_ = {name for name in _reads(node) if name not in self._settled}
