@@ -147,3 +147,22 @@ def test_without_a_deadline_nothing_is_said(write: Callable[..., Path]) -> None:
     deployment: Any = emission.documents[-1]
     assert "annotations" not in deployment["spec"]
     assert read_timeout(deployment) is None
+
+
+def quorum_graph(write: Callable[..., Path]) -> Path:
+    nodes = {
+        "left": step("slow", "x"),
+        "right": step("double", "x"),
+        "both": {"component": "mean", "in": ["left", "right"], "quorum": 1, "wait": "quorum"},
+    }
+    return write(nodes)
+
+
+def test_a_combiner_does_not_wait_for_more_than_its_quorum(write: Callable[..., Path], serve: Serve) -> None:
+    ((status, body),) = serve(quorum_graph(write), 1, [Call(BODY)])
+    assert (status, body["outputs"][0]["data"]) == (200, [2, 4])
+
+
+def test_units_of_one_node_cannot_go_on_with_a_quorum(write: Callable[..., Path]) -> None:
+    done = compile_files(Request([str(quorum_graph(write))], {}, {}, Options(0)))
+    assert [each.rule.code for each in done.sink] == ["GC320"]
