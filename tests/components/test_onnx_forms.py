@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, Final, cast
 
 import numpy as np
@@ -24,9 +25,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.capi import onnxruntime_pybind11_state as pybind11_state  # pyright: ignore[reportMissingTypeStubs]
 
-state: Any = pybind11_state
+state: Any = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
 Array = NDArray[Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Json = dict[str, Any]
@@ -158,7 +158,8 @@ def session(form: OnnxForm, types: list[TensorType], outputs: list[TensorType]) 
 
 def constant(name: str, array: Array) -> TensorProto:
     if array.dtype == np.object_:
-        return helper.make_tensor(name, TensorProto.STRING, array.shape, array.ravel().tolist())
+        make_tensor: Any = helper.make_tensor
+        return make_tensor(name, TensorProto.STRING, array.shape, array.ravel().tolist())
     return numpy_helper.from_array(array, name)
 
 
