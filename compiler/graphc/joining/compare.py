@@ -46,6 +46,9 @@ def find_difference(
         rows = ROWS[draw % len(ROWS)]
         tensors = {name: _draw(each, rows, random) for name, each in inputs.items()}
         wanted = _run_steps(steps, tensors)
+        # Many exported models fail for no rows, some in a part that merging leaves out.
+        if wanted is None and rows == 0:
+            continue
         got = merged.run({name: tensors[name] for name in needed}, outputs)
         difference = _difference(wanted, got, outputs)
         if difference:

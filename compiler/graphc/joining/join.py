@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from graphc_components.onnx_forms.writer import ELEMENTS
 from graphc_components.tensors import TensorType
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
@@ -34,6 +34,11 @@ class Border:
 
     inputs: Mapping[str, TensorType]
     outputs: Mapping[str, TensorType]
+
+
+def read_model(path: Path) -> ModelProto:
+    """Read a model without the weights that are in other files."""
+    return ModelProto.FromString(path.read_bytes())
 
 
 def join_models(parts: Sequence[Part], border: Border) -> ModelProto | Apart:
@@ -146,7 +151,9 @@ def _give(graph: GraphProto, values: Mapping[str, str], border: Border) -> None:
     for tensor, type_ in border.outputs.items():
         name = f"graphc{_SEPARATOR}{tensor}"
         graph.node.append(helper.make_node("Identity", [values[tensor]], [tensor], name=name))
-        graph.output.append(helper.make_tensor_value_info(tensor, ELEMENTS[type_.datatype], None))
+        # Only how many dimensions there are: a model may tell its sizes wrong, which onnxruntime tolerates in one.
+        unknown = type_.with_shape([None] * type_.rank)
+        graph.output.append(describe_value(tensor, unknown))
 
 
 def _prune(graph: GraphProto) -> None:

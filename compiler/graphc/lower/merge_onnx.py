@@ -15,14 +15,13 @@ from graphc_components.catalog import CATALOG, Component, ComponentError, Value,
 from graphc_components.datatypes import Array
 from graphc_components.onnx_forms import OnnxForm, state_in_onnx
 from graphc_components.tensors import TensorType
-from onnx import ModelProto
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import NO_ONNXRUNTIME
 from graphc.graph import ComponentWork, Guard, ModelWork, Node, Output, Use
 from graphc.joining.cache import cache_folder, keep_model
 from graphc.joining.form_model import write_form
-from graphc.joining.join import Border, Part, join_models
+from graphc.joining.join import Border, Part, join_models, read_model
 from graphc.joining.opsets import Apart
 from graphc.lower.group_onnx import find_reads, group_nodes
 from graphc.lower.options import Options
@@ -39,7 +38,10 @@ MAX_BYTES: Final = 3 * 2**29
 
 
 def merge_onnx(plan: Plan, options: Options, sink: Sink) -> Plan:
-    """Return the plan with what can be merged in each region merged, and the decisions that were taken."""
+    """Return the plan with what can be merged in each region merged, and the decisions that were taken.
+
+    Without onnxruntime, which tells whether a merged model is right, the sink gets an error.
+    """
     if find_spec("onnxruntime") is None:
         message = "-O2 compares merged models with their parts, and onnxruntime is not installed"
         hint = "install `graphc-compiler[merge]`, or compile with -O1"
@@ -68,9 +70,7 @@ class _Merging:
     def _merge_nodes(self, region: Region, wanted: set[str]) -> tuple[Node, ...]:
         resources = region.placement.resources
         on_gpu = bool(resources and resources.gpu)
-        forms = {
-            node.name: form for node in region.nodes if (form := self._form(node, on_gpu)) is not None
-        }
+        forms = {node.name: form for node in region.nodes if (form := self._form(node, on_gpu)) is not None}
         models = {node.name for node in region.nodes if self._is_model(node)}
         merged: dict[str, Node] = {}
         for group in group_nodes(region.nodes, models | set(forms)):
@@ -176,8 +176,12 @@ class _Group:
         reads = self._reads(node)
         if isinstance(node.work, ModelWork):
             assert node.work.local is not None
-            model = ModelProto.FromString(node.work.local.read_bytes())
-            return Part(node.name, model, reads, {each.tensor: each.port for each in node.outputs})
+            return Part(
+                node.name,
+                read_model(node.work.local),
+                reads,
+                {each.tensor: each.port for each in node.outputs},
+            )
         form = self.forms[node.name]
         types = [self.types[use.tensor] for use in node.uses]
         names = dict(zip(_component_outputs(node), form.outputs, strict=True))

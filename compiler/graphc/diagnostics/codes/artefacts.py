@@ -36,5 +36,7 @@ NO_ONNXRUNTIME: Final = error(
     "GC520", "no-onnxruntime", "Merging ONNX models needs onnxruntime, which is not installed."
 )
 UPLOAD_MERGED: Final = warning(
-    "GC521", "upload-merged", "A merged model is too large for a config map, so it has to be put into the store."
+    "GC521",
+    "upload-merged",
+    "A merged model is too large for a config map, so it has to be put into the store.",
 )
