@@ -17,11 +17,13 @@ X: Final = np.array([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]], np.float32)
 MATRIX: Final = parse_tensor_type("FP32[batch, 3]")
 
 
-def model(body: str, *, opset: str = '"" : 17', ir: int = 8, inputs: str = "x", outputs: str = "y") -> ModelProto:
+def model(
+    body: str, *, opset: str = '"" : 17', ir: int = 8, inputs: str = "x", outputs: str = "y"
+) -> ModelProto:
     """A model of one FP32 matrix to others; the same inner names as every other one here."""
     takes = ", ".join(f"float[N, 3] {name}" for name in inputs.split())
     gives = ", ".join(f"float[N, 3] {name}" for name in outputs.split())
-    text = f'<ir_version: {ir}, opset_import: [{opset}]> g ({takes}) => ({gives}) {{ {body} }}'
+    text = f"<ir_version: {ir}, opset_import: [{opset}]> g ({takes}) => ({gives}) {{ {body} }}"
     return parser.parse_model(text)
 
 
@@ -41,7 +43,8 @@ def chain(first: ModelProto, second: ModelProto) -> list[Part]:
 
 def run(found: ModelProto | Apart, output: str = "b.y") -> Any:
     assert isinstance(found, ModelProto), found
-    checker.check_model(found, full_check=True)
+    check_model: Any = checker.check_model  # pyright: ignore[reportUnknownMemberType]
+    check_model(found, full_check=True)
     answer = session(found).run({"x": X}, [output])
     assert answer is not None
     return answer[output]
@@ -106,7 +109,9 @@ def test_a_tensor_between_the_models_can_be_an_output_too() -> None:
 
 def test_older_operators_are_converted_where_they_changed() -> None:
     first = model("t = ReduceMax <axes = [1], keepdims = 1> (x) y = Sub(x, t)", opset='"" : 13')
-    second = model("a = Constant <value = int64[1] {1}> () t = ReduceMax(x, a) y = Sub(x, t)", opset='"" : 18')
+    second = model(
+        "a = Constant <value = int64[1] {1}> () t = ReduceMax(x, a) y = Sub(x, t)", opset='"" : 18'
+    )
     found = join(chain(first, second))
     np.testing.assert_array_equal(run(found), one_by_one(first, second))
     assert isinstance(found, ModelProto)
@@ -114,8 +119,12 @@ def test_older_operators_are_converted_where_they_changed() -> None:
 
 
 def test_operators_that_did_not_change_are_kept() -> None:
-    first = model("y = ai.onnx.ml.Scaler <offset = [1.0], scale = [2.0]> (x)", opset='"" : 17, "ai.onnx.ml" : 1')
-    second = model("y = ai.onnx.ml.Scaler <offset = [0.0], scale = [3.0]> (x)", opset='"" : 17, "ai.onnx.ml" : 3')
+    first = model(
+        "y = ai.onnx.ml.Scaler <offset = [1.0], scale = [2.0]> (x)", opset='"" : 17, "ai.onnx.ml" : 1'
+    )
+    second = model(
+        "y = ai.onnx.ml.Scaler <offset = [0.0], scale = [3.0]> (x)", opset='"" : 17, "ai.onnx.ml" : 3'
+    )
     np.testing.assert_array_equal(run(join(chain(first, second))), (X - 1) * 6)
 
 
