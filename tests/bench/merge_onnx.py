@@ -12,72 +12,62 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from graphc.compilation import Request, compile_files
-from graphc.graph import ModelWork, PythonWork
 from graphc.lower.options import Options
-from graphc.plan import Plan
 from graphc.targets.region import describe_region
 from graphc_components.datatypes import Array
 from graphc_runtimes.choose import Call
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.execute import execute
+from graphc_runtimes.messages import decode, read_message
 from graphc_runtimes.unit import load_unit
 
 GRAPHS: Final = Path(__file__).parents[2] / "graphs"
 TURNS: Final = 60
-CALLS: Final = 200
+SAMPLE: Final = 0.02
+"""How many seconds one sample takes, about."""
 
 
-def compile_graph(path: Path, level: int, mount: Path) -> Plan:
-    """Compile a graph and lay its artefacts out as they would be mounted."""
+def load(path: Path, level: int, mount: Path, inputs: Mapping[str, Array]) -> Callable[[], object]:
+    """Compile a graph, lay its artefacts out as they would be mounted, and return a call of its one region."""
     done = compile_files(Request([str(path)], {}, {}, Options(level), "local"))
     assert not list(done.sink), list(done.sink)
-    plan = (
-        done.graphs[0].plans["main"]
-        if "main" in done.graphs[0].plans
-        else next(iter(done.graphs[0].plans.values()))
-    )
-    for node in plan.root.region.nodes:
-        if isinstance(node.work, ModelWork) and node.work.local:
-            (mount / node.origin).mkdir(parents=True)
-            (mount / node.origin / node.work.local.name).write_bytes(node.work.local.read_bytes())
-        assert not isinstance(node.work, PythonWork), "the bench is for graphs of models and components"
-    return plan
-
-
-def load(path: Path, level: int, mount: Path, inputs: dict[str, Array]) -> Callable[[], object]:
-    """Return a call of the graph's one region."""
-    plan = compile_graph(path, level, mount)
+    (graph,) = done.graphs
+    (plan,) = graph.plans.values()
+    for shipment in done.emissions[0].local:
+        for name, file in shipment.files:
+            (mount / shipment.node / name).parent.mkdir(parents=True, exist_ok=True)
+            (mount / shipment.node / name).write_bytes(file.read_bytes())
     region = json.dumps(describe_region(plan, plan.root))
     unit = asyncio.run(load_unit(Environment(region, plan.root.name, mount, "cpu", 1)))
     return lambda: execute(unit.region, unit.runners, inputs, Call({}))
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Time some calls."""
+def seconds(call: Callable[[], object], count: int) -> float:
+    """Time some calls, and return the seconds of one."""
     start = time.perf_counter()
-    for _ in range(CALLS):
+    for _ in range(count):
         call()
-    return (time.perf_counter() - start) / CALLS
+    return (time.perf_counter() - start) / count
 
 
 def main(name: str = "wine-average", rows: str = "1") -> None:
     """Print the times and the ratio."""
     path = GRAPHS / name / "graph.yaml"
-    inputs: dict[str, Array] = {}
-    for tensor in json.loads((GRAPHS / name / "request.json").read_text())["inputs"]:
-        width = tensor["shape"][1:]
-        inputs[tensor["name"]] = np.random.default_rng(0).normal(size=(int(rows), *width)).astype(np.float32)
+    message = read_message(json.loads((GRAPHS / name / "request.json").read_text()), {})
+    arrays = {each: decode(tensor) for each, tensor in message.tensors.items()}
+    inputs = {each: np.resize(array, (int(rows), *array.shape[1:])) for each, array in arrays.items()}
     with tempfile.TemporaryDirectory() as folder:
         apart = load(path, 1, Path(folder) / "apart", inputs)
         merged = load(path, 2, Path(folder) / "merged", inputs)
-        seconds(apart), seconds(merged)
-        pairs = [(seconds(apart), seconds(merged)) for _ in range(TURNS)]
+        seconds(merged, 10)
+        count = max(1, int(SAMPLE / seconds(apart, 10)))
+        pairs = [(seconds(apart, count), seconds(merged, count)) for _ in range(TURNS)]
     ratios = sorted(left / right for left, right in pairs)
     for what, index in (("apart", 0), ("merged", 1)):
         times = sorted(pair[index] * 1e6 for pair in pairs)

@@ -43,8 +43,8 @@ def chain(first: ModelProto, second: ModelProto) -> list[Part]:
 
 def run(found: ModelProto | Apart, output: str = "b.y") -> Any:
     assert isinstance(found, ModelProto), found
-    check_model: Any = checker.check_model  # pyright: ignore[reportUnknownMemberType]
-    check_model(found, full_check=True)
+    checking: Any = checker
+    checking.check_model(found, full_check=True)
     answer = session(found).run({"x": X}, [output])
     assert answer is not None
     return answer[output]

@@ -185,12 +185,13 @@ def agree(count: int, check: Callable[[Generated, Counter[str]], None]) -> Count
 )
 def test_compiled_plans_mean_what_the_graphs_say(count: int, folder: Path) -> None:
     seen = agree(count, lambda generated, seen: check(generated, folder, seen))
-    print(seen)
     assert {shape for shape in SHAPES if not seen[shape]} == set()
     assert seen["answers"] > count / 3
     assert seen["fails"] > count / 60
     assert {"MODEL", "COMBINER", "ROUTER", "OUTPUT_TRANSFORMER"} <= set(seen)
-    assert seen["merged: one ONNX model answers as they do"] > count / 10
+    assert seen["merged: one ONNX model answers as they do"] > count / 20
+    # Components and models as sound as these are never told apart.
+    assert not [each for each in seen if each.startswith("apart")]
 
 
 @pytest.mark.parametrize(
