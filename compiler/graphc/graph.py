@@ -80,6 +80,8 @@ class ModelWork:
     """Further files that the local one needs, relative to it."""
     credentials: str | None
     load_seconds: float | None
+    merged: tuple[str, ...] = ()
+    """The nodes of the file that graphc made the model of, if it did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,15 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that the compiler chose to do, or not to do, with some nodes of the file, and why."""
+
+    kind: Literal["merged", "apart"]
+    nodes: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A graph's tree of units."""
 
@@ -81,4 +90,5 @@ class Plan:
     inputs: tuple[tuple[str, TensorType], ...]
     outputs: tuple[tuple[str, TensorType], ...]
     root: Unit
+    decisions: tuple[Decision, ...] = ()
     deadline_ms: int | None = None

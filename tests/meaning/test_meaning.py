@@ -2,15 +2,15 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 import pytest
 import yaml
-from generated_graphs import MODULE, Generated, generated_graphs
-from graphc.graph import ComponentWork, Node, Per, PythonWork
+from generated_graphs import MODEL, MODULE, Generated, generated_graphs, run_model
+from graphc.graph import ComponentWork, ModelWork, Node, Per, PythonWork
 from graphc.interpreter import NodeFailedError, interpret
 from graphc.plan import Plan
 from graphc_components.catalog import CATALOG, load_function
@@ -21,12 +21,13 @@ from graphc_runtimes.errors import RequestError
 from graphc_runtimes.region import ChoiceNode
 from hypothesis import HealthCheck, Phase, given, settings
 from in_process import FailedError, load_plan, lower, read_document
+from onnx.parser import parse_model
 from served_graphs import Call, serve_graph
 
 Json = dict[str, Any]
 Ports = Mapping[str, Any]
 
-LEVELS: Final = (0, 1)
+LEVELS: Final = (0, 1, 2)
 REFUSALS: Final = {"GC303", "GC304"}
 """Placements that make a cycle of units, or a tree that is too deep, are refused rather than compiled."""
 
@@ -43,6 +44,7 @@ SHAPES: Final = {
     "several-outputs",
     "large-integers",
     "failing",
+    "model",
     "placed",
     "default",
     "several-defaults",
@@ -69,11 +71,15 @@ SHAPES: Final = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the user's module, both beside the graph and where nodes would have it mounted."""
     folder = tmp_path_factory.mktemp("graph")
     (folder / "steps.py").write_text(MODULE)
-    return folder
+    (folder / "affine.onnx").write_bytes(parse_model(MODEL).SerializeToString())
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    yield folder
+    monkeypatch.undo()
 
 
 def mount(folder: Path, plan: Plan) -> None:
@@ -82,6 +88,9 @@ def mount(folder: Path, plan: Plan) -> None:
             if isinstance(node.work, PythonWork):
                 (folder / node.origin).mkdir(exist_ok=True)
                 shutil.copyfile(folder / "steps.py", folder / node.origin / "steps.py")
+            if isinstance(node.work, ModelWork) and node.work.local:
+                (folder / node.origin).mkdir(exist_ok=True)
+                shutil.copyfile(node.work.local, folder / node.origin / node.work.local.name)
 
 
 def run_node(node: Node, ports: Ports) -> Ports:
@@ -94,6 +103,8 @@ def run_node(node: Node, ports: Ports) -> Ports:
         return dict(
             zip(names, answer if len(names) > 1 or component.outputs is None else [answer], strict=True)
         )
+    if isinstance(work, ModelWork):
+        return run_model(*ports.values())
     assert isinstance(work, PythonWork)
     space: Json = {}
     exec(MODULE, space)  # the module is this test's own
@@ -164,6 +175,7 @@ def check(generated: Generated, folder: Path, seen: Counter[str]) -> None:
             continue
         assert plan.root.depth <= 10
         seen.update({unit.type for unit in plan.root.walk()})
+        seen.update(f"{decision.kind}: {decision.reason}" for decision in plan.decisions)
         mount(folder, plan)
         loaded = load_plan(plan, folder)
         if expected is None:
@@ -203,6 +215,9 @@ def test_compiled_plans_mean_what_the_graphs_say(count: int, folder: Path) -> No
     assert seen["answers"] > count / 3
     assert seen["fails"] > count / 60
     assert {"MODEL", "COMBINER", "ROUTER", "OUTPUT_TRANSFORMER"} <= set(seen)
+    assert seen["merged: one ONNX model answers as they do"] > count / 20
+    # Components and models as sound as these are never told apart.
+    assert not [each for each in seen if each.startswith("apart")]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,24 @@ def tell(ids):
 """The user's own code that generated graphs call."""
 
 
+MODEL: Final = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[batch, 3] x) => (float[batch, 3] y, float[batch] total, int64[batch] place, float[batch, 3] unread) {
+    half = Constant <value = float {0.5}> ()
+    axes = Constant <value = int64[1] {1}> ()
+    y = Mul(x, half)
+    total = ReduceSum <keepdims = 0> (x, axes)
+    place = ArgMax <axis = 1, keepdims = 0> (x)
+    unread = Exp(x)
+}"""
+"""An ONNX model that generated graphs run, in the text form of `onnx.parser`; `run_model` says what it means."""
+
+
+def run_model(x: Array) -> dict[str, Array]:
+    """Answer as the model does."""
+    total = x.sum(axis=1, dtype=np.float32)
+    return {"y": x * np.float32(0.5), "total": total, "place": x.argmax(axis=1), "unread": np.exp(x)}
+
+
 @dataclass(slots=True)
 class Generated:
     """A graph file's document, the values of its inputs, and the request's parameters."""
@@ -224,6 +242,14 @@ def _quorum(building: _Building) -> None:
     building.add(MATRIX, building.node("quorum", fields))
 
 
+def _model(building: _Building) -> None:
+    # Models that read models are what there is to merge.
+    name = building.node("model", {"model": "affine.onnx", "in": {"x": building.pick(MATRIX)}})
+    building.add(MATRIX, f"{name}.y")
+    building.add(SCORES, f"{name}.total")
+    building.add(CLASSES, f"{name}.place")
+
+
 def _takes(building: _Building, count: int) -> tuple[str, list[str]]:
     kinds = [kind for kind in building.kinds if building.kinds[kind]]
     kind = str(building.draw(st.sampled_from([MATRIX, *sorted(kinds)])))
@@ -297,6 +323,8 @@ _STEPS: Final = [
     _labels,
     _ids,
     _python,
+    _model,
+    _model,
     _router,
     _router,
     _cascade,

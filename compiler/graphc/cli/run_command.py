@@ -13,7 +13,7 @@ _PORT = click.IntRange(0, 65535)
 @click.argument("files", nargs=-1, required=True)
 @click.option("--predictor", metavar="NAME", help="The predictor to run; else the one with most traffic.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter.")
-@click.option("-O", "level", type=click.IntRange(0, 1), help="Optimisation level of the compiler.")
+@click.option("-O", "level", type=click.IntRange(0, 2), help="Optimisation level of the compiler.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=_PORT, default=8080, show_default=True, help="For HTTP; 0 takes a free port.")
 @click.option(

@@ -34,4 +34,13 @@ def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
         sink.report(Diagnostic(TOO_DEEP, message, deepest.at, hint))
         return None
     check_quorums(plan, sink)
-    return None if sink.has_errors else plan
+    if sink.has_errors:
+        return None
+    return _merge(plan, options, sink) if options.level > 1 else plan
+
+
+def _merge(plan: Plan, options: Options, sink: Sink) -> Plan:
+    # onnx and numpy take long to import, and only this level needs them.
+    from graphc.lower.merge_onnx import merge_onnx
+
+    return merge_onnx(plan, options, sink)
