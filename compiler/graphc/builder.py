@@ -54,6 +54,12 @@ class NodeFields(TypedDict, total=False):
     autoscaling: Mapping[str, int]
     env: Mapping[str, str | Mapping[str, str]]
     cost_ms: float
+    timeout: str
+    retries: int
+    on_error: str | Mapping[str, Data | Node]
+    idempotent: bool
+    quorum: int
+    wait: str
 
 
 class GraphFields(TypedDict, total=False):
@@ -67,6 +73,7 @@ class GraphFields(TypedDict, total=False):
     artifacts: str
     service_account: str
     executor: bool
+    deadline: str
 
 
 @dataclass(slots=True)
@@ -220,7 +227,7 @@ class Graph:
         return Fields((*self._head.entries.values(), *added), self._span)
 
     def _add(self, name: str, own: Mapping[str, Data], fields: NodeFields) -> Node:
-        given = dict(own) | cast("dict[str, Data]", fields)
+        given = dict(own) | {key: _plain(cast("Data | Take", value)) for key, value in fields.items()}
         self._nodes.add(name, {key: value for key, value in given.items() if value is not None}, _caller())
         return Node(name)
 

@@ -27,7 +27,7 @@ from graphc.source.parameters import substitute
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import GraphSpec, read_graph_spec
 from graphc.targets.seldon import Emission, Settings, Version, emit_deployment
-from graphc.targets.shipping import Purpose
+from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose
 from graphc.version import VERSION
 
 
@@ -152,6 +152,7 @@ def check_document(document: Located, folder: Path, request: Request, sink: Sink
 
 def _check_versions(spec: GraphSpec, folder: Path, request: Request, sink: Sink) -> CheckedGraph:
     check_predictors(spec, sink)
+    options = replace(request.options, room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT)
     graphs: dict[str, Graph] = {}
     plans: dict[str, Plan] = {}
     sinks: list[Sink] = []
@@ -159,7 +160,7 @@ def _check_versions(spec: GraphSpec, folder: Path, request: Request, sink: Sink)
         found = Sink()
         version = read_graph_spec(overlay(spec.root, name), found)
         graph = read_graph(version, folder, found) if version else None
-        plan = lower_graph(graph, request.options, found) if graph else None
+        plan = lower_graph(graph, options, found) if graph else None
         if graph and plan:
             graphs[name], plans[name] = graph, plan
         sinks.append(found)

@@ -45,6 +45,33 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Default:
+    """A constant for an output: rows by a number or by those of an input port, then fixed dimensions."""
+
+    port: str
+    value: bool | int | float | str
+    datatype: str
+    rows: int | str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a node's failing means: how often it is tried, for how long, and what then stands for its outputs.
+
+    With neither `skip`, `defaults` nor `fallback` it fails the request. A fallback's uses are another node's
+    tensors by this node's ports; `failed` names the tensor that tells whether it is used.
+    """
+
+    timeout_ms: int | None = None
+    retries: int = 0
+    skip: bool = False
+    defaults: tuple[Default, ...] = ()
+    fallback: tuple[Use, ...] = ()
+    failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelWork:
     """Run a trained model: a local file, or what a URI leads to."""
 
@@ -55,6 +82,8 @@ class ModelWork:
     """Further files that the local one needs, relative to it."""
     credentials: str | None
     load_seconds: float | None
+    merged: tuple[str, ...] = ()
+    """The nodes of the file that graphc made the model of, if it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +92,9 @@ class ComponentWork:
 
     component: str
     parameters: Mapping[str, Value]
+    quorum: int | None = None
+    """How many of a combiner's tensors are enough; None asks for all."""
+    waits_for_quorum: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +135,14 @@ class CascadeWork:
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackWork:
+    """Answer with a node's own tensors, or with another's where `failed` says so: branches 0 and 1."""
+
+    failed: Use
+    takes: tuple[tuple[Use, ...], tuple[Use, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceWork:
     """Compute which branch is taken, by row or for the request: INT32 [rows] or [1]."""
 
@@ -120,7 +160,9 @@ class MergeWork:
     branches: tuple[tuple[Use, ...], ...]
 
 
-Work = ModelWork | ComponentWork | PythonWork | RouterWork | CascadeWork | ChoiceWork | MergeWork
+Work = (
+    ModelWork | ComponentWork | PythonWork | RouterWork | CascadeWork | FallbackWork | ChoiceWork | MergeWork
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +224,7 @@ class Node:
     guards: tuple[Guard, ...] = ()
     cost_ms: float | None = None
     """How long it takes, as the file says."""
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def reads(self) -> Iterator[str]:
@@ -210,6 +253,7 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[Result, ...]
     grouping: Grouping = "auto"
+    deadline_ms: int | None = None
 
     @property
     def types(self) -> dict[str, TensorType]:

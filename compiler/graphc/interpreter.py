@@ -4,6 +4,15 @@ A node computes its outputs from its inputs. A router is an if-expression: for e
 request) it answers with one of its branches. A node runs wherever its condition is met, and its condition is what all
 ways from it to the graph's outputs have in common: what only one branch needs runs with that branch, what several need
 runs always. Under a condition by row it sees the rows that meet it.
+
+A node that works (a model, component or Python node) fails where no try of it answers: one try, and as many more as
+it has retries; a try that is not over in time gives no answer. Its policy then says what stands for its outputs:
+nothing, which only combiners with a quorum can do without; constants; or the outputs of its fallback, which it reads
+under the condition that it failed, as a router reads a branch. Without a policy the request fails. A combiner with a
+quorum works on those of its tensors that are there, in order, and fails where they are fewer than the quorum.
+
+Time itself has no place here: `run` fails where a node would not answer in time, and a request that is past its
+deadline has no meaning. A combiner that waits for its quorum only may see any of its tensors, if they are enough.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,18 +22,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphc.graph import CascadeWork, Graph, Node, Per, RouterWork, Use
+from graphc.graph import CascadeWork, ComponentWork, Default, Graph, Node, Per, RouterWork, Use
 
 Array = NDArray[Any]
 Ports = Mapping[str, Array]
 Step = tuple[str, int, int]
-"""One condition: the router or cascade, which of its decisions, and the branch taken."""
+"""One condition: the router, cascade or node that may fail, which of its decisions, and the branch taken."""
 Condition = tuple[Step, ...]
 
 RunNode = Callable[[Node, Ports], Ports]
-"""Runs a model, component or Python node on its inputs by port; what it raises fails the request."""
+"""Runs a model, component or Python node once on its inputs by port; it fails with NodeFailedError."""
 Choose = Callable[[str, Mapping[str, object], Per, Array | None], Array]
 """Decides by a router's name and parameters: INT32 [rows], or one element for the request."""
+
+
+class NodeFailedError(Exception):
+    """A node gave no answer."""
 
 
 def interpret(graph: Graph, inputs: Ports, run: RunNode, choose: Choose) -> dict[str, Array]:
@@ -44,6 +57,7 @@ class _Meaning:
     choose: Choose
     outputs: dict[str, Ports] = field(default_factory=dict[str, Ports])
     choices: dict[tuple[str, int], Array | None] = field(default_factory=dict[tuple[str, int], Array | None])
+    answers: dict[str, Ports | NodeFailedError] = field(default_factory=dict[str, Ports | NodeFailedError])
 
     def read(self, tensor: str, under: Condition) -> Array | None:
         """Return a tensor as a reader under a condition sees it; None where no row meets the condition."""
@@ -56,7 +70,7 @@ class _Meaning:
 
     def condition(self, node: Node) -> Condition:
         """Return what all ways from a node to the graph's outputs have in common."""
-        ways = [
+        ways: list[Condition] = [
             () for result in self.graph.outputs if result.tensor in {each.tensor for each in node.outputs}
         ]
         for reader in self.graph.nodes:
@@ -93,7 +107,7 @@ class _Meaning:
                     "confidence", {"until": step.until}, per, self.read(step.confidence.tensor, under)
                 )
             case _:
-                raise TypeError(node.name)
+                return np.array([isinstance(self.answer(node, under), NodeFailedError)], np.int32)
 
     def make(self, node: Node) -> Ports:
         """Return a node's outputs by port, of the rows that are there under its condition."""
@@ -109,8 +123,44 @@ class _Meaning:
             case CascadeWork(per=per, steps=steps):
                 return self._pick(node, per, 0, own, [step.takes for step in steps])
             case _:
-                read = {use.port: self.read(use.tensor, own) for use in node.uses}
-                return self.run(node, {port: array for port, array in read.items() if array is not None})
+                answer = self.answer(node, own)
+                return self._stand_in(node, own, answer) if isinstance(answer, NodeFailedError) else answer
+
+    def answer(self, node: Node, own: Condition) -> Ports | NodeFailedError:
+        """Return what a working node itself answers with, or its last try's failure."""
+        if node.name not in self.answers:
+            read = self._take(node.uses, own)
+            answer = self._try(node, read)
+            for _ in range(node.policy.retries):
+                answer = self._try(node, read) if isinstance(answer, NodeFailedError) else answer
+            self.answers[node.name] = answer
+        return self.answers[node.name]
+
+    def _try(self, node: Node, read: Ports) -> Ports | NodeFailedError:
+        quorum = node.work.quorum if isinstance(node.work, ComponentWork) else None
+        if quorum is not None and len(read) < quorum:
+            return NodeFailedError(f"{node.name} has {len(read)} of {quorum}")
+        try:
+            return self.run(node, read)
+        except NodeFailedError as failure:
+            return failure
+
+    def _stand_in(self, node: Node, own: Condition, failure: NodeFailedError) -> Ports:
+        """Return what a node's policy puts in the place of its outputs."""
+        policy = node.policy
+        if policy.fallback:
+            return self._take(policy.fallback, (*own, (node.name, 0, 1)))
+        if policy.defaults:
+            return {each.port: self._fill(node, own, each) for each in policy.defaults}
+        if policy.skip:
+            return {}
+        raise failure
+
+    def _fill(self, node: Node, own: Condition, default: Default) -> Array:
+        rows = (
+            default.rows if isinstance(default.rows, int) else len(self._take(node.uses, own)[default.rows])
+        )
+        return np.full((rows, *default.shape), _element(default), _dtype(default.datatype))
 
     def _pick(
         self, node: Node, per: Per, decision: int, own: Condition, takes: list[tuple[Use, ...]]
@@ -176,6 +226,15 @@ def uses_of(node: Node) -> Iterable[tuple[Use, Condition]]:
                     yield step.confidence, before
         case _:
             yield from ((use, ()) for use in node.uses)
+            yield from ((use, ((node.name, 0, 1),)) for use in node.policy.fallback)
+
+
+def _dtype(datatype: str) -> str:
+    return "object" if datatype == "BYTES" else datatype.lower().replace("fp", "float")
+
+
+def _element(default: Default) -> bool | float | bytes:
+    return default.value.encode() if isinstance(default.value, str) else default.value
 
 
 def _is_by_row(node: Node) -> bool:

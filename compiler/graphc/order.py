@@ -53,6 +53,17 @@ def find_needed(reads: Edges, wanted: Iterable[str]) -> set[str]:
     return needed
 
 
+def find_longest(reads: Edges, weights: Mapping[str, int]) -> list[str]:
+    """Return the way along the flow whose names weigh most, in the order of the flow; reads must be acyclic."""
+    graph = _digraph(reads)
+    end = ""  # no name is empty; the weight of a name is on the edges out of it
+    for name in sorted(reads):
+        graph.add_edge(name, end)
+    graph.add_weighted_edges_from([(name, after, weights.get(name, 0)) for name, after in graph.edges])
+    way: list[str] = nx.dag_longest_path(graph)  # pyright: ignore[reportUnknownMemberType]
+    return [name for name in way if name != end]
+
+
 def find_components(reads: Edges) -> list[set[str]]:
     """Return the parts that no edge joins, each as a set of names, by their first name."""
     return sorted(nx.weakly_connected_components(_digraph(reads)), key=min)

@@ -124,6 +124,15 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """What became of nodes that might be one ONNX model, and why."""
+
+    kind: Literal["merged", "apart"]
+    nodes: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A graph's tree of units, with what was predicted of it and why it is so."""
 
@@ -134,3 +143,5 @@ class Plan:
     decisions: tuple[Decision, ...] = ()
     costs: Costs | None = None
     prediction: Prediction | None = None
+    merges: tuple[Merge, ...] = ()
+    deadline_ms: int | None = None

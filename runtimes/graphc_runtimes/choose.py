@@ -8,6 +8,7 @@ import numpy as np
 from graphc_components.catalog import ROUTERS, Value, check_parameters, load_function
 from graphc_components.datatypes import Array
 
+from graphc_runtimes.deadline import Deadline
 from graphc_runtimes.errors import LoadError, RequestError, RunError
 from graphc_runtimes.region import ChoiceNode
 
@@ -16,10 +17,11 @@ _BY_TEXT: Final = ("parameter", "header")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a choice may look at beside tensors: the request's parameters and headers."""
+    """What a node may look at beside tensors: the request's parameters and headers, and the time it has."""
 
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    deadline: Deadline | None = None
 
     def parameter(self, name: str) -> str | None:
         """Return a request parameter as text."""

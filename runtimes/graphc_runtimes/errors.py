@@ -15,3 +15,7 @@ class RequestError(Exception):
 
 class RunError(Exception):
     """A node or the answer is at fault (500); the message is for the client, so it names no path."""
+
+
+class DeadlineError(Exception):
+    """The request is past its deadline (504), and what was left of it was not done."""

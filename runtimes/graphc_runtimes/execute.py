@@ -2,16 +2,29 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Final, Protocol
 
+import numpy as np
 from graphc_components.component import ComponentError
 from graphc_components.datatypes import Array
 
 from graphc_runtimes.arrays import ArrayError
+from graphc_runtimes.attempt import attempt, stand_in, start_thread
 from graphc_runtimes.choose import Call, choose
-from graphc_runtimes.errors import RequestError, RunError
-from graphc_runtimes.region import ChoiceNode, MergeNode, Node, Read, Region, RunnableNode
+from graphc_runtimes.deadline import Deadline
+from graphc_runtimes.errors import DeadlineError, RequestError, RunError
+from graphc_runtimes.region import (
+    ChoiceNode,
+    ComponentNode,
+    MergeNode,
+    Node,
+    Read,
+    Region,
+    RunnableNode,
+    made_by,
+)
 from graphc_runtimes.rows import gather, holds, scatter, select
 
 # Below MLServer's own logger, whose format and level it then has.
@@ -32,22 +45,135 @@ def execute(
 ) -> dict[str, Array]:
     """Return every tensor there is once the nodes ran; what a branch not taken gives is absent.
 
-    Raises RequestError and RunError.
+    Raises RequestError, RunError and DeadlineError.
     """
-    environment = dict(tensors)
-    for node in region.nodes:
-        if holds(node.when, environment):
-            results = _run(node, runners, environment, call)
-            environment.update({node.outputs[name]: array for name, array in results.items()})
-    return environment
+    execution = _Execution(region, runners, call, dict(tensors))
+    execution.run()
+    return execution.environment
 
 
-def _run(
-    node: Node, runners: Mapping[str, Runner], environment: Mapping[str, Array], call: Call
-) -> Mapping[str, Array]:
+Gathered = Mapping[str, Array | None]
+"""What a node reads, by the name of its input."""
+
+
+class _Execution:
+    """One run of a region: nodes in order, and those that may take their time side by side in threads."""
+
+    def __init__(
+        self, region: Region, runners: Mapping[str, Runner], call: Call, environment: dict[str, Array]
+    ) -> None:
+        self.environment = environment
+        self._runners, self._call = runners, call
+        self._wanted = {answer.tensor for answer in region.answers}
+        self._wanted |= {region.route.choice} if region.route else set()
+        self._settled = {spec.name for spec in region.takes}
+        self._waiting = list(region.nodes)
+        self._threaded = _find_threaded(region)
+        self._running: dict[Future[Mapping[str, Array]], Node] = {}
+
+    def run(self) -> None:
+        """Run all nodes; of those in threads, wait for the ones whose tensors are still needed."""
+        while self._waiting:
+            ready = self._find_ready()
+            for node in ready:
+                # What runs in this thread may make others ready, which should not wait for more of it.
+                if self._start(node):
+                    break
+            if not ready:
+                self._harvest()
+        while any(self._is_needed(node) for node in self._running.values()):
+            self._harvest()
+
+    def _find_ready(self) -> list[Node]:
+        """Return the nodes that can run, those in threads first; without threads, simply the next."""
+        if not self._threaded:
+            return self._waiting[:1]
+        ready = [node for node in self._waiting if self._is_ready(node)]
+        return sorted(ready, key=lambda node: node.name not in self._threaded)
+
+    def _is_ready(self, node: Node) -> bool:
+        open_ = {name for name in _reads(node) if name not in self._settled}
+        if not open_ or not (isinstance(node, ComponentNode) and node.quorum and node.wait == "quorum"):
+            return not open_
+        there = sum(read.tensor in self.environment for read in node.inputs.values())
+        return there >= node.quorum and open_ <= {read.tensor for read in node.inputs.values()}
+
+    def _start(self, node: Node) -> bool:
+        """Run a node, or start its thread; say whether it is done."""
+        self._waiting.remove(node)
+        if self._call.deadline:
+            self._call.deadline.check(node.name)
+        if not holds(node.when, self.environment):
+            self._settle(node, {})
+        elif isinstance(node, ChoiceNode | MergeNode) or node.name not in self._threaded:
+            self._settle(node, _guarded(node, lambda: self._evaluate(node)))
+        else:
+            work = self._prepare(node)
+            self._running[start_thread(lambda: _guarded(node, work))] = node
+            return False
+        return True
+
+    def _settle(self, node: Node, tensors: Mapping[str, Array]) -> None:
+        self.environment.update(tensors)
+        self._settled.update(made_by(node))
+
+    def _harvest(self) -> None:
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        # In the order of the nodes, so that of several failures the same one is told.
+        for future in [each for each in self._running if each in done]:
+            node = self._running.pop(future)
+            failure = future.exception()
+            if failure is None:
+                self._settle(node, future.result())
+            elif self._is_needed(node):
+                raise failure
+
+    def _is_needed(self, node: Node) -> bool:
+        """Say whether anything still reads what a node gives: combiners may have gone on without it."""
+        wanted = self._wanted.union(*(_reads(each) for each in self._waiting))
+        return not wanted.isdisjoint(made_by(node))
+
+    def _evaluate(self, node: Node) -> Mapping[str, Array]:
+        """Return the tensors that a node gives."""
+        match node:
+            case ChoiceNode():
+                results = _choose(node, self.environment, self._call)
+            case MergeNode():
+                results = _merge(node, self.environment)
+            case _:
+                return self._prepare(node)()
+        return {node.outputs[name]: array for name, array in results.items()}
+
+    def _prepare(self, node: RunnableNode) -> Callable[[], Mapping[str, Array]]:
+        """Read a node's inputs, as they are now, and return the work that is left."""
+        inputs = {name: gather(read, self.environment) for name, read in node.inputs.items()}
+        runner, deadline = self._runners[node.name], self._call.deadline
+        return lambda: _run_by_policy(node, runner, inputs, deadline)
+
+
+def _find_threaded(region: Region) -> set[str]:
+    """Return the nodes that run beside others: those with a timeout, and those that a quorum combiner reads."""
+    working = [node for node in region.nodes if not isinstance(node, ChoiceNode | MergeNode)]
+    quorums = [node for node in working if isinstance(node, ComponentNode) and node.quorum]
+    read = {read.tensor for node in quorums for read in node.inputs.values()}
+    return {
+        node.name for node in working if node.policy.timeout_ms or not read.isdisjoint(node.outputs.values())
+    }
+
+
+def _reads(node: Node) -> set[str]:
+    """Return the tensors that have to be settled before a node runs."""
+    names = {choice for choice, _ in node.when}
+    for read in node.reads:
+        names |= {read.tensor, *(choice for choice, _ in read.gather)}
+    return names
+
+
+def _guarded(node: Node, work: Callable[[], Mapping[str, Array]]) -> Mapping[str, Array]:
+    """Work, and name the node in whatever goes wrong."""
     try:
-        return _dispatch(node, runners, environment, call)
-    except (RequestError, RunError):
+        return work()
+    except (RequestError, RunError, DeadlineError):
         raise
     except ArrayError as error:
         raise RunError(f"node `{node.name}` {error}") from None
@@ -59,16 +185,43 @@ def _run(
         raise RunError(f"node `{node.name}` failed: {describe(error)}") from error
 
 
-def _dispatch(
-    node: Node, runners: Mapping[str, Runner], environment: Mapping[str, Array], call: Call
-) -> Mapping[str, Array]:
-    match node:
-        case ChoiceNode():
-            return _choose(node, environment, call)
-        case MergeNode():
-            return _merge(node, environment)
-        case _:
-            return _run_node(node, runners[node.name], environment)
+def _run_by_policy(
+    node: RunnableNode, runner: Runner, inputs: Gathered, deadline: Deadline | None
+) -> dict[str, Array]:
+    """Return the tensors that a node gives, or those that its policy has for a failure."""
+    present = _check_present(node, inputs)
+    failed = False
+    try:
+        results = attempt(node, lambda: _guarded(node, lambda: _run_once(node, runner, present)), deadline)
+    except RunError as error:
+        if node.policy.on_error == "fail":
+            raise
+        _LOG.warning("%s; `%s` is used", error, node.policy.on_error)
+        results, failed = stand_in(node, present), True
+    tensors = {node.outputs[name]: array for name, array in results.items()}
+    if node.policy.failed is not None:
+        tensors[node.policy.failed] = np.array([failed], np.int32)
+    return tensors
+
+
+def _run_once(node: RunnableNode, runner: Runner, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    quorum = node.quorum if isinstance(node, ComponentNode) else None
+    if quorum is not None and len(inputs) < quorum:
+        raise RunError(f"node `{node.name}` failed: it has {len(inputs)} tensors of a quorum of {quorum}")
+    results = runner(inputs)
+    for name in node.outputs:
+        if name not in results:
+            raise RunError(f"node `{node.name}` gave no output `{name}`")
+    return {name: results[name] for name in node.outputs}
+
+
+def _check_present(node: RunnableNode, inputs: Gathered) -> dict[str, Array]:
+    """Return the inputs that are there; raises RunError where one is not, and the node needs all."""
+    if not (isinstance(node, ComponentNode) and node.quorum):
+        for name, array in inputs.items():
+            if array is None:
+                raise RunError(f"node `{node.name}` reads `{node.inputs[name].tensor}`, which is absent")
+    return {name: array for name, array in inputs.items() if array is not None}
 
 
 def _choose(node: ChoiceNode, environment: Mapping[str, Array], call: Call) -> dict[str, Array]:
@@ -86,15 +239,6 @@ def _merge(node: MergeNode, environment: Mapping[str, Array]) -> dict[str, Array
         name: join(choice, [gather(branch[name], environment) for branch in node.branches])
         for name in node.outputs
     }
-
-
-def _run_node(node: RunnableNode, runner: Runner, environment: Mapping[str, Array]) -> Mapping[str, Array]:
-    inputs = {name: _gather(node, read, environment) for name, read in node.inputs.items()}
-    results = runner(inputs)
-    for name in node.outputs:
-        if name not in results:
-            raise RunError(f"node `{node.name}` gave no output `{name}`")
-    return {name: results[name] for name in node.outputs}
 
 
 def _gather(node: Node, read: Read, environment: Mapping[str, Array]) -> Array:

@@ -10,7 +10,7 @@ import orjson
 from fastapi import Request, Response
 
 from graphc_runtimes.environment import read_environment
-from graphc_runtimes.errors import LoadError, RegionError, RequestError, RunError
+from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
 from graphc_runtimes.payloads import to_message, to_metadata, to_response
 from graphc_runtimes.serving import (
@@ -31,6 +31,7 @@ _LOG: Final = logging.getLogger("mlserver.graphc")
 
 _BAD_REQUEST: Final = 400
 _FAILED: Final = 500
+_TOO_LATE: Final = 504
 
 
 class RegionModel(MLModel):
@@ -64,13 +65,13 @@ class RegionModel(MLModel):
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answer one request with the region's tensors."""
-        message = to_message(payload)
+        message = self._accept(to_message(payload))
         tensors, carried = await self._in_thread(_answer, message)
         return to_response(self.name, message.id, carried, tensors)
 
     async def _aggregate(self, body: object, headers: dict[str, str]) -> object:
         with _errors():
-            message = read_messages(body, headers)
+            message = self._accept(read_messages(body, headers))
         tensors, carried = await self._in_thread(_answer, message)
         return _to_body(self.name, message.id, carried, tensors)
 
@@ -78,6 +79,12 @@ class RegionModel(MLModel):
         with _errors():
             message = read_message(body, headers)
         return [await self._in_thread(Unit.route, message)]
+
+    def _accept(self, message: Message) -> Message:
+        if self._unit is None:
+            raise ModelNotReady(self.name)
+        with _errors():
+            return self._unit.accept(message)
 
     async def _in_thread(self, work: Callable[[Unit, Message], _T], message: Message) -> _T:
         """Work where health checks do not have to wait for it."""
@@ -106,6 +113,8 @@ def _errors() -> Generator[None]:
         raise MLServerError(str(error), _BAD_REQUEST) from error
     except RunError as error:
         raise MLServerError(str(error), _FAILED) from error
+    except DeadlineError as error:
+        raise MLServerError(str(error), _TOO_LATE) from error
 
 
 def _read_body(raw: bytes) -> object:

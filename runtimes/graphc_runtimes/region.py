@@ -64,6 +64,31 @@ class Read:
     gather: tuple[Guard, ...] = ()
 
 
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Default:
+    """A constant for an output; the first dimension may be an input's name, and is the rows of that."""
+
+    value: bool | int | float | str
+    datatype: Datatype
+    shape: tuple[int | str, ...]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How often and how long a node is tried, and what stands for its outputs where every try failed.
+
+    `failed` names a tensor that tells: INT32 [1], 1 where it failed and else 0.
+    """
+
+    timeout_ms: Annotated[int, Field(ge=1)] | None = None
+    retries: Annotated[int, Field(ge=0)] = 0
+    on_error: Literal["fail", "skip", "default"] = "fail"
+    default: Mapping[str, Default] = field(default_factory=dict[str, Default])
+    failed: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Node:
     name: str
@@ -81,19 +106,29 @@ class _ReadingNode(_Node):
         return self.inputs.values()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WorkingNode(_ReadingNode):
+    policy: Policy = field(default_factory=Policy)
+
+
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentNode(_ReadingNode):
-    """A component of the catalog; its inputs, in order, are positional arguments."""
+class ComponentNode(_WorkingNode):
+    """A component of the catalog; its inputs, in order, are positional arguments.
+
+    With a quorum, that many of them are enough; with `wait` as "quorum", the first that are enough.
+    """
 
     kind: Literal["component"]
     component: str
     parameters: Mapping[str, JsonValue]
+    quorum: Annotated[int, Field(ge=1)] | None = None
+    wait: Literal["all", "quorum"] = "all"
 
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelNode(_ReadingNode):
+class ModelNode(_WorkingNode):
     """A model artefact; the path is relative to the artefacts' folder."""
 
     kind: Literal["model"]
@@ -103,7 +138,7 @@ class ModelNode(_ReadingNode):
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PythonNode(_ReadingNode):
+class PythonNode(_WorkingNode):
     """The user's own Python, `module:name`, from a shipped folder or (path None) from the image."""
 
     kind: Literal["python"]
@@ -151,6 +186,7 @@ class Graph:
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    deadline_ms: Annotated[int, Field(ge=1)] | None = None
 
 
 @with_config(_STRICT)
@@ -204,14 +240,33 @@ def _check_tensors(region: Region) -> None:
         where = f"node `{node.name}`"
         for name in (*(read.tensor for read in node.reads), *_guards(node)):
             _require(known, name, where)
-        for name in node.outputs.values():
+        for name in made_by(node):
             _define(known, name, where)
         if isinstance(node, MergeNode):
             _check_branches(node)
+        elif not isinstance(node, ChoiceNode):
+            _check_policy(node)
     for answer in region.answers:
         _require(known, answer.tensor, f"answer `{answer.name}`")
     if region.route:
         _require(known, region.route.choice, "the route")
+
+
+def made_by(node: Node) -> Iterator[str]:
+    """Yield the tensors that a node may give."""
+    yield from node.outputs.values()
+    if not isinstance(node, ChoiceNode | MergeNode) and node.policy.failed is not None:
+        yield node.policy.failed
+
+
+def _check_policy(node: RunnableNode) -> None:
+    policy = node.policy
+    if policy.on_error == "default" and (missing := node.outputs.keys() - policy.default.keys()):
+        raise RegionError(f"node `{node.name}`: there is no default for `{min(missing)}`")
+    for port, default in policy.default.items():
+        for dim in default.shape:
+            if isinstance(dim, str) and dim not in node.inputs:
+                raise RegionError(f"node `{node.name}`: the default for `{port}` has the rows of `{dim}`")
 
 
 def _guards(node: Node) -> Iterator[str]:

@@ -10,6 +10,7 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.adapters import load_runner
 from graphc_runtimes.arrays import ArrayError, check_type
 from graphc_runtimes.choose import Call, check_choice
+from graphc_runtimes.deadline import PARAMETER, read_deadline, stamp
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.execute import Runner, execute
@@ -27,8 +28,12 @@ class Unit:
     region: Region
     runners: Mapping[str, Runner]
 
+    def accept(self, message: Message) -> Message:
+        """Return the message with the deadline that its answer carries on; raises RequestError."""
+        return stamp(message, self.region.graph.deadline_ms)
+
     def answer(self, message: Message) -> list[WireTensor]:
-        """Run the region and return what it answers; raises RequestError and RunError."""
+        """Run the region and return what it answers; raises RequestError, RunError and DeadlineError."""
         tensors = self._run(message)
         answers = ((answer, tensors.get(answer.tensor)) for answer in self._wanted(message))
         return [self._encode(answer, array) for answer, array in answers if not _left_out(answer, array)]
@@ -36,7 +41,8 @@ class Unit:
     def carry(self, message: Message) -> dict[str, object]:
         """Return the parameters of the answer; a client does not get those that are for units."""
         carried = message.carried
-        return {name: carried[name] for name in carried if name != WANTED} if self._is_last else carried
+        own = {WANTED, PARAMETER}
+        return {name: carried[name] for name in carried if name not in own} if self._is_last else carried
 
     @property
     def _is_last(self) -> bool:
@@ -47,7 +53,7 @@ class Unit:
         return [each for each in self.region.answers if not wanted or each.name in wanted]
 
     def route(self, message: Message) -> int:
-        """Run the region and return the child to call, or NO_CHILD; raises RequestError and RunError."""
+        """Run the region and return the child to call, or NO_CHILD; raises as `answer` does."""
         route = self.region.route
         if route is None:
             raise RequestError(f"unit `{self.region.unit}` does not route")
@@ -61,8 +67,10 @@ class Unit:
 
     def _run(self, message: Message) -> Mapping[str, Array]:
         _refuse_unknown(self.region, message)
+        message = self.accept(message)
         tensors = take(self.region, message)
-        call = Call(message.parameters, message.headers)
+        deadline = read_deadline(message, self.region.graph.deadline_ms)
+        call = Call(message.parameters, message.headers, deadline)
         return execute(self.region, self.runners, tensors, call)
 
     def _encode(self, answer: Answer, array: Array | None) -> WireTensor:

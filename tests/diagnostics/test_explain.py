@@ -19,6 +19,9 @@ from graphc.diagnostics.pages import find_rule, names_rule, nearest_rule, read_p
 PAGES: Final = Path(pages.__file__).parent / "explain"
 EXPLAINED: Final = [rule for rule in RULES.values() if (PAGES / f"{rule.code}.md").exists()]
 
+ELSEWHERE: Final = {"GC520", "GC521"}
+"""Rules whose breach takes a missing library or a large model: tests of their own break them."""
+
 _EXAMPLE: Final = re.compile(r"^```(\w+) (bad|good)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE: Final = re.compile(
     r"^```\w+ file=(\S+)(?: padded=(\d+))?( escaped)?\n(.*?)^```$", re.MULTILINE | re.DOTALL
@@ -79,7 +82,7 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_examples(rule: Rule, beside: Path) -> None:
     write_files(rule, beside)
     bad, good = examples(rule, "bad"), examples(rule, "good")
-    assert bad, "the page has no bad example"
+    assert bad or rule.code in ELSEWHERE, "the page has no bad example"
     assert good, "the page has no good example"
     for example in bad:
         assert codes(example.run()).get(rule.code) == rule.severity.value

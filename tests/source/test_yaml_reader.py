@@ -291,7 +291,7 @@ def test_hostile_input_takes_little_time(name: str) -> None:
     start = time.process_time()
     for document in read_documents(text, FILE, sink):
         to_plain(document)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 2
 
 
 TEXTS: Final = st.text(

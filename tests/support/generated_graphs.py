@@ -31,10 +31,39 @@ def fail(x):
         raise ValueError("too large")
     return x
 
+def fail_all(x):
+    fail(x)
+    return {
+        "y": x,
+        "text": np.array([b"low"] * len(x), dtype=object),
+        "index": np.zeros(len(x), np.int64),
+    }
+
+def spare(x):
+    return x - np.float32(1)
+
 def tell(ids):
     return np.array([str(each).encode() for each in ids.tolist()], dtype=object)
 """
 """The user's own code that generated graphs call."""
+
+
+MODEL: Final = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[batch, 3] x) => (float[batch, 3] y, float[batch] total, int64[batch] place, float[batch, 3] unread) {
+    half = Constant <value = float {0.5}> ()
+    axes = Constant <value = int64[1] {1}> ()
+    y = Mul(x, half)
+    total = ReduceSum <keepdims = 0> (x, axes)
+    place = ArgMax <axis = 1, keepdims = 0> (x)
+    unread = Exp(x)
+}"""
+"""An ONNX model that generated graphs run, in the text form of `onnx.parser`; `run_model` says what it means."""
+
+
+def run_model(x: Array) -> dict[str, Array]:
+    """Answer as the model does."""
+    total = x.sum(axis=1, dtype=np.float32)
+    return {"y": x * np.float32(0.5), "total": total, "place": x.argmax(axis=1), "unread": np.exp(x)}
 
 
 @dataclass(slots=True)
@@ -160,6 +189,70 @@ def _python(building: _Building) -> None:
     building.add(SCORES, f"{name}.total")
 
 
+def _failing(building: _Building) -> Json:
+    return {"python": "steps:fail", "in": {"x": building.pick(MATRIX)}, "out": {"y": MATRIX}}
+
+
+def _default(building: _Building) -> None:
+    fields = _failing(building) | {"on_error": {"default": 0.25}}
+    if building.draw(st.booleans()):
+        fields |= {"retries": 1, "idempotent": True}
+    building.add(MATRIX, building.node("default", fields))
+
+
+def _several_defaults(building: _Building) -> None:
+    fields = {
+        "python": "steps:fail_all",
+        "in": {"x": building.pick(MATRIX)},
+        "out": {"y": MATRIX, "text": TEXTS, "index": CLASSES},
+        "on_error": {"default": {"y": 1, "text": "größer", "index": -1}},
+    }
+    name = building.node("several-defaults", fields)
+    for port, kind in (("y", MATRIX), ("text", TEXTS), ("index", CLASSES)):
+        building.add(kind, f"{name}.{port}")
+
+
+def _fallback(building: _Building) -> None:
+    spare = {"python": "steps:spare", "in": {"x": building.pick(MATRIX)}, "out": {"y": MATRIX}}
+    if building.draw(st.booleans()):
+        # A fallback that may fail too, or has one in its turn.
+        own = building.draw(st.sampled_from([{}, {"on_error": {"default": 2}}, {"on_error": "chain"}]))
+        if own == {"on_error": "chain"}:
+            own = {"on_error": {"node": building.node("last-resort", dict(spare))}}
+        spare = _failing(building) | own
+    other = building.node("spare", spare)
+    if building.draw(st.booleans()):
+        building.shapes["shared-fallback"] += 1
+        building.add(MATRIX, other)
+    building.add(MATRIX, building.node("fallback", _failing(building) | {"on_error": {"node": other}}))
+
+
+def _quorum(building: _Building) -> None:
+    """Add a combiner with a quorum, of which some tensors may be missing."""
+    names = [
+        building.node("skipped", _failing(building) | {"on_error": "skip"})
+        for _ in range(building.draw(st.integers(1, 2)))
+    ]
+    sources = [*names, *building.some(MATRIX, 1)[:2]]
+    component = building.draw(st.sampled_from(["mean", "max", "median"]))
+    fields: Json = {
+        "component": component,
+        "in": building.draw(st.permutations(sources)),
+        "quorum": building.draw(st.integers(1, len(sources))),
+    }
+    if building.draw(st.integers(0, 3)) == 0:
+        fields["on_error"] = {"default": -1}
+    building.add(MATRIX, building.node("quorum", fields))
+
+
+def _model(building: _Building) -> None:
+    # Models that read models are what there is to merge.
+    name = building.node("model", {"model": "affine.onnx", "in": {"x": building.pick(MATRIX)}})
+    building.add(MATRIX, f"{name}.y")
+    building.add(SCORES, f"{name}.total")
+    building.add(CLASSES, f"{name}.place")
+
+
 def _takes(building: _Building, count: int) -> tuple[str, list[str]]:
     kinds = [kind for kind in building.kinds if building.kinds[kind]]
     kind = str(building.draw(st.sampled_from([MATRIX, *sorted(kinds)])))
@@ -226,7 +319,23 @@ def _cascade(building: _Building) -> None:
     building.add(MATRIX, building.node(f"cascade-{fields.get('per', 'row')}", fields))
 
 
-_STEPS: Final = [_transformer, _combiner, _vote, _labels, _ids, _python, _router, _router, _cascade]
+_STEPS: Final = [
+    _transformer,
+    _combiner,
+    _vote,
+    _labels,
+    _ids,
+    _python,
+    _model,
+    _model,
+    _router,
+    _router,
+    _cascade,
+    _default,
+    _several_defaults,
+    _fallback,
+    _quorum,
+]
 
 
 @st.composite
@@ -295,6 +404,9 @@ def _shapes_of(document: Json) -> list[str]:
     deciding = {name for name, fields in nodes.items() if "router" in fields or "cascade" in fields}
     found += ["decision-after-decision"] * any(reads[name] & deciding for name in deciding)
     found += ["after-a-decision"] * any(reads[name] & deciding for name in nodes)
+    failing = {name for name, fields in nodes.items() if isinstance(fields.get("on_error"), dict)}
+    found += ["policy-under-a-decision"] * any(reads[name] & failing for name in deciding)
+    found += ["policy-after-policy"] * any(reads[name] & failing for name in failing)
     found += ["several-graph-outputs"] * (len(document["outputs"]) > 1)
     found += ["own-branches-by-row"] * any(
         _owns_branches(fields, nodes)
@@ -322,6 +434,7 @@ def _read_by(fields: Json) -> set[str]:
     found: set[str] = set()
     pending: list[Any] = [
         fields.get("in"),
+        fields["on_error"].get("node") if isinstance(fields.get("on_error"), dict) else None,
         [each["take"] for each in fields.get("branches", [])],
         [each["take"] for each in fields.get("cascade", [])],
     ]

@@ -12,10 +12,10 @@ from aiohttp import ClientSession, web
 from graphc.compilation import Request, compile_files
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
-from graphc.engine.tree import Endpoint, Unit, bind_endpoints, read_tree
+from graphc.engine.tree import Endpoint, Unit, bind_endpoints, read_timeout, read_tree
 from graphc.lower.options import Options
 from graphc_runtimes.environment import Environment, read_environment
-from graphc_runtimes.errors import RequestError, RunError
+from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.messages import Message, read_message, read_messages, write_tensor
 from graphc_runtimes.unit import Unit as LoadedUnit
 from graphc_runtimes.unit import load_unit
@@ -38,6 +38,7 @@ class Compiled:
     name: str
     root: Unit
     environments: dict[str, Environment]
+    timeout_s: float | None
 
 
 def compile_graph(path: Path, level: int, root: Path) -> Compiled:
@@ -56,7 +57,8 @@ def compile_graph(path: Path, level: int, root: Path) -> Compiled:
     assert isinstance(tree, Unit)
     containers = [each for pod in predictor["componentSpecs"] for each in pod["spec"]["containers"]]
     environments = {each["name"]: _environment(each, root) for each in containers}
-    return Compiled(str(cast("Json", deployment["metadata"])["name"]), tree, environments)
+    name = str(cast("Json", deployment["metadata"])["name"])
+    return Compiled(name, tree, environments, read_timeout(cast("Json", deployment)))
 
 
 def _environment(container: Json, root: Path) -> Environment:
@@ -77,7 +79,8 @@ async def _call(graph: Compiled, calls: Sequence[Call]) -> list[tuple[int, Json]
             port = await _listen(await load_unit(environment), stack)
             endpoints[name] = Endpoint("127.0.0.1", port)
         root = bind_endpoints(graph.root, endpoints)
-        engine = Engine(root, EngineOptions(graph=Graph(graph.name, {"name": graph.name})))
+        named = Graph(graph.name, {"name": graph.name})
+        engine = Engine(root, EngineOptions(graph=named, unit_timeout_s=graph.timeout_s))
         await engine.start()
         stack.push_async_callback(engine.stop)
         session = await stack.enter_async_context(ClientSession())
@@ -96,14 +99,16 @@ async def _listen(unit: LoadedUnit, stack: AsyncExitStack) -> int:
     def handler(read: Callable[[object, dict[str, str]], Message], routes: bool) -> Any:
         async def handle(request: web.Request) -> web.Response:
             try:
-                message = read(json.loads(await request.read()), dict(request.headers))
+                message = unit.accept(read(json.loads(await request.read()), dict(request.headers)))
                 if routes:
-                    return web.json_response([unit.route(message)])
-                tensors = [write_tensor(each) for each in unit.answer(message)]
+                    return web.json_response([await asyncio.to_thread(unit.route, message)])
+                tensors = [write_tensor(each) for each in await asyncio.to_thread(unit.answer, message)]
             except RequestError as error:
                 return web.json_response({"error": str(error)}, status=400)
             except RunError as error:
                 return web.json_response({"error": str(error)}, status=500)
+            except DeadlineError as error:
+                return web.json_response({"error": str(error)}, status=504)
             body: Json = {"outputs": tensors, "parameters": unit.carry(message)}
             return web.json_response(body | ({"id": message.id} if message.id else {}))
 

@@ -9,7 +9,7 @@ import click
 
 from graphc.engine.documents import ManifestError, read_deployment
 from graphc.engine.serve import Engine, EngineOptions
-from graphc.engine.tree import TreeProblem, Unit, check_endpoints, read_tree
+from graphc.engine.tree import TreeProblem, Unit, check_endpoints, read_timeout, read_tree
 
 _PORT: Final = click.IntRange(0, 65535)
 
@@ -26,23 +26,24 @@ def command(manifest: Path, predictor: str | None, host: str, http_port: int, gr
     Each unit is called at the `service_host` and `httpPort` of its `endpoint`, in the order and with
     the errors of Seldon's executor.
     """
-    root = _read(manifest, predictor)
-    options = EngineOptions(host=host, http_port=http_port, grpc_port=grpc_port)
+    root, timeout_s = _read(manifest, predictor)
+    options = EngineOptions(host=host, http_port=http_port, grpc_port=grpc_port, unit_timeout_s=timeout_s)
     try:
         asyncio.run(_serve(Engine(root, options), host))
     except OSError as error:
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
 
 
-def _read(manifest: Path, predictor: str | None) -> Unit:
+def _read(manifest: Path, predictor: str | None) -> tuple[Unit, float | None]:
     try:
-        root = read_tree(read_deployment(manifest), predictor)
+        document = read_deployment(manifest)
     except ManifestError as error:
         raise click.ClickException(str(error)) from error
+    root = read_tree(document, predictor)
     problem = root if isinstance(root, TreeProblem) else check_endpoints(root)
     if isinstance(root, TreeProblem) or problem:
         raise click.ClickException(f"`{manifest}`: {problem}")
-    return root
+    return root, read_timeout(document, predictor)
 
 
 async def _serve(engine: Engine, host: str) -> None:

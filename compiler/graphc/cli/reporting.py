@@ -30,7 +30,7 @@ def plan_options(command: Command) -> Command:
             "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter."
         ),
         click.option(
-            "-O", "level", type=click.IntRange(0, 1), default=1, show_default=True, help="Optimisation level."
+            "-O", "level", type=click.IntRange(0, 2), default=1, show_default=True, help="Optimisation level."
         ),
         costs_option,
         click.option(

@@ -104,6 +104,24 @@ def read_tree(document: object, predictor: str | None = None) -> Unit | TreeProb
         return error.problem
 
 
+def read_timeout(document: object, predictor: str | None = None) -> float | None:
+    """Return how many seconds the executor gives a call: an annotation of the predictor, else of the spec."""
+    try:
+        spec = _mapping(_mapping(document, "document").get("spec"), "spec")
+        predictors = [_mapping(item, "predictor") for item in _items(spec.get("predictors"), "predictors")]
+        chosen = predictors[_choose([item.get("name") for item in predictors], predictor)]
+        found = [_timeout_of(each.get("annotations")) for each in (chosen, spec)]
+    except _UnreadableError:
+        return None
+    return next((each for each in found if each), None)
+
+
+def _timeout_of(annotations: object) -> float | None:
+    given = _mapping(annotations or {}, "annotations").get("seldon.io/rest-timeout")
+    # What is no number stops the real executor, and 0 sets no limit.
+    return int(given) / 1000 if isinstance(given, str) and given.isascii() and given.isdigit() else None
+
+
 def bind_endpoints(root: Unit, endpoints: Mapping[str, Endpoint]) -> Unit:
     """Return the tree with the endpoints given by unit name; others keep their own."""
     children = tuple(bind_endpoints(child, endpoints) for child in root.children)

@@ -9,6 +9,7 @@ from graphc.frontend.decisions import choice_parameters
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.frontend.draft_nodes import framework_of
 from graphc.frontend.infer import Inferred
+from graphc.frontend.policies import find_defaults
 from graphc.frontend.resolve import Resolved
 from graphc.graph import (
     Autoscaling,
@@ -21,6 +22,7 @@ from graphc.graph import (
     Output,
     Per,
     Placement,
+    Policy,
     PythonWork,
     Resources,
     Result,
@@ -30,7 +32,7 @@ from graphc.graph import (
     Variable,
     Work,
 )
-from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router
+from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router, Working
 
 
 def assemble_graph(
@@ -42,14 +44,23 @@ def assemble_graph(
         name=fields.metadata.name,
         inputs=tuple((name, inferred.types[name]) for name in fields.inputs),
         nodes=tuple(
-            _node(draft.nodes[name], inferred, decisions, fields.placement.units.get(name)) for name in order
+            _node(draft, draft.nodes[name], resolved, inferred, decisions, fields.placement.units.get(name))
+            for name in order
         ),
         outputs=tuple(Result(use.port, use.tensor, use.at) for use in resolved.outputs),
         grouping=fields.placement.grouping,
+        deadline_ms=fields.deadline,
     )
 
 
-def _node(node: DraftNode, inferred: Inferred, decisions: Mapping[str, Per], unit: str | None) -> Node:
+def _node(
+    draft: Draft,
+    node: DraftNode,
+    resolved: Resolved,
+    inferred: Inferred,
+    decisions: Mapping[str, Per],
+    unit: str | None,
+) -> Node:
     uses = inferred.uses[node.name]
     outputs = tuple(
         Output(port, f"{node.name}.{port}", type_)
@@ -57,8 +68,29 @@ def _node(node: DraftNode, inferred: Inferred, decisions: Mapping[str, Per], uni
         if (type_ := inferred.types.get(f"{node.name}.{port}"))
     )
     work = _work(node, uses, inferred, decisions)
-    placement = _placement(node.spec, unit)
-    return Node(node.name, node.name, node.at, work, uses, outputs, placement, cost_ms=node.spec.cost_ms)
+    return Node(
+        node.name,
+        node.name,
+        node.at,
+        work,
+        uses,
+        outputs,
+        _placement(node.spec, unit),
+        cost_ms=node.spec.cost_ms,
+        policy=_policy(draft, node, resolved, inferred),
+    )
+
+
+def _policy(draft: Draft, node: DraftNode, resolved: Resolved, inferred: Inferred) -> Policy:
+    if not isinstance(node.spec, Working):
+        return Policy()
+    return Policy(
+        timeout_ms=node.spec.timeout,
+        retries=node.spec.retries,
+        skip=node.spec.on_error.skip,
+        defaults=tuple(find_defaults(draft, node, resolved, inferred)),
+        fallback=resolved.fallbacks.get(node.name, ()),
+    )
 
 
 def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions: Mapping[str, Per]) -> Work:
@@ -69,7 +101,8 @@ def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions:
             return ModelWork(framework, model.model, node.local, files, model.credentials, model.load_seconds)
         case Component() as component:
             parameters = cast("Mapping[str, Value]", inferred.parameters[node.name])
-            return ComponentWork(component.component, parameters)
+            by_quorum = component.wait == "quorum"
+            return ComponentWork(component.component, parameters, component.quorum, by_quorum)
         case Python() as python:
             return PythonWork(python.python, node.local, python.load_seconds)
         case Router() as router:

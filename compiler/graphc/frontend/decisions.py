@@ -154,14 +154,15 @@ def _check_otherwise(
 
 def _check_equals(draft: Draft, node: DraftNode, router: Router, value: TensorType, sink: Sink) -> None:
     for index, branch in enumerate(router.branches):
-        if branch.equals is not None and not _holds(value.datatype, branch.equals):
+        if branch.equals is not None and not can_hold(value.datatype, branch.equals):
             shown = show(branch.equals)
             message = f"a branch of `{node.name}` compares {shown} with `{router.in_}`, which is `{value}`"
             at = draft.spec.at("nodes", node.name, "branches", index, "equals")
             sink.report(Diagnostic(WRONG_DATATYPE, message, at))
 
 
-def _holds(datatype: str, value: object) -> bool:
+def can_hold(datatype: str, value: object) -> bool:
+    """Say whether a value of a graph file can be an element of a tensor."""
     match value:
         case bool():
             return datatype == "BOOL"

@@ -6,9 +6,11 @@ from pathlib import Path
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import NO_ROWS, UNDECLARED_OUTPUT
 from graphc.frontend.assemble import assemble_graph
+from graphc.frontend.check_deadline import check_deadline
 from graphc.frontend.check_flow import check_needed, order_nodes
 from graphc.frontend.check_names import check_names
 from graphc.frontend.check_placement import check_placement
+from graphc.frontend.check_policies import check_policies
 from graphc.frontend.draft import Draft
 from graphc.frontend.draft_nodes import draft_graph
 from graphc.frontend.infer import Inferred, infer_types
@@ -16,6 +18,7 @@ from graphc.frontend.resolve import Resolved, resolve_references
 from graphc.frontend.rows import decide_rows
 from graphc.graph import Graph, Per
 from graphc.lower.conditions import find_ungatherable
+from graphc.lower.fallbacks import lower_fallbacks
 from graphc.spec.model import Cascade, Router
 from graphc.spec.read import GraphSpec
 
@@ -31,6 +34,7 @@ def read_graph(spec: GraphSpec, folder: Path, sink: Sink) -> Graph | None:
         return None
     needed = check_needed(draft, resolved, resolved.reads(spec.fields.inputs), sink)
     inferred = infer_types(draft, resolved, order, sink)
+    check_policies(draft, resolved, inferred, sink)
     decisions = _decide(draft, inferred, sink)
     kept = [name for name in order if name in needed]
     if not sink.has_errors:
@@ -38,7 +42,8 @@ def read_graph(spec: GraphSpec, folder: Path, sink: Sink) -> Graph | None:
     if sink.has_errors:
         return None
     graph = assemble_graph(draft, resolved, inferred, decisions, kept)
-    for decider, node, use in find_ungatherable(graph):
+    check_deadline(graph, spec, sink)
+    for decider, node, use in find_ungatherable(lower_fallbacks(graph)):
         reader = "it" if node.name == decider else f"`{node.name}`"
         message = (
             f"`{decider}` decides for each row, and {reader} reads `{use.tensor}`, whose rows are not known"
@@ -55,7 +60,7 @@ def _decide(draft: Draft, inferred: Inferred, sink: Sink) -> Mapping[str, Per]:
 def _check_known(resolved: Resolved, inferred: Inferred, kept: list[str], sink: Sink) -> None:
     """Report tensors that are read and whose type nothing tells."""
     read = {use.tensor: use.at for use in resolved.outputs}
-    read |= {use.tensor: use.at for name in kept for use in resolved.uses[name]}
+    read |= {use.tensor: use.at for name in kept for use in resolved.every[name]}
     for tensor, at in read.items():
         node, _, port = tensor.partition(".")
         # What is made from a tensor of unknown type is not to blame.

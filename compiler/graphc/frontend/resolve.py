@@ -1,31 +1,45 @@
 """Resolves references to tensors: `input`, `node` or `node.tensor`."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from graphc.artefacts.model import Skipped
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.artefacts import UNSUPPORTED_TENSOR
-from graphc.diagnostics.codes.flow import AMBIGUOUS, UNKNOWN_NODE, UNKNOWN_TENSOR
+from graphc.diagnostics.codes.flow import AMBIGUOUS, BAD_FALLBACK, UNKNOWN_NODE, UNKNOWN_TENSOR
 from graphc.diagnostics.suggest import nearest
 from graphc.frontend.draft import Draft
 from graphc.graph import Use
+from graphc.spec.model import Working
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The uses of each node in the order of its draft, and of the graph's outputs; unresolved ones left out."""
+    """The uses of each node in the order of its draft, and of the graph's outputs; unresolved ones left out.
+
+    `fallbacks` are the tensors that stand for a node's outputs where it fails, by their ports.
+    """
 
     uses: Mapping[str, tuple[Use, ...]]
     outputs: tuple[Use, ...]
+    fallbacks: Mapping[str, tuple[Use, ...]] = field(default_factory=dict[str, tuple[Use, ...]])
 
     def reads(self, inputs: Iterable[str]) -> dict[str, set[str]]:
         """For each node, the nodes that it reads."""
         known = set(inputs)
         return {
-            name: {_owner(use.tensor) for use in uses if use.tensor not in known}
+            name: {
+                _owner(use.tensor)
+                for use in (*uses, *self.fallbacks.get(name, ()))
+                if use.tensor not in known
+            }
             for name, uses in self.uses.items()
         }
+
+    @property
+    def every(self) -> dict[str, list[Use]]:
+        """All uses of each node, those of its fallback among them."""
+        return {name: [*uses, *self.fallbacks.get(name, ())] for name, uses in self.uses.items()}
 
 
 def _owner(tensor: str) -> str:
@@ -49,7 +63,53 @@ def resolve_references(draft: Draft, sink: Sink) -> Resolved:
         for name, reference in fields.outputs.items()
         if (tensor := scope.find(reference, draft.spec.at("outputs", name), f"output `{name}` is"))
     ]
-    return Resolved(uses, tuple(outputs))
+    return Resolved(uses, tuple(outputs), _resolve_fallbacks(draft, uses, outputs, sink))
+
+
+def _resolve_fallbacks(
+    draft: Draft, uses: Mapping[str, Sequence[Use]], outputs: Iterable[Use], sink: Sink
+) -> dict[str, tuple[Use, ...]]:
+    """Find the tensors that stand for those of a node that are read; a fallback may have one in its turn."""
+    others = {name: other for name in draft.nodes if (other := _find_fallback(draft, name, sink))}
+    read = {use.tensor for use in outputs} | {use.tensor for each in uses.values() for use in each}
+    pending = list(others)
+    while pending:
+        name = pending.pop(0)
+        ports = [port for port in draft.nodes[name].outputs or () if f"{name}.{port}" in read]
+        new = {f"{others[name]}.{port}" for port in ports} - read
+        read |= new
+        pending += [others[name]] if new and others[name] in others and others[name] != name else []
+    return {name: _fallback_uses(draft, name, other, read, sink) for name, other in others.items()}
+
+
+def _find_fallback(draft: Draft, name: str, sink: Sink) -> str | None:
+    spec = draft.nodes[name].spec
+    other = spec.on_error.node if isinstance(spec, Working) else None
+    if other is None or other in draft.spec.broken:
+        return None
+    reason = "is itself" if other == name else "is not a node" if other not in draft.nodes else None
+    if reason is None:
+        return other
+    close = nearest(other, [each for each in draft.nodes if each != name])
+    hint = f"did you mean `{close}`?" if close and other != name else None
+    message = f"the fallback of `{name}` is `{other}`, which {reason}"
+    sink.report(Diagnostic(BAD_FALLBACK, message, draft.spec.at("nodes", name, "on_error", "node"), hint))
+    return None
+
+
+def _fallback_uses(draft: Draft, name: str, other: str, read: set[str], sink: Sink) -> tuple[Use, ...]:
+    at = draft.spec.at("nodes", name, "on_error", "node")
+    has = draft.nodes[other].outputs
+    found: list[Use] = []
+    for port in draft.nodes[name].outputs or ():
+        if f"{name}.{port}" not in read or has is None:
+            continue
+        if port in has:
+            found.append(Use(port, f"{other}.{port}", at))
+        else:
+            message = f"the fallback of `{name}` is `{other}`, which has no tensor `{port}`"
+            sink.report(Diagnostic(BAD_FALLBACK, message, at))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ import signal
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from graphc.engine.serve import Engine
-from graphc.engine.tree import TreeProblem, Unit, read_tree
+from graphc.engine.tree import TreeProblem, Unit, read_timeout, read_tree
 from graphc.local.console import RunConsole
 from graphc.local.example import make_example, write_curl
 from graphc.local.front import bind_units, describe_graph, engine_options, infer_path
@@ -46,6 +46,7 @@ class _Chosen:
     deployment: Deployment
     predictor: Predictor
     tree: Unit
+    timeout_s: float | None
 
 
 def run_documents(
@@ -91,7 +92,7 @@ def _choose(
     if isinstance(tree, TreeProblem):
         findings.refuse(str(tree))
         return None
-    return _Chosen(deployments[0], predictor, tree)
+    return _Chosen(deployments[0], predictor, tree, read_timeout(document, predictor.name))
 
 
 def _check_machine(options: RunOptions, findings: Findings) -> None:
@@ -158,7 +159,8 @@ class _Run:
         tree = bind_units(self._chosen.tree, self._plan.processes)
         signature = await describe_graph(self._chosen.deployment.name, tree, self._plan.processes)
         options = self._options
-        engine = Engine(tree, engine_options(options.host, options.port, options.grpc_port, signature))
+        told = engine_options(options.host, options.port, options.grpc_port, signature)
+        engine = Engine(tree, replace(told, unit_timeout_s=self._chosen.timeout_s))
         try:
             await engine.start()
         except OSError as failure:

@@ -13,18 +13,27 @@ from graphc.plan import Plan, Unit, Wire
 def carry_tensors(graph: Graph, tree: Branching) -> Plan:
     """Give every unit of a tree its tensors; the last one answers the graph's outputs by their names."""
     types = graph.types
-    guarded = {output.tensor for node in graph.nodes if node.guards for output in node.outputs}
-    carrying = _Carrying(types, guarded, [name for name, _ in graph.inputs])
+    carrying = _Carrying(types, _find_optional(graph), [name for name, _ in graph.inputs])
     finals = tuple(Wire(result.name, result.tensor, types[result.tensor], False) for result in graph.outputs)
     root, _ = carrying.carry(tree, finals, is_last=True)
     outputs = tuple((result.name, types[result.tensor]) for result in graph.outputs)
-    return Plan(graph.name, graph.inputs, outputs, root)
+    return Plan(graph.name, graph.inputs, outputs, root, deadline_ms=graph.deadline_ms)
+
+
+def _find_optional(graph: Graph) -> set[str]:
+    """Return the tensors that may be absent: those of nodes that do not run, or may fail and be skipped."""
+    return {
+        output.tensor
+        for node in graph.nodes
+        for output in node.outputs
+        if node.guards or (node.policy.skip and output.tensor != node.policy.failed)
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class _Carrying:
     types: dict[str, TensorType]
-    guarded: set[str]
+    optional: set[str]
     inputs: Sequence[str]
 
     def carry(self, tree: Branching, answers: tuple[Wire, ...], *, is_last: bool) -> tuple[Unit, set[str]]:
@@ -88,7 +97,7 @@ class _Carrying:
         )
 
     def _wires(self, tensors: Iterable[str]) -> tuple[Wire, ...]:
-        return tuple(Wire(each, each, self.types[each], each in self.guarded) for each in sorted(tensors))
+        return tuple(Wire(each, each, self.types[each], each in self.optional) for each in sorted(tensors))
 
 
 def _made_below(tree: Branching) -> set[str]:

@@ -15,6 +15,7 @@ from graphc.graph import (
     CascadeStep,
     CascadeWork,
     ChoiceWork,
+    FallbackWork,
     Graph,
     Guard,
     MergeWork,
@@ -106,6 +107,10 @@ def _guarded_uses(node: Node) -> Iterable[tuple[Use, Guards]]:
                 yield from ((use, here) for use in step.takes)
                 if step.confidence:
                     yield step.confidence, before
+        case FallbackWork(failed=failed, takes=takes):
+            yield failed, ()
+            for index, branch in enumerate(takes):
+                yield from ((use, (Guard(failed.tensor, index),)) for use in branch)
         case _:
             yield from ((use, ()) for use in node.uses)
 
@@ -134,6 +139,13 @@ class _Lowering:
                 yield from self._lower_router(node, work, guards)
             case CascadeWork() as work:
                 yield from self._lower_cascade(node, work, guards)
+            case FallbackWork() as work:
+                choice = work.failed.tensor
+                branches = [
+                    tuple(self._gathered(use, (*guards, Guard(choice, index))) for use in takes)
+                    for index, takes in enumerate(work.takes)
+                ]
+                yield self._merge(node, choice, "request", branches, node.outputs, guards)
             case _:
                 uses = tuple(self._gathered(use, guards) for use in node.uses)
                 yield replace(node, uses=uses, guards=guards)
@@ -208,4 +220,4 @@ class _Lowering:
         work = MergeWork(per, Use("choice", choice, node.at), tuple(branches))
         uses = (work.choice, *(use for branch in branches for use in branch))
         name = f"{node.name}:merge{index or ''}"
-        return Node(name, node.name, node.at, work, uses, outputs, node.placement, guards)
+        return Node(name, node.origin, node.at, work, uses, outputs, node.placement, guards)

@@ -1,12 +1,14 @@
-"""The lowering's pipeline: conditions, regions, tree, liveness."""
+"""The lowering's pipeline: fallbacks, conditions, regions, tree, liveness."""
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import TOO_DEEP
 from graphc.graph import Graph
+from graphc.lower.check_quorums import check_quorums
 from graphc.lower.choose import TooDeep, choose_plan
 from graphc.lower.conditions import lower_conditions
 from graphc.lower.costs import estimate_costs
 from graphc.lower.decide import complete_plan
+from graphc.lower.fallbacks import lower_fallbacks
 from graphc.lower.options import Options
 from graphc.lower.partition import partition_nodes
 from graphc.lower.shorten import MAX_DEPTH
@@ -16,7 +18,7 @@ from graphc.plan import Plan
 
 def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
     """Return the plan of a checked graph; None where its placements ask for what the engine cannot do."""
-    straight = trim_outputs(lower_conditions(graph))
+    straight = trim_outputs(lower_conditions(lower_fallbacks(graph)))
     groups = partition_nodes(straight, options, sink)
     if groups is None:
         return None
@@ -25,7 +27,11 @@ def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
     if isinstance(choice, TooDeep):
         _report_depth(graph, options, choice, sink)
         return None
-    return complete_plan(choice, costs, straight, options)
+    plan = complete_plan(choice, costs, straight, options)
+    check_quorums(plan, sink)
+    if sink.has_errors:
+        return None
+    return _merge(plan, options, sink) if options.level > 1 else plan
 
 
 def _report_depth(graph: Graph, options: Options, found: TooDeep, sink: Sink) -> None:
@@ -36,3 +42,10 @@ def _report_depth(graph: Graph, options: Options, found: TooDeep, sink: Sink) ->
     elif graph.grouping == "separate":
         hint = "leave `placement: separate` out, or let nodes share a `unit`"
     sink.report(Diagnostic(TOO_DEEP, message, graph.nodes[-1].at, hint))
+
+
+def _merge(plan: Plan, options: Options, sink: Sink) -> Plan:
+    # onnx and numpy take long to import, and only this level needs them.
+    from graphc.lower.merge_onnx import merge_onnx
+
+    return merge_onnx(plan, options, sink)

@@ -9,9 +9,11 @@ Measured = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Level 0 makes every node a unit; level 1 parts and joins what no placement decides, by predicted time."""
+    """Level 0 makes every node a unit, 1 parts and joins by predicted time, 2 also merges ONNX models."""
 
     level: int = 1
     measured: Measured = field(default_factory=dict[str, Mapping[str, float]])
     batch: int = 1
     """Rows of the request for which bytes are counted."""
+    room: int | None = None
+    """How many bytes a merged model may have; None where a store takes any."""

@@ -45,18 +45,12 @@ def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) ->
     reads = {
         region.name: {makers[tensor] for tensor in region.reads if tensor in makers} for region in regions
     }
-    per_request = {
-        node.outputs[0].tensor
-        for region in regions
-        for node in region.nodes
-        if isinstance(node.work, ChoiceWork) and node.work.per == "request"
-    }
-    origins = {
-        node.outputs[0].tensor: node.origin
-        for region in regions
-        for node in region.nodes
-        if isinstance(node.work, ChoiceWork)
-    }
+    nodes = [node for region in regions for node in region.nodes]
+    choices = [(node, node.work.per) for node in nodes if isinstance(node.work, ChoiceWork)]
+    # Whether a node failed is known for the whole request.
+    failures = {node.policy.failed: node.origin for node in nodes if node.policy.failed}
+    per_request = {node.outputs[0].tensor for node, per in choices if per == "request"} | set(failures)
+    origins = {node.outputs[0].tensor: node.origin for node, _ in choices} | failures
     names = {region.name for region in regions}
     scheduling = _Scheduling(graph.name, reads, per_request, origins, names, layout.opens)
     ahead = regions[: layout.ahead]

@@ -1,7 +1,7 @@
 """The fields of a graph file, one pydantic model for each kind of thing."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -13,7 +13,17 @@ from pydantic import (
     model_validator,
 )
 
-from graphc.spec.scalars import Memory, Outputs, Quantity, Reference, References, Take, TypeText, show
+from graphc.spec.scalars import (
+    Duration,
+    Memory,
+    Outputs,
+    Quantity,
+    Reference,
+    References,
+    Take,
+    TypeText,
+    show,
+)
 
 API_VERSION: Final = "graphc/v1"
 KIND: Final = "InferenceGraph"
@@ -152,7 +162,57 @@ class Node(Spec):
     )
 
 
-class Model(Node):
+class OnError(Spec):
+    """What stands for a node's outputs where it fails: nothing, constants, or another node's."""
+
+    skip: bool = False
+    default: Anything = None
+    node: str | None = None
+
+
+def _read_on_error(value: object) -> object:
+    if value in ("fail", "skip"):
+        return {"skip": value == "skip"}
+    fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    if len(fields) == 1 and any(fields.get(field) is not None for field in ("default", "node")):
+        return fields
+    raise ValueError(
+        f"{show(cast('object', value))} is not `fail`, `skip`, `{{default: VALUE}}` or `{{node: NODE}}`"
+    )
+
+
+_ON_ERROR_SCHEMA: Final = {
+    "description": "what stands for the outputs where the node fails",
+    "oneOf": [
+        {"enum": ["fail", "skip"]},
+        {
+            "type": "object",
+            "properties": {"default": {"description": "a constant, or constants by output"}},
+            "required": ["default"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"node": {"type": "string", "description": "the node that answers instead"}},
+            "required": ["node"],
+            "additionalProperties": False,
+        },
+    ],
+}
+OnErrorValue = Annotated[OnError, BeforeValidator(_read_on_error), WithJsonSchema(_ON_ERROR_SCHEMA)]
+
+
+class Working(Node):
+    """What a node may say that runs something which can fail."""
+
+    timeout: Duration | None = Field(None, description="how long one try may take")
+    retries: Annotated[int, Field(ge=0, le=10)] = Field(0, description="further tries after one that failed")
+    on_error: OnErrorValue = Field(
+        default_factory=OnError, description="what stands for the outputs where the node fails"
+    )
+
+
+class Model(Working):
     """A trained model."""
 
     model: str = Field(
@@ -173,12 +233,18 @@ class Model(Node):
     )
 
 
-class Component(Node):
+class Component(Working):
     """A combiner or transformer of the catalog."""
 
     component: str = Field(description="its name in the catalog")
     in_: References = Field(alias="in", description="a tensor, a list of them, or tensors by name")
     parameters: dict[str, Anything] = Field(default_factory=dict, description="the component's parameters")
+    quorum: Positive | None = Field(
+        None, description="combiner: how many of its tensors are enough; all where absent"
+    )
+    wait: Literal["all", "quorum"] = Field(
+        "all", description="combiner: wait for all of its tensors, or go on with the first that are enough"
+    )
 
 
 def _read_entry(value: str) -> str:
@@ -195,7 +261,7 @@ def _read_entry(value: str) -> str:
 Entry = Annotated[str, AfterValidator(_read_entry)]
 
 
-class Python(Node):
+class Python(Working):
     """A function or MLServer model class of the user's."""
 
     python: Entry = Field(
@@ -204,6 +270,7 @@ class Python(Node):
     in_: References = Field(alias="in", description="tensors by the function's parameter names")
     out: Outputs = Field(min_length=1, description="the outputs' types")
     image: str | None = Field(None, description="an image that has the module; nothing is shipped then")
+    idempotent: bool = Field(False, description="running it twice does no harm, so that it may be retried")
     load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
         None, description="how long loading may take; the probes are set by it"
     )
@@ -339,6 +406,7 @@ class InferenceGraph(Spec):
     replicas: Positive | None = Field(None, description="pods of the graph")
     resources: Resources | None = Field(None, description="what a container asks for whose nodes say nothing")
     placement: Placement = Field(default_factory=lambda: Grouping.model_validate({}))
+    deadline: Duration | None = Field(None, description="how long a request may take; then it is given up")
     artifacts: Annotated[str, AfterValidator(_read_store)] | None = Field(
         None, description="the URI under which the local model files are found by the cluster"
     )

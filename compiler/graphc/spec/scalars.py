@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from graphc.diagnostics.printable import quoted
 
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)\Z")
+_MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000}
 _QUANTITY: Final = re.compile(r"[+]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|m|u|n|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?\Z")
 SHORT: Final = ""
 """The name of a reference that stands alone, where several by name could."""
@@ -36,6 +38,20 @@ def _read_quantity(value: object) -> object:
     if not isinstance(value, str) or not _QUANTITY.match(value):
         raise ValueError(f"{show(value)} is not a quantity such as `500m` or `2Gi`")
     return value
+
+
+def _read_duration(value: object) -> object:
+    """Return milliseconds."""
+    found = _DURATION.match(value) if isinstance(value, str) else None
+    length = round(float(found[1]) * _MILLISECONDS[found[2]]) if found else 0
+    if length < 1:
+        raise ValueError(f"{show(value)} is not a time such as `500ms` or `2s`")
+    return length
+
+
+def show_duration(milliseconds: int) -> str:
+    """Return a time as a graph file writes it."""
+    return f"{milliseconds}ms" if milliseconds < 1000 or milliseconds % 100 else f"{milliseconds / 1000:g}s"
 
 
 def _read_memory(value: object) -> object:
@@ -97,6 +113,17 @@ Quantity = Annotated[
     BeforeValidator(_read_quantity),
     WithJsonSchema(
         {"type": ["string", "number"], "description": "a Kubernetes quantity, such as 500m or 2Gi"}
+    ),
+]
+Duration = Annotated[
+    int,
+    BeforeValidator(_read_duration),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": _DURATION.pattern.replace("\\Z", "$"),
+            "description": "a time, such as 500ms or 2s",
+        }
     ),
 ]
 TypeText = Annotated[

@@ -9,10 +9,13 @@ from graphc_components.tensors import TensorType
 from graphc.graph import (
     ChoiceWork,
     ComponentWork,
+    Default,
     Guard,
     MergeWork,
     ModelWork,
     Node,
+    Output,
+    Policy,
     PythonWork,
     Use,
     Value,
@@ -27,13 +30,16 @@ Data = dict[str, Value]
 
 def describe_region(plan: Plan, unit: Unit) -> Data:
     """Return a unit's region as plain data."""
+    graph: Data = {
+        "name": plan.graph,
+        "inputs": [_tensor(name, type_) for name, type_ in plan.inputs],
+        "outputs": [_tensor(name, type_) for name, type_ in plan.outputs],
+    }
+    if plan.deadline_ms is not None:
+        graph["deadline_ms"] = plan.deadline_ms
     return {
         "graphc": FORMAT,
-        "graph": {
-            "name": plan.graph,
-            "inputs": [_tensor(name, type_) for name, type_ in plan.inputs],
-            "outputs": [_tensor(name, type_) for name, type_ in plan.outputs],
-        },
+        "graph": graph,
         "unit": unit.name,
         "takes": [_tensor(wire.name, wire.type) | {"optional": wire.optional} for wire in unit.takes],
         "nodes": [_node(node) for node in unit.region.nodes],
@@ -62,9 +68,39 @@ def _node(node: Node) -> Data:
     data: Data = {"name": node.origin}
     if not isinstance(node.work, MergeWork):
         data["inputs"] = {use.port: _use(use) for use in node.uses}
-    data["outputs"] = {output.port: output.tensor for output in node.outputs}
+    data["outputs"] = {output.port: output.tensor for output in _own_outputs(node)}
     data["when"] = _guards(node.guards)
+    policy = _policy(node.policy)
+    if policy:
+        data["policy"] = policy
     return data | _work(node)
+
+
+def _own_outputs(node: Node) -> list[Output]:
+    """Return the outputs that the work gives; whether it failed, the runtime tells."""
+    return [output for output in node.outputs if output.tensor != node.policy.failed]
+
+
+def _policy(policy: Policy) -> Data:
+    """Return what is not as it is without a policy."""
+    data: Data = {}
+    if policy.timeout_ms is not None:
+        data["timeout_ms"] = policy.timeout_ms
+    if policy.retries:
+        data["retries"] = policy.retries
+    if policy.skip:
+        data["on_error"] = "skip"
+    if policy.defaults:
+        data["on_error"] = "default"
+        data["default"] = {each.port: _default(each) for each in policy.defaults}
+    if policy.failed is not None:
+        data["failed"] = policy.failed
+    return data
+
+
+def _default(default: Default) -> Data:
+    shape: list[Value] = [default.rows, *default.shape]
+    return {"value": default.value, "datatype": default.datatype, "shape": shape}
 
 
 def _use(use: Use) -> Data:
@@ -80,11 +116,20 @@ def _work(node: Node) -> Data:
         case ModelWork() as work:
             return {"kind": "model", "framework": work.framework, "path": artefact_path(node.origin, work)}
         case ComponentWork() as work:
-            return {"kind": "component", "component": work.component, "parameters": dict(work.parameters)}
+            data: Data = {
+                "kind": "component",
+                "component": work.component,
+                "parameters": dict(work.parameters),
+            }
+            if work.quorum is not None:
+                data["quorum"] = work.quorum
+            if work.waits_for_quorum:
+                data["wait"] = "quorum"
+            return data
         case PythonWork() as work:
             declares: Data = {
                 output.port: {"datatype": output.type.datatype, "shape": list(output.type.shape)}
-                for output in node.outputs
+                for output in _own_outputs(node)
             }
             path = node.origin if work.local else None
             return {"kind": "python", "entry": work.entry, "path": path, "declares": declares}

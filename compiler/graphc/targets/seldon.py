@@ -41,6 +41,9 @@ MAX_VARIABLE: Final = 131_072 - 64
 # Kubernetes limits all annotations of an object together, and client-side apply writes the object into one.
 MAX_ANNOTATION: Final = 262_144 - 1024
 
+# A unit says itself that the deadline has passed; its answer needs this long to arrive before the call is cut.
+ANSWER_MS: Final = 500
+
 # A unit that does not say how long it loads gets this many seconds before it is restarted.
 LOAD_SECONDS: Final = 120
 PROBE_SECONDS: Final = 5
@@ -90,18 +93,34 @@ def emit_deployment(
     predictors = [emitting.predictor(version, _needs_engine(settings, versions)) for version in versions]
     if sink.has_errors:
         return None
+    spec: Data = {"protocol": "v2", "predictors": list[Value](predictors)}
+    timeouts = _timeouts(versions)
+    if timeouts:
+        spec["annotations"] = timeouts
     maps = [emitting.config_map(each) for each in emitting.config_maps.values()]
     deployment: Data = {
         "apiVersion": "machinelearning.seldon.io/v1",
         "kind": "SeldonDeployment",
         "metadata": emitting.metadata(settings.name),
-        "spec": {"protocol": "v2", "predictors": list[Value](predictors)},
+        "spec": spec,
     }
     documents = (*maps, deployment)
     _sign(documents)
     for document in documents:
         _check_size(document, settings, purpose, sink)
     return Emission(documents, tuple(emitting.local.values()))
+
+
+def _timeouts(versions: Sequence[Version]) -> Data:
+    """Return the annotations that limit the executor's calls, and Ambassador's routes, to the deadline.
+
+    On the spec the operator puts them on every pod, where the executor reads them, and finds them for Ambassador.
+    """
+    deadlines = [version.plan.deadline_ms for version in versions if version.plan.deadline_ms is not None]
+    if not deadlines:
+        return {}
+    milliseconds = str(max(deadlines) + ANSWER_MS)
+    return {"seldon.io/grpc-timeout": milliseconds, "seldon.io/rest-timeout": milliseconds}
 
 
 def _needs_engine(settings: Settings, versions: Sequence[Version]) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from graphc.diagnostics import Diagnostic, Sink
-from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP
+from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP, UPLOAD_MERGED
 from graphc.graph import ModelWork, Node, PythonWork, Value
 
 # Kubernetes refuses a config map with more bytes of data; it counts them decoded.
@@ -74,6 +74,12 @@ def ship_node(graph: str, node: Node, store: str | None, purpose: Purpose, sink:
             return _ship_remote(node, work)
         case ModelWork(local=Path() as path) as work:
             files = [(name, path.parent / name) for name in (path.name, *work.files)]
+            is_large = path.stat().st_size > CONFIG_MAP_LIMIT
+            if work.merged and is_large and purpose == "cluster" and store is not None:
+                _ask_for_upload(node, path, f"{store.rstrip('/')}/{work.location}", sink)
+            elif work.merged:
+                # The user's store has the models that were merged, and not what graphc made of them.
+                return _ship_files(graph, node, files, purpose, sink)
             if purpose == "cluster" and store is not None:
                 return DownloadShipment(node.origin, f"{store.rstrip('/')}/{work.location}", work.credentials)
             return _ship_files(graph, node, files, purpose, sink)
@@ -82,6 +88,13 @@ def ship_node(graph: str, node: Node, store: str | None, purpose: Purpose, sink:
             return _ship_files(graph, node, [(module, path)], purpose, sink)
         case _:
             return None
+
+
+def _ask_for_upload(node: Node, path: Path, uri: str, sink: Sink) -> None:
+    message = (
+        f"`{node.origin}` is merged into a model that no config map holds and the store does not have yet"
+    )
+    sink.report(Diagnostic(UPLOAD_MERGED, message, node.at, f"copy `{path}` to `{uri}`"))
 
 
 def _ship_remote(node: Node, work: ModelWork) -> Shipment:

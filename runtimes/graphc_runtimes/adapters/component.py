@@ -24,7 +24,8 @@ def load_component(node: ComponentNode) -> Runner:
     outputs = component.output_names(order)
 
     def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        result = function(*(inputs[name] for name in order), **parameters)
+        # Under a quorum not all of them are there.
+        result = function(*(inputs[name] for name in order if name in inputs), **parameters)
         arrays = cast("tuple[Array, ...]", result if isinstance(result, tuple) else (result,))
         return dict(zip(outputs, arrays, strict=True))
 

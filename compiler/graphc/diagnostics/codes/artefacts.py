@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error
+from graphc.diagnostics.model import error, warning
 
 MISSING_ARTEFACT: Final = error("GC501", "missing-artefact", "A graph names a file that does not exist.")
 UNKNOWN_FRAMEWORK: Final = error(
@@ -31,4 +31,12 @@ TOO_LARGE_FOR_CONFIG_MAP: Final = error(
 UNKNOWN_SCHEME: Final = error("GC511", "unknown-scheme", "A model's URI has a scheme that no unit can fetch.")
 UNDECLARED_REMOTE: Final = error(
     "GC512", "undeclared-remote", "A model that is fetched on the cluster has no declared tensors."
+)
+NO_ONNXRUNTIME: Final = error(
+    "GC520", "no-onnxruntime", "Merging ONNX models needs onnxruntime, which is not installed."
+)
+UPLOAD_MERGED: Final = warning(
+    "GC521",
+    "upload-merged",
+    "A merged model is too large for a config map, so it has to be put into the store.",
 )

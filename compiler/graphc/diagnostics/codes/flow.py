@@ -31,3 +31,15 @@ NO_ROWS: Final = error("GC218", "no-rows", "A decision for each row meets a tens
 UNREACHABLE: Final = error("GC219", "unreachable", "A node reads nothing, so no request reaches it.")
 UNREACHED_BRANCH: Final = warning("GC220", "unreached-branch", "A branch can never be taken.")
 NO_OTHERWISE: Final = warning("GC221", "no-otherwise", "A router has no branch for some values.")
+SKIPPED_NEEDED: Final = error(
+    "GC230", "skipped-needed", "A node that may be skipped is read by something that needs it."
+)
+BAD_QUORUM: Final = error("GC231", "bad-quorum", "A node cannot do with the quorum that it asks for.")
+BAD_DEFAULT: Final = error("GC232", "bad-default", "A default cannot stand for an output of its node.")
+BAD_FALLBACK: Final = error("GC233", "bad-fallback", "A fallback cannot answer instead of its node.")
+NOT_IDEMPOTENT: Final = error(
+    "GC234", "not-idempotent", "A node is retried that is not known to do no harm when it runs twice."
+)
+PAST_DEADLINE: Final = error(
+    "GC235", "past-deadline", "The timeouts along one way through the graph exceed its deadline."
+)

@@ -21,3 +21,6 @@ NEEDS_SERVER_SIDE: Final = warning(
     "needs-server-side",
     "A document is too large for an apply that keeps a copy of it in an annotation.",
 )
+PARTED_QUORUM: Final = error(
+    "GC320", "parted-quorum", "A combiner that goes on with a quorum has its tensors from other units."
+)

@@ -1,0 +1,294 @@
+"""Merges nodes that are ONNX models, or components that state themselves as ONNX operators, into one model.
+
+One model is one onnxruntime session: nothing is copied between its nodes, and the optimiser sees across them. A
+merged model is used only where it answers generated inputs as the nodes do on their own.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from graphc_components.catalog import CATALOG, Component, ComponentError, Value, load_function
+from graphc_components.datatypes import Array
+from graphc_components.onnx_forms import OnnxForm, state_in_onnx
+from graphc_components.tensors import TensorType
+
+from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.artefacts import NO_ONNXRUNTIME
+from graphc.graph import ComponentWork, Guard, ModelWork, Node, Output, Policy, Use
+from graphc.joining.cache import cache_folder, keep_model
+from graphc.joining.form_model import write_form
+from graphc.joining.join import Border, Part, join_models, read_model
+from graphc.joining.opsets import Apart
+from graphc.lower.group_onnx import find_reads, group_nodes
+from graphc.lower.options import Options
+from graphc.order import sort_topologically
+from graphc.plan import Merge, Plan, Region, Unit
+
+if TYPE_CHECKING:
+    from graphc.joining.compare import Step
+
+Tensors = Mapping[str, Array]
+
+# A protobuf message holds 2 GiB at most, and onnxruntime needs room beside the weights.
+MAX_BYTES: Final = 3 * 2**29
+
+
+def merge_onnx(plan: Plan, options: Options, sink: Sink) -> Plan:
+    """Return the plan with what can be merged in each region merged, and the decisions that were taken.
+
+    Without onnxruntime, which tells whether a merged model is right, the sink gets an error.
+    """
+    if find_spec("onnxruntime") is None:
+        message = "-O2 compares merged models with their parts, and onnxruntime is not installed"
+        hint = "install `graphc-compiler[merge]`, or compile with -O1"
+        sink.report(Diagnostic(NO_ONNXRUNTIME, message, help=hint))
+        return plan
+    types = dict(plan.inputs)
+    for unit in plan.root.walk():
+        types |= {each.tensor: each.type for node in unit.region.nodes for each in node.outputs}
+    merging = _Merging(types, options, [])
+    root = merging.merge_unit(plan.root)
+    return replace(plan, root=root, merges=tuple(merging.merges))
+
+
+@dataclass(frozen=True, slots=True)
+class _Merging:
+    types: Mapping[str, TensorType]
+    options: Options
+    merges: list[Merge]
+
+    def merge_unit(self, unit: Unit) -> Unit:
+        wanted = {wire.tensor for wire in unit.answers}
+        nodes = self._merge_nodes(unit.region, wanted)
+        children = tuple(self.merge_unit(child) for child in unit.children)
+        return replace(unit, region=replace(unit.region, nodes=nodes), children=children)
+
+    def _merge_nodes(self, region: Region, wanted: set[str]) -> tuple[Node, ...]:
+        resources = region.placement.resources
+        on_gpu = bool(resources and resources.gpu)
+        forms = {node.name: form for node in region.nodes if (form := self._form(node, on_gpu)) is not None}
+        models = {node.name for node in region.nodes if self._is_model(node)}
+        merged: dict[str, Node] = {}
+        # One session fails or answers as a whole: what may fail by a rule of its own stays apart.
+        joinable = (models | set(forms)) - _ruled(region.nodes)
+        for group in group_nodes(region.nodes, joinable):
+            # Without a model there is no session to spare.
+            if any(node.name in models for node in group):
+                read = wanted | _read_elsewhere(region.nodes, group)
+                found = _Group(group, forms, self.types, read).merge(self.options)
+                self._decide(group, found)
+                if isinstance(found, Node):
+                    merged |= {node.name: found for node in group}
+        return _replaced(region.nodes, merged)
+
+    def _form(self, node: Node, on_gpu: bool) -> OnnxForm | None:
+        if not isinstance(node.work, ComponentWork):
+            return None
+        component = CATALOG[node.work.component]
+        types = [self.types[use.tensor] for use in node.uses]
+        form = state_in_onnx(component, types, cast("Mapping[str, Value]", node.work.parameters))
+        return None if form is None or (form.only_cpu and on_gpu) else form
+
+    def _is_model(self, node: Node) -> bool:
+        if not isinstance(node.work, ModelWork) or node.work.framework != "onnx" or node.work.local is None:
+            return False
+        if node.work.files:
+            reason = "its weights are in files of their own"
+            self.merges.append(Merge("apart", (node.origin,), reason))
+        return not node.work.files
+
+    def _decide(self, group: Sequence[Node], found: Node | Apart) -> None:
+        names = tuple(node.origin for node in group)
+        if isinstance(found, Apart):
+            self.merges.append(Merge("apart", names, found.reason))
+        else:
+            self.merges.append(Merge("merged", names, "one ONNX model answers as they do"))
+
+
+def _ruled(nodes: Sequence[Node]) -> set[str]:
+    """Return the nodes with a rule for their failing, and quorum combiners with what they read."""
+    ruled = {node.name for node in nodes if node.policy != Policy()}
+    for node in nodes:
+        if isinstance(node.work, ComponentWork) and node.work.quorum is not None:
+            tensors = {use.tensor for use in node.uses}
+            ruled |= {node.name} | {
+                each.name for each in nodes if tensors & {out.tensor for out in each.outputs}
+            }
+    return ruled
+
+
+def _read_elsewhere(nodes: Sequence[Node], group: Sequence[Node]) -> set[str]:
+    inside = {node.name for node in group}
+    return {tensor for node in nodes if node.name not in inside for tensor in node.reads}
+
+
+def _replaced(nodes: Sequence[Node], merged: Mapping[str, Node]) -> tuple[Node, ...]:
+    """Put merged nodes in the places of their members, in a runnable order."""
+    if not merged:
+        return tuple(nodes)
+    found = {each.name: each for each in (merged.get(node.name, node) for node in nodes)}
+    kept = list(found.values())
+    reads = find_reads(kept, {name: name for name in found})
+    return tuple(found[name] for name in sort_topologically(reads))
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Nodes to merge, in a runnable order; `read` are the tensors that something else reads."""
+
+    nodes: Sequence[Node]
+    forms: Mapping[str, OnnxForm]
+    types: Mapping[str, TensorType]
+    read: set[str]
+
+    def merge(self, options: Options) -> Node | Apart:
+        """Return one node that does the work of all, or why there is none."""
+        works = [node.work for node in self.nodes if isinstance(node.work, ModelWork)]
+        credentials = {work.credentials for work in works} - {None}
+        if len(credentials) > 1:
+            return Apart("their models are fetched with different credentials")
+        sizes = [work.local.stat().st_size for work in works if work.local]
+        if sum(sizes) > MAX_BYTES:
+            return Apart("together they are larger than an ONNX file can be")
+        border = self._border()
+        joined = join_models([self._part(node) for node in self.nodes], border)
+        if isinstance(joined, Apart):
+            return joined
+        content = joined.SerializeToString(deterministic=True)
+        if options.room is not None and len(content) > options.room >= max(sizes):
+            return Apart(f"merged they are {len(content) / 2**20:.1f} MiB, more than a config map holds")
+        needed = [each.name for each in joined.graph.input]
+        difference = self._difference(content, border, needed)
+        if difference:
+            return Apart(difference)
+        try:
+            path = keep_model(cache_folder(os.environ), content)
+        except OSError as error:
+            return Apart(f"the merged model cannot be kept: {(error.strerror or 'no reason given').lower()}")
+        return self._node(path, works, border, needed)
+
+    def _inputs(self) -> dict[str, Use]:
+        """Return what the group reads from outside, by the name of the merged model's input."""
+        made = {output.tensor for node in self.nodes for output in node.outputs}
+        found: dict[str, Use] = {}
+        for node in self.nodes:
+            for use in node.uses:
+                if use.tensor not in made:
+                    found.setdefault(_port(use), replace(use, port=_port(use)))
+        return found
+
+    def _border(self) -> Border:
+        outputs = [each for node in self.nodes for each in node.outputs if each.tensor in self.read]
+        inputs = {name: self.types[use.tensor] for name, use in self._inputs().items()}
+        return Border(inputs, {each.tensor: each.type for each in outputs})
+
+    def _part(self, node: Node) -> Part:
+        reads = self._reads(node)
+        if isinstance(node.work, ModelWork):
+            assert node.work.local is not None
+            return Part(
+                node.name,
+                read_model(node.work.local),
+                reads,
+                {each.tensor: each.port for each in node.outputs},
+            )
+        form = self.forms[node.name]
+        types = [self.types[use.tensor] for use in node.uses]
+        names = dict(zip(_component_outputs(node), form.outputs, strict=True))
+        outputs = _component_types(node, types)
+        gives = {each.tensor: names[each.port] for each in node.outputs}
+        feeds = dict(zip(form.inputs, reads.values(), strict=True))
+        return Part(node.name, write_form(form, types, outputs), feeds, gives)
+
+    def _reads(self, node: Node) -> dict[str, str]:
+        """Return the tensor that each port reads; one from outside is called as the merged model's input."""
+        return {use.port: _port(use) for use in node.uses}
+
+    def _difference(self, content: bytes, border: Border, needed: Sequence[str]) -> str | None:
+        # onnxruntime may be missing, and takes long to import.
+        from graphc.joining.compare import find_difference
+        from graphc.joining.session import open_session
+
+        merged = open_session(content)
+        if merged is None:
+            return "onnxruntime does not load the merged model"
+        steps = [self._step(node) for node in self.nodes]
+        loaded = [step for step in steps if step is not None]
+        if len(loaded) < len(steps):
+            return "onnxruntime does not load one of the models"
+        return find_difference(loaded, merged, border.inputs, needed, list(border.outputs))
+
+    def _step(self, node: Node) -> "Step | None":
+        from graphc.joining.compare import Step
+        from graphc.joining.session import open_session
+
+        gives = {each.tensor: each.port for each in node.outputs}
+        reads = self._reads(node)
+        if isinstance(node.work, ComponentWork):
+            return Step(_component_runner(node), reads, gives)
+        assert isinstance(node.work, ModelWork)
+        assert node.work.local is not None
+        session = open_session(node.work.local)
+        ports = list(gives.values())
+        return None if session is None else Step(lambda feeds: session.run(feeds, ports), reads, gives)
+
+    def _node(self, path: Path, works: Sequence[ModelWork], border: Border, needed: Sequence[str]) -> Node:
+        last = self.nodes[-1]
+        seconds = [work.load_seconds for work in works if work.load_seconds is not None]
+        credentials = next((work.credentials for work in works if work.credentials is not None), None)
+        work = ModelWork(
+            framework="onnx",
+            location=f"merged/{path.name}",
+            local=path,
+            files=(),
+            credentials=credentials,
+            load_seconds=sum(seconds) if seconds else None,
+            merged=tuple(node.origin for node in self.nodes),
+        )
+        inputs = self._inputs()
+        outputs = tuple(Output(tensor, tensor, each) for tensor, each in border.outputs.items())
+        uses = tuple(inputs[name] for name in needed)
+        return replace(last, work=work, uses=uses, outputs=outputs)
+
+
+def _port(use: Use) -> str:
+    return use.tensor + "".join(_describe(guard) for guard in use.gather)
+
+
+def _describe(guard: Guard) -> str:
+    return f"[{guard.choice}={guard.branch}]"
+
+
+def _component(node: Node) -> Component:
+    assert isinstance(node.work, ComponentWork)
+    return CATALOG[node.work.component]
+
+
+def _component_outputs(node: Node) -> tuple[str, ...]:
+    return _component(node).output_names([use.port for use in node.uses])
+
+
+def _component_types(node: Node, types: Sequence[TensorType]) -> list[TensorType]:
+    assert isinstance(node.work, ComponentWork)
+    values = cast("Mapping[str, Value]", node.work.parameters)
+    return list(_component(node).signature(tuple(types), values).values())
+
+
+def _component_runner(node: Node) -> "Callable[[Tensors], Tensors | None]":
+    assert isinstance(node.work, ComponentWork)
+    function, names = load_function(_component(node)), _component_outputs(node)
+    parameters, ports = dict(node.work.parameters), [use.port for use in node.uses]
+
+    def run(feeds: Tensors) -> Tensors | None:
+        try:
+            answer = function(*(feeds[port] for port in ports), **parameters)
+        except ComponentError:
+            return None
+        arrays = answer if isinstance(answer, tuple) else (answer,)
+        return dict(zip(names, arrays, strict=True))
+
+    return run

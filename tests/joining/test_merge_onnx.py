@@ -1,0 +1,256 @@
+"""At -O2 what can be one ONNX model is one, and what cannot says why."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+import yaml
+from graphc.compilation import CheckedGraph, Request, compile_files
+from graphc.diagnostics import Diagnostic, Sink
+from graphc.graph import ModelWork, Node, Resources
+from graphc.joining.cache import cache_folder, keep_model
+from graphc.lower.options import Options
+from graphc.plan import Merge, Plan
+from graphc.targets.shipping import CONFIG_MAP_LIMIT, ConfigMapShipment, DownloadShipment, Purpose, ship_node
+from onnx import external_data_helper, numpy_helper
+from onnx.parser import parse_model
+
+GRAPHS: Final = Path(__file__).parents[2] / "graphs"
+HALVE: Final = "h = Constant <value = float {0.5}> () y = Mul(x, h)"
+MATRIX: Final = "FP32[batch, 3]"
+MERGED: Final = "one ONNX model answers as they do"
+
+Json = dict[str, Any]
+Compile = Callable[..., tuple[CheckedGraph, list[Diagnostic]]]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "graphc" / "merged"
+
+
+def write_model(path: Path, body: str = HALVE) -> None:
+    text = (
+        f'<ir_version: 8, opset_import: ["" : 17]> g (float[batch, 3] x) => (float[batch, 3] y) {{ {body} }}'
+    )
+    path.write_bytes(parse_model(text).SerializeToString())
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Compile:
+    """Compile nodes that end in `last`; the models `a.onnx` and `b.onnx` halve."""
+
+    def run(nodes: Json, level: int = 2, purpose: Purpose = "cluster", **fields: Any) -> Any:
+        for name in ("a", "b"):
+            if not (tmp_path / f"{name}.onnx").exists():
+                write_model(tmp_path / f"{name}.onnx")
+        document = {
+            "apiVersion": "graphc/v1",
+            "kind": "InferenceGraph",
+            "metadata": {"name": "graph"},
+            "inputs": {"x": MATRIX},
+            "nodes": nodes,
+            "outputs": {"answer": "last"},
+        }
+        (tmp_path / "graph.yaml").write_text(yaml.safe_dump(document | fields, sort_keys=False))
+        (tmp_path / "step.py").write_text("def same(x):\n    return x\n")
+        path = str(tmp_path / "graph.yaml")
+        done = compile_files(Request([path], {}, {}, Options(level), purpose))
+        (graph,) = done.graphs
+        return graph, list(done.sink)
+
+    return run
+
+
+def plan_of(found: tuple[CheckedGraph, list[Diagnostic]]) -> Plan:
+    (plan,) = found[0].plans.values()
+    return plan
+
+
+def names_of(plan: Plan) -> list[str]:
+    return [node.name for unit in plan.root.walk() for node in unit.region.nodes]
+
+
+CHAIN: Final[Json] = {
+    "first": {"model": "a.onnx", "in": {"x": "x"}},
+    "scaled": {"component": "scale", "in": "first", "parameters": {"mean": 1}},
+    "last": {"model": "b.onnx", "in": {"x": "scaled"}},
+}
+
+
+def test_models_and_what_lies_between_are_one(compiled: Compile, cache: Path) -> None:
+    plan = plan_of(compiled(CHAIN))
+    assert plan.merges == (Merge("merged", ("first", "scaled", "last"), MERGED),)
+    (node,) = plan.root.region.nodes
+    assert isinstance(node.work, ModelWork)
+    assert node.work.merged == ("first", "scaled", "last")
+    assert [each.name for each in cache.iterdir()] == [Path(node.work.location).name]
+    assert plan_of(compiled(CHAIN, level=1)).merges == ()
+
+
+def test_a_second_run_gives_the_same_documents(compiled: Compile) -> None:
+    first, second = (compiled(nodes)[0].emission for nodes in (CHAIN, dict(reversed(CHAIN.items()))))
+    assert first
+    assert second
+    assert first.documents == second.documents
+
+
+def test_what_leads_out_and_back_is_not_joined(compiled: Compile) -> None:
+    python = {"python": "step:same", "in": {"x": "first"}, "out": {"y": MATRIX}}
+    plan = plan_of(
+        compiled(CHAIN | {"scaled": python, "last": {"component": "mean", "in": ["first", "scaled"]}})
+    )
+    assert names_of(plan) == ["first", "scaled", "last"]
+    assert plan.merges == ()
+
+
+def test_only_nodes_under_the_same_conditions_are_joined(compiled: Compile) -> None:
+    router = {
+        "router": "parameter",
+        "name": "tier",
+        "branches": [{"equals": "gold", "take": "gold"}, {"take": "first"}],
+    }
+    nodes = {
+        "first": CHAIN["first"],
+        "inner": {"component": "clip", "in": "first", "parameters": {"low": 0}},
+        "gold": {"model": "b.onnx", "in": {"x": "inner"}},
+        "last": router,
+    }
+    plan = plan_of(compiled(nodes))
+    assert plan.merges == (Merge("merged", ("inner", "gold"), MERGED),)
+
+
+def test_components_alone_stay_as_they_are(compiled: Compile) -> None:
+    nodes = {
+        "scaled": {"component": "scale", "in": "x", "parameters": {"mean": 1}},
+        "last": {"component": "clip", "in": "scaled", "parameters": {"low": 0}},
+    }
+    assert names_of(plan_of(compiled(nodes))) == ["scaled", "last"]
+
+
+def test_a_model_that_answers_by_chance_stays_apart(compiled: Compile, tmp_path: Path) -> None:
+    # onnxruntime seeds such an operator by its place in the model.
+    write_model(tmp_path / "b.onnx", "r = RandomNormalLike(x) y = Add(x, r)")
+    plan = plan_of(compiled(CHAIN))
+    reason = "`last.y` differs for a generated batch of 1"
+    assert plan.merges == (Merge("apart", ("first", "scaled", "last"), reason),)
+    assert names_of(plan) == ["first", "scaled", "last"]
+
+
+def test_weights_in_other_files_are_not_read(compiled: Compile, tmp_path: Path) -> None:
+    write_model(tmp_path / "b.onnx")
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[batch, 3] x) => (float[batch, 3] y)
+        <float[3] w = {1.0, 2.0, 3.0}> { y = Mul(x, w) }"""
+    model = parse_model(text)
+    (weights,) = model.graph.initializer
+    weights.raw_data = bytes(12)
+    weights.ClearField("float_data")
+    external_data_helper.set_external_data(weights, "w.bin")
+    weights.ClearField("raw_data")
+    (tmp_path / "w.bin").write_bytes(bytes(12))
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    merges = plan_of(compiled(CHAIN)).merges
+    assert merges == (
+        Merge("apart", ("first",), "its weights are in files of their own"),
+        Merge("merged", ("scaled", "last"), MERGED),
+    )
+
+
+def test_a_gpu_does_not_look_labels_up(compiled: Compile) -> None:
+    nodes = {
+        "first": CHAIN["first"] | {"unit": "one"},
+        "index": {"component": "argmax", "in": "first", "unit": "one"},
+        "last": {
+            "component": "label-map",
+            "in": "index",
+            "parameters": {"labels": ["a", "b", "c"]},
+            "unit": "one",
+        },
+    }
+    on_cpu = plan_of(compiled(nodes))
+    assert on_cpu.merges[0].nodes == ("first", "index", "last")
+    gpu = nodes | {"first": nodes["first"] | {"resources": {"gpu": 1}}}
+    on_gpu = plan_of(compiled(gpu))
+    assert on_gpu.root.region.placement.resources == Resources(gpu=1)
+    assert on_gpu.merges[0].nodes == ("first", "index")
+
+
+def test_without_onnxruntime_it_is_refused(compiled: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+
+    def find_no_onnxruntime(name: str) -> object:
+        return None if name == "onnxruntime" else find(name)
+
+    monkeypatch.setattr("graphc.lower.merge_onnx.find_spec", find_no_onnxruntime)
+    (problem,) = compiled(CHAIN)[1]
+    assert problem.rule.code == "GC520"
+    assert problem.help == "install `graphc-compiler[merge]`, or compile with -O1"
+    assert not compiled(CHAIN, level=1)[1]
+
+
+def merged_node(plan: Plan) -> Node:
+    (node,) = plan.root.region.nodes
+    return node
+
+
+def test_a_small_merged_model_travels_in_a_config_map(compiled: Compile) -> None:
+    graph, problems = compiled(CHAIN, artifacts="s3://bucket/models")
+    node = merged_node(plan_of((graph, problems)))
+    shipment = ship_node("graph", node, "s3://bucket/models", "cluster", Sink())
+    assert isinstance(shipment, ConfigMapShipment)
+    assert not problems
+
+
+def test_a_large_one_is_to_be_copied_into_the_store(compiled: Compile, tmp_path: Path) -> None:
+    weights = ", ".join(["0.5"] * 3)
+    write_model(tmp_path / "a.onnx", f"h = Constant <value = float[3] {{{weights}}}> () y = Mul(x, h)")
+    node = merged_node(plan_of(compiled(CHAIN)))
+    assert isinstance(node.work, ModelWork)
+    assert node.work.local
+    with node.work.local.open("ab") as file:
+        file.truncate(CONFIG_MAP_LIMIT + 1)
+    sink = Sink()
+    shipment = ship_node("graph", node, "s3://bucket/models/", "cluster", sink)
+    uri = f"s3://bucket/models/merged/{node.work.local.name}"
+    assert shipment == DownloadShipment("last", uri, None)
+    (problem,) = sink
+    assert problem.rule.code == "GC521"
+    assert problem.help == f"copy `{node.work.local}` to `{uri}`"
+
+
+def test_models_that_only_fit_config_maps_apart_stay_apart(compiled: Compile, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        model = parse_model(
+            """<ir_version: 8, opset_import: ["" : 17]> g (float[batch, 3] x) => (float[batch, 3] y)
+            { total = ReduceSum <keepdims = 0> (w) y = Add(x, total) }"""
+        )
+        weights = np.zeros(CONFIG_MAP_LIMIT // 6, np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+        (tmp_path / f"{name}.onnx").write_bytes(model.SerializeToString())
+    reason = "merged they are 1.3 MiB, more than a config map holds"
+    assert plan_of(compiled(CHAIN)).merges == (Merge("apart", ("first", "scaled", "last"), reason),)
+    assert plan_of(compiled(CHAIN, artifacts="s3://bucket")).merges[0].kind == "merged"
+
+
+def test_the_cache_is_by_content_and_mends_itself(tmp_path: Path) -> None:
+    path = keep_model(tmp_path / "merged", b"content")
+    path.write_bytes(b"something else")
+    assert keep_model(tmp_path / "merged", b"content") == path
+    assert path.read_bytes() == b"content"
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_the_cache_is_where_the_desktop_says() -> None:
+    assert cache_folder({"XDG_CACHE_HOME": "/var/cache/me"}) == Path("/var/cache/me/graphc/merged")
+    assert cache_folder({"XDG_CACHE_HOME": "relative"}) == Path.home() / ".cache/graphc/merged"
+
+
+def test_an_example_of_six_nodes_is_one_model() -> None:
+    done = compile_files(Request([str(GRAPHS / "wine-average" / "graph.yaml")], {}, {}, Options(2)))
+    (graph,) = done.graphs
+    (plan,) = graph.plans.values()
+    assert len(merged_node(plan).outputs) == 2
