@@ -39,7 +39,7 @@ def load(path: Path, level: int, mount: Path, inputs: Mapping[str, Array]) -> Ca
     assert not list(done.sink), list(done.sink)
     (graph,) = done.graphs
     (plan,) = graph.plans.values()
-    for shipment in done.emissions[0].local:
+    for _, shipment in done.emissions[0].local:
         for name, file in shipment.files:
             (mount / shipment.node / name).parent.mkdir(parents=True, exist_ok=True)
             (mount / shipment.node / name).write_bytes(file.read_bytes())

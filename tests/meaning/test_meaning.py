@@ -211,7 +211,7 @@ def agree(count: int, check: Callable[[Generated, Counter[str]], None]) -> Count
 
 
 @pytest.mark.parametrize(
-    "count", [300, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+    "count", [300, pytest.param(1_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 )
 def test_compiled_plans_mean_what_the_graphs_say(count: int, folder: Path) -> None:
     seen = agree(count, lambda generated, seen: check(generated, folder, seen))
@@ -225,9 +225,7 @@ def test_compiled_plans_mean_what_the_graphs_say(count: int, folder: Path) -> No
     assert not [each for each in seen if each.startswith("apart:")]
 
 
-@pytest.mark.parametrize(
-    "count", [25, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
-)
+@pytest.mark.parametrize("count", [25, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_served_manifests_mean_what_the_graphs_say(count: int, folder: Path) -> None:
     def check_served(generated: Generated, seen: Counter[str]) -> None:
         expected = interpreted(generated, folder, seen)

@@ -46,7 +46,7 @@ def compile_graph(path: Path, level: int, root: Path) -> Compiled:
     done = compile_files(Request([str(path)], {}, {}, Options(level), "local"))
     assert not done.sink.has_errors, [each.message for each in done.sink]
     (emission,) = done.emissions
-    for shipment in emission.local:
+    for _, shipment in emission.local:
         for name, file in shipment.files:
             target = root / shipment.node / name
             target.parent.mkdir(parents=True, exist_ok=True)

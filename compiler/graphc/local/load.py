@@ -25,7 +25,8 @@ class Loaded:
     """The documents to run, and local files that stand for what the cluster would mount."""
 
     documents: Sequence[Document]
-    overrides: Files = field(default_factory=dict[str, Mapping[str, Path]])
+    overrides: Mapping[str, Files] = field(default_factory=dict[str, Files])
+    """By predictor."""
 
 
 def read_texts(paths: Sequence[str], findings: Findings) -> dict[str, str]:
@@ -62,11 +63,11 @@ def load_manifests(texts: Mapping[str, str], findings: Findings) -> Loaded:
 
 def load_compiled(done: Compilation) -> Loaded:
     """Take over what was compiled for a run on this machine."""
-    overrides = {
-        str(PurePosixPath(ARTIFACTS) / shipment.node): dict(shipment.files)
-        for emission in done.emissions
-        for shipment in emission.local
-    }
+    overrides: dict[str, dict[str, Mapping[str, Path]]] = {}
+    for emission in done.emissions:
+        for predictor, shipment in emission.local:
+            folder = str(PurePosixPath(ARTIFACTS) / shipment.node)
+            overrides.setdefault(predictor, {})[folder] = dict(shipment.files)
     documents = [document for emission in done.emissions for document in emission.documents]
     return Loaded(cast("list[Document]", documents), overrides)
 

@@ -51,7 +51,7 @@ class _Chosen:
 
 def run_documents(
     documents: Sequence[Document],
-    overrides: Mapping[str, Mapping[str, Path]],
+    overrides: Mapping[str, Mapping[str, Mapping[str, Path]]],
     options: RunOptions,
     console: RunConsole,
 ) -> int:
@@ -63,7 +63,7 @@ def run_documents(
     if chosen is None or findings.problems:
         return report_findings(findings, console)
     with tempfile.TemporaryDirectory(prefix="graphc-run-", ignore_cleanup_errors=True) as folder:
-        sources = Sources(manifest.config_maps, options.claims, overrides)
+        sources = Sources(manifest.config_maps, options.claims, overrides.get(chosen.predictor.name, {}))
         place = Workplace(Path(folder).resolve(), sources, os.environ)
         plan = plan_run(chosen.deployment, chosen.predictor, place, findings)
         if code := report_findings(findings, console):

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import NODE_KIND, NOT_A_GRAPH
 from graphc.diagnostics.suggest import nearest
-from graphc.source.located import Fields, Located, Path, Plain, Scalar, locate, to_plain
+from graphc.source.located import Fields, Located, Path, Plain, locate, to_plain
 from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph
 from graphc.spec.problems import report_problems
 from graphc.spec.scalars import show
@@ -29,12 +29,6 @@ class GraphSpec:
     def at(self, *path: str | int, key: bool = False) -> Span:
         """Return the place of a field, or of its key."""
         return locate(self.root, path, key=key)
-
-
-def is_graph(document: Located) -> bool:
-    """Say whether a document claims to be an InferenceGraph."""
-    kind = document.find("kind") if isinstance(document, Fields) else None
-    return kind is not None and isinstance(kind.value, Scalar) and kind.value.value == KIND
 
 
 def read_graph_spec(document: Located, sink: Sink) -> GraphSpec | None:

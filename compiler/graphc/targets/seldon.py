@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
@@ -82,7 +82,8 @@ class Emission:
     """The documents, and for a run on this machine the files that stand for mounted artefacts."""
 
     documents: tuple[Data, ...]
-    local: tuple[LocalShipment, ...]
+    local: tuple[tuple[str, LocalShipment], ...]
+    """With the predictor that each is for: its nodes may have other files than those of the next."""
 
 
 def emit_deployment(
@@ -90,7 +91,10 @@ def emit_deployment(
 ) -> Emission | None:
     """Return config maps and the SeldonDeployment; None, with the reason in the sink, if it cannot be."""
     emitting = _Emitting(settings, purpose, sink, {}, {})
-    predictors = [emitting.predictor(version, _needs_engine(settings, versions)) for version in versions]
+    predictors = [
+        replace(emitting, current=version.name).predictor(version, _needs_engine(settings, versions))
+        for version in versions
+    ]
     if sink.has_errors:
         return None
     spec: Data = {"protocol": "v2", "predictors": list[Value](predictors)}
@@ -108,7 +112,7 @@ def emit_deployment(
     _sign(documents)
     for document in documents:
         _check_size(document, settings, purpose, sink)
-    return Emission(documents, tuple(emitting.local.values()))
+    return Emission(documents, tuple((name, each) for (name, _), each in emitting.local.items()))
 
 
 def _timeouts(versions: Sequence[Version]) -> Data:
@@ -156,7 +160,9 @@ class _Emitting:
     purpose: Purpose
     sink: Sink
     config_maps: dict[str, ConfigMapShipment]
-    local: dict[str, LocalShipment]
+    local: dict[tuple[str, str], LocalShipment]
+    current: str = ""
+    """The predictor that is being emitted."""
 
     def metadata(self, name: str) -> Data:
         """Metadata with graphc's labels; the user's own win over none of them."""
@@ -227,7 +233,7 @@ class _Emitting:
             if isinstance(shipment, ConfigMapShipment):
                 self.config_maps[shipment.name] = shipment
             if isinstance(shipment, LocalShipment):
-                self.local[shipment.node] = shipment
+                self.local[self.current, shipment.node] = shipment
             if shipment is not None:
                 found.append(shipment)
         return found
