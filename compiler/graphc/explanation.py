@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 
 from graphc_components.tensors import TensorType
 
-from graphc.plan import Costs, Decision, Plan, Prediction, Unit, UnitType, Wire
+from graphc.graph import ModelWork, Node
+from graphc.plan import Costs, Decision, Merge, Plan, Prediction, Unit, UnitType, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Explanation:
     at_once: tuple[tuple[str, ...], ...]
     messages: tuple[ExplainedMessage, ...]
     decisions: tuple[Decision, ...]
+    merges: tuple[Merge, ...]
 
     def to_json(self) -> dict[str, object]:
         """Return the same as plain data."""
@@ -84,6 +86,7 @@ def explain_plan(plan: Plan, predictor: str) -> Explanation:
         tuple(_find_at_once(unit) for unit in units if unit.type == "COMBINER"),
         tuple(_find_messages(plan, costs)),
         plan.decisions,
+        plan.merges,
     )
 
 
@@ -91,14 +94,23 @@ def _explain_unit(unit: Unit, costs: Costs, prediction: Prediction) -> Explained
     parts: dict[str, list[float]] = defaultdict(list)
     sources: dict[str, str] = {}
     for node in unit.region.nodes:
-        parts[node.origin].append(costs.nodes[node.name].ms)
-        sources[node.origin] = costs.nodes[node.name].source
+        for name, origin in _members(node):
+            parts[origin].append(costs.nodes[name].ms)
+            sources[origin] = costs.nodes[name].source
     nodes = tuple(ExplainedNode(name, sum(ms), sources[name]) for name, ms in parts.items())
     cost = prediction.units[unit.name]
     children = tuple(child.name for child in unit.children)
     return ExplainedUnit(
         unit.name, unit.type, nodes, cost.work_ms, cost.hop_ms, cost.takes, cost.answers, children
     )
+
+
+def _members(node: Node) -> Iterator[tuple[str, str]]:
+    """Yield the name and the origin of a node, or of those that one ONNX model was made of."""
+    if isinstance(node.work, ModelWork) and node.work.merged:
+        yield from ((name, name) for name in node.work.merged)
+    else:
+        yield node.name, node.origin
 
 
 def _count_calls(unit: Unit) -> int:

@@ -33,6 +33,7 @@ def write_explanation(plan: Explanation) -> str:
         _block("at once", (" | ".join(names) for names in plan.at_once)),
         _block("edges between units", _write_messages(plan)),
         _block("why", _write_decisions(plan)),
+        _block("merging of ONNX models", _write_merges(plan)),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -118,6 +119,14 @@ def _write_decisions(plan: Explanation) -> Iterator[str]:
         units = "all units" if every else _listed(decision.units)
         text = f"{units}, {_WORDS[decision.kind]}: {decision.because}."
         yield from _wrap(text, WIDTH - 2, "  ")
+
+
+def _write_merges(plan: Explanation) -> Iterator[str]:
+    for merge in plan.merges[:SHOWN]:
+        text = f"{_listed(merge.nodes)}, {merge.kind}: {merge.reason}."
+        yield from _wrap(text, WIDTH - 2, "  ")
+    if len(plan.merges) > SHOWN:
+        yield f"and {len(plan.merges) - SHOWN} more"
 
 
 def _wrap(text: str, width: int, indent: str) -> Iterator[str]:

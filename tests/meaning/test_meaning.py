@@ -220,7 +220,7 @@ def test_compiled_plans_mean_what_the_graphs_say(count: int, folder: Path) -> No
     assert seen["fails"] > count / 60
     assert {"MODEL", "COMBINER", "ROUTER", "OUTPUT_TRANSFORMER"} <= set(seen)
     assert {f"{kind} at -O1" for kind in DECISIONS if not seen[f"{kind} at -O1"]} == set()
-    assert seen["merged: one ONNX model answers as they do"] > count / 20
+    assert seen["merged: one ONNX model answers as they do"] > count / 60
     # Components and models as sound as these are never told apart.
     assert not [each for each in seen if each.startswith("apart:")]
 

@@ -24,6 +24,7 @@ def explain(*arguments: str) -> str:
     [
         ("iris-cascade.txt", GRAPHS / "iris-cascade/graph.yaml", ()),
         ("wine-average-O0.txt", GRAPHS / "wine-average/graph.yaml", ("-O0",)),
+        ("wine-average-O2.txt", GRAPHS / "wine-average/graph.yaml", ("-O2",)),
         ("fraud.txt", HERE / "fraud.yaml", ("--batch", "64")),
     ],
 )

@@ -247,7 +247,7 @@ class _Group:
             files=(),
             credentials=credentials,
             load_seconds=sum(seconds) if seconds else None,
-            merged=tuple(node.origin for node in self.nodes),
+            merged=tuple(node.name for node in self.nodes),
         )
         inputs = self._inputs()
         outputs = tuple(Output(tensor, tensor, each) for tensor, each in border.outputs.items())
