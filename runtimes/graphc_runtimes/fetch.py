@@ -1,4 +1,4 @@
-"""Fetches an artefact before the server starts: `python -m graphc_runtimes.fetch URI FOLDER`."""
+"""Fetches an artefact before the server starts: `python -m graphc_runtimes.fetch URI FOLDER [FILE ...]`."""
 
 import argparse
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol, cast
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import urlopen
 
 _TIMEOUT_S: Final = 60
@@ -30,8 +30,10 @@ class _FileSystem(Protocol):
     def get(self, rpath: str, lpath: str, recursive: bool = False) -> object: ...
 
 
-def fetch(uri: str, folder: Path, sha256: str | None = None) -> None:
+def fetch(uri: str, folder: Path, sha256: str | None = None, beside: Sequence[str] = ()) -> None:
     """Put the file, or what the folder holds, that a URI names into a folder: whole, or not at all.
+
+    `beside` are further files, relative to the one that the URI names, such as the weights of an ONNX model.
 
     Raises FetchError, OSError, and whatever the file system of the URI's scheme raises.
     """
@@ -46,8 +48,24 @@ def fetch(uri: str, folder: Path, sha256: str | None = None) -> None:
         get(parts, arrived)
         if sha256 is not None:
             _check_digest(arrived, sha256)
+        for name in beside:
+            target = arrived.joinpath(*_parts_below(name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            get(_sibling(parts, name), target.parent)
         for each in sorted(arrived.iterdir()):
             _move(each, folder / each.name)
+
+
+def _parts_below(name: str) -> tuple[str, ...]:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise FetchError(f"`{name}` does not lie beside it")
+    return path.parts
+
+
+def _sibling(parts: SplitResult, name: str) -> SplitResult:
+    """Return the URI of a file beside the one of a URI."""
+    return parts._replace(path=f"{parts.path.rpartition('/')[0]}/{quote(name)}")
 
 
 def _check_digest(folder: Path, expected: str) -> None:
@@ -132,10 +150,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="graphc_runtimes.fetch", description=__doc__)
     parser.add_argument("uri", help="a path, or a file, http, https, s3 or gs URI, of a file or a folder")
     parser.add_argument("folder", type=Path, help="where to put it")
+    parser.add_argument("beside", nargs="*", metavar="FILE", help="further files, relative to the first")
     parser.add_argument("--sha256", help="refuse a file with another SHA-256, in hexadecimal digits")
     given = parser.parse_args(arguments)
     try:
-        fetch(given.uri, given.folder, given.sha256)
+        fetch(given.uri, given.folder, given.sha256, given.beside)
     except FetchError as error:
         return _fail(given.uri, str(error))
     except (OSError, HTTPException) as error:

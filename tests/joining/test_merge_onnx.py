@@ -1,6 +1,7 @@
 """At -O2 what can be one ONNX model is one, and what cannot says why."""
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from graphc.joining.cache import cache_folder, keep_model
 from graphc.lower.options import Options
 from graphc.plan import Merge, Plan
 from graphc.targets.shipping import CONFIG_MAP_LIMIT, ConfigMapShipment, DownloadShipment, Purpose, ship_node
-from onnx import external_data_helper, numpy_helper
+from onnx import ModelProto, TensorProto, external_data_helper, numpy_helper
 from onnx.parser import parse_model
 
 GRAPHS: Final = Path(__file__).parents[2] / "graphs"
@@ -141,23 +142,82 @@ def test_a_model_that_answers_by_chance_stays_apart(compiled: Compile, tmp_path:
     assert names_of(plan) == ["first", "scaled", "last"]
 
 
-def test_weights_in_other_files_are_not_read(compiled: Compile, tmp_path: Path) -> None:
-    write_model(tmp_path / "b.onnx")
-    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[batch, 3] x) => (float[batch, 3] y)
-        <float[3] w = {1.0, 2.0, 3.0}> { y = Mul(x, w) }"""
-    model = parse_model(text)
-    (weights,) = model.graph.initializer
-    weights.raw_data = bytes(12)
-    weights.ClearField("float_data")
-    external_data_helper.set_external_data(weights, "w.bin")
-    weights.ClearField("raw_data")
-    (tmp_path / "w.bin").write_bytes(bytes(12))
-    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
-    merges = plan_of(compiled(CHAIN)).merges
-    assert merges == (
-        Merge("apart", ("first",), "its weights are in files of their own"),
-        Merge("merged", ("scaled", "last"), MERGED),
+def write_with_weights(path: Path, content: bytes, name: str = "w.bin") -> None:
+    """Write a model that multiplies by numbers which lie in a file of their own."""
+    model = parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]> g (float[batch, 3] x) => (float[batch, 3] y)
+        { head = Slice(w, begin, end) y = Mul(x, head) }"""
     )
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(np.array([each], np.int64), key) for key, each in (("begin", 0), ("end", 3))]
+    )
+    weights = model.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[len(content) // 4])
+    weights.raw_data = b""
+    external_data_helper.set_external_data(weights, name)
+    weights.ClearField("raw_data")
+    (path.parent / name).parent.mkdir(exist_ok=True)
+    (path.parent / name).write_bytes(content)
+    path.write_bytes(model.SerializeToString())
+
+
+def test_weights_in_other_files_are_put_together(compiled: Compile, tmp_path: Path) -> None:
+    write_with_weights(tmp_path / "a.onnx", np.arange(1, 1001, dtype=np.float32).tobytes(), "a/w.bin")
+    write_with_weights(tmp_path / "b.onnx", np.full(1000, 0.5, np.float32).tobytes())
+    plan = plan_of(compiled(CHAIN))
+    assert plan.merges == (Merge("merged", ("first", "scaled", "last"), MERGED),)
+    work = merged_node(plan).work
+    assert isinstance(work, ModelWork)
+    assert work.local
+    assert work.files == ("weights.bin",)
+    assert (work.local.parent / "weights.bin").stat().st_size >= 8000
+    assert plan_of(compiled(CHAIN)).root == plan.root
+    assert [each.name for each in work.local.parent.parent.iterdir()] == [work.local.parent.name]
+
+
+def test_a_broken_one_is_written_again(compiled: Compile, tmp_path: Path) -> None:
+    write_with_weights(tmp_path / "a.onnx", np.ones(1000, np.float32).tobytes())
+    write_model(tmp_path / "b.onnx")
+    work = merged_node(plan_of(compiled(CHAIN))).work
+    assert isinstance(work, ModelWork)
+    assert work.local
+    weights = work.local.parent / "weights.bin"
+    content = weights.read_bytes()
+    weights.write_bytes(b"something else")
+    plan_of(compiled(CHAIN))
+    assert weights.read_bytes() == content
+
+
+def test_weights_that_end_early_keep_models_apart(compiled: Compile, tmp_path: Path) -> None:
+    write_with_weights(tmp_path / "a.onnx", np.ones(1000, np.float32).tobytes())
+    write_model(tmp_path / "b.onnx")
+    (tmp_path / "w.bin").write_bytes(bytes(12))
+    (merge,) = plan_of(compiled(CHAIN)).merges
+    assert merge.kind == "apart"
+
+
+def test_a_model_with_weights_is_fetched_with_them(compiled: Compile, tmp_path: Path) -> None:
+    write_with_weights(tmp_path / "a.onnx", np.ones(1000, np.float32).tobytes(), "more weights/w.bin")
+    write_model(tmp_path / "b.onnx")
+    graph = {"first": CHAIN["first"], "last": {"model": "b.onnx", "in": {"x": "first"}}}
+    plan = plan_of(compiled(graph, 1, artifacts="s3://bucket/models"))
+    node = next(node for node in plan.root.region.nodes if node.name == "first")
+    shipment = ship_node("graph", node, "s3://bucket/models", "cluster", Sink())
+    assert shipment == DownloadShipment("first", "s3://bucket/models/a.onnx", None, ("more weights/w.bin",))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_weights_of_more_than_two_gib_are_merged(compiled: Compile, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        path = tmp_path / f"{name}.onnx"
+        write_with_weights(path, np.ones(3, np.float32).tobytes(), f"{name}.bin")
+        model = ModelProto.FromString(path.read_bytes())
+        model.graph.initializer[-1].dims[0] = 9 * 2**25
+        path.write_bytes(model.SerializeToString())
+        # A hole in the file: 1.125 GiB of zeros that take no room.
+        os.truncate(tmp_path / f"{name}.bin", 4 * 9 * 2**25)
+    plan = plan_of(compiled(CHAIN))
+    assert plan.merges == (Merge("merged", ("first", "scaled", "last"), MERGED),)
 
 
 def test_a_gpu_does_not_look_labels_up(compiled: Compile) -> None:

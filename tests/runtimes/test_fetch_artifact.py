@@ -134,3 +134,23 @@ def test_a_digest_of_a_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     (source / "b").touch()
     assert main([str(source), str(tmp_path / "target"), "--sha256", "00"]) == 1
     assert "a SHA-256 is of one file, and the URI names a folder" in capsys.readouterr().err
+
+
+def test_weights_come_with_their_model(web: str, tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    (served / "more weights").mkdir()
+    (served / "more weights" / "w.bin").write_bytes(b"weights")
+    target = tmp_path / "target"
+    for uri in (f"{web}/my%20model.onnx", str(served / "my model.onnx")):
+        assert main([uri, str(target), "more weights/w.bin"]) == 0
+        assert (target / "more weights" / "w.bin").read_bytes() == b"weights"
+        assert (target / "my model.onnx").is_file()
+
+
+@pytest.mark.parametrize("name", ["../w.bin", "/w.bin", "."])
+def test_nothing_is_fetched_from_elsewhere(
+    web: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main([f"{web}/my%20model.onnx", str(tmp_path / "target"), name]) == 1
+    assert "does not lie beside it" in capsys.readouterr().err
+    assert list((tmp_path / "target").iterdir()) == []

@@ -1,7 +1,7 @@
 """What is brought before a unit starts, by init containers or by the operator's storage initializer."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,7 @@ def plan_init_containers(
         words = tuple(expand(word, env) for word in (*init.command, *init.args))
         if len(words) >= 5 and words[1:3] == ("-m", FETCH_MODULE):
             mounts = lay_mounts(init, home / f"init-{index}", volumes)
-            fetches += _plan_fetch(container.name, words[3], words[4], mounts, volumes, around, env)
+            fetches += _plan_fetch(container.name, words[3:], mounts, volumes, around, env)
         else:
             volumes.findings.refuse(
                 f"init container `{init.name}` of unit `{container.name}` cannot run here: "
@@ -61,16 +61,16 @@ def _without_secrets(init: Container, volumes: PodVolumes) -> Container:
 
 def _plan_fetch(
     unit: str,
-    uri: str,
-    folder: str,
+    words: tuple[str, ...],
     mounts: Mounts,
     volumes: PodVolumes,
     around: Surroundings,
     env: Mapping[str, str],
 ) -> list[Fetch]:
+    uri, folder, *beside = words
     place, override = mounts.place(folder), volumes.sources.overrides.get(folder)
     if override is None:
-        return [_make_fetch(unit, uri, place, {**base_environment(around.exported), **env})]
+        return [_make_fetch(unit, uri, place, {**base_environment(around.exported), **env}, beside)]
     # Several units of one pod may share the volume that the artefact belongs in.
     if not place.exists() or not any(place.iterdir()):
         mounts.put_files(folder, override, volumes.findings)
@@ -95,5 +95,7 @@ def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surround
     return []
 
 
-def _make_fetch(unit: str, uri: str, folder: Path, env: Mapping[str, str]) -> Fetch:
-    return Fetch(unit, (sys.executable, "-m", FETCH_MODULE, uri, str(folder.resolve())), env)
+def _make_fetch(
+    unit: str, uri: str, folder: Path, env: Mapping[str, str], beside: Sequence[str] = ()
+) -> Fetch:
+    return Fetch(unit, (sys.executable, "-m", FETCH_MODULE, uri, str(folder.resolve()), *beside), env)

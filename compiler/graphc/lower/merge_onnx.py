@@ -29,12 +29,15 @@ from graphc.order import sort_topologically
 from graphc.plan import Merge, Plan, Region, Unit
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from graphc.joining.compare import Step
 
 Tensors = Mapping[str, Array]
 
 # A protobuf message holds 2 GiB at most, and onnxruntime needs room beside the weights.
 MAX_BYTES: Final = 3 * 2**29
+"""What a merged model holds itself; the weights of a larger one are in a file of their own."""
 
 
 def merge_onnx(plan: Plan, options: Options, sink: Sink) -> Plan:
@@ -93,13 +96,11 @@ class _Merging:
         form = state_in_onnx(component, types, cast("Mapping[str, Value]", node.work.parameters))
         return None if form is None or (form.only_cpu and on_gpu) else form
 
-    def _is_model(self, node: Node) -> bool:
-        if not isinstance(node.work, ModelWork) or node.work.framework != "onnx" or node.work.local is None:
-            return False
-        if node.work.files:
-            reason = "its weights are in files of their own"
-            self.merges.append(Merge("apart", (node.origin,), reason))
-        return not node.work.files
+    @staticmethod
+    def _is_model(node: Node) -> bool:
+        return (
+            isinstance(node.work, ModelWork) and node.work.framework == "onnx" and node.work.local is not None
+        )
 
     def _decide(self, group: Sequence[Node], found: Node | Apart) -> None:
         names = tuple(node.origin for node in group)
@@ -151,25 +152,47 @@ class _Group:
         credentials = {work.credentials for work in works} - {None}
         if len(credentials) > 1:
             return Apart("their models are fetched with different credentials")
-        sizes = [work.local.stat().st_size for work in works if work.local]
-        if sum(sizes) > MAX_BYTES:
-            return Apart("together they are larger than an ONNX file can be")
+        sizes = [sum(path.stat().st_size for path in _files(work)) for work in works]
+        is_large = sum(sizes) > MAX_BYTES or any(work.files for work in works)
         border = self._border()
-        joined = join_models([self._part(node) for node in self.nodes], border)
+        parts = [self._part(node) for node in self.nodes]
+        joined = next((part for part in parts if isinstance(part, Apart)), None) or join_models(
+            [part for part in parts if isinstance(part, Part)], border
+        )
         if isinstance(joined, Apart):
             return joined
-        content = joined.SerializeToString(deterministic=True)
-        if options.room is not None and len(content) > options.room >= max(sizes):
-            return Apart(f"merged they are {len(content) / 2**20:.1f} MiB, more than a config map holds")
         needed = [each.name for each in joined.graph.input]
-        difference = self._difference(content, border, needed)
-        if difference:
-            return Apart(difference)
         try:
-            path = keep_model(cache_folder(os.environ), content)
+            keep = self._keep_large if is_large else self._keep
+            path = keep(
+                joined, border, needed, options.room if options.room and options.room >= max(sizes) else None
+            )
         except OSError as error:
             return Apart(f"the merged model cannot be kept: {(error.strerror or 'no reason given').lower()}")
-        return self._node(path, works, border, needed)
+        return path if isinstance(path, Apart) else self._node(path, works, border, needed)
+
+    def _keep(
+        self, joined: "ModelProto", border: Border, needed: Sequence[str], room: int | None
+    ) -> Path | Apart:
+        content = joined.SerializeToString(deterministic=True)
+        if room is not None and len(content) > room:
+            return _too_large(len(content))
+        return self._difference(content, border, needed) or keep_model(cache_folder(os.environ), content)
+
+    def _keep_large(
+        self, joined: "ModelProto", border: Border, needed: Sequence[str], room: int | None
+    ) -> Path | Apart:
+        # onnx reads and writes such files with modules that nothing else needs.
+        from graphc.joining.large import keep_large, write_large
+
+        cache = cache_folder(os.environ)
+        with write_large(cache, joined) as path:
+            if isinstance(path, Apart):
+                return path
+            size = sum(each.stat().st_size for each in path.parent.iterdir())
+            if room is not None and size > room:
+                return _too_large(size)
+            return self._difference(path, border, needed) or keep_large(cache, path)
 
     def _inputs(self) -> dict[str, Use]:
         """Return what the group reads from outside, by the name of the merged model's input."""
@@ -186,16 +209,12 @@ class _Group:
         inputs = {name: self.types[use.tensor] for name, use in self._inputs().items()}
         return Border(inputs, {each.tensor: each.type for each in outputs})
 
-    def _part(self, node: Node) -> Part:
+    def _part(self, node: Node) -> Part | Apart:
         reads = self._reads(node)
         if isinstance(node.work, ModelWork):
-            assert node.work.local is not None
-            return Part(
-                node.name,
-                read_model(node.work.local),
-                reads,
-                {each.tensor: each.port for each in node.outputs},
-            )
+            model = _read(node.work)
+            gives = {each.tensor: each.port for each in node.outputs}
+            return model if isinstance(model, Apart) else Part(node.name, model, reads, gives)
         form = self.forms[node.name]
         types = [self.types[use.tensor] for use in node.uses]
         names = dict(zip(_component_outputs(node), form.outputs, strict=True))
@@ -208,19 +227,20 @@ class _Group:
         """Return the tensor that each port reads; one from outside is called as the merged model's input."""
         return {use.port: _port(use) for use in node.uses}
 
-    def _difference(self, content: bytes, border: Border, needed: Sequence[str]) -> str | None:
+    def _difference(self, model: bytes | Path, border: Border, needed: Sequence[str]) -> Apart | None:
         # onnxruntime may be missing, and takes long to import.
         from graphc.joining.compare import find_difference
         from graphc.joining.session import open_session
 
-        merged = open_session(content)
+        merged = open_session(model)
         if merged is None:
-            return "onnxruntime does not load the merged model"
+            return Apart("onnxruntime does not load the merged model")
         steps = [self._step(node) for node in self.nodes]
         loaded = [step for step in steps if step is not None]
         if len(loaded) < len(steps):
-            return "onnxruntime does not load one of the models"
-        return find_difference(loaded, merged, border.inputs, needed, list(border.outputs))
+            return Apart("onnxruntime does not load one of the models")
+        found = find_difference(loaded, merged, border.inputs, needed, list(border.outputs))
+        return Apart(found) if found else None
 
     def _step(self, node: Node) -> "Step | None":
         from graphc.joining.compare import Step
@@ -240,11 +260,13 @@ class _Group:
         last = self.nodes[-1]
         seconds = [work.load_seconds for work in works if work.load_seconds is not None]
         credentials = next((work.credentials for work in works if work.credentials is not None), None)
+        is_alone = path.parent == cache_folder(os.environ)
+        files = () if is_alone else tuple(sorted(each.name for each in path.parent.iterdir() if each != path))
         work = ModelWork(
             framework="onnx",
-            location=f"merged/{path.name}",
+            location=f"merged/{path.relative_to(cache_folder(os.environ)).as_posix()}",
             local=path,
-            files=(),
+            files=files,
             credentials=credentials,
             load_seconds=sum(seconds) if seconds else None,
             merged=tuple(node.name for node in self.nodes),
@@ -253,6 +275,23 @@ class _Group:
         outputs = tuple(Output(tensor, tensor, each) for tensor, each in border.outputs.items())
         uses = tuple(inputs[name] for name in needed)
         return replace(last, work=work, uses=uses, outputs=outputs)
+
+
+def _too_large(size: int) -> Apart:
+    return Apart(f"merged they are {size / 2**20:.1f} MiB, more than a config map holds")
+
+
+def _files(work: ModelWork) -> list[Path]:
+    assert work.local is not None
+    return [work.local, *(work.local.parent / name for name in work.files)]
+
+
+def _read(work: ModelWork) -> "ModelProto | Apart":
+    # onnx reads such files with modules that nothing else needs.
+    from graphc.joining.large import read_with_weights
+
+    assert work.local is not None
+    return read_with_weights(work.local) if work.files else read_model(work.local)
 
 
 def _port(use: Use) -> str:

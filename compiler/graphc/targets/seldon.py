@@ -297,7 +297,7 @@ class _Container:
             loader: Data = {
                 "name": f"load-{shipment.node}",
                 "image": self._image(),
-                "command": ["python", "-m", "graphc_runtimes.fetch", shipment.uri, target],
+                "command": ["python", "-m", "graphc_runtimes.fetch", shipment.uri, target, *shipment.beside],
             }
             if shipment.credentials is not None:
                 loader["envFrom"] = [{"secretRef": {"name": shipment.credentials}}]

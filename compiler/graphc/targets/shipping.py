@@ -44,6 +44,8 @@ class DownloadShipment:
     node: str
     uri: str
     credentials: str | None
+    beside: tuple[str, ...] = ()
+    """Further files of the model, relative to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,16 @@ def ship_node(graph: str, node: Node, store: str | None, purpose: Purpose, sink:
             return _ship_remote(node, work)
         case ModelWork(local=Path() as path) as work:
             files = [(name, path.parent / name) for name in (path.name, *work.files)]
-            is_large = path.stat().st_size > CONFIG_MAP_LIMIT
+            is_large = sum(each.stat().st_size for _, each in files) > CONFIG_MAP_LIMIT
             if work.merged and is_large and purpose == "cluster" and store is not None:
-                _ask_for_upload(node, path, f"{store.rstrip('/')}/{work.location}", sink)
+                uri = f"{store.rstrip('/')}/{work.location}"
+                _ask_for_upload(node, path, uri, bool(work.files), sink)
             elif work.merged:
                 # The user's store has the models that were merged, and not what graphc made of them.
                 return _ship_files(graph, node, files, purpose, sink)
             if purpose == "cluster" and store is not None:
-                return DownloadShipment(node.origin, f"{store.rstrip('/')}/{work.location}", work.credentials)
+                uri = f"{store.rstrip('/')}/{work.location}"
+                return DownloadShipment(node.origin, uri, work.credentials, work.files)
             return _ship_files(graph, node, files, purpose, sink)
         case PythonWork(local=Path() as path) as work:
             module = work.entry.partition(":")[0].replace(".", "/") + ".py"
@@ -90,10 +94,12 @@ def ship_node(graph: str, node: Node, store: str | None, purpose: Purpose, sink:
             return None
 
 
-def _ask_for_upload(node: Node, path: Path, uri: str, sink: Sink) -> None:
+def _ask_for_upload(node: Node, path: Path, uri: str, has_files: bool, sink: Sink) -> None:
     message = (
         f"`{node.origin}` is merged into a model that no config map holds and the store does not have yet"
     )
+    if has_files:
+        path, uri = path.parent, uri.rpartition("/")[0]
     sink.report(Diagnostic(UPLOAD_MERGED, message, node.at, f"copy `{path}` to `{uri}`"))
 
 
