@@ -19,10 +19,21 @@ Types = Mapping[str, TensorType]
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A condition on running: the choice tensor has this branch, in some row or for the request."""
+    """A condition on running: the choice tensor has one of these branches, in some row or for the request."""
 
     choice: str
-    branch: int
+    branches: tuple[int, ...]
+    """In ascending order; never all that there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Which rows of a tensor to read: those whose choice is one of these branches."""
+
+    choice: str
+    branches: tuple[int, ...]
+    among: tuple[int, ...] = ()
+    """The branches whose rows the tensor has; none where it has the rows of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,7 @@ class Use:
     port: str
     tensor: str
     at: Span
-    gather: tuple[Guard, ...] = ()
+    gather: tuple[Gather, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +242,7 @@ class Node:
         """Yield the tensors that have to be there: those used, and the choices that guard and gather."""
         for use in self.uses:
             yield use.tensor
-            yield from (guard.choice for guard in use.gather)
+            yield from (each.choice for each in use.gather)
         yield from (guard.choice for guard in self.guards)
 
 

@@ -1,9 +1,13 @@
 """What a graph means: the reference that every compiled form has to agree with, written to be read.
 
 A node computes its outputs from its inputs. A router is an if-expression: for each row of the batch (or once for the
-request) it answers with one of its branches. A node runs wherever its condition is met, and its condition is what all
-ways from it to the graph's outputs have in common: what only one branch needs runs with that branch, what several need
-runs always. Under a condition by row it sees the rows that meet it.
+request) it answers with one of its branches; a cascade is routers in routers: leave here, or go on. A node runs wherever
+its condition is met, and by row it sees the rows that meet it. Its condition is what the ways from it to the graph's
+outputs have in common: what only some branches need runs where one of those is taken, what all need, or anything
+outside, runs always. Where ways part at a router inside a branch, the condition is about that router's branches and
+those around it. Beyond where they part it asks nothing: what is needed by branch 0, and by branch 1 there only if a
+router in that says so, runs for all of 0 and 1; what is needed by branches of two routers of which neither is inside
+the other, runs wherever both routers do.
 
 A node that works (a model, component or Python node) fails where no try of it answers: one try, and as many more as
 it has retries; a try that is not over in time gives no answer. Its policy then says what stands for its outputs:
@@ -26,8 +30,8 @@ from graphc.graph import CascadeWork, ComponentWork, Default, Graph, Node, Per, 
 
 Array = NDArray[Any]
 Ports = Mapping[str, Array]
-Step = tuple[str, int, int]
-"""One condition: the router, cascade or node that may fail, which of its decisions, and the branch taken."""
+Step = tuple[str, int, frozenset[int]]
+"""One condition: the router, cascade or node that may fail, which of its decisions, and the branches taken."""
 Condition = tuple[Step, ...]
 
 RunNode = Callable[[Node, Ports], Ports]
@@ -56,6 +60,7 @@ class _Meaning:
     run: RunNode
     choose: Choose
     outputs: dict[str, Ports] = field(default_factory=dict[str, Ports])
+    conditions: dict[str, Condition] = field(default_factory=dict[str, Condition])
     choices: dict[tuple[str, int], Array | None] = field(default_factory=dict[tuple[str, int], Array | None])
     answers: dict[str, Ports | NodeFailedError] = field(default_factory=dict[str, Ports | NodeFailedError])
 
@@ -70,28 +75,46 @@ class _Meaning:
 
     def condition(self, node: Node) -> Condition:
         """Return what all ways from a node to the graph's outputs have in common."""
-        ways: list[Condition] = [
-            () for result in self.graph.outputs if result.tensor in {each.tensor for each in node.outputs}
-        ]
+        if node.name not in self.conditions:
+            self.conditions[node.name] = self._common(list(self._ways(node)))
+        return self.conditions[node.name]
+
+    def _ways(self, node: Node) -> Iterable[Condition]:
+        tensors = {each.tensor for each in node.outputs}
+        yield from (() for result in self.graph.outputs if result.tensor in tensors)
         for reader in self.graph.nodes:
             for use, steps in uses_of(reader):
-                if use.tensor in {each.tensor for each in node.outputs}:
-                    ways.append(self.condition(reader) + steps)
-        return _common(ways)
+                if use.tensor in tensors:
+                    yield self.condition(reader) + steps
+
+    def _common(self, ways: list[Condition]) -> Condition:
+        """Return the same steps of all ways, then the branches that any takes of the decision where they part."""
+        common: Condition = ()
+        for name, decision, branches in min(ways, key=len, default=()):
+            steps = {way[len(common)] for way in ways}
+            if len(steps) > 1:
+                taken = frozenset[int]().union(*(each[2] for each in steps))
+                is_one = {each[:2] for each in steps} == {(name, decision)}
+                is_some = len(taken) < _count_branches(self._node(name))
+                return (*common, (name, decision, taken)) if is_one and is_some else common
+            common = (*common, (name, decision, branches))
+        return common
+
+    def _node(self, name: str) -> Node:
+        return next(each for each in self.graph.nodes if each.name == name)
 
     def is_met(self, condition: Condition) -> bool:
         """Say whether any row, or the request, meets a condition; without rows every condition is met."""
-        for index, (name, decision, branch) in enumerate(condition):
+        for index, (name, decision, branches) in enumerate(condition):
             choice = self.decide(name, decision, condition[:index])
-            if choice is None or (choice.size and not (choice == branch).any()):
+            if choice is None or (choice.size and not _takes(choice, branches).any()):
                 return False
         return True
 
     def decide(self, name: str, decision: int, under: Condition) -> Array | None:
         """Return which branch is taken, of the rows that are there under a condition."""
         if (name, decision) not in self.choices:
-            node = next(each for each in self.graph.nodes if each.name == name)
-            self.choices[name, decision] = self._decide(node, decision, under)
+            self.choices[name, decision] = self._decide(self._node(name), decision, under)
         return self.choices[name, decision]
 
     def _decide(self, node: Node, decision: int, under: Condition) -> Array | None:
@@ -149,7 +172,7 @@ class _Meaning:
         """Return what a node's policy puts in the place of its outputs."""
         policy = node.policy
         if policy.fallback:
-            return self._take(policy.fallback, (*own, (node.name, 0, 1)))
+            return self._take(policy.fallback, (*own, (node.name, 0, frozenset({1}))))
         if policy.defaults:
             return {each.port: self._fill(node, own, each) for each in policy.defaults}
         if policy.skip:
@@ -173,7 +196,7 @@ class _Meaning:
         assert choice is not None
         answers: dict[int, Ports] = {}
         for branch in range(2 if is_cascade else len(takes)):
-            under = (*own, (node.name, decision, branch))
+            under = (*own, (node.name, decision, frozenset({branch})))
             if not self.is_met(under):
                 continue
             if is_cascade and branch == 1:
@@ -190,20 +213,28 @@ class _Meaning:
         return self.graph.types[tensor].shape[0]
 
     def _filter(self, array: Array, first: object, have: Condition, want: Condition) -> Array:
-        """Leave the rows that meet a further condition, if the tensor has those rows."""
-        for index in range(len(have), len(want)):
-            name, decision, branch = want[index]
-            node = next(each for each in self.graph.nodes if each.name == name)
-            choice = self.decide(name, decision, want[:index])
-            if choice is not None and _is_by_row(node) and first == self._rows(node):
-                array = array[choice == branch]
-        return array
+        """Leave the rows that meet a narrower condition, of those that meet a wider one."""
+        there, wanted = self._number(first, have), self._number(first, want)
+        if wanted is None:
+            return array
+        return array[wanted if there is None else np.isin(there, wanted)]
 
-    def _rows(self, node: Node) -> object:
+    def _number(self, first: object, condition: Condition) -> Array | None:
+        """Return which rows of a dimension meet a condition; None where it asks nothing of them."""
+        rows: Array | None = None
+        for index, (name, decision, branches) in enumerate(condition):
+            choice = self.decide(name, decision, condition[:index])
+            if choice is not None and first is not None and first == self._decided(self._node(name)):
+                rows = np.arange(len(choice)) if rows is None else rows
+                rows = rows[_takes(choice, branches)]
+        return rows
+
+    def _decided(self, node: Node) -> object:
+        """Return the dimension whose rows are decided on; None where the request is."""
         match node.work:
-            case RouterWork(value=Use(tensor=tensor)):
+            case RouterWork(per="row", value=Use(tensor=tensor)):
                 return self._first(tensor)
-            case CascadeWork(steps=steps):
+            case CascadeWork(per="row", steps=steps):
                 return self._first(steps[0].takes[0].tensor)
             case _:
                 return None
@@ -216,17 +247,17 @@ def uses_of(node: Node) -> Iterable[tuple[Use, Condition]]:
             if value:
                 yield value, ()
             for branch, uses in enumerate(takes):
-                yield from ((use, ((node.name, 0, branch),)) for use in uses)
+                yield from ((use, ((node.name, 0, frozenset({branch})),)) for use in uses)
         case CascadeWork(steps=steps):
             for index, step in enumerate(steps):
-                before = tuple((node.name, each, 1) for each in range(index))
-                leave = () if step.confidence is None else ((node.name, index, 0),)
+                before = tuple((node.name, each, frozenset({1})) for each in range(index))
+                leave = () if step.confidence is None else ((node.name, index, frozenset({0})),)
                 yield from ((use, before + leave) for use in step.takes)
                 if step.confidence:
                     yield step.confidence, before
         case _:
             yield from ((use, ()) for use in node.uses)
-            yield from ((use, ((node.name, 0, 1),)) for use in node.policy.fallback)
+            yield from ((use, ((node.name, 0, frozenset({1})),)) for use in node.policy.fallback)
 
 
 def _dtype(datatype: str) -> str:
@@ -237,17 +268,12 @@ def _element(default: Default) -> bool | float | bytes:
     return default.value.encode() if isinstance(default.value, str) else default.value
 
 
-def _is_by_row(node: Node) -> bool:
-    return isinstance(node.work, RouterWork | CascadeWork) and node.work.per == "row"
+def _takes(choice: Array, branches: frozenset[int]) -> Array:
+    return np.isin(choice, list(branches))
 
 
-def _common(ways: list[Condition]) -> Condition:
-    if not ways:
-        return ()
-    length = 0
-    while all(length < len(way) and way[length] == ways[0][length] for way in ways):
-        length += 1
-    return ways[0][:length]
+def _count_branches(node: Node) -> int:
+    return len(node.work.takes) if isinstance(node.work, RouterWork) else 2
 
 
 def _join(choice: Array, per: Per, port: str, answers: Mapping[int, Ports]) -> Array:

@@ -165,7 +165,7 @@ def _reads(node: Node) -> set[str]:
     """Return the tensors that have to be settled before a node runs."""
     names = {choice for choice, _ in node.when}
     for read in node.reads:
-        names |= {read.tensor, *(choice for choice, _ in read.gather)}
+        names |= {read.tensor, *(each[0] for each in read.gather)}
     return names
 
 

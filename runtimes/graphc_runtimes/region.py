@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from graphc_components.tensors import DATATYPES, Dim
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, with_config
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
 
 from graphc_runtimes.errors import RegionError
 
@@ -19,8 +29,19 @@ def _known_datatype(name: str) -> str:
 
 
 Datatype = Annotated[str, AfterValidator(_known_datatype)]
-Guard = tuple[str, int]
-"""The name of a choice tensor, and the branch it must have taken."""
+
+
+def _several(value: object) -> object:
+    return [value] if isinstance(value, int) else value
+
+
+# What a validator gives on is no longer JSON, which has lists only.
+Branches = Annotated[tuple[Annotated[int, Strict()], ...], Strict(False), BeforeValidator(_several)]
+"""Branches of a choice; a single one is written as its number."""
+Guard = tuple[str, Branches]
+"""The name of a choice tensor, and the branches of which it must have taken one."""
+Gather = tuple[str, Branches] | tuple[str, Branches, Branches]
+"""A choice tensor, the branches whose rows are read, and those whose rows the tensor has, if not all."""
 
 
 @with_config(_STRICT)
@@ -61,7 +82,7 @@ class Read:
     """A tensor to read, narrowed to the rows that took the given branches."""
 
     tensor: str
-    gather: tuple[Guard, ...] = ()
+    gather: tuple[Gather, ...] = ()
 
 
 @with_config(_STRICT)
@@ -272,7 +293,7 @@ def _check_policy(node: RunnableNode) -> None:
 def _guards(node: Node) -> Iterator[str]:
     yield from (choice for choice, _ in node.when)
     for read in node.reads:
-        yield from (choice for choice, _ in read.gather)
+        yield from (each[0] for each in read.gather)
 
 
 def _check_branches(node: MergeNode) -> None:

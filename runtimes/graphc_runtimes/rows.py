@@ -12,36 +12,30 @@ Tensors = Mapping[str, Array]
 
 
 def holds(when: Sequence[Guard], tensors: Tensors) -> bool:
-    """Say whether a guarded node runs: each choice is there, and a row (or no row at all) took the branch."""
-    return all(choice in tensors and _takes(tensors[choice], branch) for choice, branch in when)
+    """Say whether a guarded node runs: each choice is there, and a row (or no row at all) took a branch of it."""
+    return all(choice in tensors and _takes(tensors[choice], branches) for choice, branches in when)
 
 
-def _takes(choice: Array, branch: int) -> bool:
-    return choice.size == 0 or bool(_took(choice, branch).any())
+def _takes(choice: Array, branches: Sequence[int]) -> bool:
+    return choice.size == 0 or bool(_took(choice, branches).any())
 
 
 def gather(read: Read, tensors: Tensors) -> Array | None:
-    """Return a tensor's rows that took every branch named, None where the tensor is absent."""
+    """Return a tensor's rows that took the branches named, None where the tensor is absent."""
     array = tensors.get(read.tensor)
-    for name, branch in read.gather:
+    for name, branches, *among in read.gather:
         choice = tensors.get(name)
         if array is None or choice is None:
             return None
-        array = array[_rows_of(choice, branch, len(array))]
+        rows = choice[_took(choice, among[0])] if among else choice
+        if rows.size != len(array):
+            raise ArrayError(f"has {len(array)} rows where the choice has {rows.size}")
+        array = array[_took(rows, branches)]
     return array
 
 
-def _rows_of(choice: Array, branch: int, rows: int) -> Booleans:
-    """Return a mask of the rows that took a branch; a choice of one element speaks for all rows."""
-    if choice.size == 1:
-        return np.full(rows, bool(choice[0] == branch))
-    if choice.size != rows:
-        raise ArrayError(f"has {rows} rows where the choice has {choice.size}")
-    return _took(choice, branch)
-
-
-def _took(choice: Array, branch: int) -> Booleans:
-    return np.asarray(choice == branch)
+def _took(choice: Array, branches: Sequence[int]) -> Booleans:
+    return np.asarray(choice == branches[0]) if len(branches) == 1 else np.isin(choice, branches)
 
 
 def scatter(choice: Array, parts: Sequence[Array | None]) -> Array:
@@ -55,7 +49,7 @@ def scatter(choice: Array, parts: Sequence[Array | None]) -> Array:
     merged = np.empty((choice.size, *first.shape[1:]), first.dtype)
     placed = 0
     for branch, part in enumerate(parts):
-        mask = _took(choice, branch)
+        mask = np.asarray(choice == branch)
         count = int(mask.sum())
         if part is not None or count:
             merged[mask] = _check_part(branch, part, first, count)

@@ -1,12 +1,13 @@
 """Turns routers and cascades into choices, guarded nodes and merges.
 
-A router is an if-expression. What only one of its branches needs is guarded by the choice of that branch; what
-anything else needs too runs always. The guards of a node are thus what all its readers have in common, which one
-walk against the flow finds.
+A router is an if-expression. What only some of its branches need is guarded by the choice of those branches; what
+anything else needs too runs always. The guards of a node are thus what its readers' guards have in common, which one
+walk against the flow finds: the same branches of the same choices, outermost first, and of the first choice whose
+branches differ all that any reader has. Beyond that choice readers see different rows, which no choice tells apart.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphc_components.tensors import Dim, TensorType
@@ -16,6 +17,7 @@ from graphc.graph import (
     CascadeWork,
     ChoiceWork,
     FallbackWork,
+    Gather,
     Graph,
     Guard,
     MergeWork,
@@ -63,12 +65,12 @@ def find_ungatherable(graph: Graph) -> list[tuple[str, Node, Use]]:
     guards, rows, types = find_guards(graph), find_row_choices(graph), graph.types
     made_under = {tensor: guards[node.name] for tensor, node in graph.makers.items()}
     return [
-        (guard.choice.partition(":")[0], node, use)
+        (each.choice.partition(":")[0], node, use)
         for node in graph.nodes
         for use, inner in _guarded_uses(node)
         if types[use.tensor].shape[0] is None
-        for guard in (guards[node.name] + inner)[len(made_under.get(use.tensor, ())) :]
-        if guard.choice in rows
+        for each in _narrow(made_under.get(use.tensor, ()), guards[node.name] + inner)
+        if each.choice in rows
     ]
 
 
@@ -83,12 +85,22 @@ def find_guards(graph: Graph) -> dict[str, Guards]:
     for result in graph.outputs:
         readers[result.tensor].append(())
     found: dict[str, Guards] = {}
+    counts = _count_branches(graph)
     for node in reversed(graph.nodes):
-        guards = _common([each for output in node.outputs for each in readers[output.tensor]])
+        guards = _common([each for output in node.outputs for each in readers[output.tensor]], counts)
         found[node.name] = guards
         for use, inner in _guarded_uses(node):
             readers[use.tensor].append(guards + inner)
     return found
+
+
+def _count_branches(graph: Graph) -> dict[str, int]:
+    """Return how many branches a router's choice has; every other one has two."""
+    return {
+        choice_tensor(node.name): len(node.work.takes)
+        for node in graph.nodes
+        if isinstance(node.work, RouterWork)
+    }
 
 
 def _guarded_uses(node: Node) -> Iterable[tuple[Use, Guards]]:
@@ -98,31 +110,44 @@ def _guarded_uses(node: Node) -> Iterable[tuple[Use, Guards]]:
             if value:
                 yield value, ()
             for index, branch in enumerate(takes):
-                yield from ((use, (Guard(choice_tensor(node.name), index),)) for use in branch)
+                yield from ((use, (Guard(choice_tensor(node.name), (index,)),)) for use in branch)
         case CascadeWork(steps=steps):
             for index, step in enumerate(steps):
-                before = tuple(Guard(choice_tensor(node.name, each), 1) for each in range(index))
+                before = tuple(Guard(choice_tensor(node.name, each), (1,)) for each in range(index))
                 last = index == len(steps) - 1
-                here = before if last else (*before, Guard(choice_tensor(node.name, index), 0))
+                here = before if last else (*before, Guard(choice_tensor(node.name, index), (0,)))
                 yield from ((use, here) for use in step.takes)
                 if step.confidence:
                     yield step.confidence, before
         case FallbackWork(failed=failed, takes=takes):
             yield failed, ()
             for index, branch in enumerate(takes):
-                yield from ((use, (Guard(failed.tensor, index),)) for use in branch)
+                yield from ((use, (Guard(failed.tensor, (index,)),)) for use in branch)
         case _:
             yield from ((use, ()) for use in node.uses)
 
 
-def _common(paths: Sequence[Guards]) -> Guards:
-    if not paths:
-        return ()
-    shortest = min(paths, key=len)
-    for index, guard in enumerate(shortest):
-        if any(path[index] != guard for path in paths):
-            return shortest[:index]
-    return shortest
+def _common(paths: Sequence[Guards], counts: Mapping[str, int]) -> Guards:
+    """Return the narrowest guards that let all paths through; `counts` are the branches of choices, if not two."""
+    shared: Guards = ()
+    for index, guard in enumerate(min(paths, key=len, default=())):
+        here = {path[index] for path in paths}
+        if len(here) > 1:
+            branches = sorted({branch for each in here for branch in each.branches})
+            if len({each.choice for each in here}) > 1 or len(branches) == counts.get(guard.choice, 2):
+                return shared
+            return (*shared, Guard(guard.choice, tuple(branches)))
+        shared = (*shared, guard)
+    return shared
+
+
+def _narrow(made: Guards, reader: Guards) -> Iterable[Gather]:
+    """Yield what a reader's guards ask beyond those of a tensor's maker, of which the last may be wider."""
+    for index, guard in enumerate(reader):
+        if index >= len(made):
+            yield Gather(guard.choice, guard.branches)
+        elif made[index] != guard:
+            yield Gather(guard.choice, guard.branches, made[index].branches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +167,7 @@ class _Lowering:
             case FallbackWork() as work:
                 choice = work.failed.tensor
                 branches = [
-                    tuple(self._gathered(use, (*guards, Guard(choice, index))) for use in takes)
+                    tuple(self._gathered(use, (*guards, Guard(choice, (index,)))) for use in takes)
                     for index, takes in enumerate(work.takes)
                 ]
                 yield self._merge(node, choice, "request", branches, node.outputs, guards)
@@ -165,16 +190,17 @@ class _Lowering:
 
     def _gathered(self, use: Use, reader: Guards) -> Use:
         """Pick from a tensor the rows that its reader's guards leave, beyond those of its maker."""
-        beyond = reader[len(self.made_under.get(use.tensor, ())) :]
+        beyond = _narrow(self.made_under.get(use.tensor, ()), reader)
         first = self.types[use.tensor].shape[0]
-        return replace(use, gather=tuple(each for each in beyond if self.rows.get(each.choice, 0) == first))
+        gather = (each for each in beyond if each.choice in self.rows and self.rows[each.choice] == first)
+        return replace(use, gather=tuple(gather))
 
     def _lower_router(self, node: Node, work: RouterWork, guards: Guards) -> Iterable[Node]:
         choice = choice_tensor(node.name)
         values = (replace(self._gathered(work.value, guards), port="value"),) if work.value else ()
         yield self._choice(node, choice, ChoiceWork(work.router, work.parameters, work.per), values, guards)
         branches = [
-            tuple(self._gathered(use, (*guards, Guard(choice, index))) for use in takes)
+            tuple(self._gathered(use, (*guards, Guard(choice, (index,)))) for use in takes)
             for index, takes in enumerate(work.takes)
         ]
         yield self._merge(node, choice, work.per, branches, node.outputs, guards)
@@ -185,11 +211,11 @@ class _Lowering:
         for index, step in enumerate(work.steps[:-1]):
             yield self._leave(node, index, step, work.per, inner)
             unders.append(inner)
-            inner = (*inner, Guard(choice_tensor(node.name, index), 1))
+            inner = (*inner, Guard(choice_tensor(node.name, index), (1,)))
         takes = tuple(self._gathered(use, inner) for use in work.steps[-1].takes)
         for index in reversed(range(len(work.steps) - 1)):
             choice, under = choice_tensor(node.name, index), unders[index]
-            here = tuple(self._gathered(use, (*under, Guard(choice, 0))) for use in work.steps[index].takes)
+            here = tuple(self._gathered(use, (*under, Guard(choice, (0,)))) for use in work.steps[index].takes)
             outputs = node.outputs if index == 0 else self._partial(node, index)
             yield self._merge(node, choice, work.per, [here, takes], outputs, under, index)
             takes = tuple(Use(output.port, output.tensor, node.at) for output in outputs)

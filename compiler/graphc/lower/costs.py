@@ -95,14 +95,20 @@ def region_ms(nodes: Sequence[Node], costs: Costs, depth: int = 0) -> float:
     if not costs.exclusive:
         return sum(costs.nodes[node.name].ms for node in nodes)
     total = 0.0
-    branches: dict[str, dict[int, list[Node]]] = {}
+    choices: dict[str, dict[tuple[int, ...], list[Node]]] = {}
     for node in nodes:
         if len(node.guards) <= depth:
             total += costs.nodes[node.name].ms
         else:
             guard = node.guards[depth]
-            branches.setdefault(guard.choice, {}).setdefault(guard.branch, []).append(node)
-    for choice, under in branches.items():
-        times = [region_ms(each, costs, depth + 1) for each in under.values()]
-        total += max(times) if choice in costs.exclusive else sum(times)
+            choices.setdefault(guard.choice, {}).setdefault(guard.branches, []).append(node)
+    for choice, under in choices.items():
+        times = {branches: region_ms(each, costs, depth + 1) for branches, each in under.items()}
+        total += _longest(times) if choice in costs.exclusive else sum(times.values())
     return total
+
+
+def _longest(times: Mapping[tuple[int, ...], float]) -> float:
+    """Return the time of the branch that takes longest; what several branches need is in each."""
+    every = {branch for branches in times for branch in branches}
+    return max(sum(ms for branches, ms in times.items() if branch in branches) for branch in every)

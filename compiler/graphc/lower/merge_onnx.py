@@ -18,7 +18,7 @@ from graphc_components.tensors import TensorType
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import NO_ONNXRUNTIME
-from graphc.graph import ComponentWork, Guard, ModelWork, Node, Output, Policy, Use
+from graphc.graph import ComponentWork, Gather, ModelWork, Node, Output, Policy, Use
 from graphc.joining.cache import cache_folder, keep_model
 from graphc.joining.form_model import write_form
 from graphc.joining.join import Border, Part, join_models, read_model
@@ -295,11 +295,15 @@ def _read(work: ModelWork) -> "ModelProto | Apart":
 
 
 def _port(use: Use) -> str:
-    return use.tensor + "".join(_describe(guard) for guard in use.gather)
+    return use.tensor + "".join(_describe(each) for each in use.gather)
 
 
-def _describe(guard: Guard) -> str:
-    return f"[{guard.choice}={guard.branch}]"
+def _describe(gather: Gather) -> str:
+    return f"[{gather.choice}={_list(gather.branches)}{' of ' * bool(gather.among)}{_list(gather.among)}]"
+
+
+def _list(branches: Sequence[int]) -> str:
+    return ",".join(str(branch) for branch in branches)
 
 
 def _component(node: Node) -> Component:

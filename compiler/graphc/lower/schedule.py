@@ -6,13 +6,20 @@ branches that need nothing of each other, a combiner, and a suffix in sequence. 
 is an order in which it can run: a tensor that a later unit needs is carried along by those between.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from graphc.graph import ChoiceWork, Graph, Placement
 from graphc.lower.partition import claim_name
 from graphc.order import Edges, find_components
 from graphc.plan import Region, Route, UnitType
+
+
+Settled = Mapping[str, frozenset[int]]
+"""Choices that a router above has looked at, each with the branches that lead here."""
+
+_NONE: Final = frozenset[int]()
 
 
 @dataclass(slots=True)
@@ -54,7 +61,7 @@ def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) ->
     names = {region.name for region in regions}
     scheduling = _Scheduling(graph.name, reads, per_request, origins, names, layout.opens)
     ahead = regions[: layout.ahead]
-    tree = scheduling.nest(list(regions[len(ahead) :]), frozenset())
+    tree = scheduling.nest(list(regions[len(ahead) :]), {})
     for region in reversed(ahead):
         tree = Branching("MODEL", region, [tree] if tree else [])
     assert tree is not None
@@ -70,8 +77,8 @@ class _Scheduling:
     names: set[str]
     opens: bool
 
-    def nest(self, regions: list[Region], settled: frozenset[str]) -> Branching | None:
-        """Lay out regions in a runnable order; `settled` are the choices whose branch is already taken."""
+    def nest(self, regions: list[Region], settled: Settled) -> Branching | None:
+        """Lay out regions in a runnable order."""
         if not regions:
             return None
         routed = self._route(regions, settled)
@@ -112,7 +119,7 @@ class _Scheduling:
             found.setdefault(head, []).append(region)
         return found
 
-    def _fork(self, regions: list[Region], sources: list[Region], settled: frozenset[str]) -> Branching:
+    def _fork(self, regions: list[Region], sources: list[Region], settled: Settled) -> Branching:
         """Run side by side what only one source leads to, and the rest after a combiner."""
         only = self._under_one(regions)
         branches: list[Branching] = []
@@ -124,31 +131,40 @@ class _Scheduling:
         join = rest[0] if rest else self._empty("join")
         return _chain(rest[1:], Branching("COMBINER", join, branches))
 
-    def _route(self, regions: list[Region], settled: frozenset[str]) -> Branching | None:
+    def _route(self, regions: list[Region], settled: Settled) -> Branching | None:
         """Put a ROUTER above regions that run only for some branches of a choice made before them."""
         made = {tensor for region in regions for tensor in region.makes}
-        for choice in sorted({tensor for region in regions for tensor in _guards(region)} - made - settled):
+        for choice in sorted({tensor for region in regions for tensor in _guards(region)} - made):
             routed = self._route_choice(choice, regions, settled)
             if routed:
                 return routed
         return None
 
-    def _route_choice(self, choice: str, regions: list[Region], settled: frozenset[str]) -> Branching | None:
-        branches: dict[int, list[Region]] = {}
+    def _route_choice(self, choice: str, regions: list[Region], settled: Settled) -> Branching | None:
+        within = settled.get(choice)
+        branches: dict[str, frozenset[int]] = {}
         for region in regions:
-            branch = _guards(region).get(choice)
-            if branch is not None:
-                branches.setdefault(branch, []).append(region)
-        guarded = {region.name for under in branches.values() for region in under}
-        rest = [region for region in regions if region.name not in guarded]
+            own = _guards(region).get(choice)
+            if own is not None and (within is None or not within <= own):
+                branches[region.name] = own
+        groups = _join_overlapping(branches.values())
+        rest = [region for region in regions if region.name not in branches]
         after = {region.name for region in rest}
-        if any(set(self.reads[name]) & after for name in guarded):
+        if not groups or groups == [within] or any(set(self.reads[name]) & after for name in branches):
             return None
         # Rows of one message may take several branches; only one child can be called.
-        if choice not in self.per_request and len(branches) > 1:
+        if choice not in self.per_request and len(groups) > 1:
             return None
-        children = [self.nest(under, settled | {choice}) for _, under in sorted(branches.items())]
-        route = Route(choice, tuple((branch, index) for index, branch in enumerate(sorted(branches))))
+        children = [
+            self.nest(
+                [each for each in regions if branches.get(each.name, _NONE) & group],
+                {**settled, choice: group},
+            )
+            for group in groups
+        ]
+        route = Route(
+            choice, tuple(sorted((branch, index) for index, group in enumerate(groups) for branch in group))
+        )
         router = self._empty(f"{self.origins[choice]}-route")
         return _chain(rest, Branching("ROUTER", router, [child for child in children if child], route))
 
@@ -156,11 +172,28 @@ class _Scheduling:
         return Region(claim_name(wanted, self.names, self.graph), (), Placement())
 
 
-def _guards(region: Region) -> dict[str, int]:
-    """Return the choices that all nodes of a region are guarded by, with their branch."""
-    guards = [{guard.choice: guard.branch for guard in node.guards} for node in region.nodes]
-    common = set(guards[0].items()).intersection(*(each.items() for each in guards[1:]))
-    return dict(sorted(common))
+def _guards(region: Region) -> dict[str, frozenset[int]]:
+    """Return the choices that all nodes of a region are guarded by, with the branches for which any of them runs.
+
+    Nodes that run for different branches, of which none runs for all, may well be all branches that there are.
+    """
+    guards = [{guard.choice: frozenset(guard.branches) for guard in node.guards} for node in region.nodes]
+    found: dict[str, frozenset[int]] = {}
+    for choice in guards[0]:
+        every = [each.get(choice) for each in guards]
+        widest = frozenset[int]().union(*(each for each in every if each))
+        if None not in every and widest in every:
+            found[choice] = widest
+    return found
+
+
+def _join_overlapping(sets: Iterable[frozenset[int]]) -> list[frozenset[int]]:
+    """Return the smallest sets that have nothing in common, each the union of some of these, in order."""
+    joined: list[frozenset[int]] = []
+    for each in sets:
+        apart = [other for other in joined if not other & each]
+        joined = [*apart, each.union(*(other for other in joined if other & each))]
+    return sorted(joined, key=min)
 
 
 def _chain(rest: Sequence[Region], tree: Branching) -> Branching:

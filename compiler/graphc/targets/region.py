@@ -10,6 +10,7 @@ from graphc.graph import (
     ChoiceWork,
     ComponentWork,
     Default,
+    Gather,
     Guard,
     MergeWork,
     ModelWork,
@@ -104,11 +105,20 @@ def _default(default: Default) -> Data:
 
 
 def _use(use: Use) -> Data:
-    return {"tensor": use.tensor, "gather": _guards(use.gather)}
+    return {"tensor": use.tensor, "gather": [_gather(each) for each in use.gather]}
+
+
+def _gather(gather: Gather) -> Value:
+    picked: list[Value] = [gather.choice, _branches(gather.branches)]
+    return [*picked, _branches(gather.among)] if gather.among else picked
 
 
 def _guards(guards: Iterable[Guard]) -> list[Value]:
-    return [[guard.choice, guard.branch] for guard in guards]
+    return [[guard.choice, _branches(guard.branches)] for guard in guards]
+
+
+def _branches(branches: Sequence[int]) -> Value:
+    return branches[0] if len(branches) == 1 else list(branches)
 
 
 def _work(node: Node) -> Data:
