@@ -69,6 +69,11 @@ SHAPES: Final = {
     "router-equals-row",
     "router-parameter-row",
     "router-random-row",
+    "several branches, outermost",
+    "several branches, inside others",
+    "rows among those of several branches",
+    "one child for several branches",
+    "conditions three deep",
 }
 """What the generator has to reach."""
 
@@ -144,6 +149,21 @@ def interpreted(generated: Generated, folder: Path, seen: Counter[str]) -> Json 
     return outputs
 
 
+def conditions_of(plan: Plan) -> Iterator[str]:
+    """Name the conditions that are about several branches of one choice."""
+    for unit in plan.root.walk():
+        if unit.route and len({child for _, child in unit.route.children}) < len(unit.route.children):
+            yield "one child for several branches"
+        for node in unit.region.nodes:
+            for depth, guard in enumerate(node.guards):
+                if len(guard.branches) > 1:
+                    yield f"several branches, {'outermost' if depth == 0 else 'inside others'}"
+            if any(each.among for use in node.uses for each in use.gather):
+                yield "rows among those of several branches"
+            if len(node.guards) > 2:
+                yield "conditions three deep"
+
+
 def request_of(generated: Generated) -> Json:
     def tensor(name: str, array: Any) -> Json:
         data = [each.decode() if isinstance(each, bytes) else each for each in array.ravel().tolist()]
@@ -180,6 +200,7 @@ def check(generated: Generated, folder: Path, seen: Counter[str]) -> None:
         seen.update({unit.type for unit in plan.root.walk()})
         seen.update({f"{decision.kind} at -O{level}" for decision in plan.decisions})
         seen.update(f"{merge.kind}: {merge.reason}" for merge in plan.merges)
+        seen.update(set(conditions_of(plan)))
         mount(folder, plan)
         loaded = load_plan(plan, folder)
         if expected is None:

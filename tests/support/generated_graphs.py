@@ -260,9 +260,9 @@ def _takes(building: _Building, count: int) -> tuple[str, list[str]]:
     return kind, [_own(building) if own else building.pick(kind) for _ in range(count)]
 
 
-def _own(building: _Building) -> str:
+def _own(building: _Building, source: str | None = None) -> str:
     """Make a tensor that no other node will read: what only one branch needs runs only there."""
-    source = building.pick(MATRIX)
+    source = source or building.pick(MATRIX)
     fields = building.draw(
         st.sampled_from(
             [
@@ -280,12 +280,17 @@ def _own(building: _Building) -> str:
 
 
 def _router(building: _Building) -> None:
+    kind, takes = _takes(building, building.draw(st.integers(2, 3)))
+    building.add(kind, _route(building, takes))
+
+
+def _route(building: _Building, takes: list[str]) -> str:
+    """Make a router over some tensors, whatever it decides by."""
     options = {"threshold": SCORES, "equals": CLASSES, "texts": TEXTS, "parameter": MATRIX, "random": MATRIX}
     router = building.draw(
         st.sampled_from([each for each, kind in options.items() if kind in building.kinds])
     )
-    count = building.draw(st.integers(2, 3))
-    kind, takes = _takes(building, count)
+    count = len(takes)
     if router == "threshold":
         conditions = [{"below": 0.5 * index} for index in range(count - 1)]
         fields: Json = {"router": "threshold", "in": building.pick(SCORES)}
@@ -293,30 +298,61 @@ def _router(building: _Building) -> None:
         conditions = [{"equals": index} for index in range(count - 1)]
         fields = {"router": "equals", "in": building.pick(CLASSES)}
     elif router == "texts":
-        conditions = [{"equals": text} for text in ["low", "high"][: count - 1]]
+        conditions = [{"equals": text} for text in ["low", "high", "größer"][: count - 1]]
         fields = {"router": "equals", "in": building.pick(TEXTS)}
     elif router == "random":
         conditions = [{"weight": 1} for _ in range(count)]
         fields = {"router": "random", "key": {"parameter": "tier"}}
     else:
-        conditions = [{"equals": tier} for tier in ["gold", "silver"][: count - 1]]
+        conditions = [{"equals": tier} for tier in ["gold", "silver", "bronze"][: count - 1]]
         fields = {"router": "parameter", "name": "tier"}
     if "in" in fields and building.draw(st.integers(0, 2)) == 0:
         fields["per"] = "request"
     pairs = zip([*conditions, {}][:count], takes, strict=True)
     fields["branches"] = [{**condition, "take": take} for condition, take in pairs]
-    building.add(kind, building.node(f"router-{fields['router']}-{fields.get('per', 'row')}", fields))
+    return building.node(f"router-{fields['router']}-{fields.get('per', 'row')}", fields)
 
 
 def _cascade(building: _Building) -> None:
     count = building.draw(st.integers(2, 3))
     own = building.draw(st.booleans())
     takes = [_own(building) if own else building.pick(MATRIX) for _ in range(count)]
+    building.add(MATRIX, _leave(building, takes))
+
+
+def _leave(building: _Building, takes: list[str]) -> str:
+    """Make a cascade over some tensors."""
     steps: list[Json] = [{"take": take, "until": 0.6} for take in takes[:-1]]
     fields: Json = {"cascade": [*steps, {"take": takes[-1]}]}
     if building.draw(st.integers(0, 3)) == 0:
         fields["per"] = "request"
-    building.add(MATRIX, building.node(f"cascade-{fields.get('per', 'row')}", fields))
+    return building.node(f"cascade-{fields.get('per', 'row')}", fields)
+
+
+def _nested(building: _Building) -> None:
+    """Add decisions inside decisions, whose branches share what nothing outside needs."""
+    building.add(MATRIX, _decide(building, [_own(building)], 0))
+
+
+def _decide(building: _Building, shared: list[str], depth: int) -> str:
+    takes = [_branch(building, shared, depth) for _ in range(building.draw(st.integers(2, 4 - depth)))]
+    return building.draw(st.sampled_from([_route, _route, _leave]))(building, takes)
+
+
+def _branch(building: _Building, shared: list[str], depth: int) -> str:
+    source = building.draw(st.sampled_from(shared))
+    match building.draw(st.sampled_from(["shared", "own", "kept", "outside", "decide"])):
+        case "shared":
+            return source
+        case "outside":
+            return building.pick(MATRIX)
+        case "decide" if depth < 2:
+            return _decide(building, shared, depth + 1)
+        case "kept":
+            shared.append(_own(building, source))
+            return shared[-1]
+        case _:
+            return _own(building, source)
 
 
 _STEPS: Final = [
@@ -331,6 +367,8 @@ _STEPS: Final = [
     _router,
     _router,
     _cascade,
+    _nested,
+    _nested,
     _default,
     _several_defaults,
     _fallback,
