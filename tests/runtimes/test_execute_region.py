@@ -108,6 +108,61 @@ def test_a_branch_sees_its_own_rows_and_runs_only_for_them(
     assert runners["high"].batches == high
 
 
+@pytest.fixture
+def shared(region: BuildRegion, node: BuildNode) -> Region:
+    """Rows below 10 and from 20 on go through `both`; those from 20 on then through `high`, the others nowhere."""
+    both = ["pick.choice", [0, 2]]
+    nodes = [
+        _threshold(node, "pick", "x", [10.0, 20.0]),
+        _component(node, "both", {"tensor": "x", "gather": [both]}, when=[both]),
+        _component(
+            node,
+            "high",
+            {"tensor": "both.output", "gather": [["pick.choice", 2, [0, 2]]]},
+            when=[["pick.choice", 2]],
+        ),
+        _merge(
+            "pick",
+            _read("pick.choice"),
+            [
+                {"tensor": "both.output", "gather": [["pick.choice", 0, [0, 2]]]},
+                _read("x", ("pick.choice", 1)),
+                _read("high.output"),
+            ],
+        ),
+    ]
+    return region(nodes, takes=["x: FP64[batch]"], answers={"pick.output": "y: FP64[batch]"})
+
+
+SHARED: Final[list[tuple[list[float], list[list[float]], list[list[float]], list[float]]]] = [
+    ([1.0, 30.0, 15.0, 2.0], [[1.0, 30.0, 2.0]], [[-30.0]], [-1.0, -60.0, 15.0, -2.0]),
+    ([1.0, 15.0], [[1.0]], [], [-1.0, 15.0]),
+    ([15.0, 30.0], [[30.0]], [[-30.0]], [15.0, -60.0]),
+    ([15.0, 16.0], [], [], [15.0, 16.0]),
+    ([30.0], [[30.0]], [[-30.0]], [-60.0]),
+    ([], [[]], [[]], []),
+]
+
+
+@pytest.mark.parametrize(("rows", "both", "high", "answer"), SHARED)
+def test_what_some_branches_need_sees_the_rows_of_all_of_those(
+    shared: Region, rows: list[float], both: list[list[float]], high: list[list[float]], answer: list[float]
+) -> None:
+    runners = {"both": _times(-1), "high": _times(2)}
+    tensors = execute(shared, runners, {"x": np.array(rows, dtype=np.float64)}, CALL)
+    assert tensors["pick.output"].tolist() == answer
+    assert runners["both"].batches == both
+    assert runners["high"].batches == high
+
+
+def test_rows_that_are_not_those_of_the_choice_are_a_failure(region: BuildRegion, node: BuildNode) -> None:
+    nodes = [_component(node, "low", _read("x", ("c", 0)))]
+    built = region(nodes, takes=["x: FP64[n]", "c: INT32[m]"], answers={"low.output": "y: FP64[n]"})
+    tensors = {"x": np.array([1.0, 2.0]), "c": np.array([0], np.int32)}
+    with pytest.raises(RunError, match=r"^node `low` has 2 rows where the choice has 1$"):
+        execute(built, {"low": _times(1)}, tensors, CALL)
+
+
 @pytest.fixture(scope="module")
 def nested(region: BuildRegion, node: BuildNode) -> Region:
     """A cascade whose second stage is a cascade: `a` until 0.9, else `b` until 0.9, else `c`."""

@@ -25,12 +25,12 @@ def test_a_region_keeps_everything_that_it_says(build: Build, node: Build) -> No
         ),
         node(
             "low",
-            {"x": {"tensor": "x", "gather": [["pick.choice", 0]]}},
+            {"x": {"tensor": "x", "gather": [["pick.choice", 0], ["other.choice", [0], [0, 2]]]}},
             {"output": "low.output"},
             kind="component",
             component="clip",
             parameters={"low": 0},
-            when=[["pick.choice", 0]],
+            when=[["pick.choice", 0], ["other.choice", [0, 2]]],
         ),
         {
             "name": "pick",
@@ -47,17 +47,22 @@ def test_a_region_keeps_everything_that_it_says(build: Build, node: Build) -> No
     ]
     route = {"choice": "pick.choice", "children": {"1": 0}}
     text = json.dumps(
-        build(nodes, takes=["x: FP32[batch, ?]"], answers={"pick.output": "y: FP32[batch, 2]"}, route=route)
+        build(
+            nodes,
+            takes=["x: FP32[batch, ?]", "other.choice: INT32[batch]"],
+            answers={"pick.output": "y: FP32[batch, 2]"},
+            route=route,
+        )
     )
     region = parse_region(text)
     choice, low, merge = region.nodes
     assert isinstance(choice, ChoiceNode)
     assert choice.parameters == {"below": [1.5], "branches": 2}
     assert isinstance(low, ComponentNode)
-    assert low.inputs == {"x": Read("x", (("pick.choice", 0),))}
-    assert low.when == (("pick.choice", 0),)
+    assert low.inputs == {"x": Read("x", (("pick.choice", (0,)), ("other.choice", (0,), (0, 2))))}
+    assert low.when == (("pick.choice", (0,)), ("other.choice", (0, 2)))
     assert isinstance(merge, MergeNode)
-    assert merge.branches[1] == {"output": Read("x", (("pick.choice", 1),))}
+    assert merge.branches[1] == {"output": Read("x", (("pick.choice", (1,)),))}
     assert region.takes[0].shape == ("batch", None)
     assert region.answers[0].tensor == "pick.output"
     assert region.route is not None
