@@ -1,13 +1,14 @@
 """What a graph means: the reference that every compiled form has to agree with, written to be read.
 
 A node computes its outputs from its inputs. A router is an if-expression: for each row of the batch (or once for the
-request) it answers with one of its branches; a cascade is routers in routers: leave here, or go on. A node runs wherever
-its condition is met, and by row it sees the rows that meet it. Its condition is what the ways from it to the graph's
-outputs have in common: what only some branches need runs where one of those is taken, what all need, or anything
-outside, runs always. Where ways part at a router inside a branch, the condition is about that router's branches and
-those around it. Beyond where they part it asks nothing: what is needed by branch 0, and by branch 1 there only if a
-router in that says so, runs for all of 0 and 1; what is needed by branches of two routers of which neither is inside
-the other, runs wherever both routers do.
+request) it answers with one of its branches; a cascade is routers in routers: leave here, or go on. A node runs
+wherever its condition is met, and by row it sees the rows that meet it.
+
+Its condition is what the ways from it to the graph's outputs have in common: which branches are taken, of the outermost
+router first. What some branches of a router need runs where one of those is taken; what all of them need, or anything
+outside, runs wherever the router does. Where ways part, the condition ends. So a node runs more widely than it is
+needed in two cases: needed in branch 0, and in branch 1 only where a router inside that branch says so, it runs for all
+of 0 and 1; needed in branches of two routers of which neither is inside the other, it runs wherever both of them do.
 
 A node that works (a model, component or Python node) fails where no try of it answers: one try, and as many more as
 it has retries; a try that is not over in time gives no answer. Its policy then says what stands for its outputs:

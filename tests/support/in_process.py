@@ -16,6 +16,8 @@ from graphc.plan import Plan, Unit
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import read_graph_spec
 from graphc.targets.region import describe_region
+from graphc.verify.graph import verify_graph
+from graphc.verify.plan import verify_plan
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.messages import read_message, read_messages, write_tensor
@@ -43,10 +45,26 @@ def read_document(document: Json, folder: Path) -> Graph:
     return graph
 
 
+class Verifying:
+    """Looks at what each pass makes of a graph, and at every plan that is tried."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.seen = 0
+        self._graph = graph
+        self(graph)
+
+    def __call__(self, made: Graph | Plan) -> None:
+        self.seen += 1
+        if isinstance(made, Graph):
+            self._graph = made
+        faults = verify_graph(made) if isinstance(made, Graph) else verify_plan(made, self._graph)
+        assert not faults, "\n".join(faults)
+
+
 def lower(graph: Graph, level: int) -> Plan | list[str]:
-    """Return the plan of a graph, or the codes of the rules that forbid it."""
+    """Return the plan of a graph, sound after every pass, or the codes of the rules that forbid it."""
     sink = Sink()
-    plan = lower_graph(graph, Options(level), sink)
+    plan = lower_graph(graph, Options(level, watch=Verifying(graph)), sink)
     return plan if plan else [each.rule.code for each in sink]
 
 

@@ -78,14 +78,16 @@ class _Carrying:
         assert tree.route is not None
         children: list[Unit] = []
         needs = {tree.route.choice}
-        for child in tree.children:
-            unit, below = self.carry(child, answers, is_last=is_last)
+        made = [_made_below(child) for child in tree.children]
+        every = set[str]().union(*made)
+        for child, own in zip(tree.children, made, strict=True):
+            # What another child makes is not there when this one is called.
+            passed = tuple(wire for wire in answers if wire.tensor in own or wire.tensor not in every)
+            unit, below = self.carry(child, passed, is_last=is_last)
             children.append(unit)
             needs |= below
         # Where no child is called, the message itself goes on: it has to have what the children would pass on.
-        needs |= {wire.tensor for wire in answers} - set().union(
-            *(_made_below(child) for child in tree.children)
-        )
+        needs |= {wire.tensor for wire in answers} - every
         return self._unit(tree, {tree.route.choice}, (), False, children), needs
 
     def _unit(

@@ -111,6 +111,7 @@ class _Choosing:
         if depth_of(tree) > MAX_DEPTH:
             return TooDeep(depth_of(tree))
         plan = carry_tensors(self.graph, tree)
+        self.options.watch(plan)
         return Draft(groups, regions, tree, plan, predict_plan(plan, self.costs))
 
     @property

@@ -215,7 +215,9 @@ class _Lowering:
         takes = tuple(self._gathered(use, inner) for use in work.steps[-1].takes)
         for index in reversed(range(len(work.steps) - 1)):
             choice, under = choice_tensor(node.name, index), unders[index]
-            here = tuple(self._gathered(use, (*under, Guard(choice, (0,)))) for use in work.steps[index].takes)
+            here = tuple(
+                self._gathered(use, (*under, Guard(choice, (0,)))) for use in work.steps[index].takes
+            )
             outputs = node.outputs if index == 0 else self._partial(node, index)
             yield self._merge(node, choice, work.per, [here, takes], outputs, under, index)
             takes = tuple(Use(output.port, output.tensor, node.at) for output in outputs)

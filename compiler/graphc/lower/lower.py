@@ -1,5 +1,8 @@
 """The lowering's pipeline: fallbacks, conditions, regions, tree, liveness."""
 
+from collections.abc import Callable
+from typing import Final
+
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import TOO_DEEP
 from graphc.graph import Graph
@@ -15,10 +18,18 @@ from graphc.lower.shorten import MAX_DEPTH
 from graphc.lower.trim import trim_outputs
 from graphc.plan import Plan
 
+Rewrite = Callable[[Graph], Graph]
+
+REWRITES: Final[tuple[Rewrite, ...]] = (lower_fallbacks, lower_conditions, trim_outputs)
+"""What makes a graph ready to be planned."""
+
 
 def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
     """Return the plan of a checked graph; None where its placements ask for what the engine cannot do."""
-    straight = trim_outputs(lower_conditions(lower_fallbacks(graph)))
+    straight = graph
+    for rewrite in REWRITES:
+        straight = rewrite(straight)
+        options.watch(straight)
     groups = partition_nodes(straight, options, sink)
     if groups is None:
         return None
@@ -31,7 +42,9 @@ def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
     check_quorums(plan, sink)
     if sink.has_errors:
         return None
-    return _merge(plan, options, sink) if options.level > 1 else plan
+    plan = _merge(plan, options, sink) if options.level > 1 else plan
+    options.watch(plan)
+    return plan
 
 
 def _report_depth(graph: Graph, options: Options, found: TooDeep, sink: Sink) -> None:

@@ -1,10 +1,18 @@
 """How a graph is lowered."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from graphc.graph import Graph
+from graphc.plan import Plan
 
 Measured = Mapping[str, Mapping[str, float]]
 """Milliseconds by graph and node."""
+Watch = Callable[[Graph | Plan], None]
+
+
+def _look_away(_: Graph | Plan) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +25,5 @@ class Options:
     """Rows of the request for which bytes are counted."""
     room: int | None = None
     """How many bytes a merged model may have; None where a store takes any."""
+    watch: Watch = _look_away
+    """Is shown what each pass made, and every plan that was tried: tests look there for faults."""

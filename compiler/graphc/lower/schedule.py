@@ -15,7 +15,6 @@ from graphc.lower.partition import claim_name
 from graphc.order import Edges, find_components
 from graphc.plan import Region, Route, UnitType
 
-
 Settled = Mapping[str, frozenset[int]]
 """Choices that a router above has looked at, each with the branches that lead here."""
 

@@ -1,0 +1,1 @@
+"""What holds of every graph and plan, whichever pass made it; tests look after each pass."""
