@@ -158,11 +158,9 @@ def quorum_graph(write: Callable[..., Path]) -> Path:
     return write(nodes)
 
 
-def test_a_combiner_does_not_wait_for_more_than_its_quorum(write: Callable[..., Path], serve: Serve) -> None:
-    ((status, body),) = serve(quorum_graph(write), 1, [Call(BODY)])
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_combiner_does_not_wait_for_more_than_its_quorum(
+    write: Callable[..., Path], serve: Serve, level: int
+) -> None:
+    ((status, body),) = serve(quorum_graph(write), level, [Call(BODY)])
     assert (status, body["outputs"][0]["data"]) == (200, [2, 4])
-
-
-def test_units_of_one_node_cannot_go_on_with_a_quorum(write: Callable[..., Path]) -> None:
-    done = compile_files(Request([str(quorum_graph(write))], {}, {}, Options(0)))
-    assert [each.rule.code for each in done.sink] == ["GC320"]

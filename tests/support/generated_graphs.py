@@ -21,6 +21,8 @@ TEXTS: Final = "BYTES[batch]"
 FLAGS: Final = "BOOL[batch]"
 
 MODULE: Final = """
+import time
+
 import numpy as np
 
 def affine(x):
@@ -41,6 +43,16 @@ def fail_all(x):
 
 def spare(x):
     return x - np.float32(1)
+
+def stuck(x):
+    time.sleep(2)
+    return x
+
+def flaky(x, calls=[]):
+    calls.append(x)
+    if len(calls) == 1:
+        raise ValueError("not yet")
+    return x * np.float32(2)
 
 def tell(ids):
     return np.array([str(each).encode() for each in ids.tolist()], dtype=object)
@@ -245,6 +257,42 @@ def _quorum(building: _Building) -> None:
     building.add(MATRIX, building.node("quorum", fields))
 
 
+def _waiting(building: _Building) -> None:
+    """Add a combiner that goes on with any of its tensors, which are equal so that its answer is known."""
+    source = building.pick(MATRIX)
+    kind = building.draw(st.sampled_from(["answers", "skipped", "stands-in"]))
+    own: Json = {"component": "softmax", "in": source}
+    if kind != "answers":
+        own = {"python": "steps:fail", "in": {"x": source}, "out": {"y": MATRIX}}
+        own |= {"on_error": "skip" if kind == "skipped" else {"default": 0.5}}
+    names = [building.node("waited-for", dict(own)) for _ in range(building.draw(st.integers(2, 3)))]
+    fields = {"component": "max", "in": names, "quorum": building.draw(st.integers(1, len(names)))}
+    building.add(MATRIX, building.node("waiting", fields | {"wait": "quorum"}))
+
+
+def _timed(building: _Building) -> None:
+    """Add a node with a timeout that it always keeps, or never."""
+    fields: Json = {"in": {"x": building.pick(MATRIX)}, "out": {"y": MATRIX}}
+    if building.draw(st.integers(0, 4)):
+        fields |= {"python": "steps:spare", "timeout": "60s"}
+        building.add(MATRIX, building.node("in-time", fields))
+        return
+    fields |= {"python": "steps:stuck", "timeout": "20ms"}
+    fields |= building.draw(st.sampled_from([{}, {}, {"retries": 1, "idempotent": True}]))
+    on_error: Json = {"default": 3}
+    if building.draw(st.booleans()):
+        spare = {"python": "steps:spare", "in": fields["in"], "out": {"y": MATRIX}}
+        on_error = {"node": building.node("spare", spare)}
+    building.add(MATRIX, building.node("too-late", fields | {"on_error": on_error}))
+
+
+def _flaky(building: _Building) -> None:
+    """Add a node whose first try fails."""
+    fields = {"python": "steps:flaky", "in": {"x": building.pick(MATRIX)}, "out": {"y": MATRIX}}
+    fields |= {"retries": building.draw(st.integers(1, 2)), "idempotent": True}
+    building.add(MATRIX, building.node("flaky", fields))
+
+
 def _model(building: _Building) -> None:
     # Models that read models are what there is to merge.
     name = building.node("model", {"model": "affine.onnx", "in": {"x": building.pick(MATRIX)}})
@@ -373,6 +421,9 @@ _STEPS: Final = [
     _several_defaults,
     _fallback,
     _quorum,
+    _waiting,
+    _timed,
+    _flaky,
 ]
 
 
@@ -397,6 +448,9 @@ def generated_graphs(draw: Draw) -> Generated:
         "nodes": building.nodes or {"same": {"component": "rename", "in": {"x": "x"}}},
         "outputs": outputs,
     }
+    if draw(st.integers(0, 3)) == 0:
+        document["deadline"] = "3600s"
+        building.shapes["deadline"] += 1
     rows = draw(st.sampled_from([5, 4, 3, 2, 1, 0]))
     tier = draw(st.sampled_from(["gold", "silver", "bronze"]))
     shapes = building.shapes + Counter(_shapes_of(document))

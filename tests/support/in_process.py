@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,19 +116,23 @@ def _chain(message: Json) -> Json:
     return json.loads(json.dumps(message), parse_int=lambda digits: int(float(digits)))
 
 
-def _answer(unit: LoadedUnit, message: Any) -> Json:
+def _answer(unit: LoadedUnit, read: Any) -> Json:
+    message = _guarded(lambda: unit.accept(read))
     tensors = _guarded(lambda: [write_tensor(each) for each in unit.answer(message)])
     return json.loads(json.dumps({"outputs": tensors, "parameters": unit.carry(message)}))
 
 
-def load_plan(plan: Plan, artefacts: Path) -> InProcess:
-    """Load every unit of a plan; artefacts lie under the folder as they would be mounted."""
-    environments = {
-        unit.name: Environment(json.dumps(describe_region(plan, unit)), unit.name, artefacts, "cpu", 1)
-        for unit in plan.root.walk()
-    }
+def load_plans(plans: Sequence[Plan], artefacts: Path) -> list[InProcess]:
+    """Load every unit of some plans; artefacts lie under the folder as they would be mounted."""
 
-    async def load() -> dict[str, LoadedUnit]:
-        return {name: await load_unit(environment) for name, environment in environments.items()}
+    async def load(plan: Plan, unit: Unit) -> LoadedUnit:
+        region = json.dumps(describe_region(plan, unit))
+        return await load_unit(Environment(region, unit.name, artefacts, "cpu", 1))
 
-    return InProcess(plan, asyncio.run(load()))
+    async def load_all() -> list[InProcess]:
+        return [
+            InProcess(plan, {unit.name: await load(plan, unit) for unit in plan.root.walk()})
+            for plan in plans
+        ]
+
+    return asyncio.run(load_all())

@@ -2,8 +2,8 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import PARTED_QUORUM
-from graphc.graph import ComponentWork, Node
-from graphc.plan import Plan, Region
+from graphc.lower.partition import find_quorums
+from graphc.plan import Plan
 
 
 def check_quorums(plan: Plan, sink: Sink) -> None:
@@ -11,18 +11,11 @@ def check_quorums(plan: Plan, sink: Sink) -> None:
 
     The executor calls a unit when all that are before it have answered.
     """
-    inputs = {name for name, _ in plan.inputs}
-    for unit in plan.root.walk():
-        for node in unit.region.nodes:
-            parted = _find_parted(node, unit.region, inputs)
-            if parted is not None:
-                message = f"`{node.origin}` goes on with a quorum, and `{parted}` comes from another unit"
-                hint = "let them share a `unit` and compile with -O1, or leave out `wait: quorum`"
-                sink.report(Diagnostic(PARTED_QUORUM, message, node.at, hint))
-
-
-def _find_parted(node: Node, region: Region, inputs: set[str]) -> str | None:
-    if not (isinstance(node.work, ComponentWork) and node.work.waits_for_quorum):
-        return None
-    here = region.makes | inputs
-    return next((use.tensor for use in node.uses if use.tensor not in here), None)
+    units = {node.name: unit for unit in plan.root.walk() for node in unit.region.nodes}
+    every = [node for unit in plan.root.walk() for node in unit.region.nodes]
+    for combiner, waited in find_quorums(every):
+        parted = next((node for node in waited if units[node.name] is not units[combiner.name]), None)
+        if parted is not None:
+            message = f"`{combiner.origin}` goes on with a quorum, and `{parted.origin}` runs in another unit"
+            hint = "let them share a `unit`, or leave out `wait: quorum`"
+            sink.report(Diagnostic(PARTED_QUORUM, message, combiner.at, hint))

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from graphc.graph import Graph
+from graphc.graph import Graph, Node
 from graphc.lower.branches import BEFORE, Block, Parting, find_partings, part_beside
 from graphc.lower.carry import carry_tensors
 from graphc.lower.costs import MODEL
 from graphc.lower.options import Options
-from graphc.lower.partition import STAGE, Groups, build_regions
+from graphc.lower.partition import STAGE, Groups, build_regions, find_quorums
 from graphc.lower.predict import predict_plan
 from graphc.lower.schedule import Branching, Layout, schedule_regions
 from graphc.lower.shorten import MAX_DEPTH, depth_of, shorten
@@ -148,10 +148,13 @@ class _Choosing:
 
     def _try_forks(self, draft: Draft) -> Iterator[tuple[Draft, Fork]]:
         """Yield plans that have one more fork, in a fixed order."""
+        quorums = find_quorums(self.graph.nodes)
         for group in sorted({group for group in draft.groups.values() if group.startswith(STAGE)}):
             block = self._block(draft.groups, group)
             beside = part_beside(block, self._find_waited(draft.groups, group), MODEL.hop)
             for parting in (*beside, *find_partings(block, MODEL.hop)):
+                if any(_parts(parting, (combiner, *waited)) for combiner, waited in quorums):
+                    continue
                 groups = dict(draft.groups)
                 for name, place in parting.places.items():
                     groups[name] = f"{group}/{'before' if place == BEFORE else f'{place:03}'}"
@@ -208,6 +211,11 @@ class _Choosing:
             return first
         draft, layout = min(fitting, key=lambda each: _rank(each[0]))
         return Choice(draft, layout)
+
+
+def _parts(parting: Parting, nodes: Sequence[Node]) -> bool:
+    """Say whether nodes of the block that is parted get different places."""
+    return len({parting.places[node.name] for node in nodes if node.name in parting.places}) > 1
 
 
 def _layouts(regions: int) -> Iterator[Layout]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from graphc.graph import Graph, Node, Placement
+from graphc.graph import ComponentWork, Graph, Node, Placement
 from graphc.lower.choose import Branch, Choice, Fork
 from graphc.lower.costs import MODEL, region_ms
 from graphc.lower.options import Options
@@ -82,6 +82,12 @@ def _decide_unit(unit: Unit) -> Iterator[Decision]:
         yield Decision("join", (unit.name,), because)
     elif not unit.region.placement.is_free:
         yield Decision("apart", (unit.name,), _say_placement(unit.region))
+    for node in unit.region.nodes:
+        if isinstance(node.work, ComponentWork) and node.work.waits_for_quorum:
+            because = (
+                f"`{node.origin}` goes on with a quorum, and sees its tensors come only where they are made"
+            )
+            yield Decision("fused", (unit.name,), because)
     if unit.type == "OUTPUT_TRANSFORMER":
         because = "it comes after a fork, and the executor runs what follows one unit after another"
         yield Decision("sequence", (unit.name,), because)

@@ -2,7 +2,8 @@
 
 A node that says something of its container gets a region of its own, or shares one with those that name the same
 unit. All others are free: those between the same placed regions run together, so that a graph without placements
-is one region. At -O0 every node of the file is one region.
+is one region. At -O0 every node of the file is one region. A combiner that goes on with a quorum sees its tensors
+come only in its own region: it shares one with the nodes that make them, unless placements part them.
 """
 
 from collections import defaultdict
@@ -11,7 +12,7 @@ from typing import Final, TypeVar
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import UNIT_CYCLE
-from graphc.graph import ChoiceWork, Graph, Node, Placement
+from graphc.graph import ChoiceWork, ComponentWork, Graph, Node, Placement
 from graphc.lower.options import Options
 from graphc.order import find_cycles, sort_topologically
 from graphc.plan import Region
@@ -28,6 +29,8 @@ STAGE: Final = "stage "
 def partition_nodes(graph: Graph, options: Options, sink: Sink) -> Groups | None:
     """Return the group of each node; None where units that were asked for depend on each other."""
     placed = _place(graph)
+    if graph.grouping != "separate":
+        placed = _keep_quorums(graph, placed)
     reads = _group_reads(graph, placed)
     cycles = find_cycles(reads)
     if cycles:
@@ -50,6 +53,45 @@ def _place(graph: Graph) -> Groups:
             alone = groups[maker.name]
         groups[node.name] = f"unit {node.placement.unit}" if node.placement.unit else alone
     return groups
+
+
+def _keep_quorums(graph: Graph, groups: Groups) -> Groups:
+    """Put those that make what a combiner waits for a quorum of into its group, where nothing forces them apart."""
+    for combiner, waited in find_quorums(graph.nodes):
+        wanted = {groups[each.name] for each in (combiner, *waited)}
+        groups = _join_groups(graph, groups, wanted) or groups
+    return groups
+
+
+def find_quorums(nodes: Sequence[Node]) -> list[tuple[Node, list[Node]]]:
+    """Return each combiner that waits for a quorum only, and the nodes that it waits for.
+
+    One that has a fallback is two of them, the try and the answer of either.
+    """
+    waiting = [node for node in nodes if isinstance(node.work, ComponentWork) and node.work.waits_for_quorum]
+    if not waiting:
+        return []
+    makers = {output.tensor: node.origin for node in nodes for output in node.outputs}
+    members: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        members[node.origin].append(node)
+    origins = ((node, dict.fromkeys(makers.get(use.tensor, "") for use in node.uses)) for node in waiting)
+    return [(node, [each for origin in read for each in members[origin]]) for node, read in origins]
+
+
+def _join_groups(graph: Graph, groups: Groups, joined: set[str]) -> Groups | None:
+    """Return groups as one, with those between them; None where more than one asks for a container of its own."""
+    asked = {groups[node.name] for node in graph.nodes if not node.placement.is_free}
+    while True:
+        own = joined & asked
+        if len(own) > 1 or any(not group.startswith("unit ") for group in own):
+            return None
+        target = min(own or joined)
+        found = {name: target if group in joined else group for name, group in groups.items()}
+        cycles = [cycle for cycle in find_cycles(_group_reads(graph, found)) if target in cycle]
+        if not cycles:
+            return found
+        joined = joined.union(*cycles)
 
 
 def _is_confidence(node: Node) -> bool:
