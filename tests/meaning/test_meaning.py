@@ -1,16 +1,19 @@
 """A compiled graph means what its definition says, whatever its shape and wherever its nodes run."""
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pytest
 import yaml
 from agreement import (
     LEVELS,
     agree,
     agree_in_shards,
+    answer_alike,
     assert_same,
     check_plans,
     interpreted,
@@ -19,7 +22,10 @@ from agreement import (
 )
 from generated_graphs import Generated
 from in_process import lower, read_document
+from metamorphoses import CHANGES
 from served_graphs import Call, serve_graph
+
+Json = dict[str, Any]
 
 DECISIONS: Final = {"apart", "fused", "join", "parallel", "sequence"}
 """What has to come up among the plans at -O1."""
@@ -102,6 +108,37 @@ def test_compiled_plans_mean_what_the_graphs_say(folder: Path) -> None:
 @pytest.mark.timeout(3600)
 def test_ten_thousand_compiled_plans_mean_what_the_graphs_say(tmp_path: Path) -> None:
     assert_reached(agree_in_shards(20, 500, tmp_path, check_plans), 10_000)
+
+
+def check_changed(generated: Generated, folder: Path, seen: Counter[str]) -> None:
+    """Compare what a graph answers with what it answers after each change that means nothing."""
+    before = interpreted(read_document(generated.document, folder), generated, Counter())
+    for number, (name, change) in enumerate(CHANGES.items()):
+        draw = random.Random(repr(generated.document))
+        document = change(generated.document, draw)
+        seen[f"{name} changes the file"] += list(_flat(document)) != list(_flat(generated.document))
+        graph = read_document(document, folder)
+        after = interpreted(graph, generated, Counter())
+        assert (after is None) == (before is None)
+        for output, array in (before or {}).items():
+            np.testing.assert_array_equal((after or {})[output], array)
+        plan = lower(graph, LEVELS[(number + len(document["nodes"])) % len(LEVELS)])
+        if not isinstance(plan, list):
+            seen[name] += 1
+            answer_alike([plan], folder, generated, before)
+
+
+def _flat(document: Json) -> Iterator[object]:
+    yield from document
+    for name, fields in document["nodes"].items():
+        yield from (name, *fields.items())
+
+
+def test_changes_without_meaning_change_no_answer(folder: Path) -> None:
+    seen = agree(60, folder, check_changed)
+    for name in CHANGES:
+        assert seen[name] > 20
+        assert seen[f"{name} changes the file"] > 40
 
 
 def check_served(generated: Generated, folder: Path, seen: Counter[str]) -> None:

@@ -3,7 +3,7 @@
 import shutil
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,6 +150,11 @@ def check_plans(generated: Generated, folder: Path, seen: Counter[str]) -> None:
     expected = interpreted(graph, generated, seen)
     seen["fails" if expected is None else "answers"] += 1
     plans = [plan for level in LEVELS if (plan := _plan(graph, level, seen)) is not None]
+    answer_alike(plans, folder, generated, expected)
+
+
+def answer_alike(plans: Sequence[Plan], folder: Path, generated: Generated, expected: Json | None) -> None:
+    """Run plans in this process, and compare their answers; None where they have to fail."""
     for plan in plans:
         mount(folder, plan)
     for loaded in load_plans(plans, folder):

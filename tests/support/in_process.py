@@ -49,23 +49,26 @@ def read_document(document: Json, folder: Path) -> Graph:
 class Verifying:
     """Looks at what each pass makes of a graph, and at every plan that is tried."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.seen = 0
-        self._graph = graph
-        self(graph)
+    def __init__(self) -> None:
+        self.graphs: list[Graph] = []
+        self.plans = 0
 
     def __call__(self, made: Graph | Plan) -> None:
-        self.seen += 1
         if isinstance(made, Graph):
-            self._graph = made
-        faults = verify_graph(made) if isinstance(made, Graph) else verify_plan(made, self._graph)
+            self.graphs.append(made)
+            faults = verify_graph(made)
+        else:
+            self.plans += 1
+            faults = verify_plan(made, self.graphs[-1])
         assert not faults, "\n".join(faults)
 
 
 def lower(graph: Graph, level: int) -> Plan | list[str]:
     """Return the plan of a graph, sound after every pass, or the codes of the rules that forbid it."""
     sink = Sink()
-    plan = lower_graph(graph, Options(level, watch=Verifying(graph)), sink)
+    watch = Verifying()
+    watch(graph)
+    plan = lower_graph(graph, Options(level, watch=watch), sink)
     return plan if plan else [each.rule.code for each in sink]
 
 
