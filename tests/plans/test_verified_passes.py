@@ -49,10 +49,10 @@ def test_every_pass_over_every_example_leaves_it_sound(
 ) -> None:
     monkeypatch.chdir(case.path.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    watch, sink = Verifying(), Sink()
+    watch = Verifying()
     settings = [word for word in case.options if "=" in word]
     options = Options(level, watch=watch)
-    request = Request([case.path.name], parse_settings(settings, sink), case.environ, options)
+    request = Request([case.path.name], parse_settings(settings), case.environ, options)
     done = compile_files(request)
     assert len(watch.graphs) >= len(REWRITES)
     assert done.sink.has_errors or watch.plans >= len(done.graphs)
