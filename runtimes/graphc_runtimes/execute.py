@@ -13,7 +13,7 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.attempt import attempt, stand_in, start_thread
 from graphc_runtimes.choose import Call, choose
-from graphc_runtimes.deadline import Deadline
+from graphc_runtimes.deadline import Limit
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.region import (
     ChoiceNode,
@@ -186,7 +186,7 @@ def _guarded(node: Node, work: Callable[[], Mapping[str, Array]]) -> Mapping[str
 
 
 def _run_by_policy(
-    node: RunnableNode, runner: Runner, inputs: Gathered, deadline: Deadline | None
+    node: RunnableNode, runner: Runner, inputs: Gathered, deadline: Limit | None
 ) -> dict[str, Array]:
     """Return the tensors that a node gives, or those that its policy has for a failure."""
     present = _check_present(node, inputs)

@@ -21,7 +21,7 @@ NO_CHILD: Final = -2
 """The executor's route for: call no child, the message is the answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Unit:
     """A region whose nodes are loaded."""
 
@@ -34,7 +34,10 @@ class Unit:
 
     def answer(self, message: Message) -> list[WireTensor]:
         """Run the region and return what it answers; raises RequestError, RunError and DeadlineError."""
-        tensors = self._run(message)
+        return self.give(message, self._run(message))
+
+    def give(self, message: Message, tensors: Mapping[str, Array]) -> list[WireTensor]:
+        """Return what the region answers out of its tensors; raises RunError."""
         answers = ((answer, tensors.get(answer.tensor)) for answer in self._wanted(message))
         return [self._encode(answer, array) for answer, array in answers if not _left_out(answer, array)]
 
@@ -66,12 +69,15 @@ class Unit:
         return called[0] if called else NO_CHILD
 
     def _run(self, message: Message) -> Mapping[str, Array]:
+        return execute(self.region, self.runners, *self.read(message))
+
+    def read(self, message: Message) -> tuple[dict[str, Array], Call]:
+        """Return the tensors that the region takes, and what else its nodes may look at; raises RequestError."""
         _refuse_unknown(self.region, message)
         message = self.accept(message)
         tensors = take(self.region, message)
         deadline = read_deadline(message, self.region.graph.deadline_ms)
-        call = Call(message.parameters, message.headers, deadline)
-        return execute(self.region, self.runners, tensors, call)
+        return tensors, Call(message.parameters, message.headers, deadline)
 
     def _encode(self, answer: Answer, array: Array | None) -> WireTensor:
         if array is None:
