@@ -1,4 +1,4 @@
-"""Measures what batching brings: `python tests/bench/measure_batching.py [--graph wine-average] [--rounds 5]`.
+"""Measures what batching brings: `PYTHONPATH=tests/support python tests/bench/measure_batching.py`.
 
 The units run in this process, called by asyncio tasks as a server would: no HTTP. Each round takes every graph's
 unit without batching and with it, one after the other; the ratio of a round is between those two. The machine should
@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,15 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-REPOSITORY: Final = Path(__file__).parents[2]
-sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
-
 from graphc_runtimes.batching import answer
 from graphc_runtimes.messages import Message, read_message
 from graphc_runtimes.region import Batch
 from graphc_runtimes.unit import Unit, load_unit
 from served_graphs import compile_graph
 
+REPOSITORY: Final = Path(__file__).parents[2]
 CLIENTS: Final = 64
 
 
