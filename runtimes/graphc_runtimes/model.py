@@ -25,6 +25,7 @@ from graphc_runtimes.serving import (
     register_custom_handler,
 )
 from graphc_runtimes.unit import Unit, share_unit
+from graphc_runtimes.workers import wait_for_all
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
 
@@ -54,6 +55,7 @@ class RegionModel(MLModel):
             # MLServer would go on to end with 0, which a cluster takes for a job well done.
             raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)
+        await wait_for_all()
         return True
 
     def _describe(self, unit: Unit) -> None:
@@ -79,19 +81,19 @@ class RegionModel(MLModel):
             message = read_message(body, headers)
         # Where health checks do not have to wait for it.
         with _errors():
-            return [await asyncio.to_thread(self._loaded.route, message)]
+            return [await asyncio.to_thread(self._find_unit().route, message)]
 
     def _accept(self, message: Message) -> Message:
         with _errors():
-            return self._loaded.accept(message)
+            return self._find_unit().accept(message)
 
     async def _answer(self, message: Message) -> tuple[list[WireTensor], dict[str, object]]:
-        unit = self._loaded
+        unit = self._find_unit()
         with _errors():
             return await answer(unit, message), unit.carry(message)
 
-    @property
-    def _loaded(self) -> Unit:
+    # No property: MLServer reads every attribute before load() to find its handlers.
+    def _find_unit(self) -> Unit:
         if self._unit is None:
             raise ModelNotReady(self.name)
         return self._unit
