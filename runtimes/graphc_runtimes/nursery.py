@@ -18,6 +18,7 @@ from graphc_runtimes.hosting import host
 from graphc_runtimes.processes import become_parent, fork
 
 _LINE: Final = 65_536
+_MOST_FILES: Final = 256
 
 
 class Order(TypedDict):
@@ -97,6 +98,8 @@ def _redirect(log: str) -> None:
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for source, target in ((nothing, 0), (written, 1), (written, 2)):
         os.dup2(source, target)
+    # The answers and the orders are the nursery's; whoever reads them has to see that it has ended.
+    os.closerange(3, _MOST_FILES)
 
 
 if __name__ == "__main__":

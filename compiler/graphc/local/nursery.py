@@ -1,7 +1,6 @@
 """One process that imports MLServer once and forks the units of a run, each with its environment and log."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -77,80 +76,86 @@ class Forked:
         self._ended.set()
 
 
-class Nursery:
-    """The process that forks; it is started with the first unit, and again where it was lost."""
+class _Line:
+    """The way to one nursery process: orders in, answers out."""
 
-    def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
         self._starting: list[asyncio.Future[Forked]] = []
         self._forked: dict[int, Forked] = {}
-        self._opening = asyncio.Lock()
+        self._reading = asyncio.create_task(self._read())
 
-    async def spawn(self, plan: UnitProcess) -> Forked | None:
-        """Fork a unit; None where the nursery could not be started, or has ended."""
-        process = await self._open()
-        order = {
-            "folder": plan.argv[-1],
-            "env": dict(plan.env),
-            "cwd": str(plan.folder),
-            "log": str(plan.log),
-        }
+    @property
+    def is_open(self) -> bool:
+        return not self._reading.done()
+
+    async def spawn(self, plan: UnitProcess) -> Forked:
+        order = {"folder": plan.argv[-1], "cwd": str(plan.folder), "log": str(plan.log)}
         started: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
         self._starting.append(started)
-        assert process.stdin is not None
-        with contextlib.suppress(ConnectionError):
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            await process.stdin.drain()
-        try:
-            return await started
-        except ConnectionError:
-            return None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order | {"env": dict(plan.env)}).encode() + b"\n")
+        await self._process.stdin.drain()
+        return await started
 
     async def close(self) -> None:
-        """End the nursery; what it forked ends with it."""
-        process = self._process
-        if process is None or self._reading is None:
-            return
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
         await self._reading
 
-    async def _open(self) -> asyncio.subprocess.Process:
-        async with self._opening:
-            if self._process is None or self._process.returncode is not None:
-                self._process = await self._start()
-                self._reading = asyncio.create_task(self._read(self._process))
-            return self._process
-
-    async def _start(self) -> asyncio.subprocess.Process:
-        # -P: a module of the user's that lies where the run was started must not stand for another.
-        program = (sys.executable, "-P", "-m", "graphc_runtimes.nursery")
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", str(CHILD), str(os.getpid()), *program),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            # Where it fails, each unit is started on its own, and says why in its log.
-            stderr=asyncio.subprocess.DEVNULL,
-            env=base_environment(os.environ),
-            process_group=0,
-        )
-
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
-        async for line in process.stdout:
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
             answer = cast("dict[str, int]", json.loads(line))
             if "started" in answer:
                 forked = self._forked[answer["started"]] = Forked(answer["started"])
                 self._starting.pop(0).set_result(forked)
             elif answer["ended"] in self._forked:
                 self._forked.pop(answer["ended"]).end(answer["code"])
-        await process.wait()
+        await self._process.wait()
         for started in self._starting:
             started.set_exception(ConnectionError("the nursery has ended"))
-        self._starting.clear()
         for forked in self._forked.values():
-            # The kernel has ended it with its parent.
+            # The kernel ends it with its parent.
             forked.end(-signal.SIGTERM)
-        self._forked.clear()
+
+
+class Nursery:
+    """The process that forks; it is started with the first unit, and again where it was lost."""
+
+    def __init__(self) -> None:
+        self._line: _Line | None = None
+        self._opening = asyncio.Lock()
+
+    async def spawn(self, plan: UnitProcess) -> Forked | None:
+        """Fork a unit; None where the nursery could not be started, or has ended."""
+        try:
+            return await (await self._open()).spawn(plan)
+        except ConnectionError:
+            return None
+
+    async def close(self) -> None:
+        """End the nursery; what it forked ends with it."""
+        if self._line is not None:
+            await self._line.close()
+
+    async def _open(self) -> _Line:
+        async with self._opening:
+            if self._line is None or not self._line.is_open:
+                self._line = _Line(await _start())
+            return self._line
+
+
+async def _start() -> asyncio.subprocess.Process:
+    # -P: a module of the user's that lies where the run was started must not stand for another.
+    program = (sys.executable, "-P", "-m", "graphc_runtimes.nursery")
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", str(CHILD), str(os.getpid()), *program),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        # Where it fails, each unit is started on its own, and says why in its log.
+        stderr=asyncio.subprocess.DEVNULL,
+        env=base_environment(os.environ),
+        process_group=0,
+    )
