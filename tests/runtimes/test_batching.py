@@ -130,8 +130,8 @@ def test_other_dimensions_are_not_mixed(make: Callable[..., Unit], double: Doubl
 
 
 def test_a_request_without_rows_runs_alone(make: Callable[..., Unit], double: Double) -> None:
-    assert together(make(), double, [ask(1), ask(), ask(2)]) == [[2], [], [4]]
-    assert double.given == [[0], [1, 2], []]
+    assert together(make(), double, [ask(1), ask(), ask(), ask(2)]) == [[2], [], [], [4]]
+    assert double.given == [[0], [1, 2], [], []]
 
 
 def test_one_that_fails_does_not_fail_its_neighbours(make: Callable[..., Unit], double: Double) -> None:
