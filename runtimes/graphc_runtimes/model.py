@@ -25,7 +25,7 @@ from graphc_runtimes.serving import (
     register_custom_handler,
 )
 from graphc_runtimes.unit import Unit, share_unit
-from graphc_runtimes.workers import wait_for_all
+from graphc_runtimes.workers import note_loaded
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
 
@@ -55,7 +55,7 @@ class RegionModel(MLModel):
             # MLServer would go on to end with 0, which a cluster takes for a job well done.
             raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)
-        await wait_for_all()
+        note_loaded()
         return True
 
     def _describe(self, unit: Unit) -> None:

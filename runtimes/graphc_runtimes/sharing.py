@@ -5,14 +5,18 @@ import socket
 from collections.abc import Sequence
 
 import uvicorn
+from mlserver.handlers import DataPlane
 from mlserver.metrics.prometheus import PrometheusEndpoint
 from prometheus_client import CollectorRegistry, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from graphc_runtimes.workers import have_all_loaded
+
 
 def share_with_workers() -> None:
-    """Listen beside the other workers, and answer for the metrics of all."""
+    """Listen beside the other workers, be ready when all have loaded, and answer for the metrics of all."""
     _share_ports()
+    _wait_for_all()
     _add_up_metrics()
 
 
@@ -38,6 +42,18 @@ def _share_ports() -> None:
         await serve(server, sockets=list(sockets or listening))
 
     uvicorn.Server.serve = serve_beside
+
+
+def _wait_for_all() -> None:
+    ready, model_ready = DataPlane.ready, DataPlane.model_ready
+
+    async def all_ready(plane: DataPlane) -> bool:
+        return have_all_loaded() and await ready(plane)
+
+    async def all_model_ready(plane: DataPlane, name: str, version: str | None = None) -> bool:
+        return have_all_loaded() and await model_ready(plane, name, version)
+
+    DataPlane.ready, DataPlane.model_ready = all_ready, all_model_ready
 
 
 def _add_up_metrics() -> None:

@@ -19,9 +19,11 @@ from typing import Final
 
 from graphc_runtimes.errors import RegionError
 from graphc_runtimes.processes import AWAITED, become_parent, describe_end, fork, shell_code
+from graphc_runtimes.weights import shared_weights
 
 _METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
-_LOADED: Final = 1
+_SETTLED: Final = 0.02
+_LONG: Final = 3600
 
 Start = Callable[[], object]
 """Serves until a signal ends it."""
@@ -42,25 +44,27 @@ class Patience:
 
 
 class _Board:
-    """One byte for each worker, in memory that all processes share: whether it has loaded."""
+    """In memory that all processes share: a byte for each worker that has loaded, and one for when all had."""
 
     def __init__(self, workers: int) -> None:
-        self._bytes = mmap.mmap(-1, workers)
+        self._bytes = mmap.mmap(-1, workers + 1)
         self._workers = workers
 
-    def note(self, worker: int, loaded: bool) -> None:
-        self._bytes[worker] = _LOADED if loaded else 0
+    def note(self, worker: int, *, loaded: bool) -> None:
+        self._bytes[worker] = loaded
+        if self.count == self._workers:
+            self._bytes[self._workers] = True
 
     def is_loaded(self, worker: int) -> bool:
-        return self._bytes[worker] == _LOADED
+        return bool(self._bytes[worker])
 
     @property
     def count(self) -> int:
-        return sum(self.is_loaded(worker) for worker in range(self._workers))
+        return sum(self._bytes[: self._workers])
 
     @property
-    def is_complete(self) -> bool:
-        return self.count == self._workers
+    def was_complete(self) -> bool:
+        return bool(self._bytes[self._workers])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +78,17 @@ class _Self:
 _self: _Self | None = None
 
 
-def is_worker() -> bool:
-    """Say whether this process is one of several that serve the same ports."""
-    return _self is not None
+def note_loaded() -> None:
+    """Let the others know that this process has loaded; in an event loop."""
+    if _self is not None:
+        here = _self
+        # By then MLServer takes requests: it does so only when all that it was told of loading is done.
+        asyncio.get_running_loop().call_later(_SETTLED, lambda: here.board.note(here.worker, loaded=True))
 
 
-async def wait_for_all() -> None:
-    """Note that this worker has loaded, and wait until all have: none is ready before."""
-    if _self is None:
-        return
-    _self.board.note(_self.worker, loaded=True)
-    while not _self.board.is_complete:
-        await asyncio.sleep(0.02)
+def have_all_loaded() -> bool:
+    """Say whether all processes that serve the unit have loaded: none is ready before."""
+    return _self is None or _self.board.was_complete
 
 
 # --- Their parent ------------------------------------------------------------------------------------
@@ -108,7 +111,6 @@ class _Parent:
         self._start, self._patience = start, patience
         self._board = _Board(workers)
         self._workers = [_Worker(number) for number in range(workers)]
-        self._was_complete = False
 
     def run(self) -> int:
         for worker in self._workers:
@@ -139,12 +141,10 @@ class _Parent:
         self._start()
 
     def _wait(self) -> int | None:
+        """Return the signal that came, None where it is time to start a worker again."""
         dues = [worker.due for worker in self._workers if worker.due is not None]
-        # Whether all have loaded is only seen by looking.
-        longest = 3600 if self._was_complete else 0.2
-        left = max(min(dues) - time.monotonic(), 0) if dues else longest
-        found = signal.sigtimedwait(AWAITED, min(left, longest))
-        self._was_complete = self._was_complete or self._board.is_complete
+        left = max(min(dues) - time.monotonic(), 0) if dues else _LONG
+        found = signal.sigtimedwait(AWAITED, left)
         return found.si_signo if found else None
 
     def _reap(self) -> Iterator[tuple[_Worker, int]]:
@@ -157,13 +157,11 @@ class _Parent:
                     yield by_pid[found[0]], found[1]
 
     def _is_hopeless(self, worker: _Worker) -> bool:
-        """Say whether nothing serves: it did not load, and the others have not, or wait for it."""
-        if self._board.is_loaded(worker.number):
-            return not (self._was_complete or self._board.is_complete)
-        return not self._was_complete or self._board.count == 0
+        """Say whether nothing serves: not all had loaded, or it could not, and no other does."""
+        others = self._board.count - self._board.is_loaded(worker.number)
+        return not self._board.was_complete or not (others or self._board.is_loaded(worker.number))
 
     def _plan_restart(self, worker: _Worker, status: int) -> None:
-        self._was_complete = self._was_complete or self._board.is_complete
         self._board.note(worker.number, loaded=False)
         now, patience = time.monotonic(), self._patience
         worker.deaths = 1 if now - worker.started > patience.quick else worker.deaths + 1
@@ -233,4 +231,5 @@ def _add_up_metrics() -> None:
 def run_workers(start: Start, workers: int, patience: Patience | None = None) -> int:
     """Fork workers that each call `start`, mind them until a signal ends all, and return the exit code."""
     become_parent()
-    return _Parent(start, workers, patience or Patience()).run()
+    with shared_weights():
+        return _Parent(start, workers, patience or Patience()).run()

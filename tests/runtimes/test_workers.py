@@ -1,4 +1,5 @@
 """Several processes serve a unit: they share its ports, and what happens to one is not the others' business."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import json
 import os
@@ -13,12 +14,16 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import httpx
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 Json = dict[str, Any]
 Build = Callable[..., Json]
 
 WORKERS: Final = 2
+WIDTH: Final = 1024
 
 CODE: Final = """
 import os, time
@@ -220,6 +225,40 @@ def test_a_parent_that_is_killed_takes_its_workers_with_it(served: Served) -> No
     while not all(is_gone(pid) for pid in workers):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def write_large(path: Path) -> None:
+    """A model of 4 MiB: the sum of each row, in every column."""
+    weights = numpy_helper.from_array(np.ones((WIDTH, WIDTH), np.float32), "w")
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", WIDTH]) for name in ("X", "Y")]
+    nodes = [helper.make_node("MatMul", ["X", "w"], ["Y"])]
+    graph = helper.make_graph(nodes, "large", infos[:1], infos[1:], [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def test_workers_map_the_weights_that_they_share(build: Build, node: Build, tmp_path: Path) -> None:
+    (tmp_path / "artifacts" / "large").mkdir(parents=True)
+    (tmp_path / "shared").mkdir()
+    write_large(tmp_path / "artifacts" / "large" / "model.onnx")
+    work = {"kind": "model", "framework": "onnx", "path": "large"}
+    made = node("large", {"X": "x"}, {"Y": "large.Y"}, **work)
+    region = build(
+        [made], takes=[f"x: FP32[batch, {WIDTH}]"], answers={"large.Y": f"y: FP32[batch, {WIDTH}]"}
+    )
+    variables = {"GRAPHC_ARTIFACTS": str(tmp_path / "artifacts"), "TMPDIR": str(tmp_path / "shared")}
+    server = Served(tmp_path, region, GRAPHC_THREADS="1", **variables)
+    try:
+        server.wait_ready()
+        tensor = {"name": "x", "shape": [2, WIDTH], "datatype": "FP32", "data": [1] * WIDTH + [2] * WIDTH}
+        url = f"http://127.0.0.1:{server.http}/v2/models/graph/infer"
+        found = httpx.post(url, json={"inputs": [tensor]}, timeout=60).json()["outputs"][0]["data"]
+        assert (found[0], found[-1]) == (WIDTH, 2 * WIDTH)
+        for pid in server.children:
+            assert "graphc-weights" in Path(f"/proc/{pid}/maps").read_text()
+    finally:
+        code = server.stop()
+    assert code == 0
+    assert not list((tmp_path / "shared").glob("graphc-weights-*"))
 
 
 def test_a_number_of_workers_has_to_be_one(region: Json, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, Protocol, cast
 
 import numpy as np
@@ -14,8 +15,12 @@ from graphc_runtimes.environment import Device, Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
 from graphc_runtimes.region import ModelNode
+from graphc_runtimes.weights import find_shared
 
 _PROVIDERS: Final[Mapping[Device, str]] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+_ERROR: Final = 3
+"""onnxruntime's severity of errors, below which nothing is logged."""
 
 
 class _Argument(Protocol):
@@ -38,7 +43,7 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
 
     Only the outputs in use are copied out, but onnxruntime's inference builds compute all that the file holds.
     """
-    session = _open(str(find_file(node.path, environment, (".onnx",))), environment)
+    session = _open(find_file(node.path, environment, (".onnx",)), environment)
     texts = {each.name for each in session.get_inputs() if each.type == "tensor(string)"}
     _check_names(node, session)
     outputs = list(node.outputs)
@@ -51,16 +56,36 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
     return run
 
 
-def _open(path: str, environment: Environment) -> _Session:
-    wanted = _PROVIDERS[environment.device]
-    available = cast("list[str]", onnxruntime.get_available_providers())
-    if wanted not in available:
-        raise LoadError(f"GRAPHC_DEVICE asks for {wanted}; onnxruntime here has {', '.join(available)}")
+def write_optimised(path: Path, environment: Environment, to: Path) -> None:
+    """Write a model as onnxruntime optimised it for this machine, its weights in a file beside it."""
+    options = _options(environment)
+    options.optimized_model_filepath = str(to)
+    for name, value in (("file_name", f"{to.stem}.weights"), ("min_size_in_bytes", "1024")):
+        options.add_session_config_entry(f"session.optimized_model_external_initializers_{name}", value)
+    # That what is written is for this machine only is just what is wanted.
+    options.log_severity_level = _ERROR
+    onnxruntime.InferenceSession(str(path), options, providers=[_PROVIDERS[environment.device]])
+
+
+def _options(environment: Environment) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     if environment.threads is not None:
         options.intra_op_num_threads = environment.threads
         options.inter_op_num_threads = 1
-    session = cast("_Session", onnxruntime.InferenceSession(path, options, providers=[wanted]))
+    return options
+
+
+def _open(path: Path, environment: Environment) -> _Session:
+    wanted = _PROVIDERS[environment.device]
+    available = cast("list[str]", onnxruntime.get_available_providers())
+    if wanted not in available:
+        raise LoadError(f"GRAPHC_DEVICE asks for {wanted}; onnxruntime here has {', '.join(available)}")
+    options = _options(environment)
+    shared = find_shared(path)
+    if shared is not None:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    opened = onnxruntime.InferenceSession(str(shared or path), options, providers=[wanted])
+    session = cast("_Session", opened)
     # onnxruntime goes on with the CPU where a provider's libraries cannot be loaded, and only logs it.
     if wanted not in session.get_providers():
         raise LoadError(f"GRAPHC_DEVICE asks for {wanted}, which onnxruntime could not start")
