@@ -227,32 +227,32 @@ def test_a_parent_that_is_killed_takes_its_workers_with_it(served: Served) -> No
         time.sleep(0.05)
 
 
-def write_large(path: Path) -> None:
-    """A model of 4 MiB: the sum of each row, in every column."""
-    weights = numpy_helper.from_array(np.ones((WIDTH, WIDTH), np.float32), "w")
-    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", WIDTH]) for name in ("X", "Y")]
-    nodes = [helper.make_node("MatMul", ["X", "w"], ["Y"])]
-    graph = helper.make_graph(nodes, "large", infos[:1], infos[1:], [weights])
+def write_table(path: Path) -> None:
+    """A model of 4 MiB that looks up rows of a table, whose first column counts them."""
+    table = np.zeros((WIDTH, WIDTH), np.float32)
+    table[:, 0] = np.arange(WIDTH)
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch"])
+    found = helper.make_tensor_value_info("row", TensorProto.FLOAT, ["batch", WIDTH])
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["row"])]
+    graph = helper.make_graph(nodes, "table", [ids], [found], [numpy_helper.from_array(table, "table")])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
 def test_workers_map_the_weights_that_they_share(build: Build, node: Build, tmp_path: Path) -> None:
-    (tmp_path / "artifacts" / "large").mkdir(parents=True)
+    (tmp_path / "artifacts" / "table").mkdir(parents=True)
     (tmp_path / "shared").mkdir()
-    write_large(tmp_path / "artifacts" / "large" / "model.onnx")
-    work = {"kind": "model", "framework": "onnx", "path": "large"}
-    made = node("large", {"X": "x"}, {"Y": "large.Y"}, **work)
-    region = build(
-        [made], takes=[f"x: FP32[batch, {WIDTH}]"], answers={"large.Y": f"y: FP32[batch, {WIDTH}]"}
-    )
+    write_table(tmp_path / "artifacts" / "table" / "model.onnx")
+    work = {"kind": "model", "framework": "onnx", "path": "table"}
+    made = node("table", {"ids": "x"}, {"row": "table.row"}, **work)
+    region = build([made], takes=["x: INT64[batch]"], answers={"table.row": f"y: FP32[batch, {WIDTH}]"})
     variables = {"GRAPHC_ARTIFACTS": str(tmp_path / "artifacts"), "TMPDIR": str(tmp_path / "shared")}
     server = Served(tmp_path, region, GRAPHC_THREADS="1", **variables)
     try:
         server.wait_ready()
-        tensor = {"name": "x", "shape": [2, WIDTH], "datatype": "FP32", "data": [1] * WIDTH + [2] * WIDTH}
+        tensor = {"name": "x", "shape": [2], "datatype": "INT64", "data": [3, 1000]}
         url = f"http://127.0.0.1:{server.http}/v2/models/graph/infer"
         found = httpx.post(url, json={"inputs": [tensor]}, timeout=60).json()["outputs"][0]["data"]
-        assert (found[0], found[-1]) == (WIDTH, 2 * WIDTH)
+        assert (found[0], found[WIDTH]) == (3, 1000)
         for pid in server.children:
             assert "graphc-weights" in Path(f"/proc/{pid}/maps").read_text()
     finally:
