@@ -93,7 +93,7 @@ class Batcher:
         try:
             return await asyncio.to_thread(self._unit.answer, message)
         finally:
-            self._observe([_rows_of(message)])
+            self._observe([self._count_rows(message)])
             self._waited.observe(0)
             self._go_on()
 
@@ -165,17 +165,22 @@ class Batcher:
 
     def _sort(self, message: Message) -> tuple[int, Hashable]:
         """Return how many rows a message has, and its kind; None for one that will be refused or has none."""
-        rows = _rows_of(message)
+        rows = self._count_rows(message)
         kinds: list[Hashable] = []
         for spec in self._unit.region.takes:
             tensor = message.tensors.get(spec.name)
-            if tensor is None or not tensor.shape or tensor.shape[0] != rows or rows < 1:
+            if tensor is None or not tensor.shape or rows < 1:
                 return rows, None
             kinds += (tensor.datatype, *tensor.shape[1:])
         call = Call(message.parameters, message.headers)
         kinds += (call.parameter(name) for name in self._asked.parameters)
         kinds += (call.header(name) for name in self._asked.headers)
         return rows, tuple(kinds)
+
+    def _count_rows(self, message: Message) -> int:
+        # Tensors that only pass by may have other rows, and those that are taken have the same.
+        first = message.tensors.get(self._unit.region.takes[0].name)
+        return max(first.shape[0], 0) if first and first.shape else 0
 
     # --- In a thread ---------------------------------------------------------------------------------
 
@@ -253,11 +258,6 @@ def _part(tensors: Mapping[str, Array | None], sizes: Sequence[int]) -> list[dic
         for part, end, size in zip(parts, ends, sizes, strict=True):
             part[name] = array[end - size : end]
     return parts
-
-
-def _rows_of(message: Message) -> int:
-    shape = next((tensor.shape for tensor in message.tensors.values()), ())
-    return max(shape[0], 0) if shape else 0
 
 
 def _failing(region: Region) -> Region:

@@ -329,6 +329,31 @@ def test_a_delay_waits_for_others_and_no_longer_than_for_a_full_batch(
     assert double.given == [[1, 2, 3]]
 
 
+def test_a_batch_that_fills_ends_the_delay(make: Callable[..., Unit], double: Double) -> None:
+    double.go.set()
+    unit = make(size=3, delay=5_000)
+
+    async def run() -> float:
+        start = time.monotonic()
+        tasks = [asyncio.create_task(answer(unit, ask(1)))]
+        await asyncio.sleep(0.05)
+        tasks.append(asyncio.create_task(answer(unit, ask(2, 3))))
+        await asyncio.gather(*tasks)
+        return time.monotonic() - start
+
+    assert asyncio.run(run()) < 2.5
+    assert double.given == [[1, 2, 3]]
+
+
+def test_the_rows_are_those_of_what_the_region_takes(make: Callable[..., Unit], double: Double) -> None:
+    passing = {"other.failed": WireTensor("other.failed", "INT32", [1], [0])}
+    messages = [
+        replace(each, tensors=passing | dict(each.tensors)) for each in (ask(1, 2), ask(3, 4), ask(5))
+    ]
+    assert together(make(size=4), double, messages) == [[2, 4], [6, 8], [10]]
+    assert double.given == [[0], [1, 2, 3, 4], [5]]
+
+
 def test_a_delay_ends(make: Callable[..., Unit], double: Double) -> None:
     double.go.set()
     unit = make(delay=300)
