@@ -2,14 +2,17 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import asyncio
+from typing import Final
 
 from mlserver.cli.serve import load_settings
 from mlserver.server import MLServer
 from mlserver.utils import install_uvloop_event_loop
 
-# What every unit needs is imported before a process is forked, once for all of them.
-import graphc_runtimes.model
-import graphc_runtimes.repository  # noqa: F401
+# Imported before a process is forked, once for all of them.
+from graphc_runtimes import model, repository
+
+IMPORTED: Final = (model, repository)
+"""What MLServer finds by name."""
 
 
 def host(folder: str) -> None:

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from types import FrameType
 from typing import Final, TypedDict
 
 from graphc_runtimes.hosting import host
@@ -39,12 +40,16 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _wake)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     with selectors.DefaultSelector() as selector:
         selector.register(0, selectors.EVENT_READ)
         selector.register(woken, selectors.EVENT_READ)
         _attend(selector, woken, answers)
+
+
+def _wake(number: int, frame: FrameType | None) -> None:
+    """Do nothing: a signal that has a handler writes to the pipe."""
 
 
 def _attend(selector: selectors.BaseSelector, woken: int, answers: int) -> None:
@@ -89,7 +94,7 @@ def _be_unit(order: Order) -> None:
     os.environ.update(order["env"])
     # As if this process had begun with that environment.
     sys.path[:0] = [path for path in order["env"].get("PYTHONPATH", "").split(os.pathsep) if path]
-    sys.stdout.reconfigure(line_buffering=True)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     host(order["folder"])
 
 

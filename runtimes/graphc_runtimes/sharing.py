@@ -1,5 +1,5 @@
 """Lets MLServer in this process share its ports and its metrics with those beside it."""
-# pyright: reportMissingTypeStubs=false, reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingTypeStubs=false, reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportAttributeAccessIssue=false
 
 import socket
 from collections.abc import Sequence

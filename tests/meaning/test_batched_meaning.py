@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,7 @@ TIERS: Final = ("gold", "silver", "bronze")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("graph")
     (folder / "steps.py").write_text(MODULE)
     (folder / "affine.onnx").write_bytes(parse_model(MODEL).SerializeToString())
@@ -101,7 +101,8 @@ def assert_same(found: Outcome, wanted: Outcome) -> None:
     for got, want in zip(found, wanted, strict=True):
         assert (got.name, got.datatype, got.shape) == (want.name, want.datatype, want.shape)
         if got.datatype.startswith("FP"):
-            np.testing.assert_allclose(list(got.data), list(want.data), rtol=1e-5, atol=1e-5)
+            pairs = [np.array(each.data, np.float64) for each in (got, want)]
+            np.testing.assert_allclose(*pairs, rtol=1e-5, atol=1e-5)
         else:
             assert got.data == want.data
 

@@ -206,10 +206,10 @@ def test_requests_that_a_choice_tells_apart_are_not_mixed(
     make: Callable[..., Unit], node: Build, double: Double
 ) -> None:
     unit = make(choice(node, "parameter", "tier"), when=[["pick.choice", 0]])
-    gold, none = {"parameters": {"tier": "gold"}}, {"parameters": {"tier": "tin"}}
-    other = {"parameters": {"tier": "gold", "colour": "red"}}
-    messages = [ask(1, **gold), ask(2, **none), ask(3, **other), ask(4)]
-    one, two, three, four = together(unit, double, messages, ask(0, **gold))
+    gold, none = {"tier": "gold"}, {"tier": "tin"}
+    other = {"tier": "gold", "colour": "red"}
+    messages = [ask(1, parameters=gold), ask(2, parameters=none), ask(3, parameters=other), ask(4)]
+    one, two, three, four = together(unit, double, messages, ask(0, parameters=gold))
     assert (one, three) == ([2], [6])
     assert isinstance(two, RunError)
     assert isinstance(four, RunError)
@@ -395,7 +395,8 @@ def test_what_ran_together_is_counted(make: Callable[..., Unit], double: Double)
         )
 
     unit = make()
-    batch_rows().labels("unit"), batch_requests().labels("unit")
+    for each in (batch_rows(), batch_requests()):
+        each.labels("unit")
     before = count(batch_rows()), count(batch_requests())
     together(unit, double, [ask(1, 2), ask(3)])
     after = count(batch_rows()), count(batch_requests())

@@ -37,7 +37,7 @@ class Process(Protocol):
         """Wait for its end."""
         ...
 
-    def send_signal(self, signal: int) -> None:
+    def send_signal(self, number: int, /) -> None:
         """Send it a signal."""
         ...
 
@@ -65,7 +65,7 @@ class Forked:
         assert self.returncode is not None
         return self.returncode
 
-    def send_signal(self, number: int) -> None:
+    def send_signal(self, number: int, /) -> None:
         """Send it a signal, unless it has ended."""
         if self.returncode is None:
             os.kill(self.pid, number)

@@ -28,6 +28,16 @@ class _Argument(Protocol):
     type: str
 
 
+class _Options(Protocol):
+    intra_op_num_threads: int
+    inter_op_num_threads: int
+    log_severity_level: int
+    graph_optimization_level: object
+    optimized_model_filepath: str
+
+    def add_session_config_entry(self, name: str, value: str, /) -> None: ...
+
+
 class _Session(Protocol):
     def get_inputs(self) -> Sequence[_Argument]: ...
 
@@ -67,8 +77,8 @@ def write_optimised(path: Path, environment: Environment, to: Path) -> None:
     onnxruntime.InferenceSession(str(path), options, providers=[_PROVIDERS[environment.device]])
 
 
-def _options(environment: Environment) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
+def _options(environment: Environment) -> _Options:
+    options = cast("_Options", onnxruntime.SessionOptions())
     if environment.threads is not None:
         options.intra_op_num_threads = environment.threads
         options.inter_op_num_threads = 1
