@@ -23,7 +23,7 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.choose import Call
 from graphc_runtimes.deadline import Deadline, Deadlines
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
-from graphc_runtimes.execute import describe, execute
+from graphc_runtimes.execute import describe
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.metrics import batch_requests, batch_rows, queue_seconds
 from graphc_runtimes.region import Batch, ChoiceNode, MergeNode, Node, Region
@@ -237,7 +237,7 @@ class Batcher:
     ) -> list[dict[str, Array]]:
         joined = {name: np.concatenate([tensors[name] for tensors in taken]) for name in taken[0]}
         together = self._together
-        made = execute(together.region, together.runners, joined, replace(call, deadline=deadlines))
+        made = together.run(joined, replace(call, deadline=deadlines))
         sizes = [len(next(iter(tensors.values()))) for tensors in taken]
         return _part({each.tensor: made.get(each.tensor) for each in together.region.answers}, sizes)
 

@@ -29,6 +29,16 @@ from graphc_runtimes.workers import note_loaded
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
 
+LISTENERS: Final["list[Callable[[RegionModel], None]]"] = []
+"""Called with each model that loads: a server with paths of its own to it needs to know."""
+
+
+def announce(model: "RegionModel") -> None:
+    """Tell those who listen that a model has loaded."""
+    for listener in LISTENERS:
+        listener(model)
+
+
 _BAD_REQUEST: Final = 400
 _FAILED: Final = 500
 _TOO_LATE: Final = 504
@@ -56,7 +66,13 @@ class RegionModel(MLModel):
             raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)
         note_loaded()
+        announce(self)
         return True
+
+    @property
+    def unit(self) -> Unit | None:
+        """The unit that this model answers with, once it is loaded."""
+        return self._unit
 
     def _describe(self, unit: Unit) -> None:
         graph = unit.region.graph

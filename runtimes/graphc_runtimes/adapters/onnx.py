@@ -21,6 +21,14 @@ _PROVIDERS: Final[Mapping[Device, str]] = {"cpu": "CPUExecutionProvider", "cuda"
 
 _ERROR: Final = 3
 """onnxruntime's severity of errors, below which nothing is logged."""
+# What onnxruntime gives as these is an array of a V2 datatype as it stands.
+_PLAIN: Final = frozenset(
+    f"tensor({name})"
+    for name in (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float", "double"),
+    )
+)
 
 
 class _Argument(Protocol):
@@ -45,7 +53,9 @@ class _Session(Protocol):
 
     def get_providers(self) -> Sequence[str]: ...
 
-    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array], /) -> Sequence[object]: ...
+    def run(
+        self, outputs: Sequence[str], feeds: Mapping[str, Array], options: None = None, /
+    ) -> Sequence[object]: ...
 
 
 def load_onnx(node: ModelNode, environment: Environment) -> Runner:
@@ -57,13 +67,25 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
     texts = {each.name for each in session.get_inputs() if each.type == "tensor(string)"}
     _check_names(node, session)
     outputs = list(node.outputs)
+    types = {each.name: each.type for each in session.get_outputs()}
+    is_plain = not texts and all(types[name] in _PLAIN for name in outputs)
 
     def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         feeds = {name: _as_text(array) if name in texts else array for name, array in inputs.items()}
         results = session.run(outputs, feeds)
         return {name: as_tensor(result) for name, result in zip(outputs, results, strict=True)}
 
-    return run
+    # The session's own method checks for each request the names that were checked above once and for all.
+    direct = cast("_Session", getattr(session, "_sess", session))
+
+    def run_plain(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        results = cast("Sequence[Array]", direct.run(outputs, inputs, None))
+        return {
+            name: result if result.ndim else as_tensor(result)
+            for name, result in zip(outputs, results, strict=True)
+        }
+
+    return run_plain if is_plain else run
 
 
 def write_optimised(path: Path, environment: Environment, to: Path) -> None:
@@ -79,6 +101,8 @@ def write_optimised(path: Path, environment: Environment, to: Path) -> None:
 
 def _options(environment: Environment) -> _Options:
     options = cast("_Options", onnxruntime.SessionOptions())
+    # The threads of one session would else keep the processor busy while they wait, which other sessions need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if environment.threads is not None:
         options.intra_op_num_threads = environment.threads
         options.inter_op_num_threads = 1
