@@ -52,12 +52,15 @@ class NodeFields(TypedDict, total=False):
     resources: Mapping[str, str | int | float]
     replicas: int
     autoscaling: Mapping[str, int]
+    workers: int
+    batch: Mapping[str, int | float]
     env: Mapping[str, str | Mapping[str, str]]
     cost_ms: float
     timeout: str
     retries: int
     on_error: str | Mapping[str, Data | Node]
     idempotent: bool
+    rowwise: bool
     quorum: int
     wait: str
 
@@ -74,6 +77,8 @@ class GraphFields(TypedDict, total=False):
     service_account: str
     executor: bool
     deadline: str
+    workers: int
+    batch: Mapping[str, int | float]
 
 
 @dataclass(slots=True)

@@ -237,6 +237,7 @@ def _settings(spec: GraphSpec) -> Settings:
         image=image,
         pull_secret=runtime.pull_secret,
         resources=Resources(resources.cpu, resources.memory, resources.gpu) if resources else None,
+        workers=fields.workers,
         store=fields.artifacts,
         service_account=fields.service_account,
         executor=fields.executor,

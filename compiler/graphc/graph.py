@@ -115,6 +115,10 @@ class PythonWork:
     entry: str
     local: Path | None
     load_seconds: float | None
+    rowwise: bool = False
+    """Whether a row of its outputs hangs on that row of its inputs alone."""
+    idempotent: bool = False
+    """Whether running it twice does no harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,15 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """How many rows of requests may run together, and how long a request waits for others."""
+
+    max_size: int
+    max_delay_ms: float
+    at: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Autoscaling:
     """Replicas by average CPU use in percent."""
 
@@ -213,6 +226,8 @@ class Placement:
     resources: Resources | None = None
     replicas: int | None = None
     autoscaling: Autoscaling | None = None
+    workers: int | None = None
+    batch: Batch | None = None
     env: tuple[Variable, ...] = ()
 
     @property
@@ -265,6 +280,7 @@ class Graph:
     outputs: tuple[Result, ...]
     grouping: Grouping = "auto"
     deadline_ms: int | None = None
+    batch: Batch | None = None
 
     @property
     def types(self) -> dict[str, TensorType]:

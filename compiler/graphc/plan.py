@@ -6,7 +6,7 @@ from typing import Literal
 
 from graphc_components.tensors import TensorType
 
-from graphc.graph import Node, Placement
+from graphc.graph import Batch, Node, Placement
 
 UnitType = Literal["MODEL", "OUTPUT_TRANSFORMER", "COMBINER", "ROUTER"]
 
@@ -145,3 +145,10 @@ class Plan:
     prediction: Prediction | None = None
     merges: tuple[Merge, ...] = ()
     deadline_ms: int | None = None
+    batch: Batch | None = None
+
+    def batch_of(self, unit: Unit) -> Batch | None:
+        """Return how requests run together in a unit; a router only tells where they go."""
+        if unit.type == "ROUTER" or not unit.region.nodes:
+            return None
+        return unit.region.placement.batch or self.batch

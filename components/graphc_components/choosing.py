@@ -11,7 +11,7 @@ def argmax(x: Numbers, *, axis: int = -1) -> Array:
     """Return the position of the greatest number along an axis; the first of equals."""
     if not x.shape[axis]:
         raise ComponentError(f"axis {axis} is empty, so nothing on it is the greatest")
-    return _ranked(x).argmax(axis=axis).astype(np.int64)
+    return _ranked(x).argmax(axis=axis).astype(np.int64, copy=False)
 
 
 def top_k(x: Numbers, *, k: int) -> tuple[Array, Array]:
@@ -34,4 +34,6 @@ def threshold(x: Numbers, *, at: float, datatype: str = "BOOL") -> Array:
 
 
 def _ranked(x: Numbers) -> Numbers:
-    return np.where(np.isnan(x), np.asarray(-np.inf, dtype=x.dtype), x) if is_float(x) else x
+    if not is_float(x) or not (unknown := np.isnan(x)).any():
+        return x
+    return np.where(unknown, np.asarray(-np.inf, dtype=x.dtype), x)

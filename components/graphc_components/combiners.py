@@ -28,7 +28,12 @@ _TIE_DECIMALS: Final = 12
 @np.errstate(all="ignore")
 def mean(*tensors: Array) -> Array:
     """Average the inputs, element by element."""
-    return _weighted(tensors, [1.0] * len(tensors)).astype(float_dtype(tensors))
+    require_one_shape(tensors)
+    total = floats(tensors[0])
+    for tensor in tensors[1:]:
+        np.add(total, tensor, out=total)
+    total /= len(tensors)
+    return total.astype(float_dtype(tensors))
 
 
 @np.errstate(all="ignore")

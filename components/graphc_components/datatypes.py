@@ -30,18 +30,23 @@ _NUMPY_NAMES: Final = {
     "BYTES": "object",
 }
 _DATATYPES: Final = {np.dtype(name).name: datatype for datatype, name in _NUMPY_NAMES.items()}
+_BY_DTYPE: Final = {np.dtype(name): datatype for datatype, name in _NUMPY_NAMES.items()}
+_BY_DATATYPE: Final = {datatype: np.dtype(name) for datatype, name in _NUMPY_NAMES.items()}
 
 
 def to_numpy(datatype: str) -> np.dtype[np.generic]:
     """Return the numpy dtype of a V2 datatype; BYTES is `object`. Raises ValueError."""
     if datatype not in _NUMPY_NAMES:
         raise ValueError(f"`{datatype}` is not a datatype of the V2 protocol")
-    return cast("np.dtype[np.generic]", np.dtype(_NUMPY_NAMES[datatype]))
+    return cast("np.dtype[np.generic]", _BY_DATATYPE[datatype])
 
 
 def to_datatype(dtype: npt.DTypeLike) -> str:
     """Return the V2 datatype of a numpy dtype; objects, bytes and texts are BYTES. Raises ValueError."""
     given = cast("np.dtype[np.generic]", np.dtype(dtype))
+    # A dtype's name is made anew each time it is asked for, which takes longer than many a component.
+    if (known := _BY_DTYPE.get(given)) is not None:
+        return known
     if given.kind in "SU":
         return "BYTES"
     if given.name not in _DATATYPES:
@@ -64,6 +69,9 @@ def bytes_of(array: Array) -> list[bytes]:
 
 def float_dtype(arrays: Sequence[Array]) -> np.dtype[np.generic]:
     """Return the widest float dtype among arrays, float64 where one of them holds integers."""
+    first = arrays[0].dtype
+    if first.kind == "f" and all(array.dtype is first for array in arrays):
+        return first
     if any(array.dtype.kind != "f" for array in arrays):
         return to_numpy("FP64")
     return max((array.dtype for array in arrays), key=lambda dtype: dtype.itemsize)

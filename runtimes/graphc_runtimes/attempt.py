@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from graphc_components.datatypes import Array, to_numpy
 
-from graphc_runtimes.deadline import Deadline
+from graphc_runtimes.deadline import Limit
 from graphc_runtimes.errors import RunError
 from graphc_runtimes.region import Default, RunnableNode
 
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 Arrays = Mapping[str, Array]
 
 
-def attempt(node: RunnableNode, run: Callable[[], Arrays], deadline: Deadline | None) -> Arrays:
+def attempt(node: RunnableNode, run: Callable[[], Arrays], deadline: Limit | None) -> Arrays:
     """Return what a node answers by the first try that does; raises the last one's RunError."""
     for _ in range(node.policy.retries):
         try:
@@ -28,7 +28,7 @@ def attempt(node: RunnableNode, run: Callable[[], Arrays], deadline: Deadline | 
     return _try_once(node, run, deadline)
 
 
-def _try_once(node: RunnableNode, run: Callable[[], Arrays], deadline: Deadline | None) -> Arrays:
+def _try_once(node: RunnableNode, run: Callable[[], Arrays], deadline: Limit | None) -> Arrays:
     if deadline:
         deadline.check(node.name)
     if node.policy.timeout_ms is None:

@@ -8,7 +8,7 @@ import numpy as np
 from graphc_components.catalog import ROUTERS, Value, check_parameters, load_function
 from graphc_components.datatypes import Array
 
-from graphc_runtimes.deadline import Deadline
+from graphc_runtimes.deadline import Limit
 from graphc_runtimes.errors import LoadError, RequestError, RunError
 from graphc_runtimes.region import ChoiceNode
 
@@ -21,7 +21,7 @@ class Call:
 
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    deadline: Deadline | None = None
+    deadline: Limit | None = None
 
     def parameter(self, name: str) -> str | None:
         """Return a request parameter as text."""

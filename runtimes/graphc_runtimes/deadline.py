@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,6 +35,39 @@ class Deadline:
     def passed(self, node: str) -> DeadlineError:
         """Return the error of a request that got no further than a node."""
         return DeadlineError(f"{self.limit} passed before node `{node}`")
+
+
+class Deadlines:
+    """The deadlines of requests that run together: one that has passed gives up its own request only."""
+
+    def __init__(self, members: Sequence[Deadline]) -> None:
+        self._members = members
+        self.passed_by: dict[int, DeadlineError] = {}
+        """The errors of the requests that are too late, by their places."""
+
+    @property
+    def left_s(self) -> float:
+        """The seconds that are left to the last of them."""
+        return self._last.left_s
+
+    def check(self, node: str) -> None:
+        """Note whose deadline passed before a node, and raise DeadlineError if nobody's is left."""
+        for place, member in enumerate(self._members):
+            if place not in self.passed_by and member.left_s <= 0:
+                self.passed_by[place] = member.passed(node)
+        if len(self.passed_by) == len(self._members):
+            raise self.passed_by[0]
+
+    def passed(self, node: str) -> DeadlineError:
+        """Return the error of all when none got further than a node."""
+        return self._last.passed(node)
+
+    @property
+    def _last(self) -> Deadline:
+        return max(self._members, key=lambda member: member.at_ms)
+
+
+Limit = Deadline | Deadlines
 
 
 def stamp(message: Message, deadline_ms: int | None) -> Message:

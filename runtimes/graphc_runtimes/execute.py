@@ -13,13 +13,14 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.attempt import attempt, stand_in, start_thread
 from graphc_runtimes.choose import Call, choose
-from graphc_runtimes.deadline import Deadline
+from graphc_runtimes.deadline import Limit
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.region import (
     ChoiceNode,
     ComponentNode,
     MergeNode,
     Node,
+    Policy,
     Read,
     Region,
     RunnableNode,
@@ -47,17 +48,108 @@ def execute(
 
     Raises RequestError, RunError and DeadlineError.
     """
-    execution = _Execution(region, runners, call, dict(tensors))
-    execution.run()
-    return execution.environment
+    return Program(region, runners).run(tensors, call)
 
 
 Gathered = Mapping[str, Array | None]
 """What a node reads, by the name of its input."""
+_Step = Callable[[dict[str, Array], Call], None]
+
+
+class Program:
+    """A region made ready to run: what can be known beforehand is not found out again for each message."""
+
+    def __init__(self, region: Region, runners: Mapping[str, Runner]) -> None:
+        self._region, self._runners = region, runners
+        self._is_threaded = bool(_find_threaded(region))
+        self._steps = [(node.name, _prepare_step(node, runners)) for node in region.nodes]
+        self._straight = [step for _, step in self._steps]
+
+    def run(self, tensors: Mapping[str, Array], call: Call) -> dict[str, Array]:
+        """Return every tensor there is once the nodes ran; raises as `execute` does."""
+        if self._is_threaded:
+            execution = _Execution(self._region, self._runners, call, dict(tensors))
+            execution.run()
+            return execution.environment
+        environment = dict(tensors)
+        if call.deadline is None:
+            for step in self._straight:
+                step(environment, call)
+            return environment
+        for name, step in self._steps:
+            call.deadline.check(name)
+            step(environment, call)
+        return environment
+
+
+def _prepare_step(node: Node, runners: Mapping[str, Runner]) -> _Step:
+    is_there = node.name in runners
+    if not isinstance(node, ChoiceNode | MergeNode) and is_there and _is_straight(node):
+        return _straight_step(node, runners[node.name])
+
+    def step(environment: dict[str, Array], call: Call) -> None:
+        if holds(node.when, environment):
+            environment.update(_guarded(node, lambda: _evaluate(node, runners, environment, call)))
+
+    return step
+
+
+def _is_straight(node: RunnableNode) -> bool:
+    """Say whether a node always runs once, over whole tensors, and fails where it fails."""
+    is_quorum = isinstance(node, ComponentNode) and node.quorum is not None
+    return (
+        node.policy == Policy()
+        and not node.when
+        and not is_quorum
+        and not any(read.gather for read in node.inputs.values())
+    )
+
+
+def _straight_step(node: RunnableNode, runner: Runner) -> _Step:
+    reads = tuple((name, read.tensor) for name, read in node.inputs.items())
+    gives = tuple(node.outputs.items())
+
+    def step(environment: dict[str, Array], call: Call) -> None:  # noqa: ARG001
+        try:
+            inputs = {name: environment[tensor] for name, tensor in reads}
+        except KeyError as error:
+            raise RunError(f"node `{node.name}` reads `{error.args[0]}`, which is absent") from None
+        try:
+            results = runner(inputs)
+        except Exception as error:
+            raise _blame(node, error) from _cause(error)
+        for name, tensor in gives:
+            if name not in results:
+                raise RunError(f"node `{node.name}` gave no output `{name}`")
+            environment[tensor] = results[name]
+
+    return step
+
+
+def _evaluate(
+    node: Node, runners: Mapping[str, Runner], environment: Mapping[str, Array], call: Call
+) -> Mapping[str, Array]:
+    """Return the tensors that a node gives."""
+    match node:
+        case ChoiceNode():
+            results = _choose(node, environment, call)
+        case MergeNode():
+            results = _merge(node, environment)
+        case _:
+            return _prepare_run(node, runners[node.name], environment, call)()
+    return {node.outputs[name]: array for name, array in results.items()}
+
+
+def _prepare_run(
+    node: RunnableNode, runner: Runner, environment: Mapping[str, Array], call: Call
+) -> Callable[[], Mapping[str, Array]]:
+    """Read a node's inputs, as they are now, and return the work that is left."""
+    inputs = {name: gather(read, environment) for name, read in node.inputs.items()}
+    return lambda: _run_by_policy(node, runner, inputs, call.deadline)
 
 
 class _Execution:
-    """One run of a region: nodes in order, and those that may take their time side by side in threads."""
+    """One run of a region some of whose nodes may take their time, side by side in threads."""
 
     def __init__(
         self, region: Region, runners: Mapping[str, Runner], call: Call, environment: dict[str, Array]
@@ -85,9 +177,7 @@ class _Execution:
             self._harvest()
 
     def _find_ready(self) -> list[Node]:
-        """Return the nodes that can run, those in threads first; without threads, simply the next."""
-        if not self._threaded:
-            return self._waiting[:1]
+        """Return the nodes that can run, those in threads first."""
         ready = [node for node in self._waiting if self._is_ready(node)]
         return sorted(ready, key=lambda node: node.name not in self._threaded)
 
@@ -106,9 +196,11 @@ class _Execution:
         if not holds(node.when, self.environment):
             self._settle(node, {})
         elif isinstance(node, ChoiceNode | MergeNode) or node.name not in self._threaded:
-            self._settle(node, _guarded(node, lambda: self._evaluate(node)))
+            self._settle(
+                node, _guarded(node, lambda: _evaluate(node, self._runners, self.environment, self._call))
+            )
         else:
-            work = self._prepare(node)
+            work = _prepare_run(node, self._runners[node.name], self.environment, self._call)
             self._running[start_thread(lambda: _guarded(node, work))] = node
             return False
         return True
@@ -133,23 +225,6 @@ class _Execution:
         wanted = self._wanted.union(*(_reads(each) for each in self._waiting))
         return not wanted.isdisjoint(made_by(node))
 
-    def _evaluate(self, node: Node) -> Mapping[str, Array]:
-        """Return the tensors that a node gives."""
-        match node:
-            case ChoiceNode():
-                results = _choose(node, self.environment, self._call)
-            case MergeNode():
-                results = _merge(node, self.environment)
-            case _:
-                return self._prepare(node)()
-        return {node.outputs[name]: array for name, array in results.items()}
-
-    def _prepare(self, node: RunnableNode) -> Callable[[], Mapping[str, Array]]:
-        """Read a node's inputs, as they are now, and return the work that is left."""
-        inputs = {name: gather(read, self.environment) for name, read in node.inputs.items()}
-        runner, deadline = self._runners[node.name], self._call.deadline
-        return lambda: _run_by_policy(node, runner, inputs, deadline)
-
 
 def _find_threaded(region: Region) -> set[str]:
     """Return the nodes that run beside others: those with a timeout, and those that a quorum combiner reads."""
@@ -173,20 +248,34 @@ def _guarded(node: Node, work: Callable[[], Mapping[str, Array]]) -> Mapping[str
     """Work, and name the node in whatever goes wrong."""
     try:
         return work()
-    except (RequestError, RunError, DeadlineError):
-        raise
-    except ArrayError as error:
-        raise RunError(f"node `{node.name}` {error}") from None
-    except ComponentError as error:
-        raise RunError(f"node `{node.name}` failed: {error}") from None
     # Models and the user's own Python raise what they like, and the client must learn which node it was.
     except Exception as error:
-        _LOG.exception("node `%s` failed", node.name)
-        raise RunError(f"node `{node.name}` failed: {describe(error)}") from error
+        raise _blame(node, error) from _cause(error)
+
+
+def _blame(node: Node, error: Exception) -> Exception:
+    """Return what the client is told of an error; what is not foreseen goes to the log, too."""
+    match error:
+        case RequestError() | RunError() | DeadlineError():
+            return error
+        case ArrayError():
+            return RunError(f"node `{node.name}` {error}")
+        case ComponentError():
+            return RunError(f"node `{node.name}` failed: {error}")
+        case _:
+            _LOG.error("node `%s` failed", node.name, exc_info=error)
+            return RunError(f"node `{node.name}` failed: {describe(error)}")
+
+
+def _cause(error: Exception) -> BaseException | None:
+    """Return what an error that blames a node says it came of: nothing where the message has it all."""
+    if isinstance(error, RequestError | RunError | DeadlineError):
+        return error.__cause__
+    return None if isinstance(error, ArrayError | ComponentError) else error
 
 
 def _run_by_policy(
-    node: RunnableNode, runner: Runner, inputs: Gathered, deadline: Deadline | None
+    node: RunnableNode, runner: Runner, inputs: Gathered, deadline: Limit | None
 ) -> dict[str, Array]:
     """Return the tensors that a node gives, or those that its policy has for a failure."""
     present = _check_present(node, inputs)

@@ -4,6 +4,7 @@ import base64
 import binascii
 import math
 import struct
+from array import array as pack
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
@@ -17,6 +18,9 @@ from graphc_runtimes.errors import RequestError
 
 Wire = Literal["plain", "base64"]
 
+_FEW: Final = 128
+"""Fewer numbers than these Python handles faster than numpy."""
+
 _OWN_PARAMETERS: Final = frozenset({"headers", "content_type", "binary_data_output"})
 """Parameters about one hop only, which are not carried on to the next unit."""
 
@@ -26,13 +30,15 @@ WANTED: Final = "graphc_outputs"
 
 @dataclass(frozen=True, slots=True)
 class WireTensor:
-    """A tensor of a message, not yet decoded."""
+    """A tensor of a message, not yet decoded, or not yet encoded."""
 
     name: str
     datatype: str
     shape: Sequence[int]
     data: Sequence[object]
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    array: Array | None = None
+    """The tensor itself, in the place of `data`: it came as raw bytes, or its reader asked for arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class Message:
     id: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_for_arrays: bool = False
+    """Whether the answer's tensors are to be arrays, which whoever asks encodes in a way of its own."""
 
     @property
     def carried(self) -> dict[str, object]:
@@ -127,8 +135,10 @@ def decode(tensor: WireTensor) -> Array:
     """Return the array that a tensor of a message is; raises ArrayError."""
     if tensor.datatype not in DATATYPES:
         raise ArrayError(f"has the datatype `{tensor.datatype}`, which the V2 protocol lacks")
-    if any(size < 0 for size in tensor.shape):
+    if tensor.shape and min(tensor.shape) < 0:
         raise ArrayError(f"has a negative size in its shape {list(tensor.shape)}")
+    if tensor.array is not None:
+        return tensor.array
     if tensor.parameters.get("encoding") == "base64":
         return _decode_raw(tensor)
     if tensor.datatype == "BYTES":
@@ -143,7 +153,48 @@ def _check_count(count: int, tensor: WireTensor) -> None:
         raise ArrayError(f"has {count} elements, which is not the shape {list(tensor.shape)}")
 
 
+# What an array of these takes is neither rounded nor cut: whole numbers are checked, and floats are looked at.
+_TYPECODES: Final = {
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "FP32": "f",
+    "FP64": "d",
+}
+_EXACT: Final = 2**53
+"""Up to here a float64 holds every whole number, so that going through it rounds no more than once."""
+
+
+def _decode_flat(tensor: WireTensor) -> Array | None:
+    """Return a flat list of numbers as an array; None where anything about it is out of the ordinary."""
+    code = _TYPECODES.get(tensor.datatype)
+    if code is None or not tensor.data or isinstance(tensor.data[0], bool):
+        return None
+    try:
+        flat = pack(code, cast("list[float]", tensor.data))
+    except (TypeError, OverflowError):
+        return None
+    if code == "f" and not _is_within(flat):
+        return None
+    return cast("Array", np.frombuffer(flat, to_numpy(tensor.datatype)))
+
+
+def _is_within(numbers: "pack[float]") -> bool:
+    if len(numbers) < _FEW:
+        return min(numbers) >= -_EXACT and max(numbers) <= _EXACT
+    found = np.frombuffer(numbers, np.float32)
+    return bool(found.min() >= -_EXACT and found.max() <= _EXACT)
+
+
 def _decode_numbers(tensor: WireTensor) -> Array:
+    if (flat := _decode_flat(tensor)) is not None:
+        _check_count(flat.size, tensor)
+        return flat.reshape(tensor.shape)
     try:
         found = cast("Array", np.array(tensor.data))
     except ValueError:
@@ -242,17 +293,24 @@ def _from_base64(text: str | bytes) -> bytes:
 def _decode_raw(tensor: WireTensor) -> Array:
     if len(tensor.data) != 1 or not isinstance(text := tensor.data[0], str | bytes):
         raise ArrayError("is said to be base64, and is not one string")
-    raw = _from_base64(text)
-    if tensor.datatype == "BYTES":
-        elements = list(_split(raw))
-        _check_count(len(elements), tensor)
-        return bytes_array(elements, tensor.shape)
-    dtype = raw_dtype(tensor.datatype)
-    if len(raw) != math.prod(tensor.shape) * dtype.itemsize:
-        raise ArrayError(f"has {len(raw)} bytes, which is not {tensor.datatype} {list(tensor.shape)}")
+    return from_raw(_from_base64(text), tensor.datatype, tensor.shape)
+
+
+def from_raw(raw: bytes | memoryview, datatype: str, shape: Sequence[int]) -> Array:
+    """Return the array whose little-endian bytes these are, without a copy where it can; raises ArrayError."""
+    if datatype == "BYTES":
+        elements = list(_split(bytes(raw)))
+        if len(elements) != math.prod(shape):
+            raise ArrayError(f"has {len(elements)} elements, which is not the shape {list(shape)}")
+        return bytes_array(elements, shape)
+    dtype = raw_dtype(datatype)
+    if len(raw) != math.prod(shape) * dtype.itemsize:
+        raise ArrayError(f"has {len(raw)} bytes, which is not {datatype} {list(shape)}")
     if dtype.kind == "b":
-        return cast("Array", (np.frombuffer(raw, np.uint8) != 0).reshape(tensor.shape))
-    return np.frombuffer(raw, dtype).reshape(tensor.shape)
+        return cast("Array", (np.frombuffer(raw, np.uint8) != 0).reshape(shape))
+    found = np.frombuffer(raw, dtype)
+    # Frameworks read memory in whole numbers' steps, and a tensor may begin anywhere in a body.
+    return (found if found.flags.aligned else found.copy()).reshape(shape)
 
 
 def _split(raw: bytes) -> Iterator[bytes]:
@@ -279,7 +337,7 @@ def encode(name: str, array: Array, wire: Wire, *, finite: bool = True) -> WireT
     datatype = datatype_of(array)
     shape = list(array.shape)
     if wire == "base64":
-        return WireTensor(name, datatype, shape, [_to_raw(array, datatype)], {"encoding": "base64"})
+        return WireTensor(name, datatype, shape, [_to_text(array, datatype)], {"encoding": "base64"})
     if datatype == "BYTES":
         return _encode_elements(name, array)
     return WireTensor(name, datatype, shape, _to_numbers(array, finite=finite))
@@ -292,13 +350,15 @@ def _to_numbers(array: Array, *, finite: bool) -> list[object]:
     return cast("list[object]", array.ravel().tolist())
 
 
-def _to_raw(array: Array, datatype: str) -> str:
+def _to_text(array: Array, datatype: str) -> str:
+    return base64.b64encode(to_raw(array, datatype)).decode()
+
+
+def to_raw(array: Array, datatype: str) -> bytes:
+    """Return the little-endian bytes of an array."""
     if datatype == "BYTES":
-        elements = bytes_of(array)
-        raw = b"".join(struct.pack("<I", len(element)) + element for element in elements)
-    else:
-        raw = array.astype(raw_dtype(datatype), copy=False).tobytes()
-    return base64.b64encode(raw).decode()
+        return b"".join(struct.pack("<I", len(element)) + element for element in bytes_of(array))
+    return array.astype(raw_dtype(datatype), copy=False).tobytes()
 
 
 def _encode_elements(name: str, array: Array) -> WireTensor:

@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final
 
 import orjson
 from fastapi import Request, Response
 
+from graphc_runtimes.batching import answer
 from graphc_runtimes.environment import read_environment
 from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
@@ -24,10 +25,19 @@ from graphc_runtimes.serving import (
     register_custom_handler,
 )
 from graphc_runtimes.unit import Unit, share_unit
-
-_T = TypeVar("_T")
+from graphc_runtimes.workers import note_loaded
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
+
+LISTENERS: Final["list[Callable[[RegionModel], None]]"] = []
+"""Called with each model that loads: a server with paths of its own to it needs to know."""
+
+
+def announce(model: "RegionModel") -> None:
+    """Tell those who listen that a model has loaded."""
+    for listener in LISTENERS:
+        listener(model)
+
 
 _BAD_REQUEST: Final = 400
 _FAILED: Final = 500
@@ -55,7 +65,14 @@ class RegionModel(MLModel):
             # MLServer would go on to end with 0, which a cluster takes for a job well done.
             raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)
+        note_loaded()
+        announce(self)
         return True
+
+    @property
+    def unit(self) -> Unit | None:
+        """The unit that this model answers with, once it is loaded."""
+        return self._unit
 
     def _describe(self, unit: Unit) -> None:
         graph = unit.region.graph
@@ -66,39 +83,43 @@ class RegionModel(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answer one request with the region's tensors."""
         message = self._accept(to_message(payload))
-        tensors, carried = await self._in_thread(_answer, message)
+        tensors, carried = await self._answer(message)
         return to_response(self.name, message.id, carried, tensors)
 
     async def _aggregate(self, body: object, headers: dict[str, str]) -> object:
         with _errors():
             message = self._accept(read_messages(body, headers))
-        tensors, carried = await self._in_thread(_answer, message)
+        tensors, carried = await self._answer(message)
         return _to_body(self.name, message.id, carried, tensors)
 
     async def _route(self, body: object, headers: dict[str, str]) -> object:
         with _errors():
             message = read_message(body, headers)
-        return [await self._in_thread(Unit.route, message)]
+        # Where health checks do not have to wait for it.
+        with _errors():
+            return [await asyncio.to_thread(self._find_unit().route, message)]
 
     def _accept(self, message: Message) -> Message:
-        if self._unit is None:
-            raise ModelNotReady(self.name)
         with _errors():
-            return self._unit.accept(message)
+            return self._find_unit().accept(message)
 
-    async def _in_thread(self, work: Callable[[Unit, Message], _T], message: Message) -> _T:
-        """Work where health checks do not have to wait for it."""
+    async def _answer(self, message: Message) -> tuple[list[WireTensor], dict[str, object]]:
+        unit = self._find_unit()
+        with _errors():
+            return await answer(unit, message), unit.carry(message)
+
+    # No property: MLServer reads every attribute before load() to find its handlers.
+    def _find_unit(self) -> Unit:
         if self._unit is None:
             raise ModelNotReady(self.name)
-        with _errors():
-            return await asyncio.to_thread(work, self._unit, message)
+        return self._unit
 
     def _handler(
-        self, verb: str, answer: Callable[[object, dict[str, str]], Awaitable[object]]
+        self, verb: str, respond: Callable[[object, dict[str, str]], Awaitable[object]]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             body = _read_body(await request.body())
-            return _respond(await answer(body, dict(request.headers)))
+            return _respond(await respond(body, dict(request.headers)))
 
         register_custom_handler(CustomHandler(rest_path=f"/v2/models/{self.name}/{verb}"), handle)
         return handle
@@ -122,10 +143,6 @@ def _read_body(raw: bytes) -> object:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise MLServerError("the body is not JSON", _BAD_REQUEST) from None
-
-
-def _answer(unit: Unit, message: Message) -> tuple[list[WireTensor], dict[str, object]]:
-    return unit.answer(message), unit.carry(message)
 
 
 def _to_body(

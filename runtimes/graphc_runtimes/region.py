@@ -220,6 +220,15 @@ class Route:
 
 
 @with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many rows of waiting requests may run together, and how long a request waits for others."""
+
+    max_size: Annotated[int, Field(ge=1)]
+    max_delay_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+
+
+@with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """What one unit takes, runs (in this order) and answers."""
@@ -232,6 +241,7 @@ class Region:
     answers: tuple[Answer, ...]
     wire: Literal["plain", "base64"]
     route: Route | None = None
+    batch: Batch | None = None
 
 
 _REGION: TypeAdapter[Region] = TypeAdapter(Region)
@@ -271,6 +281,17 @@ def _check_tensors(region: Region) -> None:
         _require(known, answer.tensor, f"answer `{answer.name}`")
     if region.route:
         _require(known, region.route.choice, "the route")
+    if region.batch:
+        _check_rows(region)
+
+
+def _check_rows(region: Region) -> None:
+    """Refuse to part and join requests by rows that their tensors do not have."""
+    tensors = (*region.takes, *region.answers)
+    rows = tensors[0].shape[0] if tensors and tensors[0].shape else None
+    for each in tensors:
+        if each.optional or not isinstance(rows, str) or each.shape[:1] != (rows,):
+            raise RegionError(f"batch: tensor `{each.name}` does not have the rows of every request")
 
 
 def made_by(node: Node) -> Iterator[str]:

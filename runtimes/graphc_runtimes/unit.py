@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from graphc_components.datatypes import Array
+import numpy as np
+from graphc_components.datatypes import Array, to_numpy
 
 from graphc_runtimes.adapters import load_runner
 from graphc_runtimes.arrays import ArrayError, check_type
@@ -13,7 +14,7 @@ from graphc_runtimes.choose import Call, check_choice
 from graphc_runtimes.deadline import PARAMETER, read_deadline, stamp
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
-from graphc_runtimes.execute import Runner, execute
+from graphc_runtimes.execute import Program, Runner
 from graphc_runtimes.messages import WANTED, Message, WireTensor, decode, encode
 from graphc_runtimes.region import Answer, ChoiceNode, MergeNode, Region, TensorSpec, parse_region
 
@@ -21,12 +22,34 @@ NO_CHILD: Final = -2
 """The executor's route for: call no child, the message is the answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Unit:
     """A region whose nodes are loaded."""
 
     region: Region
     runners: Mapping[str, Runner]
+    _program: Program = field(init=False)
+    _dtypes: Mapping[str, np.dtype[np.generic]] = field(init=False)
+    _shapes: Mapping[str, Sequence[int | None]] = field(init=False)
+    """The shapes of the answers, where rows that a choice parted are fewer than their dimension's name says."""
+    _known: frozenset[str] = field(init=False)
+    _outputs: frozenset[str] = field(init=False)
+    _is_entry: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find out once what every message would ask for."""
+        region = self.region
+        known = frozenset(spec.name for spec in region.graph.inputs)
+        found = {
+            "_program": Program(region, self.runners),
+            "_dtypes": {each.name: to_numpy(each.datatype) for each in region.answers},
+            "_shapes": {each.name: [_fixed(dim) for dim in each.shape] for each in region.answers},
+            "_known": known,
+            "_outputs": frozenset(spec.name for spec in region.graph.outputs),
+            "_is_entry": all(spec.name in known for spec in region.takes),
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
     def accept(self, message: Message) -> Message:
         """Return the message with the deadline that its answer carries on; raises RequestError."""
@@ -34,12 +57,18 @@ class Unit:
 
     def answer(self, message: Message) -> list[WireTensor]:
         """Run the region and return what it answers; raises RequestError, RunError and DeadlineError."""
-        tensors = self._run(message)
+        return self.give(message, self._run(message))
+
+    def give(self, message: Message, tensors: Mapping[str, Array]) -> list[WireTensor]:
+        """Return what the region answers out of its tensors; raises RunError."""
         answers = ((answer, tensors.get(answer.tensor)) for answer in self._wanted(message))
-        return [self._encode(answer, array) for answer, array in answers if not _left_out(answer, array)]
+        encode = self._pass_on if message.is_for_arrays and self._is_last else self._encode
+        return [encode(answer, array) for answer, array in answers if not _left_out(answer, array)]
 
     def carry(self, message: Message) -> dict[str, object]:
         """Return the parameters of the answer; a client does not get those that are for units."""
+        if not message.parameters:
+            return {}
         carried = message.carried
         own = {WANTED, PARAMETER}
         return {name: carried[name] for name in carried if name not in own} if self._is_last else carried
@@ -50,7 +79,9 @@ class Unit:
 
     def _wanted(self, message: Message) -> Sequence[Answer]:
         wanted = message.wanted if self._is_last else ()
-        return [each for each in self.region.answers if not wanted or each.name in wanted]
+        if not wanted:
+            return self.region.answers
+        return [each for each in self.region.answers if each.name in wanted]
 
     def route(self, message: Message) -> int:
         """Run the region and return the child to call, or NO_CHILD; raises as `answer` does."""
@@ -66,24 +97,51 @@ class Unit:
         return called[0] if called else NO_CHILD
 
     def _run(self, message: Message) -> Mapping[str, Array]:
-        _refuse_unknown(self.region, message)
+        return self.run(*self.read(message))
+
+    def run(self, tensors: Mapping[str, Array], call: Call) -> dict[str, Array]:
+        """Run the nodes; raises RequestError, RunError and DeadlineError."""
+        return self._program.run(tensors, call)
+
+    def read(self, message: Message) -> tuple[dict[str, Array], Call]:
+        """Return the tensors that the region takes, and what else its nodes may look at; raises RequestError."""
+        if self._is_entry:
+            self._refuse_unknown(message)
         message = self.accept(message)
         tensors = take(self.region, message)
         deadline = read_deadline(message, self.region.graph.deadline_ms)
-        call = Call(message.parameters, message.headers, deadline)
-        return execute(self.region, self.runners, tensors, call)
+        return tensors, Call(message.parameters, message.headers, deadline)
+
+    def _refuse_unknown(self, message: Message) -> None:
+        """Refuse a client's misspelt input; tensors of nodes (`node.tensor`) only pass by."""
+        unit = self.region.unit
+        for name in message.wanted:
+            if name not in self._outputs:
+                raise RequestError(f"unit `{unit}`: the graph has no output `{name}`")
+        for name in message.tensors:
+            if name not in self._known and not _is_of_a_node(name):
+                raise RequestError(f"unit `{unit}`: the graph has no input `{name}`")
 
     def _encode(self, answer: Answer, array: Array | None) -> WireTensor:
-        if array is None:
-            raise RunError(f"unit `{self.region.unit}`: no branch was taken that gives `{answer.name}`")
         try:
-            # Rows that a choice parted are fewer than the name of their dimension says.
-            check_type(
-                array, answer.datatype, [None if isinstance(dim, str) else dim for dim in answer.shape]
-            )
-            return encode(answer.name, array, self.region.wire)
+            return encode(answer.name, self._check(answer, array), self.region.wire)
         except ArrayError as error:
             raise RunError(f"unit `{self.region.unit}`: tensor `{answer.name}` {error}") from None
+
+    def _pass_on(self, answer: Answer, array: Array | None) -> WireTensor:
+        try:
+            checked = self._check(answer, array)
+        except ArrayError as error:
+            raise RunError(f"unit `{self.region.unit}`: tensor `{answer.name}` {error}") from None
+        return WireTensor(answer.name, answer.datatype, checked.shape, (), array=checked)
+
+    def _check(self, answer: Answer, array: Array | None) -> Array:
+        if array is None:
+            raise RunError(f"unit `{self.region.unit}`: no branch was taken that gives `{answer.name}`")
+        expected = self._shapes[answer.name]
+        if array.dtype != self._dtypes[answer.name] or not _has_shape(array.shape, expected):
+            check_type(array, answer.datatype, expected)
+        return array
 
 
 def _left_out(answer: Answer, array: Array | None) -> bool:
@@ -114,18 +172,14 @@ def _take(region: Region, spec: TensorSpec, tensor: WireTensor, sizes: dict[str,
     return array
 
 
-def _refuse_unknown(region: Region, message: Message) -> None:
-    """Refuse a client's misspelt input; tensors of nodes (`node.tensor`) only pass by."""
-    known = {spec.name for spec in region.graph.inputs}
-    if not all(spec.name in known for spec in region.takes):
-        return
-    outputs = {spec.name for spec in region.graph.outputs}
-    for name in message.wanted:
-        if name not in outputs:
-            raise RequestError(f"unit `{region.unit}`: the graph has no output `{name}`")
-    for name in message.tensors:
-        if name not in known and not _is_of_a_node(name):
-            raise RequestError(f"unit `{region.unit}`: the graph has no input `{name}`")
+def _has_shape(actual: Sequence[int], expected: Sequence[int | None]) -> bool:
+    if len(actual) != len(expected):
+        return False
+    return all(wanted in (size, None) for size, wanted in zip(actual, expected, strict=True))
+
+
+def _fixed(dim: int | str | None) -> int | None:
+    return None if isinstance(dim, str) else dim
 
 
 def _is_of_a_node(name: str) -> bool:

@@ -63,10 +63,17 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
+STARTS: Final = {
+    "plane": ("-m", "graphc_runtimes"),
+    "stock": ("-c", "from mlserver.cli import main; main()", "start"),
+}
+"""Our own data plane, and MLServer as it comes: what they answer is the same."""
+
+
 class Server:
     """A running server: its ports and its log."""
 
-    def __init__(self, folder: Path, region: Json, **variables: str) -> None:
+    def __init__(self, folder: Path, region: Json, start: str = "plane", **variables: str) -> None:
         self.http, self.grpc, metrics = _free_ports(3)
         self.log = folder / "log.txt"
         empty = folder / "empty"
@@ -89,7 +96,7 @@ class Server:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [Path(sys.executable).parent / "mlserver", "start", empty],
+                [sys.executable, *STARTS[start], empty],
                 env=environment,
                 cwd=folder,
                 stdout=log,
@@ -147,9 +154,14 @@ def artifacts(
     return root
 
 
+@pytest.fixture(scope="module", params=list(STARTS))
+def start(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
 def whole(
-    build: Build, node: Build, artifacts: Path, tmp_path_factory: pytest.TempPathFactory
+    build: Build, node: Build, artifacts: Path, tmp_path_factory: pytest.TempPathFactory, start: str
 ) -> Iterator[Server]:
     """Serve a whole graph in one unit: ONNX, scikit-learn, a component and the user's own Python."""
     label = {"label": {"datatype": "BYTES", "shape": ["batch"]}}
@@ -185,11 +197,13 @@ def whole(
         "shout.mean": "mean: FP32[batch, 1]",
     }
     region = build(nodes, takes=["x: FP32[batch, 2]"], answers=answers)
-    yield from _serve(tmp_path_factory.mktemp("whole"), region, GRAPHC_ARTIFACTS=str(artifacts))
+    yield from _serve(tmp_path_factory.mktemp("whole"), region, start, GRAPHC_ARTIFACTS=str(artifacts))
 
 
 @pytest.fixture(scope="module")
-def inner(build: Build, node: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def inner(
+    build: Build, node: Build, tmp_path_factory: pytest.TempPathFactory, start: str
+) -> Iterator[Server]:
     """Serve a unit inside a graph: it combines two messages, chooses by a header, and answers in base64."""
     parameters = {"name": "X-Tier", "equals": ["gold", "silver"], "branches": 2}
     nodes = [
@@ -221,11 +235,11 @@ def inner(build: Build, node: Build, tmp_path_factory: pytest.TempPathFactory) -
     region = build(
         nodes, takes=takes, answers=answers, inputs=["n: INT64[batch]"], wire="base64", route=route
     )
-    yield from _serve(tmp_path_factory.mktemp("inner"), region)
+    yield from _serve(tmp_path_factory.mktemp("inner"), region, start)
 
 
-def _serve(folder: Path, region: Json, **variables: str) -> Iterator[Server]:
-    server = Server(folder, region, **variables)
+def _serve(folder: Path, region: Json, start: str, **variables: str) -> Iterator[Server]:
+    server = Server(folder, region, start, **variables)
     try:
         server.wait()
         yield server

@@ -13,6 +13,7 @@ from graphc.frontend.policies import find_defaults
 from graphc.frontend.resolve import Resolved
 from graphc.graph import (
     Autoscaling,
+    Batch,
     CascadeStep,
     CascadeWork,
     ComponentWork,
@@ -33,6 +34,8 @@ from graphc.graph import (
     Work,
 )
 from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router, Working
+from graphc.spec.model import Batch as BatchSpec
+from graphc.spec.read import GraphSpec
 
 
 def assemble_graph(
@@ -50,6 +53,7 @@ def assemble_graph(
         outputs=tuple(Result(use.port, use.tensor, use.at) for use in resolved.outputs),
         grouping=fields.placement.grouping,
         deadline_ms=fields.deadline,
+        batch=_batch(draft.spec, fields.batch, "batch"),
     )
 
 
@@ -75,7 +79,7 @@ def _node(
         work,
         uses,
         outputs,
-        _placement(node.spec, unit),
+        _placement(draft.spec, node, unit),
         cost_ms=node.spec.cost_ms,
         policy=_policy(draft, node, resolved, inferred),
     )
@@ -104,7 +108,8 @@ def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions:
             by_quorum = component.wait == "quorum"
             return ComponentWork(component.component, parameters, component.quorum, by_quorum)
         case Python() as python:
-            return PythonWork(python.python, node.local, python.load_seconds)
+            seconds = python.load_seconds
+            return PythonWork(python.python, node.local, seconds, python.rowwise, python.idempotent)
         case Router() as router:
             takes = tuple(_takes(uses, index) for index in range(len(router.branches)))
             value = next((use for use in uses if use.port == "in"), None)
@@ -132,7 +137,8 @@ def _confidence(uses: Sequence[Use], index: int, until: float | None) -> Use | N
     return named or _takes(uses, index)[0]
 
 
-def _placement(spec: AnyNode, unit: str | None) -> Placement:
+def _placement(graph: GraphSpec, node: DraftNode, unit: str | None) -> Placement:
+    spec: AnyNode = node.spec
     resources, scaling = spec.resources, spec.autoscaling
     return Placement(
         unit=spec.unit or unit,
@@ -140,11 +146,17 @@ def _placement(spec: AnyNode, unit: str | None) -> Placement:
         resources=Resources(resources.cpu, resources.memory, resources.gpu) if resources else None,
         replicas=spec.replicas,
         autoscaling=Autoscaling(scaling.min, scaling.max, scaling.cpu) if scaling else None,
+        workers=spec.workers,
+        batch=_batch(graph, spec.batch, "nodes", node.name, "batch"),
         env=tuple(
             Variable(name, variable.value, variable.secret, variable.key)
             for name, variable in sorted(spec.env.items())
         ),
     )
+
+
+def _batch(graph: GraphSpec, batch: BatchSpec | None, *path: str) -> Batch | None:
+    return batch and Batch(batch.max_size, batch.max_delay_ms, graph.at(*path, key=True))
 
 
 def type_of_outputs(graph: Graph) -> dict[str, TensorType]:

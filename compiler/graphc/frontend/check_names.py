@@ -30,6 +30,7 @@ _OWN_VARIABLES: Final = frozenset(
         "GRAPHC_ARTIFACTS",
         "GRAPHC_REGION",
         "GRAPHC_REGION_FILE",
+        "GRAPHC_WORKERS",
         "MLSERVER_GRPC_PORT",
         "MLSERVER_GZIP_ENABLED",
         "MLSERVER_HTTP_PORT",

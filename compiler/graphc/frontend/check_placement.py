@@ -59,6 +59,8 @@ def _said(node: AnyNode) -> dict[tuple[str, ...], object]:
         "resources": node.resources,
         "replicas": node.replicas,
         "autoscaling": node.autoscaling,
+        "workers": node.workers,
+        "batch": node.batch,
         "image": node.image if isinstance(node, Python) else None,
     }
     said: dict[tuple[str, ...], object] = {

@@ -28,6 +28,7 @@ ARTIFACTS: Final = "/mnt/graphc"
 HOST: Final = "127.0.0.1"
 START_MLSERVER: Final = "from mlserver.cli import main; main()"
 """What the `mlserver` command does, in this very interpreter."""
+OWN_REPOSITORY: Final = "graphc_runtimes.RegionRepository"
 
 _UNIT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 
@@ -42,6 +43,8 @@ class UnitProcess:
     folder: Path
     log: Path
     ports: Ports
+    is_ours: bool = False
+    """Whether it runs graphc's runtime, and nothing else, on the folder that ends `argv`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,5 +178,7 @@ def _localise(
 def _make_process(each: _Placed, folder: Path, env: Mapping[str, str]) -> UnitProcess:
     for name in ("work", "metrics"):
         (each.home / name).mkdir(parents=True, exist_ok=True)
-    argv = (sys.executable, "-c", START_MLSERVER, "start", str(folder))
-    return UnitProcess(each.unit.name, argv, env, each.home / "work", each.home / "log", each.ports)
+    is_ours = env.get("MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION") == OWN_REPOSITORY
+    start = ("-m", "graphc_runtimes") if is_ours else ("-c", START_MLSERVER, "start")
+    argv = (sys.executable, *start, str(folder))
+    return UnitProcess(each.unit.name, argv, env, each.home / "work", each.home / "log", each.ports, is_ours)

@@ -7,17 +7,15 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import aiohttp
 
 from graphc.local.logs import read_cause, read_tail
+from graphc.local.nursery import CHILD, Nursery, Process, can_be_forked
 from graphc.local.plan import UnitProcess
 from graphc.local.ready import is_ready
-
-CHILD: Final = Path(__file__).with_name("child.py")
 
 Say = Callable[[str], None]
 
@@ -53,7 +51,7 @@ class _Member:
     """One unit with the process that runs it now."""
 
     plan: UnitProcess
-    process: asyncio.subprocess.Process | None = None
+    process: Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     started: float = 0
     readied: float = 0
@@ -71,12 +69,14 @@ class Supervisor:
         self._http: aiohttp.ClientSession | None = None
         self._failure: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
+        # For a single unit there is nothing to share.
+        self._shares = sum(can_be_forked(plan) for plan in plans) > 1
+        self._nursery = Nursery()
 
     async def __aenter__(self) -> Self:
         """Start every unit."""
         self._http = aiohttp.ClientSession()
-        for member in self._members:
-            await self._spawn(member)
+        await asyncio.gather(*(self._spawn(member) for member in self._members))
         self._tasks = [asyncio.create_task(self._keep(member)) for member in self._members]
         return self
 
@@ -88,6 +88,7 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(self._end(member) for member in self._members))
+        await self._nursery.close()
         if self._http is not None:
             await self._http.close()
 
@@ -123,10 +124,15 @@ class Supervisor:
 
     async def _spawn(self, member: _Member) -> None:
         plan = member.plan
+        member.started = asyncio.get_running_loop().time()
+        member.log_start = plan.log.stat().st_size if plan.log.exists() else 0
+        forked = await self._nursery.spawn(plan) if self._shares and can_be_forked(plan) else None
+        member.process = forked or await self._start(plan)
+
+    async def _start(self, plan: UnitProcess) -> Process:
         argv = (sys.executable, "-I", str(CHILD), str(os.getpid()), *plan.argv)
         with plan.log.open("ab") as log:
-            member.log_start = log.tell()
-            member.process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -136,7 +142,6 @@ class Supervisor:
                 # A group of its own: Ctrl-C reaches the supervisor alone, which ends all in order.
                 process_group=0,
             )
-        member.started = asyncio.get_running_loop().time()
 
     async def _keep(self, member: _Member) -> None:
         while not self._failure.done():
@@ -164,7 +169,7 @@ class Supervisor:
         if not self._failure.done():
             self._failure.set_result(Failure(unit, message, read(member.plan.log, member.log_start)))
 
-    async def _wait_death(self, member: _Member, process: asyncio.subprocess.Process) -> bool:
+    async def _wait_death(self, member: _Member, process: Process) -> bool:
         """Wait for the process to end, and say whether it had been ready."""
         polling = asyncio.create_task(self._poll(member))
         try:

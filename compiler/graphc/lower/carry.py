@@ -17,7 +17,7 @@ def carry_tensors(graph: Graph, tree: Branching) -> Plan:
     finals = tuple(Wire(result.name, result.tensor, types[result.tensor], False) for result in graph.outputs)
     root, _ = carrying.carry(tree, finals, is_last=True)
     outputs = tuple((result.name, types[result.tensor]) for result in graph.outputs)
-    return Plan(graph.name, graph.inputs, outputs, root, deadline_ms=graph.deadline_ms)
+    return Plan(graph.name, graph.inputs, outputs, root, deadline_ms=graph.deadline_ms, batch=graph.batch)
 
 
 def _find_optional(graph: Graph) -> set[str]:

@@ -120,6 +120,10 @@ def _wishes(placement: Placement) -> Iterator[str]:
         yield f"{placement.replicas} replica{'s' * (placement.replicas > 1)}"
     if placement.autoscaling is not None:
         yield "replicas by load"
+    if placement.workers is not None:
+        yield f"{placement.workers} process{'es' * (placement.workers > 1)}"
+    if placement.batch is not None:
+        yield "batches of its own"
     if placement.image is not None:
         yield f"the image `{placement.image}`"
     if placement.env:

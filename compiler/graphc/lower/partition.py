@@ -188,6 +188,8 @@ def _merge_placements(nodes: Sequence[Node]) -> Placement:
         resources=_first([each.resources for each in placements]),
         replicas=_first([each.replicas for each in placements]),
         autoscaling=_first([each.autoscaling for each in placements]),
+        workers=_first([each.workers for each in placements]),
+        batch=_first([each.batch for each in placements]),
         env=tuple(env[name] for name in sorted(env)),
     )
 

@@ -68,6 +68,15 @@ class Resources(Spec):
     gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="whole GPUs")
 
 
+class Batch(Spec):
+    """How requests that wait for a container run together."""
+
+    max_size: Positive = Field(64, description="the most rows that run together")
+    max_delay_ms: Annotated[Number, Field(ge=0)] = Field(
+        0, description="how long a request waits for others where nothing else keeps it waiting"
+    )
+
+
 class Autoscaling(Spec):
     """How many replicas, by load."""
 
@@ -154,6 +163,8 @@ class Node(Spec):
     resources: Resources | None = Field(None, description="what its container asks for")
     replicas: Positive | None = Field(None, description="pods of its container")
     autoscaling: Autoscaling | None = Field(None, description="pods of its container, by load")
+    workers: Positive | None = Field(None, description="processes in its container, each with its models")
+    batch: Batch | None = Field(None, description="let requests that wait for its container run together")
     env: dict[str, EnvValue] = Field(
         default_factory=dict[str, "Variable"], description="environment: a text, or {secret, key}"
     )
@@ -271,6 +282,10 @@ class Python(Working):
     out: Outputs = Field(min_length=1, description="the outputs' types")
     image: str | None = Field(None, description="an image that has the module; nothing is shipped then")
     idempotent: bool = Field(False, description="running it twice does no harm, so that it may be retried")
+    rowwise: bool = Field(
+        False,
+        description="a row of its outputs hangs on that row of its inputs alone, so that it may be batched",
+    )
     load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
         None, description="how long loading may take; the probes are set by it"
     )
@@ -405,6 +420,8 @@ class InferenceGraph(Spec):
     runtime: Runtime = Field(default_factory=lambda: Runtime.model_validate({}))
     replicas: Positive | None = Field(None, description="pods of the graph")
     resources: Resources | None = Field(None, description="what a container asks for whose nodes say nothing")
+    workers: Positive | None = Field(None, description="processes of a container whose nodes say nothing")
+    batch: Batch | None = Field(None, description="let requests that wait for a container run together")
     placement: Placement = Field(default_factory=lambda: Grouping.model_validate({}))
     deadline: Duration | None = Field(None, description="how long a request may take; then it is given up")
     artifacts: Annotated[str, AfterValidator(_read_store)] | None = Field(

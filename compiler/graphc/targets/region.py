@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from graphc_components.tensors import TensorType
 
 from graphc.graph import (
+    Batch,
     ChoiceWork,
     ComponentWork,
     Default,
@@ -47,7 +48,13 @@ def describe_region(plan: Plan, unit: Unit) -> Data:
         "answers": [_answer(wire) for wire in unit.answers],
         "wire": "plain" if unit.is_last else "base64",
         "route": _route(unit),
-    }
+    } | _batch(plan.batch_of(unit))
+
+
+def _batch(batch: Batch | None) -> Data:
+    if batch is None:
+        return {}
+    return {"batch": {"max_size": batch.max_size, "max_delay_ms": batch.max_delay_ms}}
 
 
 def _tensor(name: str, type_: TensorType) -> Data:

@@ -60,6 +60,7 @@ class Settings:
     image: str
     pull_secret: str | None
     resources: Resources | None
+    workers: int | None
     store: str | None
     service_account: str | None
     executor: bool | None
@@ -360,10 +361,14 @@ class _Container:
     def _hardware(self) -> Iterable[Data]:
         """Tell the runtime what the container gets: frameworks look at the whole machine instead."""
         resources = self._unit.region.placement.resources or self._emitting.settings.resources
+        workers = self._unit.region.placement.workers or self._emitting.settings.workers or 1
+        if workers > 1:
+            yield {"name": "GRAPHC_WORKERS", "value": str(workers)}
         if resources is None:
             return
         if resources.cpu is not None:
-            yield {"name": "GRAPHC_THREADS", "value": str(max(1, math.ceil(parse_quantity(resources.cpu))))}
+            threads = max(1, math.ceil(parse_quantity(resources.cpu) / workers))
+            yield {"name": "GRAPHC_THREADS", "value": str(threads)}
         # A run on this machine may have no GPU; on a cluster a unit that asked for one must not go without.
         if resources.gpu and self._emitting.purpose == "cluster":
             yield {"name": "GRAPHC_DEVICE", "value": "cuda"}

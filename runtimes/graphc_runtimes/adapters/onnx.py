@@ -2,6 +2,7 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, Protocol, cast
 
 import numpy as np
@@ -14,13 +15,35 @@ from graphc_runtimes.environment import Device, Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
 from graphc_runtimes.region import ModelNode
+from graphc_runtimes.weights import find_shared
 
 _PROVIDERS: Final[Mapping[Device, str]] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+_ERROR: Final = 3
+"""onnxruntime's severity of errors, below which nothing is logged."""
+# What onnxruntime gives as these is an array of a V2 datatype as it stands.
+_PLAIN: Final = frozenset(
+    f"tensor({name})"
+    for name in (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float", "double"),
+    )
+)
 
 
 class _Argument(Protocol):
     name: str
     type: str
+
+
+class _Options(Protocol):
+    intra_op_num_threads: int
+    inter_op_num_threads: int
+    log_severity_level: int
+    graph_optimization_level: object
+    optimized_model_filepath: str
+
+    def add_session_config_entry(self, name: str, value: str, /) -> None: ...
 
 
 class _Session(Protocol):
@@ -30,7 +53,9 @@ class _Session(Protocol):
 
     def get_providers(self) -> Sequence[str]: ...
 
-    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array], /) -> Sequence[object]: ...
+    def run(
+        self, outputs: Sequence[str], feeds: Mapping[str, Array], options: None = None, /
+    ) -> Sequence[object]: ...
 
 
 def load_onnx(node: ModelNode, environment: Environment) -> Runner:
@@ -38,29 +63,63 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
 
     Only the outputs in use are copied out, but onnxruntime's inference builds compute all that the file holds.
     """
-    session = _open(str(find_file(node.path, environment, (".onnx",))), environment)
+    session = _open(find_file(node.path, environment, (".onnx",)), environment)
     texts = {each.name for each in session.get_inputs() if each.type == "tensor(string)"}
     _check_names(node, session)
     outputs = list(node.outputs)
+    types = {each.name: each.type for each in session.get_outputs()}
+    is_plain = not texts and all(types[name] in _PLAIN for name in outputs)
 
     def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         feeds = {name: _as_text(array) if name in texts else array for name, array in inputs.items()}
         results = session.run(outputs, feeds)
         return {name: as_tensor(result) for name, result in zip(outputs, results, strict=True)}
 
-    return run
+    # The session's own method checks for each request the names that were checked above once and for all.
+    direct = cast("_Session", getattr(session, "_sess", session))
+
+    def run_plain(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        results = cast("Sequence[Array]", direct.run(outputs, inputs, None))
+        return {
+            name: result if result.ndim else as_tensor(result)
+            for name, result in zip(outputs, results, strict=True)
+        }
+
+    return run_plain if is_plain else run
 
 
-def _open(path: str, environment: Environment) -> _Session:
+def write_optimised(path: Path, environment: Environment, to: Path) -> None:
+    """Write a model as onnxruntime optimised it for this machine, its weights in a file beside it."""
+    options = _options(environment)
+    options.optimized_model_filepath = str(to)
+    for name, value in (("file_name", f"{to.stem}.weights"), ("min_size_in_bytes", "1024")):
+        options.add_session_config_entry(f"session.optimized_model_external_initializers_{name}", value)
+    # That what is written is for this machine only is just what is wanted.
+    options.log_severity_level = _ERROR
+    onnxruntime.InferenceSession(str(path), options, providers=[_PROVIDERS[environment.device]])
+
+
+def _options(environment: Environment) -> _Options:
+    options = cast("_Options", onnxruntime.SessionOptions())
+    # The threads of one session would else keep the processor busy while they wait, which other sessions need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if environment.threads is not None:
+        options.intra_op_num_threads = environment.threads
+        options.inter_op_num_threads = 1
+    return options
+
+
+def _open(path: Path, environment: Environment) -> _Session:
     wanted = _PROVIDERS[environment.device]
     available = cast("list[str]", onnxruntime.get_available_providers())
     if wanted not in available:
         raise LoadError(f"GRAPHC_DEVICE asks for {wanted}; onnxruntime here has {', '.join(available)}")
-    options = onnxruntime.SessionOptions()
-    if environment.threads is not None:
-        options.intra_op_num_threads = environment.threads
-        options.inter_op_num_threads = 1
-    session = cast("_Session", onnxruntime.InferenceSession(path, options, providers=[wanted]))
+    options = _options(environment)
+    shared = find_shared(path)
+    if shared is not None:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    opened = onnxruntime.InferenceSession(str(shared or path), options, providers=[wanted])
+    session = cast("_Session", opened)
     # onnxruntime goes on with the CPU where a provider's libraries cannot be loaded, and only logs it.
     if wanted not in session.get_providers():
         raise LoadError(f"GRAPHC_DEVICE asks for {wanted}, which onnxruntime could not start")

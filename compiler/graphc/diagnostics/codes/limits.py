@@ -24,3 +24,9 @@ NEEDS_SERVER_SIDE: Final = warning(
 PARTED_QUORUM: Final = error(
     "GC320", "parted-quorum", "A combiner that goes on with a quorum has its tensors from other units."
 )
+NO_BATCH_ROWS: Final = error(
+    "GC325", "no-batch-rows", "Requests are to run together whose rows cannot be told apart again."
+)
+NOT_ROWWISE: Final = error(
+    "GC326", "not-rowwise", "Requests are to run together in a node whose answer may hang on the others."
+)

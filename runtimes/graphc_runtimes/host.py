@@ -1,0 +1,165 @@
+"""MLServer as the host of the data plane: the one module that knows how MLServer puts its servers together."""
+# pyright: reportMissingTypeStubs=false, reportPrivateUsage=false
+
+import gc
+import os
+from contextvars import Context, copy_context
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+import uvicorn
+from mlserver.cli.serve import load_settings
+from mlserver.cloudevents import CloudEventsMiddleware
+from mlserver.context import model_context
+from mlserver.logging import configure_logger
+from mlserver.rest import RESTServer
+from mlserver.server import MLServer
+from mlserver.settings import Settings
+from mlserver.types import InferenceResponse
+from prometheus_client import Counter, Histogram, Summary
+from starlette_exporter import PrometheusMiddleware
+
+from graphc_runtimes import model as models
+from graphc_runtimes.desk import Desk, Pace
+from graphc_runtimes.limits import Limits
+from graphc_runtimes.model import RegionModel
+from graphc_runtimes.plane import DataPlane, Features, Path
+from graphc_runtimes.protocol import HttpProtocol
+from graphc_runtimes.protocol import Settings as ProtocolSettings
+
+_THRESHOLD: Final = (20_000, 20, 50)
+"""How rarely cycles are looked for: a request makes none, and looking takes longer than answering one."""
+_VERBS: Final = ("infer", "aggregate", "route")
+
+
+async def serve(folder: str, limits: Limits) -> None:
+    """Start MLServer on a folder as its own command does, with the data plane in front."""
+    # MLServer's default is meant for development: it logs every request and shows tracebacks to clients.
+    os.environ.setdefault("MLSERVER_DEBUG", "false")
+    configure_logger()
+    gc.set_threshold(*_THRESHOLD)
+    settings, models_settings = await load_settings(folder)
+    await Host(settings, limits).start(models_settings)
+
+
+class Host(MLServer):
+    """MLServer whose REST server answers inference on the data plane."""
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(settings)
+
+    def _create_servers(self) -> None:
+        super()._create_servers()
+        if is_plain(self._settings):
+            self._rest_server = _RestServer(self._settings, self._data_plane, self._model_repository_handlers)
+            self._rest_server.give_plane(self._limits)
+
+
+def is_plain(settings: Settings) -> bool:
+    """Say whether nothing was asked of MLServer that has to see every request."""
+    return not (settings.cache_enabled or settings.tracing_server or settings.cors_settings)
+
+
+class _RestServer(RESTServer):
+    """MLServer's REST server on an HTTP protocol of our own."""
+
+    def give_plane(self, limits: Limits) -> None:
+        """Put the data plane in front."""
+        meter = _Meter(self._settings, self._data_plane)
+        self.desk = Desk(limits.threads, limits.queue)
+        plane = DataPlane(self.desk, meter, Features(compresses=self._settings.gzip_enabled))
+        self._plane_settings = ProtocolSettings(
+            plane, max_body=limits.max_body, max_head=limits.max_head, patience_s=limits.patience_s
+        )
+        paces: dict[int, Pace] = {}
+
+        def add(model: RegionModel) -> None:
+            unit = model.unit
+            assert unit is not None
+            pace = paces.setdefault(id(unit), Pace(unit.region))
+            head, context = _Heads(self._settings, model), _make_context(model)
+            # Models are there to stay: the collector of cycles need not look at them with every request.
+            gc.collect()
+            gc.freeze()
+            for verb in _VERBS:
+                path = f"/v2/models/{quote(model.name, safe='')}/{verb}"
+                plane.add(Path(model, model.name, verb, path, head, context, pace))
+
+        models.LISTENERS.append(add)
+
+    def _get_config(self) -> uvicorn.Config:
+        config = super()._get_config()
+        settings = self._plane_settings
+        config.http = type("UnitProtocol", (HttpProtocol,), {"settings": settings})
+        return config
+
+
+def _make_context(model: RegionModel) -> Context:
+    """Return a context in which log lines name the model."""
+    context = copy_context()
+    context.run(lambda: model_context(model.settings).__enter__())
+    return context
+
+
+class _Heads:
+    """The headers that MLServer gives an inference's answer: those of a cloud event."""
+
+    def __init__(self, settings: Settings, model: RegionModel) -> None:
+        response = InferenceResponse(model_name=model.name, outputs=[])
+        CloudEventsMiddleware(settings).response_middleware(response, model.settings)
+        found = (response.parameters.headers if response.parameters else None) or {}
+        lines = (f"{name.lower()}: {value}\r\n" for name, value in found.items())
+        self._fixed = "".join(lines).encode("latin-1", "replace")
+
+    def __call__(self, identity: str) -> bytes:
+        """Return the headers of the answer with an id."""
+        if not identity or not (identity.isascii() and identity.isprintable()):
+            return self._fixed
+        given = identity.encode()
+        return b"%bce-id: %b\r\nce-requestid: %b\r\n" % (self._fixed, given, given)
+
+
+class _Meter:
+    """Counts in MLServer's own metrics."""
+
+    def __init__(self, settings: Settings, data_plane: Any) -> None:
+        self._rest: tuple[Counter, Histogram] | None = None
+        if settings.metrics_endpoint:
+            # Its metrics are the class's: this one counts in those of MLServer's own.
+            middleware = PrometheusMiddleware(
+                cast("Any", None), app_name="mlserver", prefix=settings.metrics_rest_server_prefix
+            )
+            self._rest = cast("Counter", middleware.request_count), middleware.request_time
+        self._success = cast("Counter", data_plane._ModelInferRequestSuccess)
+        self._failure = cast("Counter", data_plane._ModelInferRequestFailure)
+        self._duration = cast("Summary", data_plane._ModelInferRequestDuration)
+        self._requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._inferences: dict[str, tuple[Counter, Counter, Summary]] = {}
+
+    def count(self, path: str, status: int, seconds: float) -> None:
+        """Count a request of a path."""
+        if self._rest is None:
+            return
+        found = self._requests.get((path, status))
+        if found is None:
+            counter, histogram = self._rest
+            labels = ("POST", path, status, "mlserver")
+            found = counter.labels(*labels), histogram.labels(*labels)
+            self._requests[path, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def count_inference(self, model: str, seconds: float, *, failed: bool) -> None:
+        """Count a model's inference."""
+        found = self._inferences.get(model)
+        if found is None:
+            labels = {"model": model, "version": None}
+            found = (
+                self._success.labels(**labels),
+                self._failure.labels(**labels),
+                self._duration.labels(**labels),
+            )
+            self._inferences[model] = found
+        (found[1] if failed else found[0]).inc()
+        found[2].observe(seconds)

@@ -1,0 +1,26 @@
+"""Runs MLServer in this process, as its command does, with the data plane in front."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import asyncio
+from typing import Final
+
+from mlserver.utils import install_uvloop_event_loop
+
+# Imported before a process is forked, once for all of them.
+from graphc_runtimes import model, repository
+from graphc_runtimes.errors import RegionError
+from graphc_runtimes.host import serve
+from graphc_runtimes.limits import read_limits
+
+IMPORTED: Final = (model, repository)
+"""What MLServer finds by name."""
+
+
+def host(folder: str) -> None:
+    """Serve until a signal ends it."""
+    try:
+        limits = read_limits()
+    except RegionError as error:
+        raise SystemExit(f"graphc: {error}") from None
+    install_uvloop_event_loop()
+    asyncio.run(serve(folder, limits))

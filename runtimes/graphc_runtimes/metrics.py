@@ -1,0 +1,29 @@
+"""What a unit tells Prometheus beside MLServer's own metrics, on the same page."""
+
+from functools import cache
+from typing import Final
+
+from prometheus_client import Histogram
+
+_ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_SECONDS: Final = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
+
+# Made late: MLServer and the workers decide first whether processes add theirs up.
+
+
+@cache
+def batch_rows() -> Histogram:
+    """Return the histogram of the rows that ran together."""
+    return Histogram("graphc_batch_rows", "Rows of the requests that ran together.", ["unit"], buckets=_ROWS)
+
+
+@cache
+def batch_requests() -> Histogram:
+    """Return the histogram of the requests that ran together."""
+    return Histogram("graphc_batch_requests", "Requests that ran together.", ["unit"], buckets=_ROWS)
+
+
+@cache
+def queue_seconds() -> Histogram:
+    """Return the histogram of the time that requests waited for others to be done."""
+    return Histogram("graphc_queue_seconds", "How long requests waited to run.", ["unit"], buckets=_SECONDS)

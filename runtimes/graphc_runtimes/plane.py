@@ -1,0 +1,307 @@
+"""The data plane: inference straight from a request's bytes to an answer's, counted as MLServer counts."""
+
+import asyncio
+import os
+import random
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import orjson
+
+from graphc_runtimes.batching import answer
+from graphc_runtimes.bodies import LENGTH_HEADER, Asked, Body, Written, read_infer, write_infer
+from graphc_runtimes.desk import BusyError, Desk, Pace
+from graphc_runtimes.errors import DeadlineError, RequestError, RunError
+from graphc_runtimes.exchange import Headers, Request
+from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
+from graphc_runtimes.protocol import HotExchange
+from graphc_runtimes.unit import Unit
+
+_STATUS: Final = {RequestError: 400, RunError: 500, DeadlineError: 504}
+_JSON: Final = b"content-type: application/json\r\n"
+_BINARY: Final = b"content-type: application/octet-stream\r\n%b: %d\r\n"
+_LEAST: Final = 500
+"""Bodies of fewer bytes are not compressed, as MLServer does not."""
+_LEVEL: Final = 1
+_MOST_UNPACKED: Final = 2**30
+"""A compressed body of more bytes than this, unpacked, is refused."""
+
+
+class Model(Protocol):
+    """A model as the data plane sees it."""
+
+    ready: bool
+
+    @property
+    def unit(self) -> Unit | None:
+        """The unit that it answers with, once it is loaded."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts requests as the server does elsewhere."""
+
+    def count(self, path: str, status: int, seconds: float) -> None:
+        """Count a request of a path."""
+        ...
+
+    def count_inference(self, model: str, seconds: float, *, failed: bool) -> None:
+        """Count a model's inference."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back."""
+
+    status: int
+    head: bytes
+    parts: tuple[Body, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path that is answered here: the model it belongs to and what it asks of it."""
+
+    model: Model
+    name: str
+    verb: str
+    text: str
+    head: Callable[[str], bytes]
+    """Makes the headers that an inference's answer has, of the answer's id."""
+    context: Context
+    """What log lines of this model's say."""
+    pace: Pace
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the server was told to do with answers."""
+
+    compresses: bool = False
+
+
+class DataPlane:
+    """Answers the hot paths of one server."""
+
+    def __init__(self, desk: Desk, meter: Meter, features: Features) -> None:
+        self._desk, self._meter, self._features = desk, meter, features
+        self._paths: dict[bytes, Path] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, path: Path) -> None:
+        """Answer a path from now on."""
+        self._paths[path.text.encode()] = path
+
+    def knows(self, request: Request) -> bool:
+        """Say whether a request is for a model that is ready here."""
+        if request.method != b"POST":
+            return False
+        path = self._paths.get(request.url)
+        return path is not None and path.model.ready and path.model.unit is not None
+
+    def handle(self, exchange: HotExchange) -> None:
+        """Answer a request: here where that is known to be short, else in a thread or a batch."""
+        path = self._paths[exchange.request.url]
+        work = _Work(path, exchange, self._features)
+        unit = path.model.unit
+        if unit is None or not path.model.ready:
+            exchange.delegate()
+        elif unit.region.batch is not None and path.verb != "route":
+            self._start_task(path, exchange, work)
+        elif path.pace.is_short(exchange.size):
+            start = time.perf_counter()
+            found = path.context.run(work.do, unit)
+            path.pace.note(exchange.size, time.perf_counter() - start)
+            self._respond(exchange, path, start, found)
+        else:
+            self._start_thread(path, exchange, work, unit)
+
+    def _start_thread(self, path: Path, exchange: HotExchange, work: "_Work", unit: Unit) -> None:
+        start = time.perf_counter()
+
+        def done(future: "Future[Answer | None]") -> None:
+            if not future.cancelled():
+                self._respond(exchange, path, start, future.result())
+
+        def do() -> Answer | None:
+            return path.context.copy().run(work.do, unit)
+
+        try:
+            self._desk.start(path.pace, exchange.size, do, done)
+        except BusyError:
+            self._respond(exchange, path, start, _busy())
+
+    def _start_task(self, path: Path, exchange: HotExchange, work: "_Work") -> None:
+        if self._desk.is_full:
+            self._respond(exchange, path, time.perf_counter(), _busy())
+            return
+        coroutine = self._answer_later(path, exchange, work)
+        task = asyncio.get_running_loop().create_task(coroutine, context=path.context.copy())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer_later(self, path: Path, exchange: HotExchange, work: "_Work") -> None:
+        start = time.perf_counter()
+        self._desk.take()
+        try:
+            self._respond(exchange, path, start, await work.do_batched())
+        finally:
+            self._desk.give_back()
+
+    def _respond(self, exchange: HotExchange, path: Path, start: float, found: Answer | None) -> None:
+        if found is None:
+            exchange.delegate()
+            return
+        # Counted first: who has the answer finds it in the metrics.
+        seconds = time.perf_counter() - start
+        self._meter.count(path.text, found.status, seconds)
+        if path.verb == "infer":
+            self._meter.count_inference(path.name, seconds, failed=found.status != 200)
+        exchange.respond(found.status, found.head, *found.parts)
+
+
+class _Work:
+    """One request on its way to an answer."""
+
+    __slots__ = ("_asked", "_exchange", "_features", "_path")
+
+    def __init__(self, path: Path, exchange: HotExchange, features: Features) -> None:
+        self._path, self._exchange, self._features = path, exchange, features
+        self._asked: Asked | None = None
+
+    def do(self, unit: Unit) -> Answer | None:
+        """Return the answer; None where MLServer is to answer."""
+        try:
+            if self._path.verb == "route":
+                message = unit.accept(read_message(self._read_json(), self._headers()))
+                return self._finish(Written([orjson.dumps([unit.route(message)])]), _JSON)
+            message = self._read(unit)
+            return None if message is None else self._write(unit, message, unit.answer(message))
+        except tuple(_STATUS) as error:
+            return _fail(error)
+
+    async def do_batched(self) -> Answer | None:
+        """Return the answer of a unit that may answer several requests at once."""
+        unit = self._path.model.unit
+        if unit is None:
+            return None
+        try:
+            message = self._read(unit)
+            return None if message is None else self._write(unit, message, await answer(unit, message))
+        except tuple(_STATUS) as error:
+            return _fail(error)
+
+    # --- Reading -------------------------------------------------------------------------------------
+
+    def _headers(self) -> Mapping[str, str]:
+        return Headers(self._exchange.request.headers)
+
+    def _body(self) -> Body:
+        body, request = self._exchange.body, self._exchange.request
+        encoding = request.header(b"content-encoding")
+        if encoding is None:
+            return body
+        return _decompress(body, encoding.lower().strip())
+
+    def _read_json(self) -> object:
+        try:
+            return orjson.loads(self._body())
+        except orjson.JSONDecodeError:
+            raise RequestError("the body is not JSON") from None
+
+    def _read(self, unit: Unit) -> Message | None:
+        if self._path.verb == "aggregate":
+            return unit.accept(read_messages(self._read_json(), self._headers()))
+        body = self._body()
+        self._asked = read_infer(body, self._headers(), self._json_length(len(body)))
+        return None if self._asked is None else unit.accept(self._asked.message)
+
+    def _json_length(self, size: int) -> int | None:
+        raw = self._exchange.request.header(LENGTH_HEADER.encode())
+        if raw is None:
+            return None
+        if not raw.isdigit() or int(raw) > size:
+            raise RequestError(f"the header `{LENGTH_HEADER}` is not a length within the body")
+        return int(raw)
+
+    # --- Writing -------------------------------------------------------------------------------------
+
+    def _write(self, unit: Unit, message: Message, tensors: list[WireTensor]) -> Answer:
+        fields: dict[str, object] = {"model_name": self._path.name}
+        carried, identity = unit.carry(message), message.id
+        if self._path.verb == "aggregate":
+            fields |= ({} if identity is None else {"id": identity}) | (
+                {"parameters": carried} if carried else {}
+            )
+            fields["outputs"] = [write_tensor(tensor) for tensor in tensors]
+            return self._finish(Written([orjson.dumps(fields)]), _JSON)
+        identity = fields["id"] = make_id() if identity is None else identity
+        fields["parameters"] = carried
+        written = write_infer(fields, tensors, self._asked, unit.region.unit)
+        kind = (
+            _JSON if written.json_length is None else _BINARY % (LENGTH_HEADER.encode(), written.json_length)
+        )
+        return self._finish(written, kind + self._path.head(identity))
+
+    def _finish(self, written: Written, head: bytes) -> Answer:
+        parts = tuple(written.parts)
+        if not self._features.compresses:
+            return Answer(200, head, parts)
+        head += b"vary: Accept-Encoding\r\n"
+        coding = _choose_coding(self._exchange.request.header(b"accept-encoding") or b"")
+        if coding is None or sum(map(len, parts)) < _LEAST:
+            return Answer(200, head, parts)
+        packer = zlib.compressobj(_LEVEL, wbits=31 if coding == b"gzip" else 15)
+        packed = b"".join([*(packer.compress(part) for part in parts), packer.flush()])
+        return Answer(200, head + b"content-encoding: %b\r\n" % coding, (packed,))
+
+
+_RANDOM: Final = random.Random()
+# Workers that are forked would go on with the same numbers.
+os.register_at_fork(after_in_child=_RANDOM.seed)
+
+
+def make_id() -> str:
+    """Return a random id of the form that MLServer gives; it tells requests apart, and is no secret."""
+    text = f"{_RANDOM.getrandbits(128):032x}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+
+
+def _choose_coding(accepted: bytes) -> bytes | None:
+    """Return the coding that a client accepts and that is known here, gzip before deflate."""
+    found = {each.strip() for each in accepted.lower().split(b",")}
+    # A quality of nought forbids; any other way to write a quality allows.
+    names = {
+        each.partition(b";")[0].strip() for each in found if not each.replace(b" ", b"").endswith(b";q=0")
+    }
+    return next((coding for coding in (b"gzip", b"deflate") if coding in names), None)
+
+
+def _decompress(body: Body, coding: bytes) -> bytes:
+    if coding == b"identity":
+        return bytes(body)
+    if coding not in (b"gzip", b"deflate"):
+        raise RequestError(f"the content-encoding `{coding.decode('latin-1')}` is not known here")
+    unpacker = zlib.decompressobj(31 if coding == b"gzip" else 15)
+    try:
+        found = unpacker.decompress(body, _MOST_UNPACKED)
+    except zlib.error:
+        raise RequestError(f"the body is not {coding.decode()}") from None
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise RequestError("the compressed body is cut off, or too large when it is unpacked")
+    return found
+
+
+def _fail(error: BaseException) -> Answer:
+    return Answer(_STATUS[type(error)], _JSON, (orjson.dumps({"error": str(error)}),))
+
+
+def _busy() -> Answer:
+    text = b'{"error":"the unit has as many requests waiting as it takes; try again"}'
+    return Answer(503, _JSON + b"retry-after: 1\r\n", (text,))

@@ -1,0 +1,642 @@
+"""The data plane over real sockets, without MLServer: what a connection may do, and what is answered from bytes."""
+
+import asyncio
+import base64
+import gzip
+import json
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from socket import create_connection, socket
+from typing import Any, Final, cast
+
+import numpy as np
+import pytest
+import uvicorn
+from graphc_runtimes.desk import Desk, Pace
+from graphc_runtimes.environment import read_environment
+from graphc_runtimes.plane import DataPlane, Features, Path
+from graphc_runtimes.protocol import HttpProtocol, Settings
+from graphc_runtimes.region import Region
+from graphc_runtimes.unit import Unit, load_unit
+
+Json = dict[str, Any]
+Build = Callable[..., Json]
+
+INFER: Final = "/v2/models/graph/infer"
+LIMIT_S: Final = 10
+
+CODE: Final = """
+import time
+import numpy as np
+
+def wait(x):
+    if (x == 77).any():
+        time.sleep(1)
+    return {"y": x + 1}
+"""
+
+
+@dataclass
+class Model:
+    """A model that is ready or not."""
+
+    unit: Unit | None
+    ready: bool = True
+
+
+@dataclass
+class Meter:
+    """Notes what is counted."""
+
+    requests: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    inferences: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
+
+    def count(self, path: str, status: int, seconds: float) -> None:
+        """Note a request."""
+        assert seconds >= 0
+        self.requests.append((path, status))
+
+    def count_inference(self, model: str, seconds: float, *, failed: bool) -> None:
+        """Note an inference."""
+        assert seconds >= 0
+        self.inferences.append((model, failed))
+
+
+async def cold(scope: Any, receive: Any, send: Any) -> None:
+    """Stand for MLServer's application: tell what arrived."""
+    body = b""
+    while True:
+        event = await receive()
+        body += event.get("body", b"")
+        if not event.get("more_body"):
+            break
+    told = {"cold": scope["method"], "path": scope["path"], "body": body.decode("latin-1")}
+    text = json.dumps(told).encode()
+    headers = [(b"content-type", b"application/json")]
+    if scope["path"] != "/chunked":
+        headers.append((b"content-length", str(len(text)).encode()))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": text, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@dataclass
+class Answer:
+    """One parsed answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Json:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Client:
+    """A connection on which anything can be sent."""
+
+    def __init__(self, port: int) -> None:
+        self.socket: socket = create_connection(("127.0.0.1", port), LIMIT_S)
+        self._file = self.socket.makefile("rb")
+
+    def send(self, data: bytes) -> None:
+        """Send bytes."""
+        self.socket.sendall(data)
+
+    def read_head(self) -> Answer:
+        """Read an answer's status and headers."""
+        status = self._file.readline()
+        assert status, "the server closed the connection"
+        headers: dict[str, str] = {}
+        while (line := self._file.readline().decode().rstrip("\r\n")) != "":
+            name, _, value = line.partition(": ")
+            headers[name] = value
+        return Answer(int(status.split()[1]), headers, b"")
+
+    def read(self) -> Answer:
+        """Read one answer."""
+        answer = self.read_head()
+        if "content-length" in answer.headers:
+            answer.body = self._file.read(int(answer.headers["content-length"]))
+            return answer
+        while size := int(self._file.readline(), 16):
+            answer.body += self._file.read(size)
+            self._file.readline()
+        self._file.readline()
+        return answer
+
+    def close(self) -> None:
+        """End the connection."""
+        self._file.close()
+        self.socket.close()
+
+    def is_closed(self) -> bool:
+        """Say whether the server has ended the connection."""
+        try:
+            return self._file.read(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def ask(self, body: bytes, path: str = INFER, **headers: str) -> Answer:
+        """Post a body and read the answer."""
+        self.send(post(body, path, **headers))
+        return self.read()
+
+
+def post(body: bytes, path: str = INFER, method: str = "POST", **headers: str) -> bytes:
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *lines])
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def ask_json(*rows: float, **fields: object) -> bytes:
+    tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows) // 2, 2], "data": list(rows)}
+    return json.dumps({"inputs": [tensor], **fields}).encode()
+
+
+def ask_raw(array: Any, **parameters: object) -> tuple[bytes, str]:
+    raw = array.tobytes()
+    tensor = {"name": "x", "datatype": "FP32", "shape": list(array.shape)}
+    tensor["parameters"] = {"binary_data_size": len(raw)}
+    head = json.dumps({"inputs": [tensor], "parameters": parameters}).encode()
+    return head + raw, str(len(head))
+
+
+@dataclass
+class Running:
+    """A server, and what it was made of."""
+
+    port: int
+    model: Model
+    meter: Meter
+    clients: list[Client] = field(default_factory=list[Client])
+
+    def connect(self) -> Client:
+        """Open a connection."""
+        self.clients.append(Client(self.port))
+        return self.clients[-1]
+
+
+Serve = Callable[..., Running]
+
+
+def _head(identity: str) -> bytes:
+    return b"x-id: %b\r\n" % identity.encode()
+
+
+@pytest.fixture
+def serve(tmp_path: FilePath) -> Iterator[Serve]:
+    """Serve a region as a unit's process does, MLServer's application replaced by one that tells what it gets."""
+    stops: list[Callable[[], None]] = []
+
+    def start(
+        region: Mapping[str, object],
+        *,
+        threads: int = 4,
+        queue: int = 16,
+        compresses: bool = False,
+        limits: Mapping[str, float] | None = None,
+    ) -> Running:
+        variables = {"GRAPHC_REGION": json.dumps(region), "GRAPHC_ARTIFACTS": str(tmp_path)}
+        unit = asyncio.run(load_unit(read_environment(variables)))
+        meter, model = Meter(), Model(unit)
+        desk = Desk(threads, queue)
+        plane = DataPlane(desk, meter, Features(compresses=compresses))
+        for verb in ("infer", "aggregate", "route"):
+            path = f"/v2/models/graph/{verb}"
+            plane.add(Path(model, "graph", verb, path, _head, copy_context(), Pace(unit.region)))
+        sizes: dict[str, Any] = {"max_body": 2**24, "max_head": 2**14, "patience_s": 30, **(limits or {})}
+        protocol = type("Tested", (HttpProtocol,), {"settings": Settings(plane, **sizes)})
+        config = uvicorn.Config(cast("Any", cold), port=0, lifespan="off", log_config=None, http=protocol)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=asyncio.run, args=(server.serve(),))
+        thread.start()
+
+        running = Running(0, model, meter)
+
+        def stop() -> None:
+            for client in running.clients:
+                client.close()
+            server.should_exit = True
+            thread.join(LIMIT_S)
+            desk.close()
+            assert not thread.is_alive()
+
+        stops.append(stop)
+        while not server.started:
+            time.sleep(0.01)
+        running.port = server.servers[0].sockets[0].getsockname()[1]
+        return running
+
+    yield start
+    for stop in stops:
+        stop()
+
+
+@pytest.fixture
+def double(build: Build, node: Build) -> Json:
+    """Return a region that answers the mean of its input with itself: the input."""
+    mean = {"kind": "component", "component": "mean", "parameters": {}}
+    nodes = [node("m", {"0": "x", "1": "x"}, {"output": "m.output"}, **mean)]
+    return build(nodes, takes=["x: FP32[batch, 2]"], answers={"m.output": "y: FP32[batch, 2]"})
+
+
+@pytest.fixture
+def slow(build: Build, node: Build, tmp_path: FilePath) -> Json:
+    """Return a region with the user's own Python in it."""
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "code.py").write_text(CODE)
+    declares = {"y": {"datatype": "FP32", "shape": ["batch", 2]}}
+    python = {"kind": "python", "entry": "code:wait", "path": "slow", "declares": declares}
+    nodes = [node("p", {"x": "x"}, {"y": "p.y"}, **python)]
+    return build(nodes, takes=["x: FP32[batch, 2]"], answers={"p.y": "y: FP32[batch, 2]"})
+
+
+# --- Answers -------------------------------------------------------------------------------------------
+
+
+def test_an_answer_has_what_a_request_brought(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    for _ in range(5):
+        answer = client.ask(ask_json(1, 2, 3, 4, id="7", parameters={"tier": "gold"}))
+        assert (answer.status, answer.headers["content-type"], answer.headers["x-id"]) == (
+            200,
+            "application/json",
+            "7",
+        )
+        assert answer.json == {
+            "model_name": "graph",
+            "id": "7",
+            "parameters": {"tier": "gold"},
+            "outputs": [{"name": "y", "shape": [2, 2], "datatype": "FP32", "data": [1.0, 2.0, 3.0, 4.0]}],
+        }
+
+
+def test_requests_without_an_id_get_different_ones(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    found = {client.ask(ask_json(1, 2)).json["id"] for _ in range(20)}
+    assert len(found) == 20
+    assert {len(each) for each in found} == {36}
+
+
+@pytest.mark.parametrize("count", [2, 400])
+def test_numbers_are_written_to_the_last_digit(serve: Serve, double: Json, count: int) -> None:
+    values = np.random.default_rng(0).random(count, np.float32)
+    client = serve(double).connect()
+    data = client.ask(ask_json(*values.astype(float).tolist())).json["outputs"][0]["data"]
+    assert data == values.astype(float).tolist()
+
+
+def test_what_is_no_v2_request_is_left_to_mlserver(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    for body in (b"{", b"[]", b'{"inputs":{}}', b'{"inputs":[{"name":1}]}', b"", ask_json(1, 2, id=7)):
+        answer = client.ask(body)
+        assert answer.json == {"cold": "POST", "path": INFER, "body": body.decode()}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", INFER), ("HEAD", INFER), ("OPTIONS", INFER), ("POST", "/v2/models/other/infer")],
+)
+def test_other_methods_and_paths_are_left_to_mlserver(
+    serve: Serve, double: Json, method: str, path: str
+) -> None:
+    client = serve(double).connect()
+    if method == "HEAD":
+        client.send(post(b"", path, method))
+        assert client.read_head().status == 200
+    else:
+        client.send(post(b"abc", path, method))
+        assert client.read().json == {"cold": method, "path": path, "body": "abc"}
+    assert client.ask(ask_json(1, 2)).status == 200
+
+
+def test_a_model_that_is_not_ready_is_left_to_mlserver(serve: Serve, double: Json) -> None:
+    running = serve(double)
+    running.model.ready = False
+    assert running.connect().ask(ask_json(1, 2)).json["cold"] == "POST"
+    running.model.ready = True
+    assert "cold" not in running.connect().ask(ask_json(1, 2)).json
+
+
+def test_requests_are_counted(serve: Serve, double: Json) -> None:
+    running = serve(double)
+    client = running.connect()
+    client.ask(ask_json(1, 2))
+    client.ask(ask_json(1, 2).replace(b'"x"', b'"z"'))
+    assert running.meter.requests == [(INFER, 200), (INFER, 400)]
+    assert running.meter.inferences == [("graph", False), ("graph", True)]
+
+
+# --- Connections ---------------------------------------------------------------------------------------
+
+
+def test_pipelined_requests_are_answered_in_order(serve: Serve, slow: Json) -> None:
+    client = serve(slow).connect()
+    cold_one = post(b"q", "/other")
+    client.send(post(ask_json(77, 0)) + cold_one + post(ask_json(1, 2)) + cold_one + post(ask_json(3, 4)))
+    answers = [client.read().json for _ in range(5)]
+    assert [each.get("cold") or each["outputs"][0]["data"] for each in answers] == [
+        [78.0, 1.0],
+        "POST",
+        [2.0, 3.0],
+        "POST",
+        [4.0, 5.0],
+    ]
+
+
+def test_many_pipelined_requests_are_answered(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    client.send(b"".join(post(ask_json(index, 0)) for index in range(300)))
+    found = [client.read().json["outputs"][0]["data"][0] for _ in range(300)]
+    assert found == list(range(300))
+
+
+def test_a_body_may_come_in_chunks_and_in_bytes(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    body = ask_json(1, 2)
+    chunks = b"".join(b"%x\r\n%b\r\n" % (1, body[at : at + 1]) for at in range(len(body)))
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    client.send(chunks + b"0\r\n\r\n")
+    assert client.read().json["outputs"][0]["data"] == [1.0, 2.0]
+    for at in range(len(request := post(body))):
+        client.send(request[at : at + 1])
+    assert client.read().json["outputs"][0]["data"] == [1.0, 2.0]
+
+
+def test_a_client_that_waits_is_told_to_continue(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    for path in (INFER, "/cold"):
+        head, _, body = post(ask_json(1, 2), path, Expect="100-continue").partition(b"\r\n\r\n")
+        client.send(head + b"\r\n\r\n")
+        assert client.read_head().status == 100
+        client.send(body)
+        assert client.read().status == 200
+
+
+def test_a_connection_is_closed_when_the_client_says_so(serve: Serve, double: Json) -> None:
+    running = serve(double)
+    client = running.connect()
+    assert client.ask(ask_json(1, 2), Connection="close").headers["connection"] == "close"
+    assert client.is_closed()
+    client = running.connect()
+    client.send(post(ask_json(1, 2)).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert client.read().status == 200
+    assert client.is_closed()
+
+
+def test_an_offer_of_http_2_is_passed_over(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    for _ in range(2):
+        answer = client.ask(ask_json(1, 2), Connection="Upgrade, HTTP2-Settings", Upgrade="h2c")
+        assert answer.status == 200
+    assert client.ask(ask_json(1, 2)).status == 200
+
+
+def test_an_answer_of_unknown_length_is_chunked(serve: Serve, double: Json) -> None:
+    answer = serve(double).connect().ask(b"a", "/chunked")
+    assert (answer.headers["transfer-encoding"], answer.json["body"]) == ("chunked", "a")
+
+
+def test_a_large_body_is_read_whole(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    rows = np.arange(200_000, dtype=np.float32).reshape(-1, 2)
+    body = ask_json(*rows.ravel().tolist())
+    for _ in range(2):
+        assert client.ask(body).json["outputs"][0]["data"] == rows.ravel().tolist()
+        assert client.ask(ask_json(1, 2)).json["outputs"][0]["data"] == [1.0, 2.0]
+    assert client.ask(body, "/cold").json["body"] == body.decode()
+
+
+@pytest.mark.parametrize("text", ["\x00\x01\x02 what", "CONNECT a.b:80 HTTP/1.1\r\nHost: a.b:80"])
+def test_what_is_no_request_to_a_server_is_refused(serve: Serve, double: Json, text: str) -> None:
+    client = serve(double).connect()
+    client.send(text.encode() + b"\r\n\r\n")
+    assert client.read().status == 400
+    assert client.is_closed()
+
+
+# --- Limits --------------------------------------------------------------------------------------------
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(serve: Serve, double: Json) -> None:
+    running = serve(double, limits={"max_body": 1000})
+    client = running.connect()
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n".encode())
+    answer = client.read()
+    assert (answer.status, answer.json) == (413, {"error": "the body is larger than 1000 bytes"})
+    assert client.is_closed()
+    client = running.connect()
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    client.send(b"3e9\r\n" + b" " * 1001)
+    assert client.read().status == 413
+
+
+@pytest.mark.parametrize("is_one", [True, False])
+def test_a_head_that_is_too_large_is_refused(serve: Serve, double: Json, is_one: bool) -> None:
+    client = serve(double, limits={"max_head": 4096}).connect()
+    lines = [f"x-{index}: {'y' * 100}" for index in range(100)] if not is_one else [f"x: {'y' * 10_000}"]
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: x\r\n".encode())
+    client.send("\r\n".join(lines).encode())
+    time.sleep(0.2)
+    client.send(b"z" * 5000)
+    assert client.read().status == 431
+    assert client.is_closed()
+
+
+def test_a_client_that_sends_too_slowly_is_given_up(serve: Serve, double: Json) -> None:
+    running = serve(double, limits={"patience_s": 1})
+    head, body = running.connect(), running.connect()
+    head.send(b"POST / HTTP")
+    body.send(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1".encode())
+    assert [head.read().status, body.read().status] == [408, 408]
+
+
+def test_a_slow_request_blocks_no_other(serve: Serve, slow: Json) -> None:
+    running = serve(slow)
+    first, second = running.connect(), running.connect()
+    for value in (1, 2, 3):
+        assert second.ask(ask_json(value, 0)).json["outputs"][0]["data"] == [value + 1.0, 1.0]
+    first.send(post(ask_json(77, 0)))
+    time.sleep(0.1)
+    start = time.monotonic()
+    assert second.ask(b"", "/v2/health/live").status == 200
+    assert second.ask(ask_json(1, 0)).status == 200
+    assert time.monotonic() - start < 0.8
+    assert first.read().status == 200
+
+
+def test_too_much_waiting_is_refused_and_told_when_to_come_back(serve: Serve, slow: Json) -> None:
+    running = serve(slow, threads=1, queue=1)
+    clients = [running.connect() for _ in range(3)]
+    for client in clients:
+        client.send(post(ask_json(77, 0)))
+        time.sleep(0.1)
+    answer = clients[2].read()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json["error"].startswith("the unit has as many requests waiting as it takes")
+    assert [client.read().status for client in clients[:2]] == [200, 200]
+    assert clients[2].ask(ask_json(1, 0)).status == 200
+
+
+def test_short_work_comes_to_be_done_on_the_event_loop_and_python_never(
+    region: Callable[..., Region], node: Build
+) -> None:
+    pace = Pace(region())
+    assert not pace.is_short(100)
+    pace.note(100, 0.0001)
+    assert pace.is_short(100)
+    assert not pace.is_short(1000)
+    for _ in range(50):
+        pace.note(100, 1.0)
+    assert not pace.is_short(100)
+    python = Pace(region([node("p", {}, {}, kind="python", entry="post:to_label", path=None)]))
+    python.note(100, 0.0001)
+    assert not python.is_short(100)
+
+
+# --- Raw tensors, and compression ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [1, 3, 50_000])
+@pytest.mark.parametrize("is_raw", [True, False])
+def test_tensors_may_come_and_go_as_raw_bytes(serve: Serve, double: Json, rows: int, is_raw: bool) -> None:
+    client = serve(double).connect()
+    array = np.random.default_rng(0).random((rows, 2), np.float32)
+    body, length = ask_raw(array, binary_data_output=is_raw)
+    answer = client.ask(body, Inference_Header_Content_Length=length)
+    assert answer.status == 200, answer.body
+    if not is_raw:
+        assert answer.json["outputs"][0]["data"] == array.astype(float).ravel().tolist()
+        return
+    head = int(answer.headers["inference-header-content-length"])
+    assert answer.headers["content-type"] == "application/octet-stream"
+    (output,) = json.loads(answer.body[:head])["outputs"]
+    assert output == {
+        "name": "y",
+        "shape": [rows, 2],
+        "datatype": "FP32",
+        "parameters": {"binary_data_size": array.nbytes},
+    }
+    assert answer.body[head:] == array.tobytes()
+
+
+def test_an_output_may_be_asked_for_as_raw_bytes(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    asked = [{"name": "y", "parameters": {"binary_data": True}}]
+    answer = client.ask(ask_json(1, 2, outputs=asked))
+    head = int(answer.headers["inference-header-content-length"])
+    assert answer.body[head:] == np.array([1, 2], np.float32).tobytes()
+    asked[0]["parameters"] = {"binary_data": False}
+    answer = client.ask(ask_json(1, 2, outputs=asked, parameters={"binary_data_output": True}))
+    assert answer.json["outputs"][0]["data"] == [1.0, 2.0]
+
+
+def test_raw_bytes_carry_what_json_cannot(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    array = np.array([[np.nan, np.inf]], np.float32)
+    body, length = ask_raw(array, binary_data_output=True)
+    answer = client.ask(body, Inference_Header_Content_Length=length)
+    assert answer.body.endswith(array.tobytes())
+    body, length = ask_raw(array)
+    answer = client.ask(body, Inference_Header_Content_Length=length)
+    message = "unit `unit`: tensor `y` holds NaN or Infinity, which JSON cannot carry"
+    assert (answer.status, answer.json) == (500, {"error": message})
+
+
+@pytest.mark.parametrize(
+    ("cut", "length", "message"),
+    [
+        (1, None, "tensor `x` says a `binary_data_size` that the body does not have"),
+        (-4, None, "4 bytes of the body belong to no tensor"),
+        (0, "3", "the JSON before the raw tensors is not a V2 request"),
+        (0, "x", "the header `inference-header-content-length` is not a length within the body"),
+        (0, "99999", "the header `inference-header-content-length` is not a length within the body"),
+    ],
+)
+def test_raw_bytes_that_do_not_fit_are_refused(
+    serve: Serve, double: Json, cut: int, length: str | None, message: str
+) -> None:
+    body, true = ask_raw(np.ones((1, 2), np.float32))
+    body = body[:-cut] if cut > 0 else body + b"\0" * -cut
+    answer = serve(double).connect().ask(body, Inference_Header_Content_Length=length or true)
+    assert (answer.status, answer.json) == (400, {"error": message})
+
+
+def test_requests_may_be_compressed(serve: Serve, double: Json) -> None:
+    client = serve(double).connect()
+    body = ask_json(1, 2)
+    for coding, packed in (
+        ("gzip", gzip.compress(body)),
+        ("deflate", zlib.compress(body)),
+        ("identity", body),
+    ):
+        assert client.ask(packed, Content_Encoding=coding).json["outputs"][0]["data"] == [1.0, 2.0]
+    assert client.ask(body, Content_Encoding="gzip").json == {"error": "the body is not gzip"}
+    assert client.ask(body, Content_Encoding="br").status == 400
+    cut = client.ask(gzip.compress(body)[:-9], Content_Encoding="gzip")
+    assert cut.json == {"error": "the compressed body is cut off, or too large when it is unpacked"}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip", "gzip"),
+        ("deflate, br", "deflate"),
+        ("gzip;q=0, deflate", "deflate"),
+        ("br", None),
+        ("", None),
+    ],
+)
+def test_answers_are_compressed_for_those_who_accept_it(
+    serve: Serve, double: Json, accepted: str, coding: str | None
+) -> None:
+    client = serve(double, compresses=True).connect()
+    values = [float(index) for index in range(500)]
+    answer = client.ask(ask_json(*values), Accept_Encoding=accepted)
+    assert answer.headers.get("content-encoding") == coding
+    unpack: Mapping[str | None, Callable[[bytes], bytes]] = {
+        "gzip": gzip.decompress,
+        "deflate": zlib.decompress,
+        None: bytes,
+    }
+    assert json.loads(unpack[coding](answer.body))["outputs"][0]["data"] == values
+    assert "content-encoding" not in client.ask(ask_json(1, 2), Accept_Encoding=accepted).headers
+
+
+def test_answers_are_not_compressed_where_mlserver_was_told_not_to(serve: Serve, double: Json) -> None:
+    values = [float(index) for index in range(500)]
+    answer = serve(double).connect().ask(ask_json(*values), Accept_Encoding="gzip")
+    assert "content-encoding" not in answer.headers
+
+
+def test_units_are_aggregated_from_bytes(serve: Serve, build: Build, node: Build) -> None:
+    mean = {"kind": "component", "component": "mean", "parameters": {}}
+    region = build(
+        [node("m", {"0": "a.p", "1": "b.p"}, {"output": "m.output"}, **mean)],
+        takes=["a.p: FP32[batch]", "b.p: FP32[batch]"],
+        answers={"m.output": "m.output: FP32[batch]"},
+        inputs=["x: FP32[batch]"],
+        wire="base64",
+    )
+    client = serve(region).connect()
+    tensors: Sequence[Json] = [
+        {"name": name, "datatype": "FP32", "shape": [1], "data": [value]}
+        for name, value in (("a.p", 1.0), ("b.p", 2.0))
+    ]
+    answer = client.ask(
+        json.dumps([{"outputs": [each]} for each in tensors]).encode(), "/v2/models/graph/aggregate"
+    )
+    (output,) = answer.json["outputs"]
+    assert base64.b64decode(output["data"][0]) == np.array([1.5], np.float32).tobytes()
+    assert client.ask(b"[", "/v2/models/graph/aggregate").json == {"error": "the body is not JSON"}
+    assert client.ask(json.dumps({"inputs": tensors}).encode(), "/v2/models/graph/route").json == {
+        "error": "unit `unit` does not route"
+    }
