@@ -28,6 +28,8 @@ def _of_predictors(predictors: list[Document]) -> Rollout:
     live = [each for each in predictors if each.get("shadow") is not True]
     # Seldon sends everything to a predictor that is alone, whatever its traffic says.
     shares = tuple(Share(str(each.get("name")), ALL if len(live) == 1 else _percent(each)) for each in live)
+    if len(live) > 1 and not any(share.weight for share in shares):
+        raise ValueError("no live predictor gets any traffic")
     mirrors = tuple(
         Mirror(str(each.get("name")), _percent(each) or ALL)
         for each in predictors
