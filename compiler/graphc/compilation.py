@@ -31,8 +31,8 @@ from graphc.predictors import (
     rollout_of,
     set_parameters,
 )
+from graphc.profiles.kinds import is_profile
 from graphc.profiles.profile import Image, Profile
-from graphc.profiles.read import find_profile, is_profile, read_profile, read_profile_document
 from graphc.source.files import STDIN, Source, read_source
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import declared_names, substitute
@@ -127,8 +127,7 @@ def _compile_files(request: Request) -> Compilation:
         done.sources[source.file] = source.text
         for document, folder in _read(source, path, done.sink):
             if request.takes_manifests and is_profile(document):
-                read_profile_document(document, done.sink)
-                done.profiles += 1
+                _check_profile(document, done)
                 continue
             if request.takes_manifests and is_manifest(document):
                 done.manifests += find_deployments(document)
@@ -152,11 +151,21 @@ def _read_costs(request: Request, done: Compilation) -> CostFile | None:
 
 
 def _read_profile(name: str, done: Compilation) -> Profile | None:
+    # Reading profiles takes pydantic, which is slow to import, and most compilations name none.
+    from graphc.profiles.read import find_profile, read_profile
+
     source = find_profile(name, done.sink)
     if source is None:
         return None
     done.sources[source.file] = source.text
     return read_profile(source, done.sink)
+
+
+def _check_profile(document: Located, done: Compilation) -> None:
+    from graphc.profiles.read import read_profile_document
+
+    read_profile_document(document, done.sink)
+    done.profiles += 1
 
 
 def _read(source: Source, path: str, sink: Sink) -> Iterable[tuple[Located, Path]]:

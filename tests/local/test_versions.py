@@ -6,7 +6,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,7 +29,7 @@ Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST: Final = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1.0]}]}
-METADATA: Final = {
+METADATA: Final[Json] = {
     "name": "g",
     "platform": "stub",
     "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 1]}],
@@ -122,7 +122,7 @@ def rollout(sticky: str | None = None, **percents: int) -> Rollout:
 @asynccontextmanager
 async def serving(
     plan: Rollout, stubs: Stubs | None = None, bounds: Bounds | None = None, dead: tuple[str, ...] = ()
-) -> AsyncIterator[Front]:
+) -> AsyncGenerator[Front]:
     stubs, recorder = stubs or Stubs(), Recorder()
     async with AsyncExitStack() as stack:
         trees: dict[str, Tree] = {}
@@ -209,7 +209,7 @@ def test_a_key_is_kept_over_rest_and_grpc() -> None:
                 called = await front.call({"x-user": user})
                 chosen[user] = {*asked, called}
         assert all(len(versions) == 1 for versions in chosen.values())
-        assert set.union(*chosen.values()) == {"main", "canary"}
+        assert {each for versions in chosen.values() for each in versions} == {"main", "canary"}
 
     run(test)
 

@@ -112,7 +112,7 @@ def test_an_annotation_that_is_wrong_is_refused(annotation: str, message: str) -
 
 def test_the_annotation_is_read_as_it_was_written() -> None:
     names = {"main", "canary", "beta", "v2", "ghost", "other"}
-    document = deployment(**{name: {} for name in names})
+    document = deployment(**{name: dict[str, object]() for name in names})
     document["metadata"] = {"annotations": {ANNOTATION: json.dumps(WANTED.to_json())}}
     assert read_rollout(document) == WANTED
 

@@ -8,9 +8,6 @@ from pydantic import AfterValidator, Field
 from graphc.profiles.profile import SELDON_PATH
 from graphc.spec.model import Anything, Digest, ImageName, Spec
 
-API_VERSION: Final = "graphc/v1"
-KIND: Final = "ClusterProfile"
-
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\Z")
 _PLACE: Final = re.compile(rf"{_LABEL}/{_LABEL}(\.{_LABEL})*\Z")

@@ -12,9 +12,9 @@ from graphc.diagnostics.codes.fields import MISSING_FIELD, NOT_A_CHOICE
 from graphc.diagnostics.codes.rollout import NOT_A_PROFILE
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import nearest
+from graphc.profiles.kinds import KIND, is_profile
 from graphc.profiles.model import (
     INGRESS_KINDS,
-    KIND,
     AmbassadorIngress,
     AnyIngress,
     ClusterProfile,
@@ -23,7 +23,7 @@ from graphc.profiles.model import (
 )
 from graphc.profiles.profile import Ingress, Place, Profile, RuntimeImage
 from graphc.source.files import Source, read_source
-from graphc.source.located import Fields, Located, Scalar, locate, to_plain
+from graphc.source.located import Fields, Located, locate, to_plain
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.problems import report_problems
 
@@ -48,13 +48,6 @@ def find_profile(name: str, sink: Sink) -> Source | None:
     message = f"{quoted(name)} is neither a file nor a profile that comes with graphc"
     sink.report(Diagnostic(NOT_A_PROFILE, message, help=f"did you mean `{close}`?" if close else listed))
     return None
-
-
-def is_profile(document: Located) -> bool:
-    """Say whether a document is a profile, sound or not."""
-    kind = document.find("kind") if isinstance(document, Fields) else None
-    value = kind.value.value if kind and isinstance(kind.value, Scalar) else None
-    return isinstance(value, str) and value.casefold() == KIND.casefold()
 
 
 def read_profile(source: Source, sink: Sink) -> Profile | None:

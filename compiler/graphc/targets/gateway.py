@@ -1,4 +1,7 @@
-"""Emits routes of the Gateway API: an `HTTPRoute`, and a `GRPCRoute` where the gateway has a host for it."""
+"""Emits routes of the Gateway API: an `HTTPRoute`, and a `GRPCRoute` where the gateway has a host for it.
+
+What the server would fill in is written down: inside lists it would be a change whenever the route is applied again.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -25,7 +28,8 @@ def emit_gateway_routes(parts: RouteParts) -> list[Data]:
 def _route(parts: RouteParts, kind: str, host: str | None, rules: list[Data]) -> Data:
     gateway = parts.ingress.gateway
     assert gateway is not None
-    parent: Data = {"namespace": gateway.namespace, "name": gateway.name}
+    group = API_VERSION.partition("/")[0]
+    parent: Data = {"group": group, "kind": "Gateway", "namespace": gateway.namespace, "name": gateway.name}
     if parts.ingress.listener is not None:
         parent["sectionName"] = parts.ingress.listener
     spec: Data = {"parentRefs": [parent]}
@@ -52,7 +56,10 @@ def _http_rule(parts: RouteParts, way: Way) -> Data:
 
 
 def _call_rule(parts: RouteParts, way: Way) -> Data:
-    match: Data = {"method": {"service": CALLS}, "headers": _headers(parts.call_headers(way.match))}
+    match: Data = {
+        "method": {"type": "Exact", "service": CALLS},
+        "headers": _headers(parts.call_headers(way.match)),
+    }
     rule: Data = {"matches": [match]}
     filters = _mirrors(parts, "grpc")
     if filters:
@@ -62,7 +69,7 @@ def _call_rule(parts: RouteParts, way: Way) -> Data:
 
 
 def _headers(headers: Mapping[str, str]) -> list[Value]:
-    return [{"name": name, "value": value} for name, value in headers.items()]
+    return [{"type": "Exact", "name": name, "value": value} for name, value in headers.items()]
 
 
 def _rewrite() -> Data:
@@ -88,4 +95,5 @@ def _backends(parts: RouteParts, way: Way, protocol: str) -> list[Value]:
 
 
 def _reference(backend: Backend, protocol: str) -> Data:
-    return {"name": backend.service, "port": backend.http if protocol == "http" else backend.grpc}
+    port = backend.http if protocol == "http" else backend.grpc
+    return {"group": "", "kind": "Service", "name": backend.service, "port": port}

@@ -69,7 +69,8 @@ def _http_route(parts: RouteParts, way: Way) -> Data:
 def _call_route(parts: RouteParts, way: Way) -> Data:
     headers = _headers(parts.call_headers(way.match))
     match: Data = {"uri": {"prefix": f"/{CALLS}/"}, "headers": headers}
-    return {"match": [match]} | _destinations(parts, way, "grpc")
+    route: Data = {"match": [match]}
+    return route | _destinations(parts, way, "grpc")
 
 
 def _headers(headers: Mapping[str, str]) -> Data:
