@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from graphc.profiles.read import SHIPPED
 
-GOLDENS: Final = Path(__file__).parents[1] / "golden" / "test_compiled_graphs"
+ROOT: Final = Path(__file__).parents[2]
+GOLDENS: Final = ROOT / "tests" / "golden" / "test_compiled_graphs"
 ALL: Final = {
     "HTTPRoute": "gateway-all",
     "GRPCRoute": "gateway-all",
@@ -83,3 +85,11 @@ def assert_within(wanted: Any, kept: Any) -> None:
             assert_within(one, other)
     else:
         assert wanted == kept
+
+
+def test_the_gateway_of_the_shipped_profile_is_taken(routes: Kubectl) -> None:
+    profile = yaml.safe_load((SHIPPED / "gateway.yaml").read_text())
+    done = routes("apply", "--server-side", "--validate=strict", "-k", ROOT / "k8s" / "gateway")
+    assert (done.returncode, done.stderr) == (0, "")
+    namespace, _, name = profile["ingress"]["gateway"].partition("/")
+    assert not routes("get", "gateway", name, "-n", namespace).returncode
