@@ -311,6 +311,8 @@ def test_a_shadow_that_misbehaves_costs_nothing(how: str) -> None:
                 beside += await measure(front)
             copies = await front.count_copies()
             assert sum(copies.values()) >= 300 - bounds.waiting - bounds.at_once
+            if how == "is dead":
+                assert copies["ghost", "dropped"] > copies["ghost", "failed"]
             if how == "hangs":
                 assert copies["ghost", "dropped"] > 100
                 assert set(copies) <= {("ghost", "dropped"), ("ghost", "late")}

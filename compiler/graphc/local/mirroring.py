@@ -24,6 +24,8 @@ class Bounds:
     waiting_bytes: int = 64 * 1024 * 1024
     at_once: int = 8
     seconds: float = 30
+    pause: float = 1
+    """How long a shadow that does not listen is left alone: calls that fail at once would take the live path's time."""
     grace: float = 2
     """How long the end waits for what is under way."""
 
@@ -56,11 +58,13 @@ class Shadow:
         self._waiting: deque[Copy] = deque()
         self._waiting_bytes = 0
         self._running: set[asyncio.Task[None]] = set()
+        self._paused_until = 0.0
 
     def offer(self, copy: Copy) -> bool:
-        """Take a copy, or say at once that there is no room for it."""
+        """Take a copy, or say at once that there is no room for it, or nobody who listens."""
         size = self._waiting_bytes + len(copy.message.body)
-        if len(self._waiting) >= self._bounds.waiting or size > self._bounds.waiting_bytes:
+        is_full = len(self._waiting) >= self._bounds.waiting or size > self._bounds.waiting_bytes
+        if is_full or perf_counter() < self._paused_until:
             return False
         self._waiting.append(copy)
         self._waiting_bytes = size
@@ -98,6 +102,8 @@ class Shadow:
         finally:
             # An answer that the engine itself stumbles over ends here too, and is told as failed.
             self._tell(Mirrored(copy, outcome, answer, perf_counter() - started))
+        if outcome == "failed" and not await self._service.ready():
+            self._paused_until = perf_counter() + self._bounds.pause
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
