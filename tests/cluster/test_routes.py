@@ -5,7 +5,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 import yaml
@@ -74,17 +74,19 @@ def test_routes_are_taken_whole_and_broken_ones_are_not(
     assert word in refused.stderr
 
 
-def assert_within(wanted: Any, kept: Any) -> None:
+def assert_within(wanted: object, kept: Any) -> None:
     """Nothing that was sent is missing or other; the server may add its defaults."""
-    if isinstance(wanted, dict):
-        for key, value in wanted.items():
-            assert_within(value, kept[key])
-    elif isinstance(wanted, list):
-        assert len(wanted) == len(kept)
-        for one, other in zip(wanted, kept, strict=True):
-            assert_within(one, other)
-    else:
-        assert wanted == kept
+    match wanted:
+        case dict():
+            for key, value in cast("Json", wanted).items():
+                assert_within(value, kept[key])
+        case list():
+            items = cast("list[Any]", wanted)
+            assert len(items) == len(kept)
+            for one, other in zip(items, kept, strict=True):
+                assert_within(one, other)
+        case _:
+            assert wanted == kept
 
 
 def test_the_gateway_of_the_shipped_profile_is_taken(routes: Kubectl) -> None:

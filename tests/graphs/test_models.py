@@ -137,7 +137,7 @@ def read(tensor: Mapping[str, Any]) -> Array:
 
 
 def assert_answers(
-    folder: Path, request: Mapping[str, Any], expected: Mapping[str, Any], **asked: str
+    folder: Path, request: Mapping[str, Any], expected: Mapping[str, Any], **asked: Any
 ) -> None:
     inputs = {tensor["name"]: read(tensor) for tensor in request["inputs"]}
     answer = BY_HAND[folder.name](folder, **inputs, **request.get("parameters", {}), **asked)

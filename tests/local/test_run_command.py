@@ -221,7 +221,7 @@ def test_graphs_and_manifests_do_not_mix(tmp_path: Path) -> None:
 def versions_text(manifest_text: Callable[..., str], **factors: float) -> str:
     """A manifest with a predictor for each factor; `ghost` is a shadow."""
     document = yaml.safe_load(manifest_text(m=1))
-    predictors = []
+    predictors: list[Json] = []
     for name, factor in factors.items():
         (predictor,) = yaml.safe_load(manifest_text(m=factor))["spec"]["predictors"]
         is_shadow = name == "ghost"
