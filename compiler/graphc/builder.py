@@ -69,6 +69,7 @@ class GraphFields(TypedDict, total=False):
     """What a graph may say beside its inputs, nodes and outputs."""
 
     predictors: Mapping[str, Mapping[str, Data]]
+    sticky: Mapping[str, str]
     runtime: Mapping[str, str]
     replicas: int
     resources: Mapping[str, str | int | float]

@@ -11,7 +11,7 @@ _PORT = click.IntRange(0, 65535)
 
 @click.command("run")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--predictor", metavar="NAME", help="The predictor to run; else the one with most traffic.")
+@click.option("--predictor", metavar="NAME", help="Run this predictor alone; else all of them.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter.")
 @click.option("-O", "level", type=click.IntRange(0, 2), help="Optimisation level of the compiler.")
 @click.option("--costs", metavar="FILE", help="Measured milliseconds: JSON, {graph: {node: ms}}.")
@@ -22,6 +22,7 @@ _PORT = click.IntRange(0, 65535)
 )
 @click.option("--mount", "mounts", multiple=True, metavar="CLAIM=DIR", help="A folder for a volume claim.")
 @click.option("--request", type=click.File("rb"), help="Send this V2 request and print the answer.")
+@click.option("--seed", type=int, help="Draw versions and mirrored requests in a repeatable order.")
 @click.option("--once", is_flag=True, help="End when all is ready and the request is answered.")
 def command(
     files: tuple[str, ...],
@@ -34,24 +35,26 @@ def command(
     grpc_port: int,
     mounts: tuple[str, ...],
     request: BinaryIO | None,
+    seed: int | None,
     once: bool,
 ) -> None:
     """Run graph files or compiled manifests on this machine; `-` is standard input.
 
     Each unit is a process of its own, in the environment that Seldon's operator would give it; a V2
-    endpoint in front calls them as Seldon's executor does. Only the answer to --request goes to
-    standard output.
+    endpoint in front calls them as Seldon's executor does. Requests are shared among predictors, and
+    copied to shadows, as on a cluster. Only the answer to --request goes to standard output.
     """
     claims = _read_mounts(mounts)
     # The compiler, the engine and rich are slow to import, and the help needs none of them.
     from graphc.cli.running import load
     from graphc.local.console import RunConsole
-    from graphc.local.run import RunOptions, run_documents
+    from graphc.local.run import run_documents
+    from graphc.local.running import RunOptions
 
     console = RunConsole()
     loaded = load(files, settings, level, costs, console)
     body = None if request is None else request.read()
-    options = RunOptions(predictor, host, port, grpc_port, claims, body, once)
+    options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed)
     raise SystemExit(run_documents(loaded.documents, loaded.overrides, options, console))
 
 
