@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from graphc.builder_files import is_builder_file, run_builder_file
+from graphc.compare.gates import ALL, write_annotation
+from graphc.compare.settings import write_settings
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import type_of_outputs
+from graphc.frontend.check_gates import check_compared, check_gates
 from graphc.frontend.read import read_graph
 from graphc.graph import Graph, Resources
 from graphc.lower.lower import lower_graph
@@ -26,7 +29,7 @@ from graphc.source.located import Fields, Located
 from graphc.source.parameters import substitute
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import GraphSpec, read_graph_spec
-from graphc.targets.seldon import Emission, Settings, Version, emit_deployment
+from graphc.targets.seldon import Comparing, Emission, Settings, Version, emit_deployment
 from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose
 from graphc.version import VERSION
 
@@ -152,6 +155,7 @@ def check_document(document: Located, folder: Path, request: Request, sink: Sink
 
 def _check_versions(spec: GraphSpec, folder: Path, request: Request, sink: Sink) -> CheckedGraph:
     check_predictors(spec, sink)
+    check_gates(spec, predictors_of(spec), sink)
     options = replace(request.options, room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT)
     graphs: dict[str, Graph] = {}
     plans: dict[str, Plan] = {}
@@ -166,6 +170,9 @@ def _check_versions(spec: GraphSpec, folder: Path, request: Request, sink: Sink)
         sinks.append(found)
     _pass_on_versions(sinks, sink)
     _check_same_outputs(spec, graphs, sink)
+    if graphs:
+        outputs = type_of_outputs(next(iter(graphs.values())))
+        check_compared(spec, predictors_of(spec), outputs.values(), sink)
     emission = None if sink.has_errors else _emit(spec, plans, request, sink)
     return CheckedGraph(spec, plans, emission)
 
@@ -223,6 +230,15 @@ def _emit(spec: GraphSpec, plans: Mapping[str, Plan], request: Request, sink: Si
     return emit_deployment(_settings(spec), versions, request.purpose, sink)
 
 
+def _comparing(spec: GraphSpec) -> Comparing:
+    fields, predictors = spec.fields, predictors_of(spec)
+    gates = {ALL: fields.promote_when} | {name: each.promote_when for name, each in predictors.items()}
+    if fields.compare is None:
+        return Comparing(write_annotation(gates), None, None)
+    said = fields.compare
+    return Comparing(write_annotation(gates), write_settings(said.sample, said.segment), said.url)
+
+
 def _settings(spec: GraphSpec) -> Settings:
     fields = spec.fields
     runtime, metadata, resources = fields.runtime, fields.metadata, fields.resources
@@ -240,5 +256,6 @@ def _settings(spec: GraphSpec) -> Settings:
         store=fields.artifacts,
         service_account=fields.service_account,
         executor=fields.executor,
+        comparing=_comparing(spec),
         at=spec.at("metadata", "name"),
     )

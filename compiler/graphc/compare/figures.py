@@ -9,7 +9,7 @@ from graphc.client.tensor import Tensor
 from graphc.compare.decode import DecodeError, Tensors, decode_answer
 from graphc.compare.observer import Seen
 from graphc.compare.outputs import OTHERS, OutputFigures
-from graphc.compare.plain import Plain, counter_of, mapping_of, number_of, pairs_of
+from graphc.compare.plain import Plain, counter_of, mapping_of, number_of, plain_counts
 from graphc.compare.sketch import Sketch
 
 MOST_OUTPUTS: Final = 16
@@ -44,13 +44,13 @@ class PredictorFigures:
 
     def to_plain(self) -> dict[str, Plain]:
         """Return the figures as JSON holds them."""
-        return {"statuses": dict(sorted(self.statuses.items())), "seconds": [*self.seconds.to_plain()]}
+        return {"statuses": plain_counts(self.statuses), "seconds": self.seconds.to_plain()}
 
     @classmethod
     def of_plain(cls, plain: Plain) -> "PredictorFigures":
         """Return the figures that JSON holds; raises ValueError."""
         fields = mapping_of(plain)
-        return cls(counter_of(fields.get("statuses")), Sketch.of_plain(pairs_of(fields.get("seconds"))))
+        return cls(counter_of(fields.get("statuses")), Sketch.of_plain(fields.get("seconds")))
 
 
 @dataclass(slots=True)
@@ -105,10 +105,10 @@ class PairFigures:
             "errors": self.errors,
             "live_errors": self.live_errors,
             "both_errors": self.both_errors,
-            "faults": dict(sorted(self.faults.items())),
+            "faults": plain_counts(self.faults),
             "faulty": self.faulty,
-            "live_seconds": [*self.live_seconds.to_plain()],
-            "seconds": [*self.seconds.to_plain()],
+            "live_seconds": self.live_seconds.to_plain(),
+            "seconds": self.seconds.to_plain(),
             "outputs": {name: each.to_plain() for name, each in sorted(self.outputs.items())},
         }
 
@@ -116,15 +116,18 @@ class PairFigures:
     def of_plain(cls, plain: Plain) -> "PairFigures":
         """Return the figures that JSON holds; raises ValueError."""
         fields = mapping_of(plain)
-        counts = (
+        pairs, errors, live_errors, both_errors = (
             int(number_of(fields.get(name))) for name in ("pairs", "errors", "live_errors", "both_errors")
         )
         return cls(
-            *counts,
+            pairs,
+            errors,
+            live_errors,
+            both_errors,
             counter_of(fields.get("faults")),
             int(number_of(fields.get("faulty"))),
-            Sketch.of_plain(pairs_of(fields.get("live_seconds"))),
-            Sketch.of_plain(pairs_of(fields.get("seconds"))),
+            Sketch.of_plain(fields.get("live_seconds")),
+            Sketch.of_plain(fields.get("seconds")),
             {
                 name: OutputFigures.of_plain(mapping_of(each))
                 for name, each in mapping_of(fields.get("outputs")).items()
@@ -260,7 +263,7 @@ class Figures:
                 {"live": live, "candidate": candidate, **each.to_plain()}
                 for (live, candidate), each in sorted(self.comparisons.items())
             ],
-            "left_out": dict(sorted(self.left_out.items())),
+            "left_out": plain_counts(self.left_out),
         }
 
     @classmethod

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from graphc.client.tensor import Tensor
 from graphc.compare.agreement import Agreement
-from graphc.compare.plain import Plain, counter_of, number_of, pairs_of, plain_number
+from graphc.compare.plain import (
+    Plain,
+    counter_of,
+    number_of,
+    pairs_of,
+    plain_counts,
+    plain_number,
+    plain_pairs,
+)
 from graphc.compare.sketch import Numbers, Sketch
 
 MOST_CHANGES: Final = 64
@@ -73,14 +81,14 @@ class OutputFigures:
         """Return the figures as JSON holds them."""
         return {
             "agreement": self.agreement.to_plain(),
-            "changes": dict[str, Plain](sorted(self.changes.items())),
-            "live_classes": _cells(self.live_classes),
-            "classes": _cells(self.classes),
-            "errors": cast("Plain", self.errors.to_plain()),
+            "changes": plain_counts(self.changes),
+            "live_classes": plain_pairs(self.live_classes),
+            "classes": plain_pairs(self.classes),
+            "errors": self.errors.to_plain(),
             "error_sum": plain_number(self.error_sum),
             "largest": plain_number(self.largest),
-            "live_values": cast("Plain", self.live_values.to_plain()),
-            "values": cast("Plain", self.values.to_plain()),
+            "live_values": self.live_values.to_plain(),
+            "values": self.values.to_plain(),
             "unlike": self.unlike,
         }
 
@@ -92,11 +100,11 @@ class OutputFigures:
             counter_of(plain.get("changes")),
             Counter(dict(pairs_of(plain.get("live_classes")))),
             Counter(dict(pairs_of(plain.get("classes")))),
-            Sketch.of_plain(pairs_of(plain.get("errors"))),
+            Sketch.of_plain(plain.get("errors")),
             number_of(plain.get("error_sum")),
             number_of(plain.get("largest")),
-            Sketch.of_plain(pairs_of(plain.get("live_values"))),
-            Sketch.of_plain(pairs_of(plain.get("values"))),
+            Sketch.of_plain(plain.get("live_values")),
+            Sketch.of_plain(plain.get("values")),
             int(number_of(plain.get("unlike"))),
         )
 
@@ -152,7 +160,3 @@ def _count_classes(into: Counter[int], values: Array) -> None:
 def _show(value: object) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return text if len(text) <= MOST_NAME else f"{text[: MOST_NAME - 1]}…"
-
-
-def _cells(counts: Counter[int]) -> Plain:
-    return [[cell, counts[cell]] for cell in sorted(counts)]

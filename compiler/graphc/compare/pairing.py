@@ -44,6 +44,11 @@ class Pairing:
         """Return how many requests wait."""
         return len(self._waiting)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """About how many bytes wait."""
+        return self._bytes
+
     def add(self, seen: Seen, now: float) -> list[Pair]:
         """Take an answer; return the pairs that it completes, the live answer first."""
         waiting = self._waiting.get(seen.request)
@@ -101,11 +106,11 @@ class Pairing:
 
     def _give_up(self, waiting: _Waiting) -> None:
         live = waiting.live
-        self._left_out["unpaired"] += len(waiting.shadows)
-        if live and live.mirrored is not None:
-            self._left_out["unpaired"] += len(set(live.mirrored) - waiting.paired)
-        elif live and not waiting.paired:
+        if live and live.mirrored is None and not waiting.paired:
             self._left_out["live alone"] += 1
+        expected = set((live.mirrored if live else None) or ())
+        if unpaired := len(waiting.shadows) + len(expected - waiting.paired):
+            self._left_out["unpaired"] += unpaired
 
 
 def size_of(seen: Seen) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 Plain = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
@@ -38,6 +38,16 @@ def pairs_of(plain: Plain) -> Iterator[tuple[int, int]]:
         if not isinstance(each, list) or len(each) != 2:
             raise ValueError("counts are not pairs")
         yield int(number_of(each[0])), int(number_of(each[1]))
+
+
+def plain_counts(counts: Mapping[str, int]) -> Plain:
+    """Return counts by name as JSON holds them."""
+    return {name: counts[name] for name in sorted(counts)}
+
+
+def plain_pairs(counts: Mapping[int, int]) -> Plain:
+    """Return counts by number as JSON holds them."""
+    return [[key, counts[key]] for key in sorted(counts)]
 
 
 def counter_of(plain: Plain) -> Counter[str]:

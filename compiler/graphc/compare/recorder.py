@@ -44,7 +44,7 @@ class RecorderOptions:
     """The request parameter by whose values figures are kept apart."""
     queue: int = 4096
     queue_bytes: int = 64 << 20
-    busy: float = 0.5
+    busy: float = 0.25
     """The share of the time in which the thread may work: what is too much for it is left out, and counted."""
     window_s: float = 10.0
     keep_samples: int = 0
@@ -66,7 +66,7 @@ class Recorder:
         self._bytes = 0
         self._refused = Counter[str]()
         self._stored, self._window = Figures(), Figures()
-        self._window_start = clock()
+        self._window_start = self._last_flush = clock()
         self._left_out = Counter[str]()
         self._pairing = Pairing(options.limits, self._left_out)
         self._worst = Worst(options.keep_samples)
@@ -131,7 +131,7 @@ class Recorder:
         while not self._closing.is_set():
             began = time.perf_counter()
             worked = self._work_off(began + _WAKE_S)
-            if self._clock() >= self._window_start + self._options.window_s:
+            if self._clock() >= self._last_flush + self._options.window_s:
                 self._flush()
             if not worked:
                 self._closing.wait(_WAKE_S)
@@ -171,7 +171,8 @@ class Recorder:
         return NONE if value is None else value
 
     def _flush(self) -> None:
-        now = self._clock()
+        # A database that fails is tried again after a window, not at once.
+        now = self._last_flush = self._clock()
         with self._figures_lock:
             self._pairing.expire(now)
             self._window.left_out.update(self._left_out)

@@ -1,14 +1,13 @@
 """What is known of one run or one graph on a cluster: figures, and what is read from them."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from graphc.compare.figures import Figures, PairFigures, PredictorFigures
+from graphc.compare.figures import Comparison, Figures, PairFigures, PredictorFigures
 from graphc.compare.measure import drift, measure
 from graphc.compare.outputs import OutputFigures
-from graphc.compare.plain import Plain, mapping_of, number_of, plain_number
+from graphc.compare.plain import Plain, mapping_of, number_of, plain_counts, plain_number
 from graphc.compare.sketch import Sketch
 
 FORMAT: Final = 1
@@ -41,15 +40,9 @@ class Report:
                 n: _describe_predictor(each) for n, each in sorted(self.figures.predictors.items())
             },
             "candidates": {
-                name: describe_pairs(each.overall)
-                | {
-                    "segments": {
-                        segment: describe_pairs(pairs) for segment, pairs in sorted(each.segments.items())
-                    }
-                }
-                for name, each in self.figures.candidates().items()
+                name: _describe_comparison(each) for name, each in self.figures.candidates().items()
             },
-            "left_out": dict(sorted(self.figures.left_out.items())),
+            "left_out": plain_counts(self.figures.left_out),
             "figures": self.figures.to_plain(),
         }
 
@@ -69,6 +62,11 @@ class Report:
         )
 
 
+def _describe_comparison(comparison: Comparison) -> Plain:
+    segments: Plain = {name: describe_pairs(each) for name, each in sorted(comparison.segments.items())}
+    return describe_pairs(comparison.overall) | {"segments": segments}
+
+
 def describe_pairs(pairs: PairFigures) -> dict[str, Plain]:
     """Return the summary of pairs, as JSON holds it."""
     return {
@@ -77,7 +75,7 @@ def describe_pairs(pairs: PairFigures) -> dict[str, Plain]:
         "live_errors": pairs.live_errors,
         "both_errors": pairs.both_errors,
         "faults": _value(pairs, "faults"),
-        "faults_by_kind": dict(sorted(pairs.faults.items())),
+        "faults_by_kind": plain_counts(pairs.faults),
         "agreement": _value(pairs, "agreement"),
         "latency": {
             name: {
@@ -96,13 +94,12 @@ def describe_output(output: OutputFigures) -> dict[str, Plain]:
     found: dict[str, Plain] = {}
     if output.agreement.total:
         low, high = output.agreement.bounds(1.96)
-        changes: Mapping[str, Plain] = dict(output.changes.most_common(10))
         found["agreement"] = {
             "share": output.agreement.share,
             "decisions": output.agreement.total,
             "low": low,
             "high": high,
-            "changes": dict(changes),
+            "changes": plain_counts(dict(output.changes.most_common(10))),
         }
         found["psi"] = _plain(drift(output).psi)
     if output.errors.count:
@@ -121,7 +118,7 @@ def describe_output(output: OutputFigures) -> dict[str, Plain]:
 def _describe_predictor(predictor: PredictorFigures) -> dict[str, Plain]:
     return {
         "answers": predictor.statuses.total(),
-        "statuses": dict(sorted(predictor.statuses.items())),
+        "statuses": plain_counts(predictor.statuses),
         "latency": quantiles(predictor.seconds),
     }
 

@@ -8,13 +8,15 @@ and grouping sketches are merged, the same sketch comes out.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from graphc.compare.plain import Plain, pairs_of, plain_pairs
 
 RELATIVE_ERROR: Final = 0.01
 LOW: Final = 1e-12
@@ -25,6 +27,8 @@ _LOG_GAMMA: Final = math.log((1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR))
 _OFFSET: Final = 1 - math.ceil(math.log(LOW) / _LOG_GAMMA)
 _LAST: Final = math.ceil(math.log(HIGH) / _LOG_GAMMA) + _OFFSET
 MOST_BUCKETS: Final = 2 * _LAST + 1
+# For so few values a loop is faster than numpy.
+_FEW: Final = 16
 
 Numbers = NDArray[np.float64]
 
@@ -38,6 +42,10 @@ class Sketch:
 
     def add(self, values: Numbers) -> None:
         """Count values; NaN is left out, an infinity counts as `HIGH`."""
+        if values.size <= _FEW:
+            for value in cast("list[float]", values.ravel().tolist()):
+                self.add_one(value)
+            return
         known = values[~np.isnan(values)]
         keys, counts = np.unique(_bucket(known), return_counts=True)
         pairs = zip(cast("list[int]", keys.tolist()), cast("list[int]", counts.tolist()), strict=True)
@@ -47,7 +55,9 @@ class Sketch:
 
     def add_one(self, value: float) -> None:
         """Count one value."""
-        self.add(np.array([value], dtype=np.float64))
+        if value == value:
+            self.buckets[_bucket_of(value)] += 1
+            self.count += 1
 
     def merge(self, other: "Sketch") -> None:
         """Count all that another sketch has counted."""
@@ -72,16 +82,16 @@ class Sketch:
         upper = self._at_rank(high) if high <= self.count - 1 else math.inf
         return self._at_rank(low), upper
 
-    def to_plain(self) -> list[list[int]]:
+    def to_plain(self) -> Plain:
         """Return the counts by bucket, as JSON holds them."""
-        return [[key, self.buckets[key]] for key in sorted(self.buckets)]
+        return plain_pairs(self.buckets)
 
     @classmethod
-    def of_plain(cls, pairs: Iterable[Sequence[int]]) -> "Sketch":
-        """Return the sketch of counts by bucket."""
+    def of_plain(cls, plain: Plain) -> "Sketch":
+        """Return the sketch that JSON holds; raises ValueError where it holds none."""
         buckets = Counter[int]()
-        for key, count in pairs:
-            buckets[max(-_LAST, min(_LAST, int(key)))] += max(0, int(count))
+        for key, count in pairs_of(plain):
+            buckets[max(-_LAST, min(_LAST, key))] += max(0, count)
         return cls(buckets, buckets.total())
 
     def cumulative(self) -> Mapping[float, float]:
@@ -130,6 +140,15 @@ def _bucket(values: Numbers) -> NDArray[np.int64]:
     large = size >= LOW
     keys[large] = np.ceil(np.log(size[large]) / _LOG_GAMMA).astype(np.int64) + _OFFSET
     return np.where(np.signbit(values), -keys, keys)
+
+
+def _bucket_of(value: float) -> int:
+    size = min(abs(value), HIGH)
+    if size < LOW:
+        return 0
+    # numpy's logarithm, because another may differ in the last bit, and so in the bucket.
+    key = math.ceil(float(np.log(size)) / _LOG_GAMMA) + _OFFSET
+    return -key if value < 0 else key
 
 
 def _value(key: int) -> float:

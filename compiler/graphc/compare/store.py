@@ -2,13 +2,15 @@
 
 import json
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import sqlalchemy as sql
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from graphc.compare.figures import Figures
@@ -84,7 +86,7 @@ class Store:
         with _plainly(url):
             self._engine = sql.create_engine(url, pool_pre_ping=True, hide_parameters=True)
             if self._engine.dialect.name == "sqlite":
-                sql.event.listen(self._engine, "connect", _prepare_sqlite)
+                event.listen(self._engine, "connect", _prepare_sqlite)
             self._open_tables()
 
     def close(self) -> None:
@@ -219,12 +221,12 @@ def url_of(place: str) -> str:
     return place if "://" in place else f"sqlite:///{Path(place).absolute()}"
 
 
-def _windows_of(run: str) -> sql.Select[tuple[float, float, str]]:
+def _windows_of(run: str) -> sql.Select[Any]:
     columns = sql.select(_WINDOWS.c.started, _WINDOWS.c.ended, _WINDOWS.c.figures)
     return columns.where(_WINDOWS.c.run == run).order_by(_WINDOWS.c.started, _WINDOWS.c.number)
 
 
-def _halve(run: str, rows: "list[sql.Row[tuple[float, float, str]]]") -> list[dict[str, object]]:
+def _halve(run: str, rows: Sequence[sql.Row[Any]]) -> list[dict[str, object]]:
     """Merge each window with its neighbour."""
     merged: list[dict[str, object]] = []
     for number, first in enumerate(rows[::2]):
@@ -246,8 +248,8 @@ def _read(text: str) -> Figures:
         raise StoreError(f"the database holds figures that cannot be read: {error}") from error
 
 
-def _prepare_sqlite(connection: object, _: object) -> None:
-    cursor = connection.cursor()  # pyright: ignore
+def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
+    cursor = connection.cursor()
     # Readers go on while a window is written, and a killed writer leaves whole windows.
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")

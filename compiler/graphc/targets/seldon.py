@@ -6,7 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import urlencode
 
+from graphc.compare.gates import ANNOTATION as GATES
+from graphc.compare.settings import ANNOTATION as COMPARE
+from graphc.compare.settings import read_settings
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE, TOO_LARGE
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
@@ -50,6 +54,20 @@ PROBE_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Comparing:
+    """How versions are compared: the annotations that say it, and the service that hears of their answers."""
+
+    gates: str = "{}"
+    settings: str | None = None
+    url: str | None = None
+
+    def annotations(self) -> Data:
+        """Return what the deployment carries of it."""
+        found: Data = {} if self.gates == "{}" else {GATES: self.gates}
+        return found if self.settings is None else found | {COMPARE: self.settings}
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a graph file says of its deployment as a whole."""
 
@@ -64,6 +82,7 @@ class Settings:
     service_account: str | None
     executor: bool | None
     at: Span
+    comparing: Comparing = Comparing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +124,7 @@ def emit_deployment(
     deployment: Data = {
         "apiVersion": "machinelearning.seldon.io/v1",
         "kind": "SeldonDeployment",
-        "metadata": emitting.metadata(settings.name),
+        "metadata": emitting.metadata(settings.name, settings.comparing.annotations()),
         "spec": spec,
     }
     documents = (*maps, deployment)
@@ -129,7 +148,9 @@ def _timeouts(versions: Sequence[Version]) -> Data:
 
 def _needs_engine(settings: Settings, versions: Sequence[Version]) -> bool:
     """Say whether Seldon's executor has to stand in front: admission refuses a mixture."""
-    return bool(settings.executor) or any(version.plan.root.children for version in versions)
+    # It is the executor that logs what it sees.
+    is_logged = settings.comparing.url is not None
+    return bool(settings.executor) or is_logged or any(version.plan.root.children for version in versions)
 
 
 def _check_size(document: Data, settings: Settings, purpose: Purpose, sink: Sink) -> None:
@@ -164,13 +185,14 @@ class _Emitting:
     current: str = ""
     """The predictor that is being emitted."""
 
-    def metadata(self, name: str) -> Data:
+    def metadata(self, name: str, more: Data | None = None) -> Data:
         """Metadata with graphc's labels; the user's own win over none of them."""
         labels = dict(self.settings.labels) | {
             "app.kubernetes.io/managed-by": "graphc",
             "app.kubernetes.io/part-of": self.settings.name,
         }
-        annotations = dict(self.settings.annotations) | {"graphc.dev/version": VERSION}
+        annotations: Data = dict[str, Value](self.settings.annotations)
+        annotations |= {"graphc.dev/version": VERSION} | (more or {})
         metadata: Data = {"name": name}
         if self.settings.namespace is not None:
             metadata["namespace"] = self.settings.namespace
@@ -198,7 +220,10 @@ class _Emitting:
             predictor["replicas"] = version.replicas
         if not needs_engine:
             predictor["annotations"] = {"seldon.io/no-engine": "true"}
-        predictor["graph"] = _graph(version.plan.root)
+        graph = _graph(version.plan.root)
+        if self.settings.comparing.url is not None:
+            graph["logger"] = _logger(self.settings.comparing, version)
+        predictor["graph"] = graph
         predictor["componentSpecs"] = [self._pod(version.plan, group) for group in _pods(units)]
         return predictor
 
@@ -241,6 +266,15 @@ class _Emitting:
 
 def _graph(unit: Unit) -> Data:
     return {"name": unit.name, "type": unit.type, "children": [_graph(child) for child in unit.children]}
+
+
+def _logger(comparing: Comparing, version: Version) -> Data:
+    """Return how the root tells what the whole tree took and gave; the address says in which role, and how much."""
+    role = "shadow" if version.shadow else "live"
+    settings = read_settings(comparing.settings)
+    asked = {"sample": f"{settings.sample:g}"} if settings.sample < 1 else {}
+    asked |= {"segment": settings.segment} if settings.segment is not None else {}
+    return {"mode": "all", "url": f"{comparing.url}/{role}" + (f"?{urlencode(asked)}" if asked else "")}
 
 
 def _pods(units: Sequence[Unit]) -> list[list[Unit]]:
