@@ -15,7 +15,8 @@ from graphc.compare.figures import Figures
 from graphc.compare.pairing import Pairing, PairingLimits
 from graphc.compare.recorder import Recorder, RecorderOptions
 from graphc.compare.samples import MOST_KEPT, Sample
-from graphc.compare.store import MOST_WINDOWS, Store, StoreError, url_of
+from graphc.compare.store import MOST_WINDOWS, Store, url_of
+from graphc.compare.store_problem import StoreError
 from hypothesis import given
 from hypothesis import strategies as st
 from seen_answers import body_of, live, shadow

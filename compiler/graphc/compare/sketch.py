@@ -43,7 +43,7 @@ class Sketch:
     def add(self, values: Numbers) -> None:
         """Count values; NaN is left out, an infinity counts as `HIGH`."""
         if values.size <= _FEW:
-            for value in cast("list[float]", values.ravel().tolist()):
+            for value in values.ravel().tolist():
                 self.add_one(value)
             return
         known = values[~np.isnan(values)]

@@ -17,6 +17,7 @@ from graphc.compare.figures import Figures
 from graphc.compare.plain import Plain
 from graphc.compare.report import Report
 from graphc.compare.samples import Sample
+from graphc.compare.store_problem import StoreError
 
 VERSION: Final = 1
 """The version of the tables; a database of a later one is left alone."""
@@ -62,10 +63,6 @@ _SAMPLES: Final = sql.Table(
     sql.Column("live_answer", sql.LargeBinary, nullable=False),
     sql.Column("answer", sql.LargeBinary, nullable=False),
 )
-
-
-class StoreError(Exception):
-    """A database cannot be used; the message says why, in a user's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +218,7 @@ def url_of(place: str) -> str:
     return place if "://" in place else f"sqlite:///{Path(place).absolute()}"
 
 
-def _windows_of(run: str) -> sql.Select[Any]:
+def _windows_of(run: str) -> sql.Select[Any, Any, Any]:
     columns = sql.select(_WINDOWS.c.started, _WINDOWS.c.ended, _WINDOWS.c.figures)
     return columns.where(_WINDOWS.c.run == run).order_by(_WINDOWS.c.started, _WINDOWS.c.number)
 

@@ -1,12 +1,14 @@
 """Whether a candidate passes its gates, with a plain statement for each."""
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
 
 from graphc.compare.figures import Comparison, PairFigures
-from graphc.compare.gates import Gate, Gates
+from graphc.compare.gates import ALL, Gate, Gates, make_gates, read_annotation
 from graphc.compare.measure import Measured, measure
 from graphc.compare.plain import Plain, plain_number
 from graphc.compare.report import Report
@@ -150,3 +152,15 @@ def show(gate: Gate, value: float) -> str:
             return f"{value:.4f}"
         case _:
             return f"{value:.3g}"
+
+
+def judge_all(report: Report, candidate: str | None, given: Mapping[str, object]) -> list[Verdict]:
+    """Judge every candidate that has gates, or one, by the report's gates or by others; raises GateError."""
+    fields = report.gates if isinstance(report.gates, dict) else {}
+    named = {*report.figures.candidates(), *(name for name in fields if name != ALL)}
+    names = sorted(named) if candidate is None else [candidate]
+    text = json.dumps(fields)
+    verdicts = [
+        evaluate(make_gates(given) if given else read_annotation(text, name), report, name) for name in names
+    ]
+    return [each for each in verdicts if each.judgements]
