@@ -55,7 +55,7 @@ class Agreement:
         if self.requests < 2 or self.agreed in {0, self.total}:
             return float(self.requests)
         squares = self.agreed_squares - 2 * share * self.products + share * share * self.total_squares
-        variance = max(squares, 0.0) * self.requests / (self.requests - 1) / self.total**2
+        variance = max(squares, 0.0) / self.total**2
         if variance == 0:
             return float(self.requests)
         return min(float(self.total), share * (1 - share) / variance)
@@ -79,4 +79,6 @@ def wilson(share: float, count: float, deviations: float) -> tuple[float, float]
     middle = share + square / (2 * count)
     spread = deviations * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
     scale = 1 + square / count
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    # Rounding keeps the ends of the range from being reached.
+    low = 0.0 if share == 0 else max(0.0, (middle - spread) / scale)
+    return low, 1.0 if share == 1 else min(1.0, (middle + spread) / scale)

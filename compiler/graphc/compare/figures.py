@@ -35,7 +35,7 @@ class PredictorFigures:
         status = seen.status if 0 <= seen.status <= 999 else 0
         self.statuses[str(status)] += 1
         if is_good(seen):
-            self.seconds.add_one(max(0.0, seen.seconds))
+            self.seconds.add_one(seen.seconds)
 
     def merge(self, other: "PredictorFigures") -> None:
         """Count all that was counted elsewhere."""
@@ -80,8 +80,8 @@ class PairFigures:
         self.live_errors += good == (False, True)
         self.both_errors += good == (False, False)
         if good == (True, True):
-            self.live_seconds.add_one(max(0.0, live.seconds))
-            self.seconds.add_one(max(0.0, candidate.seconds))
+            self.live_seconds.add_one(live.seconds)
+            self.seconds.add_one(candidate.seconds)
             self._add_tensors(tensors)
 
     def merge(self, other: "PairFigures") -> None:

@@ -242,6 +242,6 @@ def _out_of_range(kind: Kind, bound: float) -> str | None:
 
 
 def _show(value: object) -> str:
-    return (
-        f"`{value}`" if isinstance(value, str | int | float) else "a mapping or list" if value else "nothing"
-    )
+    if isinstance(value, str | int | float):
+        return f"`{value}`"
+    return "a mapping or list" if isinstance(value, dict | list) else "nothing"

@@ -30,9 +30,11 @@ h3 { margin: 1.75rem 0 .5rem; font-size: 1rem; }
 .tile b { display: block; font-size: 1.35rem; font-weight: 600; } .tile span { color: var(--faint); font-size: .85rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+table + table { margin-top: .75rem; }
 th, td { text-align: left; padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; color: var(--faint); font-size: .85rem; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem;
+  margin-top: 1.25rem; align-items: start; }
 figure { margin: 0; background: var(--panel); border-radius: .5rem; padding: .7rem .9rem; }
 figcaption { font-size: .9rem; margin-bottom: .3rem; } svg { width: 100%; height: auto; display: block; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--faint); } svg .name { font-size: 12px; fill: var(--ink); }

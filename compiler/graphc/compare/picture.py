@@ -92,7 +92,8 @@ def draw_intervals(intervals: Sequence[Interval], title: str) -> str:
     height = _TOP + _BOTTOM + 24 * len(intervals)
     left = 130
     parts = [
-        f'<text class="tick" x="{_across(tick, axis, left):.1f}" y="{height - 20}" text-anchor="middle">{tick:.3g}</text>'
+        f'<text class="tick" x="{_across(tick, axis, left):.1f}" y="{height - 20}" text-anchor="middle">'
+        f"{tick:.3g}</text>"
         f'<line class="grid" x1="{_across(tick, axis, left):.1f}" x2="{_across(tick, axis, left):.1f}" '
         f'y1="{_TOP}" y2="{height - _BOTTOM + 4}"/>'
         for tick in axis.ticks()

@@ -17,7 +17,9 @@ class CompareSettings:
 
 def write_settings(sample: float, segment: str | None) -> str:
     """Return the annotation's text."""
-    fields: dict[str, object] = {"sample": sample} | ({} if segment is None else {"segment": segment})
+    fields: dict[str, object] = {"sample": sample}
+    if segment is not None:
+        fields["segment"] = segment
     return json.dumps(fields, separators=(",", ":"))
 
 
@@ -29,5 +31,5 @@ def read_settings(text: str | None) -> CompareSettings:
         value = None
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     sample, segment = fields.get("sample"), fields.get("segment")
-    is_share = isinstance(sample, int | float) and not isinstance(sample, bool) and 0 < sample <= 1
-    return CompareSettings(float(sample) if is_share else 1.0, segment if isinstance(segment, str) else None)
+    share = float(sample) if isinstance(sample, int | float) and not isinstance(sample, bool) else 1.0
+    return CompareSettings(share if 0 < share <= 1 else 1.0, segment if isinstance(segment, str) else None)

@@ -223,7 +223,7 @@ def _windows_of(run: str) -> sql.Select[Any, Any, Any]:
     return columns.where(_WINDOWS.c.run == run).order_by(_WINDOWS.c.started, _WINDOWS.c.number)
 
 
-def _halve(run: str, rows: Sequence[sql.Row[Any]]) -> list[dict[str, object]]:
+def _halve(run: str, rows: Sequence[sql.Row[Any, Any, Any]]) -> list[dict[str, object]]:
     """Merge each window with its neighbour."""
     merged: list[dict[str, object]] = []
     for number, first in enumerate(rows[::2]):

@@ -90,15 +90,8 @@ def _judge(gate: Gate, pairs: PairFigures, deviations: float) -> Judgement:
     if measured is None:
         statement = f"{gate.metric}: nothing was measured; wanted {gate.text}"
         return Judgement(gate, Outcome.UNDECIDED, None, None, None, statement)
-    outcome = _outcome(gate, measured)
-    return Judgement(
-        gate,
-        outcome,
-        measured.value,
-        measured.low,
-        measured.high,
-        _state(gate, measured, outcome, pairs.pairs),
-    )
+    statement = _state(gate, measured, pairs.pairs)
+    return Judgement(gate, _outcome(gate, measured), measured.value, measured.low, measured.high, statement)
 
 
 def _outcome(gate: Gate, measured: Measured) -> Outcome:
@@ -123,18 +116,13 @@ def _holds(gate: Gate, value: float) -> bool:
             return value < gate.bound
 
 
-def _state(gate: Gate, measured: Measured, outcome: Outcome, pairs: int) -> str:
+def _state(gate: Gate, measured: Measured, pairs: int) -> str:
     value = show(gate, measured.value)
     statement = f"{gate.metric}: {value}, wanted {gate.text}"
     if measured.low == measured.high:
         return statement
     bounds = f"between {show(gate, measured.low)} and {show(gate, measured.high)}"
-    reason = f"{bounds} by {pairs:,} pairs"
-    return (
-        f"{statement} ({reason}: {outcome.value})"
-        if outcome is Outcome.UNDECIDED
-        else f"{statement} ({reason})"
-    )
+    return f"{statement} ({bounds} by {pairs:,} pairs)"
 
 
 def show(gate: Gate, value: float) -> str:
