@@ -73,7 +73,7 @@ def url() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body or b'{"error": "nothing was heard of that graph"}')
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -13,14 +13,15 @@ from pydantic import (
     model_validator,
 )
 
-from graphc.compare.gates import CONFIDENCE, METRICS
 from graphc.spec.scalars import (
     Duration,
     Memory,
     Outputs,
+    Promotion,
     Quantity,
     Reference,
     References,
+    ServiceUrl,
     Take,
     TypeText,
     show,
@@ -108,41 +109,6 @@ def _read_variable(value: object) -> object:
 EnvValue = Annotated[Variable, BeforeValidator(_read_variable)]
 
 
-_GATES_SCHEMA: Final = {
-    "description": "what has to hold before a version is promoted: bounds by metric",
-    "type": "object",
-    "properties": {
-        **{name: {"type": "string", "description": each.summary} for name, each in METRICS.items()},
-        CONFIDENCE: {
-            "type": "number",
-            "minimum": 0.5,
-            "exclusiveMaximum": 1,
-            "description": "how sure a gate has to be; 0.95 where absent",
-        },
-    },
-    "additionalProperties": False,
-}
-Promotion = Annotated[dict[str, Anything], WithJsonSchema(_GATES_SCHEMA)]
-
-
-def _read_service(value: str) -> str:
-    if not re.fullmatch(r"http://[^\s/?#]+", value):
-        raise ValueError(f"`{value}` is not a service such as `http://graphc-compare.graphc-system`")
-    return value
-
-
-class Compare(Spec):
-    """How the answers of versions are compared."""
-
-    sample: Annotated[Number, Field(gt=0, le=1)] = Field(1.0, description="the share of the requests")
-    segment: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="a request parameter, by whose values figures are kept apart"
-    )
-    url: Annotated[str, AfterValidator(_read_service)] | None = Field(
-        None, description="the service that engines on a cluster send what they see to; none where absent"
-    )
-
-
 class Predictor(Spec):
     """A version of the graph: what it changes, and the traffic it gets."""
 
@@ -152,7 +118,7 @@ class Predictor(Spec):
     nodes: dict[str, dict[str, Anything]] = Field(
         default_factory=dict, description="fields of nodes that are other in this version"
     )
-    promote_when: Promotion = Field(default_factory=dict[str, Anything])
+    promote_when: Promotion = Field(default_factory=dict[str, object])
 
 
 def _read_image(value: str) -> str:
@@ -427,6 +393,18 @@ Placement = Annotated[
 ]
 
 
+class Compare(Spec):
+    """How the answers of versions are compared."""
+
+    sample: Annotated[Number, Field(gt=0, le=1)] = Field(1.0, description="the share of the requests")
+    segment: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="a request parameter, by whose values figures are kept apart"
+    )
+    url: ServiceUrl | None = Field(
+        None, description="the service that engines on a cluster send what they see to; none where absent"
+    )
+
+
 class InferenceGraph(Spec):
     """A graph file's document, but for its nodes, which are read kind by kind."""
 
@@ -439,7 +417,7 @@ class InferenceGraph(Spec):
     predictors: dict[str, Predictor] = Field(
         default_factory=dict, description="versions of the graph; one named `main` where absent"
     )
-    promote_when: Promotion = Field(default_factory=dict[str, Anything])
+    promote_when: Promotion = Field(default_factory=dict[str, object])
     compare: Compare | None = Field(None, description="how versions' answers are compared")
     runtime: Runtime = Field(default_factory=lambda: Runtime.model_validate({}))
     replicas: Positive | None = Field(None, description="pods of the graph")
