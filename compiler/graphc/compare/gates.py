@@ -242,6 +242,10 @@ def _out_of_range(kind: Kind, bound: float) -> str | None:
 
 
 def _show(value: object) -> str:
-    if isinstance(value, str | int | float):
-        return f"`{value}`"
-    return "a mapping or list" if isinstance(value, (dict, list)) else "nothing"
+    match value:
+        case str() | int() | float():
+            return f"`{value}`"
+        case None:
+            return "nothing"
+        case _:
+            return "a mapping or list"
