@@ -60,9 +60,8 @@ class OutputFigures:
             if live.array.ndim >= 2 and live.array.shape[-1] >= 2 and live.array.size:
                 self._add_decisions(_argmax(live.array), _argmax(candidate.array))
             return
+        # Whole numbers are classes: that 2 is further from 0 than 1 means nothing to them.
         self._add_decisions(live.array.ravel(), candidate.array.ravel())
-        if live.array.dtype.kind in "iu":
-            self._add_numbers(live.array.astype(np.float64), candidate.array.astype(np.float64))
 
     def merge(self, other: "OutputFigures") -> None:
         """Count all that was counted elsewhere."""

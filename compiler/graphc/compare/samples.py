@@ -62,7 +62,7 @@ def _score(live: Seen, candidate: Seen, tensors: DecodedPair) -> tuple[float, fl
 def _distance(live: Tensor, candidate: Tensor) -> tuple[float, float]:
     if not live.array.size:
         return 0.0, 0.0
-    if live.array.dtype.kind not in "iuf":
+    if live.array.dtype.kind != "f":
         return _share(live.array != candidate.array), 0.0
     one, other = live.array.astype(np.float64), candidate.array.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -70,7 +70,7 @@ def _distance(live: Tensor, candidate: Tensor) -> tuple[float, float]:
     error = float(np.nan_to_num(errors, nan=0.0).max())
     if live.array.dtype.kind == "f" and one.ndim >= 2 and one.shape[-1] >= 2:
         return _share(one.argmax(-1) != other.argmax(-1)), error
-    return _share(one != other) if live.array.dtype.kind != "f" else 0.0, error
+    return 0.0, error
 
 
 def _share(differs: object) -> float:

@@ -70,10 +70,8 @@ def _readable(gates: Mapping[str, object]) -> Iterable[Gate]:
 
 def _has_classes(type_: TensorType) -> bool:
     """Say whether an output is of whole things, or of numbers of which the greatest is a choice."""
-    if not type_.datatype.startswith(("FP", "BF")):
-        return True
-    return type_.rank >= 2 and type_.shape[-1] != 1
+    return not _has_numbers(type_) or (type_.rank >= 2 and type_.shape[-1] != 1)
 
 
 def _has_numbers(type_: TensorType) -> bool:
-    return type_.datatype not in {"BYTES", "BOOL"}
+    return type_.datatype.startswith(("FP", "BF"))
