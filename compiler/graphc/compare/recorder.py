@@ -129,14 +129,11 @@ class Recorder:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            began = time.perf_counter()
-            worked = self._work_off(began + _WAKE_S)
+            worked = self._work_off(time.perf_counter() + _WAKE_S)
             if self._clock() >= self._last_flush + self._options.window_s:
                 self._flush()
             if not worked:
                 self._closing.wait(_WAKE_S)
-            elif self._options.busy < 1:
-                self._closing.wait((time.perf_counter() - began) * (1 / self._options.busy - 1))
         self._work_off(time.perf_counter() + _CLOSE_S / 2)
         self._flush()
         if self._archive:
@@ -145,12 +142,16 @@ class Recorder:
     def _work_off(self, until: float) -> bool:
         worked = False
         while time.perf_counter() < until and self._queue:
+            began = time.perf_counter()
             seen, at = self._queue.popleft()
             with self._figures_lock:
                 self._take(seen, at)
             with self._queue_lock:
                 self._bytes -= size_of(seen)
             worked = True
+            if self._options.busy < 1:
+                # After each, not after many: what answers clients waits for the interpreter no longer than this took.
+                self._closing.wait((time.perf_counter() - began) * (1 / self._options.busy - 1))
         return worked
 
     def _take(self, seen: Seen, at: float) -> None:
