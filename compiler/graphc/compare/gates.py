@@ -191,7 +191,7 @@ def write_annotation(by_predictor: Mapping[str, Mapping[str, object]]) -> str:
 def read_annotation(text: str | None, predictor: str) -> Gates:
     """Return a predictor's gates out of the annotation: those of all, and its own before them; raises GateError."""
     try:
-        value = cast("object", json.loads(text)) if text else {}
+        value = cast("object", json.loads(text)) if text else None
     except ValueError as error:
         raise GateError("text", f"the annotation `{ANNOTATION}` is not JSON") from error
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
