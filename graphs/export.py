@@ -18,8 +18,8 @@ DATATYPES = {"f4": "FP32", "f8": "FP64", "i4": "INT32", "i8": "INT64", "b1": "BO
 Json = dict[str, object]
 """A JSON object."""
 
-Case = dict[str, Json]
-"""A `request` and what is `expected` of it."""
+Case = dict[str, Json | str]
+"""A `request` and what is `expected` of it, and the `predictor` that is asked, where that is not the main one."""
 
 
 def save_onnx(model: BaseEstimator, path: Path, outputs: Sequence[str]) -> None:
@@ -90,7 +90,8 @@ def case(inputs: list[Json], outputs: list[Json], parameters: Json | None = None
 def save_cases(folder: Path, shown: Case, *others: Case) -> None:
     """Write one case as `request.json` and `expected.json`, and the others to `cases.json`."""
     for part, message in shown.items():
-        (folder / f"{part}.json").write_text(_readable(message))
+        if isinstance(message, dict):
+            (folder / f"{part}.json").write_text(_readable(message))
     lines = ",\n".join(json.dumps(other) for other in others)
     (folder / "cases.json").write_text(f"[\n{lines}\n]\n")
 

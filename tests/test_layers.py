@@ -48,6 +48,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "sqlalchemy": frozenset({"graphc.compare.store"}),
     "pydantic": frozenset(
         {f"graphc.spec.{name}" for name in ("model", "problems", "read", "scalars", "schema")}
+        | {f"graphc.profiles.{name}" for name in ("model", "read")}
     ),
 }
 """The modules of the compiler through which a loosely typed dependency comes in."""

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from graphc_components.tensors import TensorType
+
 from graphc.builder_files import is_builder_file, run_builder_file
 from graphc.compare.gates import ALL, write_annotation
 from graphc.compare.settings import write_settings
@@ -23,10 +25,20 @@ from graphc.lower.options import Options
 from graphc.manifests.kinds import find_deployments, is_manifest
 from graphc.measured import CostFile, check_costs, read_costs
 from graphc.plan import Plan
-from graphc.predictors import check_predictors, overlay, predictors_of
+from graphc.predictors import (
+    check_predictors,
+    check_services,
+    main_predictor,
+    overlay,
+    predictors_of,
+    rollout_of,
+    set_parameters,
+)
+from graphc.profiles.kinds import is_profile
+from graphc.profiles.profile import Image, Profile
 from graphc.source.files import STDIN, Source, read_source
 from graphc.source.located import Fields, Located
-from graphc.source.parameters import substitute
+from graphc.source.parameters import declared_names, substitute
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import GraphSpec, read_graph_spec
 from graphc.targets.seldon import Comparing, Emission, Settings, Version, emit_deployment
@@ -46,6 +58,10 @@ class Request:
     takes_manifests: bool = False
     costs: str | None = None
     """A file of measured costs."""
+    profile: str | None = None
+    """The file of a cluster's profile, or the name of one that comes with graphc."""
+    cluster: Profile = field(default_factory=Profile)
+    """The profile itself; what `profile` names takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +84,8 @@ class Compilation:
     sources: dict[str, str] = field(default_factory=dict[str, str])
     graphs: list[CheckedGraph] = field(default_factory=list[CheckedGraph])
     manifests: list[Fields] = field(default_factory=list[Fields])
+    profiles: int = 0
+    """How many profiles of clusters stood among the graphs."""
 
     @property
     def emissions(self) -> list[Emission]:
@@ -100,12 +118,20 @@ def _compile_files(request: Request) -> Compilation:
     costs = _read_costs(request, done)
     if costs is not None:
         request = replace(request, options=replace(request.options, measured=costs.costs))
+    if request.profile is not None:
+        cluster = _read_profile(request.profile, done)
+        if cluster is None:
+            return done  # what a cluster can do decides much of what is wrong
+        request = replace(request, cluster=cluster)
     for path in request.paths:
         source = read_source(path, done.sink)
         if source is None:
             continue
         done.sources[source.file] = source.text
         for document, folder in _read(source, path, done.sink):
+            if request.takes_manifests and is_profile(document):
+                _check_profile(document, done)
+                continue
             if request.takes_manifests and is_manifest(document):
                 done.manifests += find_deployments(document)
                 continue
@@ -125,6 +151,24 @@ def _read_costs(request: Request, done: Compilation) -> CostFile | None:
         return None
     done.sources[source.file] = source.text
     return read_costs(source, done.sink)
+
+
+def _read_profile(name: str, done: Compilation) -> Profile | None:
+    # Reading profiles takes pydantic, which is slow to import, and most compilations name none.
+    from graphc.profiles.read import find_profile, read_profile
+
+    source = find_profile(name, done.sink)
+    if source is None:
+        return None
+    done.sources[source.file] = source.text
+    return read_profile(source, done.sink)
+
+
+def _check_profile(document: Located, done: Compilation) -> None:
+    from graphc.profiles.read import read_profile_document
+
+    read_profile_document(document, done.sink)
+    done.profiles += 1
 
 
 def _read(source: Source, path: str, sink: Sink) -> Iterable[tuple[Located, Path]]:
@@ -148,33 +192,60 @@ def check_document(document: Located, folder: Path, request: Request, sink: Sink
     )
     # A value that could not be put in its place would only break further rules.
     spec = None if own.has_errors else read_graph_spec(root, own)
-    checked = _check_versions(spec, folder, request, own) if spec else None
+    checked = _check_versions(spec, document, folder, request, own) if spec else None
     _pass_on(own, sink)
     return checked
 
 
-def _check_versions(spec: GraphSpec, folder: Path, request: Request, sink: Sink) -> CheckedGraph:
-    check_predictors(spec, sink)
+def _check_versions(
+    spec: GraphSpec, document: Located, folder: Path, request: Request, sink: Sink
+) -> CheckedGraph:
+    check_predictors(spec, declared_names(document), sink)
     check_gates(spec, predictors_of(spec), sink)
     options = replace(request.options, room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT)
-    graphs: dict[str, Graph] = {}
-    plans: dict[str, Plan] = {}
+    checked: dict[str, _Checked] = {}
     sinks: list[Sink] = []
     for name in predictors_of(spec):
         found = Sink()
-        version = read_graph_spec(overlay(spec.root, name), found)
+        root = _with_parameters(spec, document, name, request, found)
+        version = read_graph_spec(overlay(root, name), found)
         graph = read_graph(version, folder, found) if version else None
         plan = lower_graph(graph, options, found) if graph else None
-        if graph and plan:
-            graphs[name], plans[name] = graph, plan
+        if version and graph and plan:
+            checked[name] = _Checked(version, graph, plan)
         sinks.append(found)
     _pass_on_versions(sinks, sink)
-    _check_same_outputs(spec, graphs, sink)
-    if graphs:
-        outputs = type_of_outputs(next(iter(graphs.values())))
+    plans = {name: each.plan for name, each in checked.items()}
+    if not sink.has_errors:
+        _check_same_outputs(spec, {name: each.graph for name, each in checked.items()}, sink)
+        check_services(spec, plans, sink)
+        outputs = type_of_outputs(checked[main_predictor(spec)].graph)
         check_compared(spec, predictors_of(spec), outputs.values(), sink)
-    emission = None if sink.has_errors else _emit(spec, plans, request, sink)
+    emission = None if sink.has_errors else _emit(spec, checked, request, sink)
     return CheckedGraph(spec, plans, emission)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A predictor's own document, graph and plan."""
+
+    spec: GraphSpec
+    graph: Graph
+    plan: Plan
+
+
+def _with_parameters(
+    spec: GraphSpec, document: Located, predictor: str, request: Request, sink: Sink
+) -> Fields:
+    """Return the document with a predictor's own values of the parameters; they win over all others."""
+    values = predictors_of(spec)[predictor].parameters
+    if not values or not isinstance(document, Fields):
+        return spec.root
+    own = Sink()
+    settings = {name: value for name, value in request.settings.items() if name not in values}
+    root = substitute(set_parameters(document, predictor), settings, request.environ, own)
+    _pass_on((each for each in own if each.at is not None), sink)
+    return spec.root if own.has_errors else root
 
 
 def _pass_on(found: Iterable[Diagnostic], sink: Sink) -> None:
@@ -192,16 +263,29 @@ def _pass_on_versions(sinks: Sequence[Sink], sink: Sink) -> None:
 
 
 def _check_same_outputs(spec: GraphSpec, graphs: Mapping[str, Graph], sink: Sink) -> None:
-    """Clients of a graph must not see which predictor answers them."""
-    if not graphs:
-        return
-    first, *others = graphs
-    wanted = type_of_outputs(graphs[first])
-    for name in others:
-        for output, type_ in type_of_outputs(graphs[name]).items():
-            if type_ != wanted[output]:
-                message = f"`{name}` answers `{output}` as `{type_}`, and `{first}` as `{wanted[output]}`"
-                sink.report(Diagnostic(OTHER_OUTPUTS, message, spec.at("predictors", name, key=True)))
+    """Clients of a graph must not see which predictor answers them, unless the file says that they may."""
+    main = main_predictor(spec)
+    wanted = type_of_outputs(graphs[main])
+    for name, predictor in predictors_of(spec).items():
+        if name == main or predictor.allow_other_outputs:
+            continue
+        for message in _differences(name, type_of_outputs(graphs[name]), main, wanted):
+            at = spec.at("predictors", name, key=True)
+            hint = "say `allow_other_outputs: true` if clients know of it"
+            sink.report(Diagnostic(OTHER_OUTPUTS, message, at, hint))
+
+
+def _differences(
+    name: str, own: Mapping[str, TensorType], main: str, wanted: Mapping[str, TensorType]
+) -> Iterable[str]:
+    for output, type_ in own.items():
+        if output not in wanted:
+            yield f"`{name}` answers `{output}`, and `{main}` does not"
+        elif type_ != wanted[output]:
+            yield f"`{name}` answers `{output}` as `{type_}`, and `{main}` as `{wanted[output]}`"
+    for output in wanted:
+        if output not in own:
+            yield f"`{name}` does not answer `{output}`, and `{main}` does"
 
 
 def _check_names(done: Compilation) -> None:
@@ -215,19 +299,15 @@ def _check_names(done: Compilation) -> None:
         seen.setdefault(name, graph.spec)
 
 
-def _emit(spec: GraphSpec, plans: Mapping[str, Plan], request: Request, sink: Sink) -> Emission | None:
-    fields = spec.fields
+def _emit(spec: GraphSpec, checked: Mapping[str, _Checked], request: Request, sink: Sink) -> Emission | None:
+    profile = request.cluster
     versions = [
-        Version(
-            name,
-            plans[name],
-            None if predictor.shadow else predictor.traffic if predictor.traffic is not None else 100,
-            predictor.shadow,
-            predictor.replicas if predictor.replicas is not None else fields.replicas,
-        )
+        Version(name, each.plan, predictor.replicas, _settings(each.spec, profile), at)
         for name, predictor in predictors_of(spec).items()
+        for each, at in ((checked[name], spec.at("predictors", name, key=True)),)
     ]
-    return emit_deployment(_settings(spec), versions, request.purpose, sink)
+    own = _settings(spec, profile)
+    return emit_deployment(own, versions, rollout_of(spec), profile.ingress, request.purpose, sink)
 
 
 def _comparing(spec: GraphSpec) -> Comparing:
@@ -239,23 +319,22 @@ def _comparing(spec: GraphSpec) -> Comparing:
     return Comparing(write_annotation(gates), write_settings(said.sample, said.segment), said.url)
 
 
-def _settings(spec: GraphSpec) -> Settings:
+def _settings(spec: GraphSpec, profile: Profile) -> Settings:
     fields = spec.fields
     runtime, metadata, resources = fields.runtime, fields.metadata, fields.resources
-    image = (
-        f"{runtime.image}@{runtime.digest}" if runtime.digest else f"{runtime.image}:{runtime.tag or VERSION}"
-    )
     return Settings(
         name=metadata.name,
         namespace=metadata.namespace,
         labels=metadata.labels,
         annotations=metadata.annotations,
-        image=image,
-        pull_secret=runtime.pull_secret,
+        image=profile.runtime.locate(Image(runtime.image, runtime.tag or VERSION, runtime.digest)),
+        pull_secret=runtime.pull_secret or profile.runtime.pull_secret,
         resources=Resources(resources.cpu, resources.memory, resources.gpu) if resources else None,
+        replicas=fields.replicas,
         store=fields.artifacts,
         service_account=fields.service_account,
         executor=fields.executor,
         comparing=_comparing(spec),
         at=spec.at("metadata", "name"),
+        sticky_at=spec.at("sticky", "header"),
     )

@@ -29,6 +29,22 @@ PACKAGES: Final = {
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
 }
+ROUTES: Final = {
+    "sigs.k8s.io/gateway-api@v1.6.3": (
+        "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=",
+        (
+            "config/crd/standard/gateway.networking.k8s.io_gateways.yaml",
+            "config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml",
+            "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+        ),
+    ),
+    "istio.io/api@v1.31.1": (
+        "h1:5Yb5ihcz4YQsCkciusK7DnFpBMwRB6EFWeUKH1Atuyk=",
+        ("kubernetes/customresourcedefinitions.gen.yaml",),
+    ),
+}
+"""The Go modules, with their checksums, that hold the CRDs of routes, and the CRDs' files."""
+
 CRD: Final = Path(__file__).parents[3] / "shared" / "seldon" / "seldondeployment-crd.json"
 BUILD_SECONDS: Final = 1500
 START_SECONDS: Final = 120
@@ -229,11 +245,44 @@ def seldon(kubectl: Kubectl) -> Kubectl:
         pytest.skip(f"Seldon's CRD is not part of this repository, and {CRD.name} is absent")
     created = kubectl("create", "-f", CRD)
     assert not created.returncode, created.stderr
+    _await_served(kubectl, "seldondeployments")
+    return kubectl
+
+
+@pytest.fixture(scope="session")
+def routes(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """Return kubectl for a server that knows the routes of the Gateway API and of Istio."""
+    folder = tmp_path_factory.mktemp("modules")
+    for module, (checksum, files) in ROUTES.items():
+        source = _download(module, checksum, folder)
+        for file in files:
+            # A CRD is larger than what client-side apply remembers of it.
+            done = kubectl("apply", "--server-side", "-f", source / file)
+            assert not done.returncode, done.stderr
+    for kind in ("httproutes", "grpcroutes", "virtualservices", "destinationrules"):
+        _await_served(kubectl, kind)
+    return kubectl
+
+
+def _download(module: str, checksum: str, folder: Path) -> Path:
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("the CRDs of routes come inside Go modules, and Go is not installed")
+    command = [go, "mod", "download", "-json", module]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS)
+    if done.returncode:
+        pytest.skip(f"{module} could not be downloaded: {done.stdout[-300:]}{done.stderr[-300:]}")
+    told = json.loads(done.stdout)
+    assert told["Sum"] == checksum
+    return Path(told["Dir"])
+
+
+def _await_served(kubectl: Kubectl, kind: str) -> None:
     for _ in range(START_SECONDS * 5):
-        if not kubectl("get", "seldondeployments").returncode:
-            return kubectl
+        if not kubectl("get", kind).returncode:
+            return
         time.sleep(0.2)
-    pytest.fail("the server took Seldon's CRD, and does not serve it")
+    pytest.fail(f"the server took the CRD of {kind}, and does not serve them")
 
 
 @pytest.fixture(scope="session")

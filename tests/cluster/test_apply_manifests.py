@@ -99,6 +99,7 @@ def delete(kubectl: Kubectl, text: str, namespace: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.usefixtures("routes")
 def test_server_side_apply_is_strict_and_repeats_without_a_change(
     case: Case, seldon: Kubectl, new_namespace: NewNamespace
 ) -> None:
@@ -117,6 +118,7 @@ def test_server_side_apply_is_strict_and_repeats_without_a_change(
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.usefixtures("routes")
 def test_client_side_apply_repeats_without_a_change(
     case: Case, seldon: Kubectl, new_namespace: NewNamespace
 ) -> None:

@@ -16,6 +16,8 @@ from graphc.compilation import Request, check_document
 from graphc.diagnostics import Sink
 from graphc.documents import write_yaml
 from graphc.lower.options import Options
+from graphc.profiles.profile import Profile
+from graphc.profiles.read import find_profile, read_profile
 from graphc.source.files import read_source
 from graphc.source.located import Entry, Fields, Located
 from graphc.source.parameters import parse_settings
@@ -59,14 +61,25 @@ def compile_shuffled(case: Case, level: int, order: random.Random) -> str:
     sink = Sink()
     source = read_source(str(case.path), sink)
     assert source is not None
-    settings = parse_settings(each for each in case.options if each != "--set")
+    options = list(zip(case.options[::2], case.options[1::2], strict=True))
+    settings = parse_settings(value for option, value in options if option == "--set")
     request = Request([], settings, case.environ, Options(level))
+    for profile in (value for option, value in options if option == "--profile"):
+        request = replace(request, cluster=read_cluster(case.path.parent / profile, profile))
     graphs = [
         check_document(shuffle(document, order), case.path.parent, request, sink)
         for document in read_documents(source.text, source.file, sink)
     ]
     emissions = [graph.emission for graph in graphs if graph and graph.emission]
     return write_yaml([document for emission in emissions for document in emission.documents])
+
+
+def read_cluster(path: Path, name: str) -> Profile:
+    sink = Sink()
+    source = find_profile(str(path) if path.exists() else name, sink)
+    profile = read_profile(source, sink) if source else None
+    assert profile is not None
+    return profile
 
 
 def shuffle(document: Located, order: random.Random) -> Fields:

@@ -108,6 +108,15 @@ def diabetes_tier(folder: Path, x: Floats, tier: str = "") -> Answer:
     return onnx(folder, "thorough" if tier == "gold" else "quick", x)
 
 
+def cancer_rollout(folder: Path, x: Floats, predictor: str = "main") -> Answer:
+    model = {"main": "linear", "canary": "refit", "forest": "forest"}[predictor]
+    probabilities = cast("Floats", onnx(folder, model, x)["probabilities"])
+    return {
+        "probabilities": probabilities,
+        "diagnosis": words("malignant", "benign")[probabilities.argmax(axis=1)],
+    }
+
+
 BY_HAND: Final[Mapping[str, Callable[..., Answer]]] = {
     "wine-average": wine_average,
     "cancer-vote": cancer_vote,
@@ -115,6 +124,7 @@ BY_HAND: Final[Mapping[str, Callable[..., Answer]]] = {
     "digits-image": digits_image,
     "diabetes-route": diabetes_route,
     "diabetes-tier": diabetes_tier,
+    "cancer-rollout": cancer_rollout,
 }
 
 
@@ -126,9 +136,11 @@ def read(tensor: Mapping[str, Any]) -> Array:
     return np.array(data, dtype=DTYPES[tensor["datatype"]]).reshape(tensor["shape"])
 
 
-def assert_answers(folder: Path, request: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+def assert_answers(
+    folder: Path, request: Mapping[str, Any], expected: Mapping[str, Any], **asked: str
+) -> None:
     inputs = {tensor["name"]: read(tensor) for tensor in request["inputs"]}
-    answer = BY_HAND[folder.name](folder, **inputs, **request.get("parameters", {}))
+    answer = BY_HAND[folder.name](folder, **inputs, **request.get("parameters", {}), **asked)
     assert set(answer) == {tensor["name"] for tensor in expected["outputs"]}
     for tensor in expected["outputs"]:
         assert_same(answer[tensor["name"]], read(tensor))
@@ -161,7 +173,8 @@ def test_cases_give_their_expected_answers(folder: Path) -> None:
     rows = [case["request"]["inputs"][0]["shape"][0] for case in cases]
     assert max(rows) >= 30
     for case in cases:
-        assert_answers(folder, case["request"], case["expected"])
+        asked = {"predictor": case["predictor"]} if "predictor" in case else {}
+        assert_answers(folder, case["request"], case["expected"], **asked)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

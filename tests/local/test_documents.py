@@ -2,7 +2,7 @@
 
 import pytest
 from graphc.local.documents import MAX_DEPTH, read_documents
-from graphc.local.manifest import choose_predictor, read_manifest
+from graphc.local.manifest import choose_predictors, read_manifest
 from graphc.local.plain import Document
 from graphc.local.problem import Findings, Problem
 
@@ -88,25 +88,20 @@ def test_what_cannot_run_is_said(document: Document, message: str) -> None:
     assert [each.message for each in findings.problems] == [message]
 
 
-def choose(name: str | None, *predictors: Document) -> tuple[str | None, Findings]:
+def choose(name: str | None, *predictors: Document) -> tuple[list[str], Findings]:
     findings = Findings()
     manifest = read_manifest([deployment(*predictors)], findings)
-    chosen = choose_predictor(manifest.deployments[0], name, findings)
-    return (None if chosen is None else chosen.name), findings
+    return [each.name for each in choose_predictors(manifest.deployments[0], name, findings)], findings
 
 
-def test_the_live_predictor_with_most_traffic_runs() -> None:
+def test_all_predictors_run_or_the_one_that_is_named() -> None:
     listed = (predictor("a", 10), predictor("b", 90), predictor("s", 100, shadow=True))
-    chosen, findings = choose(None, *listed)
-    assert chosen == "b"
-    assert [str(each) for each in findings.warnings] == [
-        "of the predictors `a`, `b`, `s`, `b` runs\n  = help: choose with `--predictor`"
-    ]
-    assert choose("s", *listed) == ("s", Findings())
-    assert choose(None, predictor("only"))[1] == Findings()
+    assert choose(None, *listed) == (["a", "b", "s"], Findings())
+    assert choose("s", *listed) == (["s"], Findings())
     chosen, findings = choose("x", *listed)
-    assert chosen is None
+    assert chosen == []
     assert [str(each) for each in findings.problems] == [
         "`d` has no predictor `x`\n  = help: it has `a`, `b`, `s`"
     ]
-    assert choose(None, predictor("s", shadow=True))[0] is None
+    _, findings = choose(None, predictor("s", shadow=True))
+    assert [str(each) for each in findings.problems] == ["`d` has no live predictor"]

@@ -8,13 +8,17 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner
 from graphc.cli.run_command import command
+
+Json = dict[str, Any]
 
 REQUEST = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]}
 GRAPHC = (sys.executable, "-c", "from graphc.cli import main; main()", "run")
@@ -24,7 +28,8 @@ ANY_PORT = ("--port", "0", "--grpc-port", "0")
 @pytest.fixture
 def environment(modules: Path, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "tmp").mkdir()
-    return os.environ | {"PYTHONPATH": str(modules), "TMPDIR": str(tmp_path / "tmp")}
+    found = os.pathsep.join(filter(None, [str(modules), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": found, "TMPDIR": str(tmp_path / "tmp")}
 
 
 def test_once_answers_a_request_and_leaves_nothing(
@@ -211,3 +216,48 @@ def test_graphs_and_manifests_do_not_mix(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, [str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")])
     assert result.exit_code == 1
     assert result.stderr == "error: graph files and manifests cannot be run together\n"
+
+
+def versions_text(manifest_text: Callable[..., str], **factors: float) -> str:
+    """A manifest with a predictor for each factor; `ghost` is a shadow."""
+    document = yaml.safe_load(manifest_text(m=1))
+    predictors = []
+    for name, factor in factors.items():
+        (predictor,) = yaml.safe_load(manifest_text(m=factor))["spec"]["predictors"]
+        is_shadow = name == "ghost"
+        own = {"name": name, "traffic": 100 if is_shadow else 100 // (len(factors) - 1)}
+        predictors.append(predictor | own | ({"shadow": True} if is_shadow else {}))
+    document["spec"]["predictors"] = predictors
+    return yaml.safe_dump(document)
+
+
+def test_versions_run_together_and_a_dead_shadow_does_not_end_them(
+    environment: dict[str, str], tmp_path: Path, manifest_text: Callable[..., str]
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(versions_text(manifest_text, main=2, canary=3, ghost=0))
+    with subprocess.Popen(
+        [*GRAPHC, str(tmp_path / "tiny.yaml"), *ANY_PORT, "--seed", "1"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        lines = read_until(process, "curl ")
+        url = next(line for line in lines if line.startswith("m: ")).split()[1]
+        answers = [ask(url)["outputs"][0]["data"] for _ in range(40)]
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+    said = [*lines, *rest.splitlines()]
+    assert process.returncode == 0
+    assert {tuple(each) for each in answers} == {(2.0, 4.0), (3.0, 6.0)}
+    assert "requests: main 50 %, canary 50 %" in said
+    assert any(line.startswith("main/m ") for line in said)
+    assert any("unit `ghost/m` ended with exit status" in line for line in said)
+    assert "the run goes on without this shadow" in said
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def ask(url: str) -> Json:
+    request = urllib.request.Request(url, json.dumps(REQUEST).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        answer: Json = json.load(response)
+    return answer

@@ -41,24 +41,28 @@ class Compiled:
     timeout_s: float | None
 
 
-def compile_graph(path: Path, level: int, root: Path) -> Compiled:
-    """Compile a graph for a run on this machine, its artefacts laid out below `root` as they would be mounted."""
+def compile_graph(path: Path, level: int, root: Path, version: str | None = None) -> Compiled:
+    """Compile a graph for a run on this machine, its artefacts laid out below `root` as they would be mounted.
+
+    Of several predictors it is the one of that name, or the first.
+    """
     done = compile_files(Request([str(path)], {}, {}, Options(level), "local"))
     assert not done.sink.has_errors, [each.message for each in done.sink]
     (emission,) = done.emissions
-    for _, shipment in emission.local:
+    (deployment,) = [each for each in emission.documents if each["kind"] == "SeldonDeployment"]
+    predictors = {each["name"]: each for each in cast("Json", deployment["spec"])["predictors"]}
+    predictor = predictors[version or next(iter(predictors))]
+    for _, shipment in (each for each in emission.local if each[0] == predictor["name"]):
         for name, file in shipment.files:
             target = root / shipment.node / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
-    (deployment,) = [each for each in emission.documents if each["kind"] == "SeldonDeployment"]
-    (predictor,) = cast("Json", deployment["spec"])["predictors"]
-    tree = read_tree(cast("Json", deployment))
+    tree = read_tree(cast("Json", deployment), predictor["name"])
     assert isinstance(tree, Unit)
     containers = [each for pod in predictor["componentSpecs"] for each in pod["spec"]["containers"]]
     environments = {each["name"]: _environment(each, root) for each in containers}
     name = str(cast("Json", deployment["metadata"])["name"])
-    return Compiled(name, tree, environments, read_timeout(cast("Json", deployment)))
+    return Compiled(name, tree, environments, read_timeout(cast("Json", deployment), predictor["name"]))
 
 
 def _environment(container: Json, root: Path) -> Environment:
@@ -67,9 +71,11 @@ def _environment(container: Json, root: Path) -> Environment:
     return replace(environment, artifacts=root, threads=1)
 
 
-def serve_graph(path: Path, level: int, calls: Sequence[Call], root: Path) -> list[tuple[int, Json]]:
+def serve_graph(
+    path: Path, level: int, calls: Sequence[Call], root: Path, version: str | None = None
+) -> list[tuple[int, Json]]:
     """Serve a graph at an optimisation level, and return the status and body of each call's answer."""
-    return asyncio.run(_call(compile_graph(path, level, root), calls))
+    return asyncio.run(_call(compile_graph(path, level, root, version), calls))
 
 
 async def _call(graph: Compiled, calls: Sequence[Call]) -> list[tuple[int, Json]]:

@@ -22,7 +22,7 @@ def command(
     """Check graph files and report every problem; `-` is standard input.
 
     SeldonDeployments are checked too, whoever wrote them: for what the API server and Seldon would refuse, and
-    for what they accept and fail on later. Other Kubernetes objects are passed over.
+    for what they accept and fail on later. So are profiles of clusters. Other Kubernetes objects are passed over.
 
     Exits with 0 if no error was found, and with 1 otherwise.
     """
@@ -37,6 +37,6 @@ def command(
 
 
 def _summary(done: Compilation) -> str:
-    counts = ((len(done.graphs), "graph"), (len(done.manifests), "manifest"))
+    counts = ((len(done.graphs), "graph"), (len(done.manifests), "manifest"), (done.profiles, "profile"))
     words = [f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts if count]
     return f"{' and '.join(words)}, no problems found" if words else "nothing to check was found"

@@ -23,6 +23,23 @@ costs_option = click.option(
 )
 
 
+_PROFILE = "graphc.profile"
+
+
+def _keep_profile(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Keep the option where `read_request` finds it: commands need not pass it on."""
+    context.meta[_PROFILE] = value
+
+
+profile_option = click.option(
+    "--profile",
+    metavar="FILE|NAME",
+    expose_value=False,
+    callback=_keep_profile,
+    help="The cluster that is compiled for: a profile's file, or the name of one that comes with graphc.",
+)
+
+
 def plan_options(command: Command) -> Command:
     """Give a command the options that decide what a graph is compiled to."""
     options = [
@@ -33,6 +50,7 @@ def plan_options(command: Command) -> Command:
             "-O", "level", type=click.IntRange(0, 2), default=1, show_default=True, help="Optimisation level."
         ),
         costs_option,
+        profile_option,
         click.option(
             "--batch",
             type=click.IntRange(1),
@@ -62,7 +80,10 @@ def read_request(
     files: tuple[str, ...], settings: tuple[str, ...], level: int, costs: str | None, batch: int
 ) -> Request:
     """Return the request that the options make; a setting that is none is a usage error."""
-    return Request(files, read_settings(settings), options=Options(level, batch=batch), costs=costs)
+    context = click.get_current_context(silent=True)
+    profile: str | None = context.meta.get(_PROFILE) if context else None
+    options = Options(level, batch=batch)
+    return Request(files, read_settings(settings), options=options, costs=costs, profile=profile)
 
 
 def read_settings(settings: tuple[str, ...]) -> Mapping[str, str]:

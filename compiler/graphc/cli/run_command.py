@@ -2,16 +2,23 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphc.compare.observer import Observer
+    from graphc.local.console import RunConsole
+    from graphc.local.plain import Document
 
 _PORT = click.IntRange(0, 65535)
 
 
 @click.command("run")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--predictor", metavar="NAME", help="The predictor to run; else the one with most traffic.")
+@click.option("--predictor", metavar="NAME", help="Run this predictor alone; else all of them.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter.")
 @click.option("-O", "level", type=click.IntRange(0, 2), help="Optimisation level of the compiler.")
 @click.option("--costs", metavar="FILE", help="Measured milliseconds: JSON, {graph: {node: ms}}.")
@@ -22,6 +29,7 @@ _PORT = click.IntRange(0, 65535)
 )
 @click.option("--mount", "mounts", multiple=True, metavar="CLAIM=DIR", help="A folder for a volume claim.")
 @click.option("--request", type=click.File("rb"), help="Send this V2 request and print the answer.")
+@click.option("--seed", type=int, help="Draw versions and mirrored requests in a repeatable order.")
 @click.option("--once", is_flag=True, help="End when all is ready and the request is answered.")
 def command(
     files: tuple[str, ...],
@@ -34,25 +42,49 @@ def command(
     grpc_port: int,
     mounts: tuple[str, ...],
     request: BinaryIO | None,
+    seed: int | None,
     once: bool,
 ) -> None:
     """Run graph files or compiled manifests on this machine; `-` is standard input.
 
     Each unit is a process of its own, in the environment that Seldon's operator would give it; a V2
-    endpoint in front calls them as Seldon's executor does. Only the answer to --request goes to
-    standard output.
+    endpoint in front calls them as Seldon's executor does. Requests are shared among predictors, and
+    copied to shadows, as on a cluster. Only the answer to --request goes to standard output.
     """
     claims = _read_mounts(mounts)
     # The compiler, the engine and rich are slow to import, and the help needs none of them.
     from graphc.cli.running import load
     from graphc.local.console import RunConsole
-    from graphc.local.run import RunOptions, run_documents
+    from graphc.local.run import run_documents
+    from graphc.local.running import RunOptions
 
     console = RunConsole()
     loaded = load(files, settings, level, costs, console)
     body = None if request is None else request.read()
-    options = RunOptions(predictor, host, port, grpc_port, claims, body, once)
-    raise SystemExit(run_documents(loaded.documents, loaded.overrides, options, console))
+    options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed)
+    observer = _observe(loaded.documents, console, 0)
+    raise SystemExit(run_documents(loaded.documents, loaded.overrides, options, console, observer))
+
+
+def _observe(documents: "Sequence[Document]", console: "RunConsole", keep_samples: int) -> "Observer | None":
+    """Compare versions where there are several."""
+    from graphc.compare.start import open_recorder
+
+    deployments = [each for each in documents if each.get("kind") == "SeldonDeployment"]
+    spec = deployments[0].get("spec") if len(deployments) == 1 else None
+    predictors = spec.get("predictors") if isinstance(spec, dict) else None
+    if not isinstance(predictors, list) or len(predictors) < 2:
+        return None
+    metadata = deployments[0].get("metadata")
+    fields = metadata if isinstance(metadata, dict) else {}
+    annotations = fields.get("annotations")
+    texts = {key: str(value) for key, value in annotations.items()} if isinstance(annotations, dict) else {}
+    begun = open_recorder(str(fields.get("name")), texts, keep_samples=keep_samples)
+    if begun.problem:
+        console.say(f"warning: comparisons are not stored: {begun.problem}")
+    else:
+        console.say(f"versions are compared: graphc compare {begun.run}")
+    return begun.recorder
 
 
 def _read_mounts(mounts: tuple[str, ...]) -> Mapping[str, Path]:

@@ -21,7 +21,7 @@ from graphc.engine.proto import (
     ServerFacts,
     message_class,
 )
-from graphc.engine.service import EXTENSIONS, SERVER_NAME, Service, is_segment
+from graphc.engine.service import EXTENSIONS, SERVER_NAME, Serving, is_segment
 from graphc.engine.wire_json import WireError
 
 Context = aio.ServicerContext[Readable, Readable]
@@ -40,8 +40,8 @@ _CODES: Final = {
 }
 
 
-def build_server(service: Service) -> aio.Server:
-    """Return the server of one tree, not yet bound to a port."""
+def build_server(service: Serving) -> aio.Server:
+    """Return the server of a service, not yet bound to a port."""
     front = _Front(service)
     server = aio.server(
         options=[
@@ -59,7 +59,7 @@ def build_server(service: Service) -> aio.Server:
 class _Front:
     """Turns gRPC calls into calls of the service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Serving) -> None:
         self._service = service
 
     def handlers(self) -> dict[str, Handler]:

@@ -37,6 +37,11 @@ class Metrics:
         self._requests.labels(str(status)).inc()
         self._seconds.observe(seconds)
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """All that is counted, for who gathers several engines."""
+        return self._registry
+
     def render(self) -> bytes:
         """Write everything in Prometheus's text form."""
         return generate_latest(self._registry)

@@ -1,6 +1,7 @@
-"""The V2 protocol over REST in front of a tree of units."""
+"""The V2 protocol over REST in front of a tree of units, or of several versions of one."""
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final
 
@@ -10,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from graphc.engine.binary import LENGTH_HEADER, RequestError, Wanted, read_request, write_answer
 from graphc.engine.headers import PUID, Headers, forward
 from graphc.engine.message import JSON_TYPE, Answer, v2_error
-from graphc.engine.service import EXTENSIONS, SERVER_NAME, Service, is_segment
+from graphc.engine.service import EXTENSIONS, SERVER_NAME, Serving, is_segment
 
 MAX_BODY: Final = 1 << 30
 """The executor has no limit; one gibibyte keeps a mistaken client from taking the whole machine."""
@@ -19,30 +20,36 @@ _MODEL: Final = "/v2/models/{model}"
 _VERSION: Final = _MODEL + "/versions/{version}"
 
 
-def build_app(service: Service) -> web.Application:
-    """Return the application that serves one tree."""
-    front = _Front(service)
+def build_app(service: Serving, versions: Mapping[str, Serving] | None = None) -> web.Application:
+    """Return the application that serves a service; each version has the protocol again below its own path."""
     app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_post("/v2/models/infer", front.infer)
-    for prefix in (_MODEL, _VERSION):
-        app.router.add_post(f"{prefix}/infer", front.infer)
-        app.router.add_get(f"{prefix}/ready", front.model_ready)
-        app.router.add_get(prefix, front.metadata)
-    for path in ("/ready", "/v2/health/ready"):
-        app.router.add_get(path, front.ready)
-    for path in ("/live", "/v2/health/live"):
-        app.router.add_get(path, front.live)
+    for path, below in (versions or {}).items():
+        _add_protocol(app.router, _Front(below), f"/{path}")
+    front = _Front(service)
+    _add_protocol(app.router, front, "")
+    app.router.add_get("/ready", front.ready)
+    app.router.add_get("/live", front.live)
     for path in ("/metrics", "/prometheus"):
         app.router.add_get(path, front.metrics)
-    app.router.add_get("/v2", front.server_metadata)
-    app.router.add_post("/v2/repository/index", front.repository_index)
     return app
+
+
+def _add_protocol(router: web.UrlDispatcher, front: "_Front", base: str) -> None:
+    router.add_post(f"{base}/v2/models/infer", front.infer)
+    for prefix in (f"{base}{_MODEL}", f"{base}{_VERSION}"):
+        router.add_post(f"{prefix}/infer", front.infer)
+        router.add_get(f"{prefix}/ready", front.model_ready)
+        router.add_get(prefix, front.metadata)
+    router.add_get(f"{base}/v2/health/ready", front.ready)
+    router.add_get(f"{base}/v2/health/live", front.live)
+    router.add_get(f"{base}/v2", front.server_metadata)
+    router.add_post(f"{base}/v2/repository/index", front.repository_index)
 
 
 class _Front:
     """Turns HTTP requests into calls of the service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Serving) -> None:
         self._service = service
 
     async def infer(self, request: web.Request) -> web.Response:

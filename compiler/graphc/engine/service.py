@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
+from typing import Final, Protocol
 
 from graphc.engine.client import CallError, Target, UnitClient
 from graphc.engine.headers import Headers
@@ -32,6 +32,44 @@ class Graph:
     def describe(self) -> Metadata:
         """Return the metadata."""
         return self.metadata() if callable(self.metadata) else self.metadata
+
+
+class Rendered(Protocol):
+    """Something that writes what was counted."""
+
+    def render(self) -> bytes:
+        """Write everything in Prometheus's text form."""
+        ...
+
+
+class Serving(Protocol):
+    """What a front offers its clients: one tree of units, or all versions of a graph."""
+
+    @property
+    def graph(self) -> Graph | None:
+        """The name and metadata of the whole."""
+        ...
+
+    @property
+    def metrics(self) -> Rendered:
+        """What was counted."""
+        ...
+
+    async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
+        """Answer a request."""
+        ...
+
+    async def metadata(self, model: str, headers: Headers) -> Answer:
+        """Describe a model."""
+        ...
+
+    async def model_ready(self, model: str, headers: Headers) -> Answer:
+        """Say whether a model is ready."""
+        ...
+
+    async def ready(self) -> bool:
+        """Say whether all is ready."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ from urllib.parse import quote
 import aiohttp
 from graphc_components.tensors import TensorType
 
-from graphc.engine.serve import EngineOptions
-from graphc.engine.service import Graph
 from graphc.engine.tree import Endpoint, Unit, bind_endpoints
 from graphc.local.plain import as_mapping
 from graphc.local.plan import HOST, UnitProcess
@@ -36,11 +34,6 @@ def infer_path(root: Unit, signature: Signature, *, foreign: bool) -> str:
     if foreign and len(_called(root)) > 1:
         return "/v2/models/infer"
     return f"/v2/models/{quote(signature.name, safe='')}/infer"
-
-
-def engine_options(host: str, port: int, grpc_port: int, signature: Signature) -> EngineOptions:
-    """Return how the engine serves a graph."""
-    return EngineOptions(host, port, grpc_port, Graph(signature.name, signature.to_metadata()))
 
 
 def find_first(unit: Unit) -> Unit | None:

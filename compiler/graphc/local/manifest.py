@@ -103,22 +103,17 @@ def read_manifest(documents: Sequence[Document], findings: Findings) -> Manifest
     return Manifest(deployments, {each.name: each for each in config_maps})
 
 
-def choose_predictor(deployment: Deployment, name: str | None, findings: Findings) -> Predictor | None:
-    """Return the predictor of that name, or the live one with the most traffic."""
-    names = ", ".join(f"`{each.name}`" for each in deployment.predictors)
-    if name is not None:
-        found = next((each for each in deployment.predictors if each.name == name), None)
-        if found is None:
-            findings.refuse(f"`{deployment.name}` has no predictor `{name}`", f"it has {names or 'none'}")
-        return found
-    live = [each for each in deployment.predictors if not each.shadow]
-    if not live:
-        findings.refuse(f"`{deployment.name}` has no live predictor")
-        return None
-    chosen = max(live, key=lambda each: each.traffic)
-    if len(deployment.predictors) > 1:
-        findings.warn(f"of the predictors {names}, `{chosen.name}` runs", "choose with `--predictor`")
-    return chosen
+def choose_predictors(deployment: Deployment, name: str | None, findings: Findings) -> list[Predictor]:
+    """Return the predictor of that name, or all of them; none, with the reason, where that cannot be."""
+    if name is None:
+        if all(each.shadow for each in deployment.predictors):
+            findings.refuse(f"`{deployment.name}` has no live predictor")
+        return list(deployment.predictors)
+    found = [each for each in deployment.predictors if each.name == name]
+    if not found:
+        names = ", ".join(f"`{each.name}`" for each in deployment.predictors)
+        findings.refuse(f"`{deployment.name}` has no predictor `{name}`", f"it has {names or 'none'}")
+    return found
 
 
 def _read_config_map(document: Document, findings: Findings) -> ConfigMap:

@@ -5,7 +5,7 @@ import re
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +42,13 @@ class UnitProcess:
     folder: Path
     log: Path
     ports: Ports
+    predictor: str = ""
+    """Its predictor, where several run; every predictor has its own units, of the same names."""
+
+    @property
+    def title(self) -> str:
+        """What messages call the unit."""
+        return f"{self.predictor}/{self.unit}" if self.predictor else self.unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ class Workplace:
     root: Path
     sources: Sources
     exported: Mapping[str, str]
+    taken: set[int] = field(default_factory=set[int])
+    """Ports that others of the same run will listen on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +81,21 @@ class _Placed:
     home: Path
 
 
-def free_ports(count: int) -> list[Ports]:
-    """Return that many triples of ports, all distinct, that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count * 3)]
+def free_ports(count: int, taken: set[int] | None = None) -> list[Ports]:
+    """Return that many triples of ports, all distinct, that nobody listens on; they are added to those taken."""
+    taken = set() if taken is None else taken
+    sockets, numbers = list[socket.socket](), list[int]()
     try:
-        for each in sockets:
-            each.bind((HOST, 0))
-        numbers = [int(each.getsockname()[1]) for each in sockets]
+        while len(numbers) < count * 3:
+            sockets.append(socket.socket())
+            sockets[-1].bind((HOST, 0))
+            number = int(sockets[-1].getsockname()[1])
+            if number not in taken:
+                numbers.append(number)
     finally:
         for each in sockets:
             each.close()
+    taken.update(numbers)
     return [Ports(*numbers[index : index + 3]) for index in range(0, len(numbers), 3)]
 
 
@@ -126,7 +140,7 @@ def _place_units(predictor: Predictor, place: Workplace, findings: Findings) -> 
     walked = (each for each in predictor.graph.walk() if each.implementation not in WITHOUT_CONTAINER)
     units = {unit.name: unit for unit in walked}
     pods, placed = dict[int, PodVolumes](), list[_Placed]()
-    for unit, ports in zip(units.values(), free_ports(len(units)), strict=True):
+    for unit, ports in zip(units.values(), free_ports(len(units), place.taken), strict=True):
         found = find_container(predictor, unit)
         if found is None:
             findings.refuse(_say_no_container(unit))

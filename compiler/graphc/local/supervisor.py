@@ -94,7 +94,7 @@ class Supervisor:
     @property
     def pids(self) -> dict[str, int]:
         """The process id of each unit that runs now."""
-        return {each.plan.unit: each.process.pid for each in self._members if each.process is not None}
+        return {each.plan.title: each.process.pid for each in self._members if each.process is not None}
 
     async def wait_ready(self) -> Failure | None:
         """Wait until every unit is ready; return what stopped one of them."""
@@ -118,8 +118,8 @@ class Supervisor:
     def _describe_late(self) -> Failure:
         late = next(member for member in self._members if not member.ready.is_set())
         waited = f"{self._patience.ready:g} s"
-        message = f"unit `{late.plan.unit}` is not ready after {waited}; from its log:"
-        return Failure(late.plan.unit, message, read_tail(late.plan.log, late.log_start))
+        message = f"unit `{late.plan.title}` is not ready after {waited}; from its log:"
+        return Failure(late.plan.title, message, read_tail(late.plan.log, late.log_start))
 
     async def _spawn(self, member: _Member) -> None:
         plan = member.plan
@@ -151,12 +151,12 @@ class Supervisor:
                 self._give_up(member, how, was_ready=was_ready)
                 return
             delay = min(self._patience.backoff * 2 ** (member.deaths - 1), self._patience.longest_backoff)
-            self._say(f"unit `{member.plan.unit}` {how}; restarting it in {delay:g} s")
+            self._say(f"unit `{member.plan.title}` {how}; restarting it in {delay:g} s")
             await asyncio.sleep(delay)
             await self._spawn(member)
 
     def _give_up(self, member: _Member, how: str, *, was_ready: bool) -> None:
-        unit = member.plan.unit
+        unit = member.plan.title
         times = f" ({member.deaths} times in a row)" if member.deaths > 1 else ""
         before = "" if was_ready else " before it was ready"
         message = f"unit `{unit}` {how}{before}{times}; from its log:"
@@ -183,7 +183,7 @@ class Supervisor:
             await asyncio.sleep(self._patience.poll)
         member.ready.set()
         member.readied = asyncio.get_running_loop().time()
-        self._say(f"unit `{member.plan.unit}` is ready after {member.readied - member.started:.1f} s")
+        self._say(f"unit `{member.plan.title}` is ready after {member.readied - member.started:.1f} s")
 
     async def _end(self, member: _Member) -> None:
         process = member.process
@@ -195,7 +195,7 @@ class Supervisor:
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), self._patience.grace)
         if process.returncode is None:
-            self._say(f"unit `{member.plan.unit}` does not end; it is killed")
+            self._say(f"unit `{member.plan.title}` does not end; it is killed")
         _kill_group(process.pid)
         await process.wait()
 

@@ -9,7 +9,7 @@ from graphc.diagnostics.codes import reading as rules
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.source.declarations import Declaration, read_declarations
-from graphc.source.located import Fields
+from graphc.source.located import Fields, Located
 from graphc.source.scalars import OutOfRange, Value, resolve
 from graphc.source.substitution import Binding, Substitution
 
@@ -31,6 +31,14 @@ def parse_settings(settings: Iterable[str]) -> dict[str, str]:
             raise SettingError(f"{quoted(name)} is set twice")
         parsed[name] = value
     return parsed
+
+
+def declared_names(document: Located) -> frozenset[str]:
+    """Return the names of the parameters that a document declares."""
+    declared = document.find(KEY) if isinstance(document, Fields) else None
+    if declared is None or not isinstance(declared.value, Fields):
+        return frozenset()
+    return frozenset(entry.key for entry in declared.value.entries)
 
 
 def substitute(

@@ -109,18 +109,6 @@ def _read_variable(value: object) -> object:
 EnvValue = Annotated[Variable, BeforeValidator(_read_variable)]
 
 
-class Predictor(Spec):
-    """A version of the graph: what it changes, and the traffic it gets."""
-
-    traffic: Annotated[int, Field(ge=0, le=100)] | None = Field(None, description="percent of the requests")
-    shadow: bool = Field(False, description="gets a copy of the requests; its answers go nowhere")
-    replicas: Annotated[int, Field(ge=0)] | None = Field(None, description="pods of this version")
-    nodes: dict[str, dict[str, Anything]] = Field(
-        default_factory=dict, description="fields of nodes that are other in this version"
-    )
-    promote_when: Promotion = Field(default_factory=dict[str, object])
-
-
 def _read_image(value: str) -> str:
     if "@" in value or ":" in value.rpartition("/")[2]:
         raise ValueError(f"`{value}` says more than a name; `tag` and `digest` have fields of their own")
@@ -133,19 +121,104 @@ def _read_digest(value: str) -> str:
     return value
 
 
+ImageName = Annotated[str, AfterValidator(_read_image)]
+Digest = Annotated[str, AfterValidator(_read_digest), WithJsonSchema({"type": "string", "pattern": _DIGEST})]
+
+
 class Runtime(Spec):
     """The image that runs the units."""
 
-    image: Annotated[str, AfterValidator(_read_image)] = Field(
-        "graphc-runtime", description="the runtime image's name, registry included"
-    )
+    image: ImageName = Field("graphc-runtime", description="the runtime image's name, registry included")
     tag: str | None = Field(None, description="its tag; graphc's own version where it is absent")
-    digest: Annotated[str, AfterValidator(_read_digest)] | None = Field(
-        None,
-        description="its digest, sha256:...; wins over the tag",
-        json_schema_extra={"pattern": _DIGEST},
-    )
+    digest: Digest | None = Field(None, description="its digest, sha256:...; wins over the tag")
     pull_secret: str | None = Field(None, description="the Secret that pulls it")
+
+
+# A token of RFC 9110, which Istio and the Gateway API take for a header's name.
+_HEADER: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$"
+_SEGMENT: Final = r"^[A-Za-z0-9]([-._A-Za-z0-9]{0,62})$"
+
+
+def _read_header(value: str) -> str:
+    if not re.fullmatch(_HEADER, value):
+        raise ValueError(f"{show(value)} cannot be the name of a header")
+    return value
+
+
+def _read_headers(value: dict[str, str]) -> dict[str, str]:
+    for name, wanted in value.items():
+        _read_header(name)
+        if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", wanted):
+            raise ValueError(f"{show(wanted)} cannot be the value of a header")
+    if len({name.lower() for name in value}) < len(value):
+        raise ValueError("a header is there twice: the case of its name does not matter")
+    return value
+
+
+def _read_segment(value: str) -> str:
+    if not re.fullmatch(_SEGMENT, value):
+        raise ValueError(f"{show(value)} is not one segment of a path, such as `v2`")
+    return value
+
+
+def _read_values(value: dict[str, object]) -> dict[str, object]:
+    for name, given in value.items():
+        if not isinstance(given, str | int | float | bool):
+            raise ValueError(f"the parameter `{name}` is {show(given)}, and takes a single value")
+    return value
+
+
+class Condition(Spec):
+    """Which requests a version answers: those that have all of it."""
+
+    path: Annotated[str, AfterValidator(_read_segment)] | None = Field(
+        None,
+        description="the first segment of the URL, as in /v2/v2/models/GRAPH/infer",
+        json_schema_extra={"pattern": _SEGMENT},
+    )
+    header: Annotated[dict[str, str], AfterValidator(_read_headers)] = Field(
+        default_factory=dict[str, str], description="headers and the exact values that they have"
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Condition":
+        if self.path is None and not self.header:
+            raise ValueError("`when` has neither a `header` nor a `path`, so it says nothing")
+        return self
+
+
+class Sticky(Spec):
+    """What keeps a client at one version."""
+
+    header: Annotated[str, AfterValidator(_read_header)] = Field(
+        description="requests with the same value of this header get the same predictor"
+    )
+
+
+class Predictor(Spec):
+    """A version of the graph: what it changes, and the traffic it gets."""
+
+    traffic: Annotated[int, Field(ge=0, le=100)] | None = Field(None, description="percent of the requests")
+    shadow: bool = Field(False, description="gets a copy of the requests; its answers go nowhere")
+    mirror: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="shadow: the percent of the requests that it gets a copy of"
+    )
+    when: Condition | None = Field(None, description="the requests it answers; all where absent")
+    replicas: Annotated[int, Field(ge=0)] | None = Field(None, description="pods of this version")
+    parameters: Annotated[dict[str, Anything], AfterValidator(_read_values)] = Field(
+        default_factory=dict, description="values of the graph's parameters in this version"
+    )
+    nodes: dict[str, dict[str, Anything]] = Field(
+        default_factory=dict, description="fields of nodes that are other in this version"
+    )
+    outputs: dict[str, Reference] | None = Field(None, description="the outputs of this version")
+    promote_when: Promotion = Field(default_factory=dict[str, object])
+    resources: Resources | None = Field(None, description="fields of `resources` that are other")
+    runtime: Runtime | None = Field(None, description="fields of `runtime` that are other")
+    deadline: Duration | None = Field(None, description="how long a request may take in this version")
+    allow_other_outputs: bool = Field(
+        False, description="this version may answer with other outputs than the main one"
+    )
 
 
 class Node(Spec):
@@ -419,6 +492,7 @@ class InferenceGraph(Spec):
     )
     promote_when: Promotion = Field(default_factory=dict[str, object])
     compare: Compare | None = Field(None, description="how versions' answers are compared")
+    sticky: Sticky | None = Field(None, description="what keeps a client at one of the versions")
     runtime: Runtime = Field(default_factory=lambda: Runtime.model_validate({}))
     replicas: Positive | None = Field(None, description="pods of the graph")
     resources: Resources | None = Field(None, description="what a container asks for whose nodes say nothing")

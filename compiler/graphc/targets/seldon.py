@@ -15,8 +15,13 @@ from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE, TOO_LARGE
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
 from graphc.plan import Plan, Unit
+from graphc.profiles.profile import Ingress
 from graphc.quantities import parse_quantity
+from graphc.rollout.model import ANNOTATION, Rollout
+from graphc.targets.istio import STICKY_LABEL, UNUSED_HOST, sticky_service
 from graphc.targets.region import describe_region
+from graphc.targets.route_parts import find_backend
+from graphc.targets.routes import Routed, Routing, check_routing, emit_routes, traffic_of
 from graphc.targets.shipping import (
     MOST_REGION,
     REGION_FILE,
@@ -61,9 +66,9 @@ class Comparing:
     settings: str | None = None
     url: str | None = None
 
-    def annotations(self) -> Data:
+    def annotations(self) -> dict[str, str]:
         """Return what the deployment carries of it."""
-        found: Data = {} if self.gates == "{}" else {GATES: self.gates}
+        found = {} if self.gates == "{}" else {GATES: self.gates}
         return found if self.settings is None else found | {COMPARE: self.settings}
 
 
@@ -78,22 +83,34 @@ class Settings:
     image: str
     pull_secret: str | None
     resources: Resources | None
+    replicas: int | None
     store: str | None
     service_account: str | None
     executor: bool | None
     at: Span
+    sticky_at: Span
     comparing: Comparing = Comparing()
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A predictor: a plan, and its share of the requests."""
+    """A predictor: a plan, and what it has otherwise than the graph."""
 
     name: str
     plan: Plan
-    traffic: int | None
-    shadow: bool
     replicas: int | None
+    settings: Settings
+    at: Span
+
+    @property
+    def pods(self) -> int | None:
+        """Return how many pods take the requests; None where that changes with the load."""
+        # The first pod takes them: it carries the executor.
+        placement = _pods([*self.plan.root.walk()])[0][0].region.placement
+        if placement.autoscaling is not None:
+            return None
+        counts = (placement.replicas, self.replicas, self.settings.replicas, 1)
+        return next(count for count in counts if count is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +123,26 @@ class Emission:
 
 
 def emit_deployment(
-    settings: Settings, versions: Sequence[Version], purpose: Purpose, sink: Sink
+    settings: Settings,
+    versions: Sequence[Version],
+    rollout: Rollout,
+    ingress: Ingress,
+    purpose: Purpose,
+    sink: Sink,
 ) -> Emission | None:
-    """Return config maps and the SeldonDeployment; None, with the reason in the sink, if it cannot be."""
+    """Return config maps, the SeldonDeployment and its routes; None, with the reason in the sink, if it cannot be."""
     emitting = _Emitting(settings, purpose, sink, {}, {})
+    has_engine = _needs_engine(settings, versions)
+    routing = _routing(settings, versions, rollout, ingress, has_engine=has_engine)
+    if purpose == "cluster":
+        check_routing(routing, sink)
+    shadows = {each.predictor for each in rollout.mirrors}
     predictors = [
-        replace(emitting, current=version.name).predictor(version, _needs_engine(settings, versions))
-        for version in versions
+        replace(emitting, current=version.name, settings=version.settings).predictor(
+            version, routing, has_engine
+        )
+        # Ambassador takes the weight of all but the first, which should not be a shadow's.
+        for version in sorted(versions, key=lambda each: each.name in shadows)
     ]
     if sink.has_errors:
         return None
@@ -120,18 +150,55 @@ def emit_deployment(
     timeouts = _timeouts(versions)
     if timeouts:
         spec["annotations"] = timeouts
+    told = _ingress_annotations(routing) if purpose == "cluster" else {}
     maps = [emitting.config_map(each) for each in emitting.config_maps.values()]
     deployment: Data = {
         "apiVersion": "machinelearning.seldon.io/v1",
         "kind": "SeldonDeployment",
-        "metadata": emitting.metadata(settings.name, settings.comparing.annotations()),
+        "metadata": emitting.metadata(
+            settings.name,
+            {**told, **_rollout_annotation(rollout), **settings.comparing.annotations()},
+        ),
         "spec": spec,
     }
-    documents = (*maps, deployment)
+    routes = emit_routes(routing, emitting.metadata) if purpose == "cluster" else []
+    documents = (*maps, deployment, *routes)
     _sign(documents)
     for document in documents:
         _check_size(document, settings, purpose, sink)
     return Emission(documents, tuple((name, each) for (name, _), each in emitting.local.items()))
+
+
+def _routing(
+    settings: Settings, versions: Sequence[Version], rollout: Rollout, ingress: Ingress, *, has_engine: bool
+) -> Routing:
+    predictors = {
+        version.name: Routed(
+            find_backend(settings.name, version.name, has_engine=has_engine),
+            version.pods,
+            None if version.plan.deadline_ms is None else version.plan.deadline_ms + ANSWER_MS,
+            version.at,
+        )
+        for version in versions
+    }
+    return Routing(
+        settings.name, settings.namespace, rollout, ingress, predictors, settings.at, settings.sticky_at
+    )
+
+
+def _rollout_annotation(rollout: Rollout) -> Mapping[str, str]:
+    """Return what tells a local run, and whoever changes the graph, how the requests are shared."""
+    if rollout.is_plain:
+        return {}
+    return {ANNOTATION: json.dumps(rollout.to_json(), separators=(",", ":"))}
+
+
+def _ingress_annotations(routing: Routing) -> dict[str, str]:
+    own = dict(routing.ingress.annotations)
+    if routing.ingress.kind == "istio" and routing.is_ours:
+        # The operator writes a route all the same; on the same host it would stand beside ours.
+        own["seldon.io/istio-host"] = UNUSED_HOST
+    return own
 
 
 def _timeouts(versions: Sequence[Version]) -> Data:
@@ -185,14 +252,13 @@ class _Emitting:
     current: str = ""
     """The predictor that is being emitted."""
 
-    def metadata(self, name: str, more: Data | None = None) -> Data:
+    def metadata(self, name: str, added: Mapping[str, str] | None = None) -> Data:
         """Metadata with graphc's labels; the user's own win over none of them."""
         labels = dict(self.settings.labels) | {
             "app.kubernetes.io/managed-by": "graphc",
             "app.kubernetes.io/part-of": self.settings.name,
         }
-        annotations: Data = dict[str, Value](self.settings.annotations)
-        annotations |= {"graphc.dev/version": VERSION} | (more or {})
+        annotations = dict(self.settings.annotations) | dict(added or {}) | {"graphc.dev/version": VERSION}
         metadata: Data = {"name": name}
         if self.settings.namespace is not None:
             metadata["namespace"] = self.settings.namespace
@@ -209,23 +275,31 @@ class _Emitting:
             document["binaryData"] = dict[str, Value](shipment.binary)
         return document
 
-    def predictor(self, version: Version, needs_engine: bool) -> Data:
+    def predictor(self, version: Version, routing: Routing, has_engine: bool) -> Data:
         units = list(version.plan.root.walk())
-        predictor: Data = {"name": version.name}
-        if version.traffic is not None:
-            predictor["traffic"] = version.traffic
-        if version.shadow:
+        predictor: Data = {"name": version.name, "traffic": traffic_of(routing.rollout)[version.name]}
+        if routing.rollout.is_plain and version.name in {each.predictor for each in routing.rollout.mirrors}:
             predictor["shadow"] = True
-        if version.replicas is not None:
-            predictor["replicas"] = version.replicas
-        if not needs_engine:
+        replicas = version.settings.replicas if version.replicas is None else version.replicas
+        if replicas is not None:
+            predictor["replicas"] = replicas
+        if not has_engine:
             predictor["annotations"] = {"seldon.io/no-engine": "true"}
+        shadows = {each.predictor for each in routing.rollout.mirrors}
         graph = _graph(version.plan.root)
         if self.settings.comparing.url is not None:
-            graph["logger"] = _logger(self.settings.comparing, version)
+            graph["logger"] = _logger(self.settings.comparing, shadow=version.name in shadows)
         predictor["graph"] = graph
-        predictor["componentSpecs"] = [self._pod(version.plan, group) for group in _pods(units)]
+        pods = [self._pod(version.plan, group) for group in _pods(units)]
+        if self.purpose == "cluster" and routing.ingress.kind == "istio":
+            self._mark_sticky(pods[0], version, routing)
+        predictor["componentSpecs"] = list[Value](pods)
         return predictor
+
+    def _mark_sticky(self, pod: Data, version: Version, routing: Routing) -> None:
+        service = sticky_service(self.settings.name, routing.rollout, version.name)
+        if service is not None:
+            pod["metadata"] = {"labels": {STICKY_LABEL: service}}
 
     def _pod(self, plan: Plan, units: Sequence[Unit]) -> Data:
         containers = [_Container(self, plan, unit) for unit in units]
@@ -268,9 +342,9 @@ def _graph(unit: Unit) -> Data:
     return {"name": unit.name, "type": unit.type, "children": [_graph(child) for child in unit.children]}
 
 
-def _logger(comparing: Comparing, version: Version) -> Data:
+def _logger(comparing: Comparing, *, shadow: bool) -> Data:
     """Return how the root tells what the whole tree took and gave; the address says in which role, and how much."""
-    role = "shadow" if version.shadow else "live"
+    role = "shadow" if shadow else "live"
     settings = read_settings(comparing.settings)
     asked = {"sample": f"{settings.sample:g}"} if settings.sample < 1 else {}
     asked |= {"segment": settings.segment} if settings.segment is not None else {}

@@ -1,0 +1,190 @@
+"""All predictors of a graph behind one front: live ones share the requests, shadows get copies of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+from graphc.compare.observer import NO_ANSWER, Observer, Seen
+from graphc.engine.client import UnitClient
+from graphc.engine.headers import PUID, Headers
+from graphc.engine.message import Answer, Message, v2_error
+from graphc.engine.metrics import Metrics
+from graphc.engine.service import Graph, Rendered, Service, Serving
+from graphc.engine.tree import Unit
+from graphc.local.mirroring import Bounds, Copy, Mirrored, Shadow
+from graphc.local.version_metrics import VersionMetrics
+from graphc.rollout.choose import Chooser
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One predictor: its units with their endpoints, what clients are told of it, and the time a call may take."""
+
+    root: Unit
+    graph: Graph
+    timeout_s: float | None = None
+
+
+Choose = Callable[[Headers], str | None]
+
+
+class Versions:
+    """Serves all predictors from `start` to `stop`."""
+
+    def __init__(
+        self,
+        trees: Mapping[str, Tree],
+        chooser: Chooser,
+        observer: Observer | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._trees, self._chooser, self._observer = trees, chooser, observer
+        self._bounds = bounds or Bounds()
+        self._clients: list[UnitClient] = []
+        self._services: dict[str, Service] = {}
+        self._shadows: dict[str, Shadow] = {}
+        self._metrics = VersionMetrics({})
+        self._live = {share.predictor for way in chooser.rollout.ways for share in way.shares}
+
+    def start(self) -> None:
+        """Open the connections; called within the event loop that serves."""
+        engines = {name: Metrics() for name in self._trees}
+        self._metrics = VersionMetrics(engines)
+        for name, tree in self._trees.items():
+            client = UnitClient(engines[name], tree.timeout_s)
+            self._clients.append(client)
+            self._services[name] = Service(tree.root, client, engines[name], tree.graph)
+        for mirror in self._chooser.rollout.mirrors:
+            tell = self._teller(mirror.predictor)
+            self._shadows[mirror.predictor] = Shadow(self._services[mirror.predictor], tell, self._bounds)
+
+    async def stop(self) -> None:
+        """Close the connections; copies under way get a moment."""
+        for shadow in self._shadows.values():
+            await shadow.close()
+        for client in self._clients:
+            await client.close()
+
+    @property
+    def metrics(self) -> Rendered:
+        """What was counted; without labels where there is one predictor alone."""
+        alone = next(iter(self._services.values()))
+        return alone.metrics if len(self._services) == 1 else self._metrics
+
+    @property
+    def rest(self) -> Serving:
+        """What answers HTTP requests below no version's path."""
+        return _Entry(self, lambda headers: self._chooser.choose(headers))
+
+    @property
+    def calls(self) -> Serving:
+        """What answers gRPC calls."""
+        return _Entry(self, self._chooser.choose_call)
+
+    @property
+    def below(self) -> Mapping[str, Serving]:
+        """What answers HTTP requests below the paths of versions."""
+        return {path: _Entry(self, self._choose_below(path)) for path in self._chooser.rollout.paths}
+
+    def service(self, predictor: str) -> Service:
+        """Return the service of one predictor."""
+        return self._services[predictor]
+
+    async def ready(self) -> bool:
+        """Say whether all live predictors are ready; a shadow keeps nobody waiting."""
+        for name in sorted(self._live):
+            if not await self._services[name].ready():
+                return False
+        return True
+
+    async def infer(self, predictor: str, message: Message, headers: Headers, model: str | None) -> Answer:
+        """Let a predictor answer, and send the shadows their copies once it has."""
+        drawn = self._chooser.mirrors()
+        started = perf_counter()
+        answer = await self._services[predictor].infer(message, headers, model)
+        seconds = perf_counter() - started
+        copy = Copy(_request_id(headers), message, headers, model)
+        mirrored = tuple(name for name in drawn if self._offer(name, copy))
+        if self._observer is not None:
+            self._observer.observe(_seen(copy, predictor, answer, seconds, mirrored))
+        return answer
+
+    def _choose_below(self, path: str) -> Choose:
+        return lambda headers: self._chooser.choose(headers, path)
+
+    def _offer(self, shadow: str, copy: Copy) -> bool:
+        taken = self._shadows[shadow].offer(copy)
+        if not taken:
+            self._metrics.count_copy(shadow, "dropped")
+        return taken
+
+    def _teller(self, shadow: str) -> Callable[[Mirrored], None]:
+        def tell(mirrored: Mirrored) -> None:
+            self._metrics.count_copy(shadow, mirrored.outcome)
+            if self._observer is not None:
+                self._observer.observe(_seen(mirrored.copy, shadow, mirrored.answer, mirrored.seconds))
+
+        return tell
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One way in: over HTTP, below a version's path, or over gRPC."""
+
+    versions: Versions
+    choose: Choose
+
+    @property
+    def graph(self) -> Graph | None:
+        chosen = self.choose(())
+        return self.versions.service(chosen).graph if chosen is not None else None
+
+    @property
+    def metrics(self) -> Rendered:
+        return self.versions.metrics
+
+    async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
+        predictor = self.choose(headers)
+        if predictor is None:
+            return _nothing()
+        return await self.versions.infer(predictor, message, headers, model)
+
+    async def metadata(self, model: str, headers: Headers) -> Answer:
+        predictor = self.choose(headers)
+        return await self.versions.service(predictor).metadata(model, headers) if predictor else _nothing()
+
+    async def model_ready(self, model: str, headers: Headers) -> Answer:
+        predictor = self.choose(headers)
+        return await self.versions.service(predictor).model_ready(model, headers) if predictor else _nothing()
+
+    async def ready(self) -> bool:
+        return await self.versions.ready()
+
+
+def _nothing() -> Answer:
+    return v2_error("no version answers at this path with these headers", 404)
+
+
+def _request_id(headers: Headers) -> str:
+    return next((value for name, value in headers if name.lower() == PUID.lower()), "")
+
+
+def _seen(
+    copy: Copy,
+    predictor: str,
+    answer: Answer | None,
+    seconds: float,
+    mirrored: tuple[str, ...] | None = None,
+) -> Seen:
+    body = answer.message if answer is not None else Message(b"")
+    return Seen(
+        request=copy.request,
+        predictor=predictor,
+        shadow=mirrored is None,
+        status=NO_ANSWER if answer is None else answer.status,
+        seconds=seconds,
+        body=body.body,
+        content_encoding=body.content_encoding,
+        asked=copy.message.body if mirrored is not None else b"",
+        mirrored=mirrored,
+    )

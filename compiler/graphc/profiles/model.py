@@ -1,0 +1,125 @@
+"""The fields of a cluster profile; each part of a cluster has a model of its own."""
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field
+
+from graphc.profiles.profile import SELDON_PATH
+from graphc.spec.model import Anything, Digest, ImageName, Spec
+
+_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_HOST: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\Z")
+_PLACE: Final = re.compile(rf"{_LABEL}/{_LABEL}(\.{_LABEL})*\Z")
+_REGISTRY: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:]*(/[a-z0-9][-a-z0-9._]*)*\Z")
+_PATH: Final = re.compile(r"(/([-A-Za-z0-9._~]|\{namespace\}|\{graph\})+)*/?\Z")
+
+
+def _read_host(value: str) -> str:
+    if not _HOST.match(value) or len(value) > 253:
+        raise ValueError(f"`{value}` is not a host name, such as `models.example.com`")
+    return value
+
+
+def _read_place(value: str) -> str:
+    if not _PLACE.match(value):
+        raise ValueError(f"`{value}` is not a namespace and a name, such as `ingress/public`")
+    return value
+
+
+def _read_path(value: str) -> str:
+    if not value.startswith("/") or not _PATH.match(value):
+        raise ValueError(
+            f"`{value}` is not a path; it begins with `/`, and may hold `{{namespace}}` and `{{graph}}`"
+        )
+    return value.rstrip("/")
+
+
+def _read_registry(value: str) -> str:
+    if not _REGISTRY.match(value):
+        raise ValueError(f"`{value}` is not a registry, such as `registry.example.com/team`")
+    return value
+
+
+Host = Annotated[str, AfterValidator(_read_host)]
+PlaceText = Annotated[str, AfterValidator(_read_place)]
+PathText = Annotated[str, AfterValidator(_read_path)]
+
+
+class ProfileMetadata(Spec):
+    """The name of the profile."""
+
+    name: str
+
+
+class NoIngress(Spec):
+    """Nothing is known of what brings requests into the cluster."""
+
+    kind: Literal["none"]
+
+
+class IstioIngress(Spec):
+    """Istio, which Seldon's operator drives; graphc writes the routes that the operator does not."""
+
+    kind: Literal["istio"]
+    gateway: PlaceText = Field("istio-system/seldon-gateway", description="Istio's Gateway: namespace/name")
+    host: Host | None = Field(None, description="the host of the routes; any where absent")
+    path: PathText = Field(
+        SELDON_PATH, description="where a graph is found; `{namespace}` and `{graph}` are replaced"
+    )
+
+
+class AmbassadorIngress(Spec):
+    """Ambassador (Emissary), which Seldon's operator drives."""
+
+    kind: Literal["ambassador"]
+    id: str | None = Field(None, description="the ambassador_id of the installation to use")
+
+
+class GatewayIngress(Spec):
+    """Any implementation of the Gateway API."""
+
+    kind: Literal["gateway"]
+    gateway: PlaceText = Field(description="the Gateway: namespace/name")
+    listener: str | None = Field(None, description="the listener's name; all where absent")
+    host: Host | None = Field(None, description="the host of the HTTP routes; the listener's where absent")
+    grpc_host: Host | None = Field(
+        None,
+        description="the host of the gRPC routes, which cannot share one with HTTP routes; none where absent",
+    )
+    path: PathText = Field(
+        SELDON_PATH, description="where a graph is found; `{namespace}` and `{graph}` are replaced"
+    )
+
+
+INGRESS_KINDS: Final[dict[str, type[NoIngress | IstioIngress | AmbassadorIngress | GatewayIngress]]] = {
+    "none": NoIngress,
+    "istio": IstioIngress,
+    "ambassador": AmbassadorIngress,
+    "gateway": GatewayIngress,
+}
+"""What the field `kind` makes of an ingress, and what it then may say."""
+
+AnyIngress = NoIngress | IstioIngress | AmbassadorIngress | GatewayIngress
+
+
+class ClusterRuntime(Spec):
+    """The runtime image as this cluster has it; wins over what a graph says."""
+
+    registry: Annotated[str, AfterValidator(_read_registry)] | None = Field(
+        None, description="where images are pulled from whose names hold no registry"
+    )
+    image: ImageName | None = Field(None, description="its name, registry included")
+    tag: str | None = Field(None, description="its tag")
+    digest: Digest | None = Field(None, description="its digest, sha256:...; wins over the tag")
+    pull_secret: str | None = Field(None, description="the Secret that pulls it, if the graph names none")
+
+
+class ClusterProfile(Spec):
+    """A profile's document, but for its ingress, which is read kind by kind."""
+
+    apiVersion: Literal["graphc/v1"]  # noqa: N815 (Kubernetes' spelling)
+    kind: Literal["ClusterProfile"]
+    metadata: ProfileMetadata
+    ingress: dict[str, Anything] = Field(default_factory=dict, description="what brings requests in")
+    runtime: ClusterRuntime = Field(default_factory=lambda: ClusterRuntime.model_validate({}))

@@ -1,0 +1,80 @@
+"""A cluster as the compiler sees it; what a profile does not say is as on a cluster that nothing is known of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+IngressKind = Literal["none", "istio", "ambassador", "gateway"]
+
+SELDON_PATH: Final = "/seldon/{namespace}/{graph}"
+"""Where Seldon's operator puts a deployment behind Istio and Ambassador."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A name in a namespace."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """What brings requests into the cluster, and where it takes them up."""
+
+    kind: IngressKind = "none"
+    gateway: Place | None = None
+    listener: str | None = None
+    host: str | None = None
+    grpc_host: str | None = None
+    path: str = SELDON_PATH
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the operator is told of it on every SeldonDeployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A container image."""
+
+    name: str
+    tag: str
+    digest: str | None = None
+
+    def __str__(self) -> str:
+        """Write the reference; a digest wins over the tag."""
+        return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeImage:
+    """What a cluster has in place of the runtime image that a graph names."""
+
+    registry: str | None = None
+    image: str | None = None
+    tag: str | None = None
+    digest: str | None = None
+    pull_secret: str | None = None
+
+    def locate(self, asked: Image) -> str:
+        """Return the reference of the image: the cluster's, else the graph's, from the cluster's registry."""
+        found = asked
+        if self.image or self.tag or self.digest:
+            # A digest is of one image alone: it does not outlive another name or tag.
+            found = Image(self.image or asked.name, self.tag or asked.tag, self.digest)
+        if self.registry and not _has_registry(found.name):
+            found = replace(found, name=f"{self.registry}/{found.name}")
+        return str(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Everything that a profile says."""
+
+    name: str = "none"
+    ingress: Ingress = field(default_factory=Ingress)
+    runtime: RuntimeImage = field(default_factory=RuntimeImage)
+
+
+def _has_registry(image: str) -> bool:
+    first, slash, _ = image.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")

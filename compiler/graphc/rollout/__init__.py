@@ -1,0 +1,1 @@
+"""Which predictor answers a request, and which ones get a copy of it."""

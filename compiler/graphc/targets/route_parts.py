@@ -1,0 +1,65 @@
+"""What the routes of all ingresses are made of."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from graphc.graph import Value
+from graphc.profiles.profile import Ingress
+from graphc.rollout.model import PATH_HEADER, Match, Rollout
+
+Data = dict[str, Value]
+
+PROTOCOL: Final = "/v2"
+"""Where every path of the V2 protocol begins."""
+
+CALLS: Final = "inference.GRPCInferenceService"
+"""The V2 protocol's service over gRPC."""
+
+ENGINE_PORTS: Final = (8000, 5001)
+UNIT_PORTS: Final = (9000, 9500)
+"""Where the operator's Service of a predictor listens, for HTTP and gRPC: the executor's ports, or the one unit's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The Service that the operator makes for a predictor."""
+
+    service: str
+    http: int
+    grpc: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteParts:
+    """One graph's routes before they are in the words of an ingress."""
+
+    graph: str
+    namespace: str | None
+    base: str
+    rollout: Rollout
+    ingress: Ingress
+    backends: Mapping[str, Backend]
+    timeout_ms: int | None
+    metadata: Callable[[str], Data]
+
+    def prefix(self, match: Match) -> str:
+        """Return where the URLs of a way begin; what follows is as the predictors have it below `/v2`."""
+        version = "" if match.path is None else f"/{match.path}"
+        return f"{self.base}{version}{PROTOCOL}"
+
+    def call_headers(self, match: Match) -> dict[str, str]:
+        """Return the metadata of a way's gRPC calls: Seldon's for the graph, and the way's own."""
+        graph = {"seldon": self.graph} | ({"namespace": self.namespace} if self.namespace else {})
+        path = {} if match.path is None else {PATH_HEADER: match.path}
+        return graph | path | dict(match.headers)
+
+
+def find_backend(graph: str, predictor: str, *, has_engine: bool) -> Backend:
+    """Return the Service that the operator makes for a predictor of a graph."""
+    return Backend(f"{graph}-{predictor}", *(ENGINE_PORTS if has_engine else UNIT_PORTS))
+
+
+def write_duration(milliseconds: int) -> str:
+    """Write a time as Kubernetes and Istio read it: up to five digits of a unit."""
+    return f"{milliseconds}ms" if milliseconds < 100_000 else f"{-(-milliseconds // 1000)}s"

@@ -1,0 +1,173 @@
+"""Decides who shares the requests among predictors, Seldon's operator or routes of our own, and emits those."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.rollout import (
+    INGRESS_CANNOT,
+    ROUTE_NAMESPACE,
+    SECOND_SHADOW,
+    SERVICE_CLASH,
+    STICKY_REPLICAS,
+)
+from graphc.profiles.profile import Ingress
+from graphc.rollout.model import Match, Rollout, Share
+from graphc.targets.gateway import MOST_ENTRIES, emit_gateway_routes
+from graphc.targets.istio import emit_istio_routes, sticky_groups, weighted
+from graphc.targets.route_parts import Backend, Data, RouteParts
+
+Metadata = Callable[[str], Data]
+
+_SAID: Final = {
+    "none": "graphc knows of no ingress here that {verb}s {what}",
+    "ambassador": "Ambassador, as Seldon drives it, does not {verb} {what}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A predictor as routes see it: where it listens, how many pods take requests, where it stands in the file."""
+
+    backend: Backend
+    pods: int | None
+    deadline_ms: int | None
+    at: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What is asked of a cluster's ingress for one graph."""
+
+    graph: str
+    namespace: str | None
+    rollout: Rollout
+    ingress: Ingress
+    predictors: Mapping[str, Routed]
+    at: Span
+    sticky_at: Span
+
+    @property
+    def is_ours(self) -> bool:
+        """Say whether routes of our own share the requests; the operator knows nothing of the Gateway API."""
+        return self.ingress.kind == "gateway" or not self.rollout.is_plain
+
+
+def check_routing(routing: Routing, sink: Sink) -> None:
+    """Report what the ingress cannot do; nothing that a file asks for is left out without a word."""
+    if not routing.is_ours:
+        return
+    if routing.ingress.kind in {"none", "ambassador"}:
+        for message, at in _beyond_the_operator(routing):
+            hint = "compile with `--profile` for a cluster with Istio or the Gateway API; `graphc run` needs neither"
+            rule = SECOND_SHADOW if "shadow" in message else INGRESS_CANNOT
+            sink.report(Diagnostic(rule, message, at, hint))
+        return
+    if "{namespace}" in routing.ingress.path and routing.namespace is None:
+        message = f"the routes of `{routing.graph}` need its namespace, which is not known"
+        hint = "say `metadata: {namespace: ...}`, or give the profile a path without `{namespace}`"
+        sink.report(Diagnostic(ROUTE_NAMESPACE, message, routing.at, hint))
+    if routing.ingress.kind == "gateway":
+        _check_gateway(routing, sink)
+    elif routing.rollout.sticky is not None:
+        _check_sticky_pods(routing, sink)
+
+
+def _beyond_the_operator(routing: Routing) -> Sequence[tuple[str, Span]]:
+    said = _SAID[routing.ingress.kind].format
+    found: list[tuple[str, Span]] = []
+    for way in routing.rollout.ways:
+        if way.match != Match():
+            name = way.shares[0].predictor
+            what = "URL" if way.match.path is not None else "headers"
+            message = said(verb="take", what=f"requests to `{name}` by their {what}")
+            found.append((message, routing.predictors[name].at))
+    first = routing.rollout.mirrors[:1]
+    for mirror in routing.rollout.mirrors[1:]:
+        message = (
+            f"`{mirror.predictor}` is a second shadow beside `{first[0].predictor}`, and Seldon takes one"
+        )
+        found.append((message, routing.predictors[mirror.predictor].at))
+    if routing.rollout.sticky is not None:
+        message = said(verb="keep", what=f"a value of `{routing.rollout.sticky}` at one predictor")
+        found.append((message, routing.sticky_at))
+    return found
+
+
+def _check_gateway(routing: Routing, sink: Sink) -> None:
+    rollout = routing.rollout
+    if rollout.sticky is not None:
+        message = f"the Gateway API cannot keep a value of `{rollout.sticky}` at one predictor"
+        hint = "Istio can; the Gateway API's own sessions go by a cookie that it makes"
+        sink.report(Diagnostic(INGRESS_CANNOT, message, routing.sticky_at, hint))
+    most = max(len(rollout.ways), len(rollout.mirrors) + 1, *(len(way.shares) for way in rollout.ways))
+    if most > MOST_ENTRIES:
+        message = f"an `HTTPRoute` takes {MOST_ENTRIES} entries of a kind, and `{routing.graph}` needs {most}"
+        sink.report(Diagnostic(INGRESS_CANNOT, message, routing.at))
+
+
+def _check_sticky_pods(routing: Routing, sink: Sink) -> None:
+    """Check the pods, to one of which Istio hashes a key: predictors get shares as they have pods."""
+    for index in range(len(sticky_groups(routing.rollout))):
+        if f"sticky-{index}" in routing.predictors:
+            message = f"the predictor `sticky-{index}` has the Service that a sticky choice takes"
+            at = routing.predictors[f"sticky-{index}"].at
+            sink.report(Diagnostic(SERVICE_CLASH, message, at, "give the predictor another name"))
+    for way in sticky_groups(routing.rollout):
+        shares = weighted(way)
+        pods = [routing.predictors[share.predictor].pods for share in shares]
+        if _stand_as(shares, pods):
+            continue
+        told = ", ".join(
+            f"`{share.predictor}` has {count or 'a changing number'}"
+            for share, count in zip(shares, pods, strict=True)
+        )
+        weights = ":".join(str(share.weight) for share in shares)
+        message = f"Istio makes choices sticky by pods, which have to stand as {weights}; {told}"
+        at = routing.predictors[shares[-1].predictor].at
+        hint = f"set `replicas`, such as {_least(shares)}"
+        sink.report(Diagnostic(STICKY_REPLICAS, message, at, hint))
+
+
+def _stand_as(shares: Sequence[Share], pods: Sequence[int | None]) -> bool:
+    first = pods[0]
+    return first is not None and all(
+        count is not None and count * shares[0].weight == first * share.weight
+        for share, count in zip(shares, pods, strict=True)
+    )
+
+
+def _least(shares: Sequence[Share]) -> str:
+    divisor = math.gcd(*(share.weight for share in shares))
+    return ", ".join(f"{share.weight // divisor} for `{share.predictor}`" for share in shares)
+
+
+def traffic_of(rollout: Rollout) -> Mapping[str, int]:
+    """Return what the predictors' own `traffic` says, which has to sum to 100 whoever shares the requests."""
+    if rollout.is_plain:
+        mirrored = {each.predictor: each.percent for each in rollout.mirrors}
+        return mirrored | {share.predictor: share.weight for share in rollout.ways[0].shares}
+    plain = next((way for way in rollout.ways if way.match == Match()), rollout.ways[0])
+    everyone = {share.predictor: 0 for way in rollout.ways for share in way.shares}
+    shadows = {each.predictor: 0 for each in rollout.mirrors}
+    return everyone | shadows | {share.predictor: share.weight for share in plain.shares}
+
+
+def emit_routes(routing: Routing, metadata: Metadata) -> list[Data]:
+    """Return the documents that share the requests, none where the operator does."""
+    if not routing.is_ours:
+        return []
+    deadlines = [each.deadline_ms for each in routing.predictors.values() if each.deadline_ms is not None]
+    parts = RouteParts(
+        graph=routing.graph,
+        namespace=routing.namespace,
+        base=routing.ingress.path.format(namespace=routing.namespace, graph=routing.graph),
+        rollout=routing.rollout,
+        ingress=routing.ingress,
+        backends={name: each.backend for name, each in routing.predictors.items()},
+        timeout_ms=max(deadlines, default=None),
+        metadata=metadata,
+    )
+    return emit_gateway_routes(parts) if routing.ingress.kind == "gateway" else emit_istio_routes(parts)
