@@ -45,6 +45,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "PIL": frozenset({"graphc.client.images"}),
     "onnx": frozenset({f"graphc.joining.{name}" for name in ("form_model", "join", "opsets")}),
     "onnxruntime": frozenset({"graphc.joining.session"}),
+    "sqlalchemy": frozenset({"graphc.compare.store"}),
     "pydantic": frozenset(
         {f"graphc.spec.{name}" for name in ("model", "problems", "read", "scalars", "schema")}
         | {f"graphc.profiles.{name}" for name in ("model", "read")}

@@ -10,11 +10,14 @@ from pathlib import Path
 from graphc_components.tensors import TensorType
 
 from graphc.builder_files import is_builder_file, run_builder_file
+from graphc.compare.gates import ALL, write_annotation
+from graphc.compare.settings import write_settings
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import type_of_outputs
+from graphc.frontend.check_gates import check_compared, check_gates
 from graphc.frontend.read import read_graph
 from graphc.graph import Graph, Resources
 from graphc.lower.lower import lower_graph
@@ -38,7 +41,7 @@ from graphc.source.located import Fields, Located
 from graphc.source.parameters import declared_names, substitute
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import GraphSpec, read_graph_spec
-from graphc.targets.seldon import Emission, Settings, Version, emit_deployment
+from graphc.targets.seldon import Comparing, Emission, Settings, Version, emit_deployment
 from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose
 from graphc.version import VERSION
 
@@ -198,6 +201,7 @@ def _check_versions(
     spec: GraphSpec, document: Located, folder: Path, request: Request, sink: Sink
 ) -> CheckedGraph:
     check_predictors(spec, declared_names(document), sink)
+    check_gates(spec, predictors_of(spec), sink)
     options = replace(request.options, room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT)
     checked: dict[str, _Checked] = {}
     sinks: list[Sink] = []
@@ -215,6 +219,8 @@ def _check_versions(
     if not sink.has_errors:
         _check_same_outputs(spec, {name: each.graph for name, each in checked.items()}, sink)
         check_services(spec, plans, sink)
+        outputs = type_of_outputs(checked[main_predictor(spec)].graph)
+        check_compared(spec, predictors_of(spec), outputs.values(), sink)
     emission = None if sink.has_errors else _emit(spec, checked, request, sink)
     return CheckedGraph(spec, plans, emission)
 
@@ -304,6 +310,15 @@ def _emit(spec: GraphSpec, checked: Mapping[str, _Checked], request: Request, si
     return emit_deployment(own, versions, rollout_of(spec), profile.ingress, request.purpose, sink)
 
 
+def _comparing(spec: GraphSpec) -> Comparing:
+    fields, predictors = spec.fields, predictors_of(spec)
+    gates = {ALL: fields.promote_when} | {name: each.promote_when for name, each in predictors.items()}
+    if fields.compare is None:
+        return Comparing(write_annotation(gates), None, None)
+    said = fields.compare
+    return Comparing(write_annotation(gates), write_settings(said.sample, said.segment), said.url)
+
+
 def _settings(spec: GraphSpec, profile: Profile) -> Settings:
     fields = spec.fields
     runtime, metadata, resources = fields.runtime, fields.metadata, fields.resources
@@ -320,6 +335,7 @@ def _settings(spec: GraphSpec, profile: Profile) -> Settings:
         store=fields.artifacts,
         service_account=fields.service_account,
         executor=fields.executor,
+        comparing=_comparing(spec),
         at=spec.at("metadata", "name"),
         sticky_at=spec.at("sticky", "header"),
     )

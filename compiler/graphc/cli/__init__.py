@@ -13,6 +13,8 @@ INTERNAL_ERROR: Final = 70
 
 COMMANDS: Final = {
     "check": "Check graph files and SeldonDeployments, and report every problem.",
+    "compare": "Say how versions' answers compare, and whether gates are passed.",
+    "compare-server": "Compare what Seldon's engines log of their answers.",
     "compile": "Print the manifests that a graph compiles to.",
     "engine": "Walk a manifest's graph over units that already listen.",
     "explain": "Say why a rule exists, or why a plan is as it is.",
@@ -35,7 +37,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"graphc.cli.{cmd_name}_command")
+        module = importlib.import_module(f"graphc.cli.{cmd_name.replace('-', '_')}_command")
         command: click.Command = module.command
         return command
 

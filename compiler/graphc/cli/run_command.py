@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphc.compare.observer import Observer
+    from graphc.local.console import RunConsole
+    from graphc.local.plain import Document
 
 _PORT = click.IntRange(0, 65535)
 
@@ -55,7 +62,29 @@ def command(
     loaded = load(files, settings, level, costs, console)
     body = None if request is None else request.read()
     options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed)
-    raise SystemExit(run_documents(loaded.documents, loaded.overrides, options, console))
+    observer = _observe(loaded.documents, console, 0)
+    raise SystemExit(run_documents(loaded.documents, loaded.overrides, options, console, observer))
+
+
+def _observe(documents: "Sequence[Document]", console: "RunConsole", keep_samples: int) -> "Observer | None":
+    """Compare versions where there are several."""
+    from graphc.compare.start import open_recorder
+
+    deployments = [each for each in documents if each.get("kind") == "SeldonDeployment"]
+    spec = deployments[0].get("spec") if len(deployments) == 1 else None
+    predictors = spec.get("predictors") if isinstance(spec, dict) else None
+    if not isinstance(predictors, list) or len(predictors) < 2:
+        return None
+    metadata = deployments[0].get("metadata")
+    fields = metadata if isinstance(metadata, dict) else {}
+    annotations = fields.get("annotations")
+    texts = {key: str(value) for key, value in annotations.items()} if isinstance(annotations, dict) else {}
+    begun = open_recorder(str(fields.get("name")), texts, keep_samples=keep_samples)
+    if begun.problem:
+        console.say(f"warning: comparisons are not stored: {begun.problem}")
+    else:
+        console.say(f"versions are compared: graphc compare {begun.run}")
+    return begun.recorder
 
 
 def _read_mounts(mounts: tuple[str, ...]) -> Mapping[str, Path]:

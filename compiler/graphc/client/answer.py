@@ -38,7 +38,7 @@ def read_answer(text: str) -> Answer:
     outputs = (value.get("outputs") or value.get("inputs")) if isinstance(value, dict) else None
     if not isinstance(outputs, list):
         raise InferError("the answer is not V2: it has no list of outputs")
-    return Answer(text, tuple(_read_tensor(each) for each in outputs))
+    return Answer(text, tuple(read_tensor(each) for each in outputs))
 
 
 def read_error(text: str) -> str:
@@ -69,15 +69,26 @@ def read_types(value: object) -> dict[str, TensorType]:
     return found
 
 
-def _read_tensor(value: Plain) -> Tensor:
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+def read_tensor(value: object) -> Tensor:
+    """Read one output of an answer; raises InferError."""
+    return _shape_tensor(value, None)
+
+
+def read_raw_tensor(value: object, data: bytes) -> Tensor:
+    """Read one output whose data stand behind the answer's JSON; raises InferError."""
+    return _shape_tensor(value, data)
+
+
+def _shape_tensor(given: object, data: bytes | None) -> Tensor:
+    value = cast("dict[str, Plain]", given) if isinstance(given, dict) else {}
+    if not isinstance(value.get("name"), str):
         raise InferError("the answer is not V2: an output has no name")
     name, datatype, shape = str(value["name"]), value.get("datatype"), value.get("shape")
     if not isinstance(datatype, str) or not isinstance(shape, list):
         raise InferError(f"the answer is not V2: output `{shorten(name)}` has no datatype and shape")
     sizes = [size for size in shape if isinstance(size, int) and not isinstance(size, bool) and size >= 0]
     try:
-        array = _read_data(datatype, value)
+        array = _read_data(datatype, value) if data is None else _read_raw(datatype, data)
     except (RawError, ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
         raise InferError(
             f"output `{shorten(name)}` of the answer cannot be read: {shorten(str(error))}"

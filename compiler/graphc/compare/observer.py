@@ -22,7 +22,7 @@ class Seen:
     status: int
     """The HTTP status, or `NO_ANSWER`."""
     seconds: float
-    """From the call until the whole answer had come."""
+    """From the call until the whole answer had come; NaN where that is not known."""
     body: bytes = b""
     """The answer as it came: JSON, or JSON and raw tensors behind it."""
     header_length: int | None = None

@@ -17,9 +17,11 @@ from graphc.spec.scalars import (
     Duration,
     Memory,
     Outputs,
+    Promotion,
     Quantity,
     Reference,
     References,
+    ServiceUrl,
     Take,
     TypeText,
     show,
@@ -219,6 +221,7 @@ class Predictor(Spec):
         default_factory=dict, description="fields of nodes that are other in this version"
     )
     outputs: dict[str, Reference] | None = Field(None, description="the outputs of this version")
+    promote_when: Promotion = Field(default_factory=dict[str, object])
     resources: Resources | None = Field(None, description="fields of `resources` that are other")
     runtime: Runtime | None = Field(None, description="fields of `runtime` that are other")
     deadline: Duration | None = Field(None, description="how long a request may take in this version")
@@ -478,6 +481,18 @@ Placement = Annotated[
 ]
 
 
+class Compare(Spec):
+    """How the answers of versions are compared."""
+
+    sample: Annotated[Number, Field(gt=0, le=1)] = Field(1.0, description="the share of the requests")
+    segment: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="a request parameter, by whose values figures are kept apart"
+    )
+    url: ServiceUrl | None = Field(
+        None, description="the service that engines on a cluster send what they see to; none where absent"
+    )
+
+
 class InferenceGraph(Spec):
     """A graph file's document, but for its nodes, which are read kind by kind."""
 
@@ -490,6 +505,8 @@ class InferenceGraph(Spec):
     predictors: dict[str, Predictor] = Field(
         default_factory=dict, description="versions of the graph; one named `main` where absent"
     )
+    promote_when: Promotion = Field(default_factory=dict[str, object])
+    compare: Compare | None = Field(None, description="how versions' answers are compared")
     sticky: Sticky | None = Field(None, description="what keeps a client at one of the versions")
     runtime: Runtime = Field(default_factory=lambda: Runtime.model_validate({}))
     replicas: Positive | None = Field(None, description="pods of the graph")

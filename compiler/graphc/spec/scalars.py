@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from graphc_components.tensors import TensorTypeError, parse_tensor_type
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from graphc.compare.gates import CONFIDENCE, METRICS
 from graphc.diagnostics.printable import quoted
 
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)\Z")
@@ -170,3 +171,29 @@ Take = Annotated[
         }
     ),
 ]
+
+
+_GATES_SCHEMA: Final = {
+    "description": "what has to hold before a version is promoted: bounds by metric",
+    "type": "object",
+    "properties": {
+        **{name: {"type": "string", "description": each.summary} for name, each in METRICS.items()},
+        CONFIDENCE: {
+            "type": "number",
+            "minimum": 0.5,
+            "exclusiveMaximum": 1,
+            "description": "how sure a gate has to be; 0.95 where absent",
+        },
+    },
+    "additionalProperties": False,
+}
+Promotion = Annotated[dict[str, object], WithJsonSchema(_GATES_SCHEMA)]
+
+
+def _read_service(value: str) -> str:
+    if not re.fullmatch(r"http://[^\s/?#]+", value):
+        raise ValueError(f"`{value}` is not a service such as `http://graphc-compare.graphc-system`")
+    return value
+
+
+ServiceUrl = Annotated[str, AfterValidator(_read_service)]

@@ -6,7 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import urlencode
 
+from graphc.compare.gates import ANNOTATION as GATES
+from graphc.compare.settings import ANNOTATION as COMPARE
+from graphc.compare.settings import read_settings
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE, TOO_LARGE
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
@@ -55,6 +59,20 @@ PROBE_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Comparing:
+    """How versions are compared: the annotations that say it, and the service that hears of their answers."""
+
+    gates: str = "{}"
+    settings: str | None = None
+    url: str | None = None
+
+    def annotations(self) -> dict[str, str]:
+        """Return what the deployment carries of it."""
+        found = {} if self.gates == "{}" else {GATES: self.gates}
+        return found if self.settings is None else found | {COMPARE: self.settings}
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a graph file says of its deployment as a whole."""
 
@@ -72,6 +90,7 @@ class Settings:
     executor: bool | None
     at: Span
     sticky_at: Span
+    comparing: Comparing = Comparing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +156,10 @@ def emit_deployment(
     deployment: Data = {
         "apiVersion": "machinelearning.seldon.io/v1",
         "kind": "SeldonDeployment",
-        "metadata": emitting.metadata(settings.name, {**told, **_rollout_annotation(rollout)}),
+        "metadata": emitting.metadata(
+            settings.name,
+            {**told, **_rollout_annotation(rollout), **settings.comparing.annotations()},
+        ),
         "spec": spec,
     }
     routes = emit_routes(routing, emitting.metadata) if purpose == "cluster" else []
@@ -194,7 +216,9 @@ def _timeouts(versions: Sequence[Version]) -> Data:
 
 def _needs_engine(settings: Settings, versions: Sequence[Version]) -> bool:
     """Say whether Seldon's executor has to stand in front: admission refuses a mixture."""
-    return bool(settings.executor) or any(version.plan.root.children for version in versions)
+    # It is the executor that logs what it sees.
+    is_logged = settings.comparing.url is not None
+    return bool(settings.executor) or is_logged or any(version.plan.root.children for version in versions)
 
 
 def _check_size(document: Data, settings: Settings, purpose: Purpose, sink: Sink) -> None:
@@ -262,7 +286,11 @@ class _Emitting:
             predictor["replicas"] = replicas
         if not has_engine:
             predictor["annotations"] = {"seldon.io/no-engine": "true"}
-        predictor["graph"] = _graph(version.plan.root)
+        shadows = {each.predictor for each in routing.rollout.mirrors}
+        graph = _graph(version.plan.root)
+        if self.settings.comparing.url is not None:
+            graph["logger"] = _logger(self.settings.comparing, shadow=version.name in shadows)
+        predictor["graph"] = graph
         pods = [self._pod(version.plan, group) for group in _pods(units)]
         if self.purpose == "cluster" and routing.ingress.kind == "istio":
             self._mark_sticky(pods[0], version, routing)
@@ -313,6 +341,15 @@ class _Emitting:
 
 def _graph(unit: Unit) -> Data:
     return {"name": unit.name, "type": unit.type, "children": [_graph(child) for child in unit.children]}
+
+
+def _logger(comparing: Comparing, *, shadow: bool) -> Data:
+    """Return how the root tells what the whole tree took and gave; the address says in which role, and how much."""
+    role = "shadow" if shadow else "live"
+    settings = read_settings(comparing.settings)
+    asked = {"sample": f"{settings.sample:g}"} if settings.sample < 1 else {}
+    asked |= {"segment": settings.segment} if settings.segment is not None else {}
+    return {"mode": "all", "url": f"{comparing.url}/{role}" + (f"?{urlencode(asked)}" if asked else "")}
 
 
 def _pods(units: Sequence[Unit]) -> list[list[Unit]]:

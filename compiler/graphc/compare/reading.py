@@ -1,0 +1,100 @@
+"""Find the report that is asked for: a run of the database, another database, or a service that compares."""
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from graphc.compare.plain import Plain
+from graphc.compare.report import Report
+from graphc.compare.store_problem import StoreError
+
+if TYPE_CHECKING:
+    from graphc.compare.store import Store
+
+_MOST_BYTES: Final = 64 << 20
+_TIMEOUT_S: Final = 30
+
+
+def open_store(place: str) -> "Store":
+    """Open a database by URL or file; raises StoreError, also where SQLAlchemy is not installed."""
+    try:
+        # Serving and checking need no database.
+        from graphc.compare.store import Store, url_of
+    except ImportError as error:
+        raise StoreError("databases need SQLAlchemy: install `graphc-compiler[reports]`") from error
+    if "://" not in place:
+        _make_folder(Path(place))
+    return Store(url_of(place))
+
+
+def find_report(target: str | None, database: str) -> Report:
+    """Return the report of a run's or graph's name, of a database's latest run, or of a service; raises StoreError."""
+    if target is not None and target.startswith(("http://", "https://")):
+        return _fetch(target)
+    if target is not None and ("://" in target or Path(target).is_file()):
+        return _of_store(target, None)
+    return _of_store(database, target)
+
+
+def _of_store(place: str, name: str | None) -> Report:
+    if "://" not in place and not Path(place).is_file():
+        raise StoreError(f"there is no database `{place}`: nothing was compared yet")
+    store = open_store(place)
+    try:
+        runs = store.runs()
+        found = [run for run in runs if name is None or name in {run.run, run.graph}]
+        if not found:
+            known = ", ".join(f"`{run.run}`" for run in runs[:5]) or "none"
+            raise StoreError(
+                f"the database has no run `{name}`; the latest are {known}"
+                if name
+                else "the database has no runs"
+            )
+        return store.report(found[0])
+    finally:
+        store.close()
+
+
+def _fetch(url: str) -> Report:
+    """Ask a service; a URL without a path asks for the one graph that it knows."""
+    if url.count("/") <= 2 or url.endswith("/"):
+        url = url.rstrip("/") + "/report"
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
+            body = response.read(_MOST_BYTES + 1)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise StoreError(
+                f"`{url}` answers with status {error.code}: {_words(error.read(10_000))}"
+            ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise StoreError(f"`{url}` cannot be reached: {reason}") from error
+    if len(body) > _MOST_BYTES:
+        raise StoreError(f"`{url}` answers with more than a report")
+    return _read(url, body)
+
+
+def _read(url: str, body: bytes) -> Report:
+    try:
+        return Report.of_plain(cast("Plain", json.loads(body)))
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"`{url}` does not answer with a report: {error}") from error
+
+
+def _words(body: bytes) -> str:
+    try:
+        value = cast("object", json.loads(body))
+    except (ValueError, RecursionError):
+        value = None
+    said = cast("dict[str, object]", value).get("error") if isinstance(value, dict) else None
+    return said if isinstance(said, str) else "no reason given"
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder of `{path}` cannot be made: {error.strerror}") from error
