@@ -31,7 +31,7 @@ def test_the_server_takes_it_and_its_pod(kubectl: Kubectl, rendered: list[Json])
     done = kubectl("apply", "--validate=strict", "-k", BASE)
     assert (done.returncode, done.stderr) == (0, "")
     (deployment,) = (each for each in rendered if each["kind"] == "Deployment")
-    pod = {
+    pod: Json = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "pod"},

@@ -179,6 +179,30 @@ def test_a_wrong_candidate_is_promoted_no_more_often_than_the_confidence_allows(
     assert passed <= 75
 
 
+def test_a_canary_is_judged_by_its_own_answers_beside_those_of_the_main_predictor() -> None:
+    figures = Figures()
+    for name, statuses, seconds in (
+        ("main", {"200": 9000, "500": 3}, 0.01),
+        ("canary", {"200": 970, "400": 10, "500": 12, "0": 8}, 0.02),
+        ("ghost", {"200": 50}, 0.5),
+    ):
+        predictor = figures.predictor(name)
+        assert predictor is not None
+        predictor.statuses.update(statuses)
+        predictor.seconds.add(np.full(statuses["200"], seconds))
+    report = Report("score", "run", 0.0, 1.0, None, figures)
+    gates = make_gates(
+        {"samples": ">= 1000", "errors": "<= 5%", "latency_p90": "<= 1.5x", "agreement": ">= 0.9"}
+    )
+    samples, errors, latency, agreement = evaluate(gates, report, "canary").judgements
+    assert (samples.outcome, samples.value) == (Outcome.PASSED, 1000)
+    assert (errors.outcome, errors.value) == (Outcome.PASSED, 0.02)
+    assert latency.outcome is Outcome.FAILED
+    assert latency.value == pytest.approx(2, rel=0.03)
+    assert agreement.outcome is Outcome.UNDECIDED
+    assert evaluate(gates, report, "nobody").outcome is Outcome.UNDECIDED
+
+
 def test_a_predictors_gates_come_before_those_of_all() -> None:
     text = write_annotation(
         {"*": {"samples": ">= 10", "errors": "<= 1%"}, "ghost": {"samples": ">= 20"}, "main": {}}

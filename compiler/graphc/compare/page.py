@@ -33,7 +33,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 table + table { margin-top: .75rem; }
 th, td { text-align: left; padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; color: var(--faint); font-size: .85rem; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem;
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); gap: 1rem;
   margin-top: 1.25rem; align-items: start; }
 figure { margin: 0; background: var(--panel); border-radius: .5rem; padding: .7rem .9rem; }
 figcaption { font-size: .9rem; margin-bottom: .3rem; } svg { width: 100%; height: auto; display: block; }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
 
-from graphc.compare.figures import Comparison, PairFigures
+from graphc.compare.figures import Figures, PairFigures
 from graphc.compare.gates import ALL, Gate, Gates, make_gates, read_annotation
 from graphc.compare.measure import Measured, measure
 from graphc.compare.plain import Plain, plain_number
@@ -79,10 +79,25 @@ def evaluate(gates: Gates, report: Report, candidate: str) -> Verdict:
     with the gates' confidence (one-sided), failed where it does not hold even at the favourable end, and undecided
     between. A bound that no interval can reach (an agreement of 1, a share of errors of 0) is passed as long as
     nothing contradicts it: how much that says is for `samples` to ask.
+
+    A canary answers requests of its own, so no answers pair: its samples, errors and latency are judged beside those
+    of the predictor that answers most, and what needs pairs is undecided.
     """
-    found = report.figures.candidates().get(candidate, Comparison()).overall
+    comparison = report.figures.candidates().get(candidate)
+    found = comparison.overall if comparison else _beside(report.figures, candidate)
     deviations = NormalDist().inv_cdf(gates.confidence)
     return Verdict(candidate, tuple(_judge(each, found, deviations) for each in gates.gates))
+
+
+def _beside(figures: Figures, candidate: str) -> PairFigures:
+    """Return a canary's own answers as if each stood beside one of the predictor with the most answers."""
+    own = figures.predictors.get(candidate)
+    others = [each for name, each in sorted(figures.predictors.items()) if name != candidate]
+    if own is None or not others:
+        return PairFigures()
+    main = max(others, key=lambda each: each.statuses.total())
+    failed = sum(count for status, count in own.statuses.items() if status == "0" or status >= "500")
+    return PairFigures(own.statuses.total(), failed, live_seconds=main.seconds, seconds=own.seconds)
 
 
 def _judge(gate: Gate, pairs: PairFigures, deviations: float) -> Judgement:
