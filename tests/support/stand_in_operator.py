@@ -103,17 +103,14 @@ class Operator:
             }
             if not self.seen or self.seen[-1] != shares:
                 self.seen.append(shares)
-            moods = [
-                mood
-                for predictor in objects(each, "spec", "predictors")
-                for mood in self._make(each, predictor, made, wanted)
-            ]
+            predictors = list(objects(each, "spec", "predictors"))
+            moods = [mood for predictor in predictors for mood in self._make(each, predictor, wanted)]
             self._tell(each, moods)
         for each in made:
             if text(each, "metadata", "name") not in wanted:
                 self.cluster.delete(Ref(DEPLOYMENTS, self.namespace, text(each, "metadata", "name")))
 
-    def _make(self, deployment: Data, predictor: Data, made: list[Data], wanted: set[str]) -> Iterable[Mood]:
+    def _make(self, deployment: Data, predictor: Data, wanted: set[str]) -> Iterable[Mood]:
         name, version = text(deployment, "metadata", "name"), text(predictor, "name")
         for index, spec in enumerate(objects(predictor, "componentSpecs")):
             containers = [copy_fields(each) for each in objects(spec, "spec", "containers")]
@@ -163,9 +160,8 @@ class Operator:
             "readyReplicas": ready,
             "availableReplicas": ready,
         }
-        if mood.condition is not None:
-            status["conditions"] = [dict(mood.condition)]
-        if fields(live, "status") != status:
+        status["conditions"] = [dict(mood.condition)] if mood.condition is not None else []
+        if {"conditions": [], **fields(live, "status")} != status:
             path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}/status"
             self.cluster.request("PATCH", path, {}, {"status": status}, "application/merge-patch+json")
         self._show_pod(name, mood, pod)

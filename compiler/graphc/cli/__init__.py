@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "infer": "Call a V2 endpoint with tensors from files.",
     "lint": "The same as check.",
     "plan": "Say what applying graph files would change.",
+    "promote": "Move a graph's traffic to a predictor, step by step.",
     "rollback": "Return a graph in a cluster to a revision.",
     "run": "Run a graph on this machine behind a V2 endpoint.",
     "schema": "Print the JSON Schema of a graph file.",

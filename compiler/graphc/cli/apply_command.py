@@ -1,6 +1,7 @@
 """`graphc apply`: change a cluster to what graph files say."""
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -61,6 +62,10 @@ def command(
     click.echo("".join(write_plan(each) for each in plans), nl=False)
     _refuse(plans, force_conflicts=force_conflicts, reset_traffic=reset_traffic)
     due = [each for each in plans if not each.is_silent or each.state.pending or each.state.current is None]
+    for plan in plans:
+        if plan not in due and plan.state.promotion is not None and not keep_traffic:
+            # The file says what the promotion did: there is nothing left to remember.
+            Ledger(cluster, plan.bundle.namespace, plan.bundle.name).save(replace(plan.state, promotion=None))
     if not due:
         return
     confirm("apply?", yes=yes)

@@ -87,11 +87,12 @@ def cluster_options(
 @contextmanager
 def plain_errors() -> Generator[None]:
     """Turn what is wrong with a cluster into a line on standard error and the exit code 1."""
-    from graphc.cluster.interrupt import Interrupted
+    from graphc.cluster.interrupt import Interrupted, stoppable
     from graphc.cluster.problem import ClusterError, RefusedError
 
     try:
-        yield
+        with stoppable(say):
+            yield
     except RefusedError as error:
         hint = "; k8s/rbac has the roles that graphc needs" if error.code == 403 else ""
         raise click.ClickException(f"{error}{hint}") from error

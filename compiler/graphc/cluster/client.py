@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 from urllib.parse import quote, urlencode
 
+from graphc.cluster.interrupt import shielded
 from graphc.cluster.problem import Cause, ClusterError, RefusedError, UnreachableError
 from graphc.cluster.read import Data, objects, text
 
@@ -188,7 +189,10 @@ class Cluster:
         start, wait = time.monotonic(), 0.2
         while True:
             try:
-                return self._send_once(method, path, query, payload, content, accept)
+                if method == "GET" or "dryRun" in query:
+                    return self._send_once(method, path, query, payload, content, accept)
+                with shielded():
+                    return self._send_once(method, path, query, payload, content, accept)
             except (UnreachableError, RefusedError) as problem:
                 passing = isinstance(problem, UnreachableError) or problem.is_passing
                 if not passing or time.monotonic() - start + wait > self.access.retry_seconds:

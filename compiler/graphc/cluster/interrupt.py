@@ -1,4 +1,4 @@
-"""Lets the user stop a change at any moment, and a second time while it is taken back."""
+"""Lets the user stop a change between any two requests, and a second time while it is taken back."""
 
 import signal
 from collections.abc import Callable, Generator
@@ -12,6 +12,32 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 class Interrupted(BaseException):
     """The user asked to stop; not an error, so that nothing takes it for one."""
+
+
+@dataclass(slots=True)
+class _Shield:
+    """Whether a request is under way that writes, and whether the user asked to stop meanwhile."""
+
+    is_up: bool = False
+    is_due: bool = False
+
+
+_shield: Final = _Shield()
+
+
+@contextmanager
+def shielded() -> Generator[None]:
+    """Keep signals until the block is done; the second in it gets through.
+
+    A request that writes and is abandoned may still be carried out, later than what takes it back.
+    """
+    _shield.is_up, _shield.is_due = True, False
+    try:
+        yield
+    finally:
+        _shield.is_up = False
+        if _shield.is_due:
+            raise Interrupted
 
 
 @dataclass(slots=True)
@@ -30,8 +56,10 @@ class Stopper:
         if self._patience:
             self._patience -= 1
             self.say("the change is being taken back; once more leaves it unfinished")
-            return
-        raise Interrupted
+        elif _shield.is_up and not _shield.is_due:
+            _shield.is_due = True
+        else:
+            raise Interrupted
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from graphc.cluster.read import Data, fields, number, objects, text
 from graphc.cluster.trouble import Trouble, covers, find_trouble
 from graphc.graph import Value
 
-POLL_SECONDS: Final = 1.0
+FIRST_POLL: Final = 0.2
+LAST_POLL: Final = 2.0
+"""Seconds between two looks, which grow as nothing happens."""
 DEPLOYMENTS: Final = Kind("apps/v1", "Deployment")
 
 # A state that the operator takes back again within this time was not its last word.
@@ -57,6 +59,7 @@ class Rollout:
         """Return when the graph is ready; raise, saying why it is not, when it fails or the time is over."""
         start = time.monotonic()
         failing: float | None = None
+        pause = FIRST_POLL
         while True:
             found = self.cluster.get(self.ref)
             if found is None:
@@ -72,11 +75,12 @@ class Rollout:
             if failing is not None and time.monotonic() - failing > SETTLE_SECONDS:
                 description = text(found, "status", "description")
                 words = f": {description}" if description else ""
-                raise RolloutError(f"`{self.ref.name}` does not become ready{words}", troubles)
+                raise RolloutError(f"`{self.ref.name}` does not become ready{words}", self._unsaid(troubles))
             if time.monotonic() - start > seconds:
-                raise RolloutError(_too_late(self.ref.name, state, progress, seconds), troubles)
+                raise RolloutError(_too_late(self.ref.name, state, progress, seconds), self._unsaid(troubles))
             self.beat()
-            self.cluster.sleep(POLL_SECONDS)
+            self.cluster.sleep(pause)
+            pause = min(1.3 * pause, LAST_POLL)
 
     def _report(self, progress: list[Progress], troubles: list[Trouble]) -> None:
         for each in progress:
@@ -84,6 +88,10 @@ class Rollout:
             self._once(f"{each.predictor}: {each.ready} of {each.wanted} pods ready{taken}")
         for trouble in troubles:
             self._once(f"{trouble.subject}: {trouble.reason}")
+
+    def _unsaid(self, troubles: list[Trouble]) -> list[Trouble]:
+        """Return the troubles of which there is more to tell than was said while waiting."""
+        return [each for each in troubles if each.log or f"{each.subject}: {each.reason}" not in self._said]
 
     def _once(self, words: str) -> None:
         if words not in self._said:
