@@ -11,7 +11,7 @@ from typing import Final
 
 _PARENT: Final = """
 import json, os, sys
-import graphc.cli.apply_command, graphc.cli.rollback_command, graphc.cli.delete_command
+import graphc.cli.apply_command, graphc.cli.rollback_command, graphc.cli.delete_command, graphc.cli.promote_command
 import kubernetes.client, kubernetes.config, urllib3
 from graphc.cli import start
 for line in sys.stdin:

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "explain": "Say why a rule exists, or why a plan is as it is.",
     "history": "List a graph's revisions in a cluster.",
     "infer": "Call a V2 endpoint with tensors from files.",
+    "krm": "Compile graphs as a function of kustomize's.",
     "lint": "The same as check.",
     "plan": "Say what applying graph files would change.",
     "promote": "Move a graph's traffic to a predictor, step by step.",
