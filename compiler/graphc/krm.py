@@ -19,7 +19,12 @@ API_VERSION: Final = "config.kubernetes.io/v1"
 KIND: Final = "ResourceList"
 
 # What functions and their runners write beside the user's own annotations.
-_RUNNERS: Final = ("config.kubernetes.io/", "internal.config.kubernetes.io/", "config.k8s.io/")
+_RUNNERS: Final = (
+    "config.kubernetes.io/",
+    "internal.config.kubernetes.io/",
+    "config.k8s.io/",
+    "kustomize.config.k8s.io/",
+)
 
 Data = dict[str, Value]
 

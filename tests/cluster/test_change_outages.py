@@ -17,7 +17,7 @@ from faulty_proxy import When, harming
 from forked_commands import Forks, forking
 from graphc.cluster.client import Access, Cluster, connect
 from graphc.cluster.ledger import Ledger
-from graphc.cluster.read import text
+from graphc.cluster.read import number, objects, text
 from stand_in_operator import operating
 
 if TYPE_CHECKING:

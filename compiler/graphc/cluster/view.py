@@ -81,11 +81,13 @@ class _Predictor:
         return {**view, "nodes": self._nodes, "units": self._units, **self._types, "rest": self._rest}
 
     def _walk(self, node: Data) -> str:
-        children = [self._walk(each) for each in objects(node, "children")]
+        children = node.get("children")
+        if isinstance(children, list) and all(isinstance(each, dict) for each in children):
+            children = [self._walk(each) for each in children if isinstance(each, dict)]
         name = text(node, "name")
         rest = {key: value for key, value in node.items() if key not in {"name", "children"}}
         key = name if name and name not in self._units else f"{name or 'unit'} #{len(self._units)}"
-        self._units[key] = {**rest, "children": list[Value](children)}
+        self._units[key] = {**rest, "children": [] if children is None else children}
         return name
 
     def _open_pod(self, pod: Data) -> None:
