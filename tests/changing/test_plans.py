@@ -19,7 +19,6 @@ from graphc.compilation import Request, compile_files
 from graphc.lower.options import Options
 
 ROOT: Final = Path(__file__).parents[2]
-GOLDENS: Final = sorted((ROOT / "tests" / "golden" / "test_emitted_documents").rglob("*.yaml"))
 EVERYTHING: Final = ROOT / "tests" / "cluster" / "graphs" / "everything.yaml"
 
 Json = dict[str, Any]
@@ -66,7 +65,8 @@ def test_a_change_of_any_field_is_seen(level: int) -> None:
     assert len(paths) > 200
     view = view_document(deployment, no_map)
     for path in paths:
-        if "graphc.dev/content-hash" in path:
+        # The other predictors have the same fields as the first.
+        if "graphc.dev/content-hash" in path or path[1:3] in {("predictors", 1), ("predictors", 2)}:
             continue
         other = view_document(changed_at(deployment, path), no_map)
         assert list(find_changes(view, other)), path
@@ -262,7 +262,7 @@ STRANGE: Final[Json] = {"name": 2, "graph": [], "componentSpecs": [{"spec": {"co
     "hostile", [{}, {"spec": 3}, {"spec": {"predictors": 7}}, {"spec": {"predictors": [1, STRANGE]}}]
 )
 def test_documents_of_any_form_have_a_view(hostile: Json) -> None:
-    document = {"kind": "SeldonDeployment", "metadata": {"annotations": 1}} | hostile
+    document: Json = {"kind": "SeldonDeployment", "metadata": {"annotations": 1}} | hostile
     view = view_document(document, no_map)
     assert list(find_dangers(strip(document), strip(document), (view, view))) == []
 

@@ -41,7 +41,7 @@ def documents() -> tuple[Json, ...]:
         "apiVersion": "machinelearning.seldon.io/v1",
         "spec": {
             "predictors": [
-                {"name": "main", "traffic": 90},
+                first,
                 {"name": "dark", "shadow": True},
                 {"name": "b", "traffic": 10},
             ]

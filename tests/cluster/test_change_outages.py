@@ -257,17 +257,18 @@ def test_a_quota_that_is_full_in_the_middle_takes_the_change_back(
     path = write_graph(tmp_path, "full", 10)
     with operating(str(kubeconfig), namespace):
         assert run(forks, kubeconfig, namespace, "apply", "--yes", str(path))[0] == 0
-        hard = {"count/configmaps": "6"}
+        hard: Json = {"count/configmaps": "6"}
         quota: Json = {
             "apiVersion": "v1",
             "kind": "ResourceQuota",
             "metadata": {"name": "maps", "namespace": namespace},
         }
-        cluster.create({**quota, "spec": {"hard": hard}})
+        quota["spec"] = {"hard": hard}
+        cluster.create(quota)
         # No controller counts here: four are there, and the revision's record and one content have room.
-        status = {"status": {"hard": hard, "used": {"count/configmaps": "5"}}}
+        status: Json = {"status": {"hard": hard, "used": {"count/configmaps": "5"}}}
         place = f"/api/v1/namespaces/{namespace}/resourcequotas/maps/status"
-        cluster.request("PATCH", place, {}, dict(status), "application/merge-patch+json")
+        cluster.request("PATCH", place, {}, status, "application/merge-patch+json")
         time.sleep(2)
         write_graph(tmp_path, "full", 40, "diabetes-route/models/heavy.onnx")
         code, words = run(forks, kubeconfig, namespace, "apply", "--yes", str(path))

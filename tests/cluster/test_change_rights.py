@@ -23,11 +23,15 @@ Kubectl = Callable[..., Any]
 
 def rules_of(*files: str) -> list[Json]:
     """Return the rules of role files, each for one group, one resource and one verb."""
+    documents: list[Json] = [
+        each for file in files for each in yaml.safe_load_all((ROLES / file).read_text())
+    ]
+    rules: list[dict[str, list[str]]] = [
+        rule for document in documents for rule in document.get("rules") or []
+    ]
     return [
         {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
-        for file in files
-        for document in yaml.safe_load_all((ROLES / file).read_text())
-        for rule in document.get("rules") or []
+        for rule in rules
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -58,7 +62,7 @@ class Person:
         self.namespace = namespace
 
     def allow(self, rules: list[Json]) -> None:
-        role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules}
+        role: Json = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules}
         role["metadata"] = {"name": "person", "namespace": self.namespace}
         binding: Json = copy.deepcopy(role) | {"kind": "RoleBinding"}
         del binding["rules"]
@@ -94,7 +98,7 @@ class Person:
     def _complain(self) -> None:
         """Write the event that an operator would."""
         about = {"kind": "SeldonDeployment", "name": "work", "namespace": self.namespace}
-        event = {"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "InternalError"}
+        event: Json = {"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "InternalError"}
         event |= {"metadata": {"name": "work.1", "namespace": self.namespace}, "involvedObject": about}
         text = json.dumps(event | {"message": "the operator complains"})
         assert not self._kubectl("apply", "-f", "-", text=text).returncode

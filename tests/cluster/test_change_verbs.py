@@ -323,7 +323,7 @@ def prometheus(gates: Gates) -> Generator[str]:
                 if "code!~" in query
                 else gates.total
             )
-            result = [{"metric": {}, "value": [1700000000, str(number)]}]
+            result: list[Json] = [{"metric": {}, "value": [1700000000, str(number)]}]
             body = json.dumps(
                 {"status": "success", "data": {"resultType": "vector", "result": result}}
             ).encode()

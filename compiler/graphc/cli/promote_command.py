@@ -41,7 +41,11 @@ class Steps(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--pause", type=Seconds(), default="1m", show_default=True, help="How long each step has to stand."
 )
-@click.option("--report", metavar="FILE|URL", help="What was compared, as `graphc compare` writes it.")
+@click.option(
+    "--report",
+    metavar="FILE|URL",
+    help="What was compared: JSON or a database of `graphc compare`, or a URL.",
+)
 @click.option("--prometheus", metavar="URL", help="Where the live metrics are.")
 @click.option(
     "--most-errors",
