@@ -22,7 +22,8 @@ def bundle(share: int) -> Bundle:
         "kind": "SeldonDeployment",
         "metadata": metadata,
     }
-    return Bundle("g", "models", (deployment | {"spec": {"predictors": predictors}},))
+    deployment["spec"] = {"predictors": predictors}
+    return Bundle("g", "models", (deployment,))
 
 
 @pytest.mark.parametrize(

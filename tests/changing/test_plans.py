@@ -4,7 +4,7 @@ import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 import yaml
@@ -39,10 +39,10 @@ def deployment_of(documents: list[Json]) -> Json:
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, dict) and value:
-        for key, each in value.items():
+        for key, each in cast("Json", value).items():
             yield from leaves(each, (*path, key))
     elif isinstance(value, list) and value:
-        for index, each in enumerate(value):
+        for index, each in enumerate(cast("list[Any]", value)):
             yield from leaves(each, (*path, index))
     else:
         yield path

@@ -2,8 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +14,11 @@ from faulty_proxy import Proxy, When, harming
 from forked_commands import Forks, forking
 from graphc.cluster.bundle import Bundle, make_bundle
 from graphc.cluster.client import Access, Cluster, connect
-from graphc.cluster.ledger import Ledger
+from graphc.cluster.ledger import Ledger, list_states
 from graphc.cluster.planning import plan_graph
 from graphc.cluster.records import State
 from graphc.compilation import Request, compile_files
-from stand_in_operator import operating
+from stand_in_operator import READY, SILENT, Mood, operating
 
 ROOT: Final = Path(__file__).parents[2]
 MODELS: Final = ROOT / "graphs"
@@ -241,3 +242,114 @@ def test_answers_that_are_lost_are_asked_for_again(place: Place) -> None:
     assert place.is_exactly(new)
     assert place.state(name).current == 2
     place.delete(name)
+
+
+def wait_for(look: Callable[[], bool], seconds: float = 30) -> None:
+    for _ in range(int(seconds * 10)):
+        if look():
+            return
+        time.sleep(0.1)
+    pytest.fail("what was waited for did not come")
+
+
+def never_ready(_predictor: str, images: tuple[str, ...]) -> Mood:
+    return SILENT if any(image.startswith("silent:") for image in images) else READY
+
+
+@pytest.fixture
+def slow_place(
+    kubeconfig: Path, seldon: object, new_namespace: NewNamespace, tmp_path: Path
+) -> Iterator[tuple[Place, Place]]:
+    """Return a namespace in which the image `silent` never starts, for two people."""
+    namespace = new_namespace()
+    cluster = connect(Access(kubeconfig=str(kubeconfig), namespace=namespace))
+    (tmp_path / "other").mkdir()
+    with (
+        forking(tmp_path) as mine,
+        forking(tmp_path / "other") as others,
+        operating(str(kubeconfig), namespace, never_ready),
+    ):
+        yield (
+            Place(kubeconfig, namespace, tmp_path, mine, cluster),
+            Place(kubeconfig, namespace, tmp_path, others, cluster),
+        )
+
+
+def begin_a_wait(place: Place, name: str) -> tuple[Path, int]:
+    """Apply a version, begin to apply one that never starts, and return when that waits for its pods."""
+    path = write_graph(place.folder, name, 1)
+    assert place.apply(path)[0] == 0
+    path.write_text(path.read_text() + "runtime: {image: silent}\n")
+    process = place.forks.start(place.arguments("apply", "--yes", "--timeout", "60s", str(path)))
+
+    def is_waiting() -> bool:
+        pending = place.state(name).pending
+        return pending is not None and pending.step == "waiting"
+
+    wait_for(is_waiting)
+    return path, process
+
+
+def test_two_changes_of_a_graph_exclude_each_other(slow_place: tuple[Place, Place]) -> None:
+    mine, others = slow_place
+    _, process = begin_a_wait(mine, "shared")
+    for verb in (
+        ["apply", "--yes", str(write_graph(mine.folder, "shared", 2))],
+        ["delete", "--yes", "shared"],
+    ):
+        code, words = others.forks.run(others.arguments(*verb))
+        assert code == 1
+        assert "is changing `shared` (apply); try again later" in words
+    os.kill(process, signal.SIGTERM)
+    code, words = mine.forks.wait()
+    assert code == 130
+    assert "revision 1 serves again" in words
+    assert mine.is_exactly(write_graph(mine.folder, "shared", 1))
+
+
+def test_a_second_signal_leaves_the_change_and_a_silent_holder_elsewhere_is_given_up(
+    slow_place: tuple[Place, Place],
+) -> None:
+    mine, others = slow_place
+    begin_a_wait(mine, "left")
+    process = 0
+
+    def harm(_number: int, when: When) -> bool:
+        if when == "before" and mine.state("left").pending is not None:
+            step = mine.state("left").pending
+            if step is not None and step.step == "restoring":
+                os.kill(process, signal.SIGINT)
+        return False
+
+    # The one under way is stopped for good; another takes its place behind the proxy.
+    code, _ = stop(mine)
+    assert code == 130
+    path = write_graph(mine.folder, "left", 2)
+    path.write_text(path.read_text() + "runtime: {image: silent}\n")
+    with harming(mine.kubeconfig, mine.folder, harm) as proxy:
+        arguments = mine.arguments("apply", "--yes", "--timeout", "60s", str(path), config=proxy.kubeconfig)
+        process = mine.forks.start(arguments)
+        wait_for(lambda: (pending := mine.state("left").pending) is not None and pending.step == "waiting")
+        os.kill(process, signal.SIGINT)
+        code, words = mine.forks.wait()
+    assert code == 130
+    assert "once more leaves it unfinished" in words
+    assert "left: left unfinished" in words
+    pending = mine.state("left").pending
+    assert pending is not None
+    # As if its process had been on another machine: nobody can look for it there.
+    ledger = Ledger(mine.cluster, mine.namespace, "left")
+    elsewhere = replace(pending, holder=replace(pending.holder, machine="elsewhere"))
+    ledger.save(replace(ledger.load(), pending=elsewhere))
+    code, words = others.forks.run(others.arguments("rollback", "--yes", "left"))
+    assert code == 0
+    assert "waiting for that to end" in words
+    assert mine.state("left").pending is None
+    assert mine.is_exactly(write_graph(mine.folder, "left", 1))
+
+
+def stop(place: Place) -> tuple[int, str]:
+    pending = next(iter(list_states(place.cluster, place.namespace))).pending
+    assert pending is not None
+    os.kill(pending.holder.process, signal.SIGINT)
+    return place.forks.wait()

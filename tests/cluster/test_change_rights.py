@@ -23,12 +23,10 @@ Kubectl = Callable[..., Any]
 
 def rules_of(*files: str) -> list[Json]:
     """Return the rules of role files, each for one group, one resource and one verb."""
-    documents: list[Json] = [
-        each for file in files for each in yaml.safe_load_all((ROLES / file).read_text())
-    ]
-    rules: list[dict[str, list[str]]] = [
-        rule for document in documents for rule in document.get("rules") or []
-    ]
+    rules: list[dict[str, list[str]]] = []
+    for file in files:
+        for document in yaml.safe_load_all((ROLES / file).read_text()):
+            rules += document.get("rules") or []
     return [
         {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
         for rule in rules

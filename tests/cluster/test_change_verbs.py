@@ -476,6 +476,7 @@ HOSTILE: Final[Mapping[str, bytes]] = {
     "list": b"[1, 2]",
     "null": b"null",
     "deep": b"[" * 100_000,
+    "huge": b'{"data": "' + b"x" * (65 * 1024 * 1024) + b'"}',
     "wrong types": b'{"metadata": [], "spec": 7, "data": {"state.json": 3}, "items": {"a": 1}}',
     "strange state": b'{"metadata": {"labels": {"graphc.dev/graph": "x"}}, "data": {"state.json": "{}"}}',
 }

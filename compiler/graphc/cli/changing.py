@@ -5,7 +5,7 @@ import click
 from graphc.cli.cluster_options import INTERRUPTED, say
 from graphc.cluster.change import Change, Orders, Outcome
 from graphc.cluster.client import Cluster
-from graphc.cluster.interrupt import stoppable
+from graphc.cluster.interrupt import Interrupted, stoppable
 from graphc.cluster.ledger import Ledger
 from graphc.cluster.planning import GraphPlan
 from graphc.cluster.trouble import describe
@@ -15,8 +15,12 @@ def carry_out(cluster: Cluster, plan: GraphPlan, orders: Orders) -> bool:
     """Make a change and say what became of it; return whether it was made."""
     bundle = plan.bundle
     ledger = Ledger(cluster, bundle.namespace, bundle.name)
-    with stoppable(say) as stopper:
-        outcome = Change(cluster, ledger, plan, orders, say, stopper).make()
+    try:
+        with stoppable(say) as stopper:
+            outcome = Change(cluster, ledger, plan, orders, say, stopper).make()
+    except Interrupted:
+        say(f"{bundle.name}: left unfinished; `graphc apply` completes it, `graphc rollback` takes it back")
+        raise
     return tell(bundle.name, outcome)
 
 

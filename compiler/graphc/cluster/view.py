@@ -83,7 +83,7 @@ class _Predictor:
     def _walk(self, node: Data) -> str:
         children = node.get("children")
         if isinstance(children, list) and all(isinstance(each, dict) for each in children):
-            children = [self._walk(each) for each in children if isinstance(each, dict)]
+            children = list[Value](self._walk(each) for each in children if isinstance(each, dict))
         name = text(node, "name")
         rest = {key: value for key, value in node.items() if key not in {"name", "children"}}
         key = name if name and name not in self._units else f"{name or 'unit'} #{len(self._units)}"
