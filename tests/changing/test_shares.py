@@ -7,7 +7,8 @@ import pytest
 import yaml
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.file_traffic import write_difference
-from graphc.cluster.planning import traffic_of
+from graphc.cluster.planning import traffic_of, undone_promotion
+from graphc.cluster.records import Promotion, State
 from graphc.cluster.traffic import move, share_out
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +82,25 @@ def test_every_document_that_shares_requests_is_moved() -> None:
     spec: Any = virtual["spec"]
     assert [each["weight"] for each in spec["http"][0]["route"]] == [0, 60]
     assert before == documents()
+
+
+@pytest.mark.parametrize(
+    ("traffic", "is_undone"),
+    [
+        ({"main": 90, "canary": 10}, True),
+        ({"main": 0, "canary": 100}, False),
+        ({"canary": 100}, False),
+        ({"main": 0, "canary": 100, "next": 0}, False),
+        ({"main": 1, "canary": 99}, True),
+    ],
+)
+def test_a_file_undoes_a_promotion_unless_it_says_the_same(traffic: dict[str, int], is_undone: bool) -> None:
+    promotion = Promotion({"main": 90, "canary": 10}, {"main": 0, "canary": 100}, (), "canary", (), True)
+    predictors: list[Any] = [{"name": name, "traffic": share} for name, share in traffic.items()]
+    deployment: Json = {"kind": "SeldonDeployment", "apiVersion": "machinelearning.seldon.io/v1"}
+    deployment["spec"] = {"predictors": predictors}
+    found = undone_promotion(Bundle("g", "ns", (deployment,)), State("g", "ns", promotion=promotion))
+    assert (found is not None) == is_undone
 
 
 @pytest.mark.parametrize(

@@ -362,6 +362,9 @@ def test_a_promotion_moves_the_traffic_step_by_step_and_shows_what_the_file_has_
     assert "live: `canary` has p99 of 11 ms, 1.10x that of `main`" in words
     assert "was promoted since" in place.apply(path, code=1)
     assert "no change" in place.apply(path, "--keep-traffic")
+    third = place.graph("promoted", predictors={"main": {"traffic": 60}, "green": {"traffic": 40}})
+    assert "get 40 % together" in place.apply(third, "--keep-traffic", code=1)
+    path = place.graph("promoted")
     difference = words[words.index("--- ") :]
     patched = _patch(path.read_text(), difference)
     path.write_text(patched)

@@ -1,6 +1,7 @@
 """`graphc apply`: change a cluster to what graph files say."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 
 import click
@@ -9,12 +10,13 @@ from graphc.cli.bundles import place, read_bundles
 from graphc.cli.changing import carry_out
 from graphc.cli.cluster_options import Seconds, cluster_options, confirm, say
 from graphc.cli.reporting import graph_options
+from graphc.cluster.bundle import Bundle
 from graphc.cluster.change import Orders
 from graphc.cluster.client import Access, connect
 from graphc.cluster.ledger import Ledger
-from graphc.cluster.planning import GraphPlan, plan_graph
+from graphc.cluster.planning import GraphPlan, plan_graph, traffic_of
 from graphc.cluster.render import describe_conflicts, describe_promotion, write_plan
-from graphc.cluster.traffic import move
+from graphc.cluster.traffic import WHOLE, move
 
 
 @click.command("apply")
@@ -57,7 +59,7 @@ def command(
         bundle = place(graph, access.namespace, cluster.namespace)
         state = Ledger(cluster, bundle.namespace, bundle.name).take_over(say)
         if keep_traffic and state.promotion is not None:
-            bundle = move(bundle, state.promotion.moved)
+            bundle = _keep_traffic(bundle, state.promotion.moved)
         plans.append(plan_graph(cluster, bundle, state))
     click.echo("".join(write_plan(each) for each in plans), nl=False)
     _refuse(plans, force_conflicts=force_conflicts, reset_traffic=reset_traffic)
@@ -76,6 +78,18 @@ def command(
         failed = not carry_out(cluster, plan, orders) or failed
     if failed:
         sys.exit(1)
+
+
+def _keep_traffic(bundle: Bundle, shares: Mapping[str, int]) -> Bundle:
+    """Return the documents with the shares that a promotion made, where they still are all of the traffic."""
+    kept = move(bundle, shares)
+    total = sum(traffic_of(kept.documents).values())
+    if total != WHOLE:
+        raise click.ClickException(
+            f"`{bundle.name}`: with the promotion's shares the file's predictors get {total} % together; "
+            "give them their traffic in the file"
+        )
+    return kept
 
 
 def _refuse(plans: list[GraphPlan], *, force_conflicts: bool, reset_traffic: bool) -> None:

@@ -197,9 +197,14 @@ def traffic_of(documents: Iterable[Mapping[str, object]]) -> dict[str, int]:
 def undone_promotion(bundle: Bundle, state: State) -> Promotion | None:
     """Return the promotion that a file does not know of, whose traffic is still what it was before."""
     promotion = state.promotion
-    if promotion is None:
+    if promotion is None or _shared(traffic_of(bundle.documents)) == _shared(promotion.moved):
         return None
-    return promotion if traffic_of(bundle.documents) != dict(promotion.moved) else None
+    return promotion
+
+
+def _shared(traffic: Mapping[str, int]) -> dict[str, int]:
+    """Return the shares of those who get any: a file may drop who gets none."""
+    return {name: share for name, share in traffic.items() if share}
 
 
 def describe_steps(steps: Sequence[Step]) -> list[str]:
