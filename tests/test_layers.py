@@ -41,6 +41,7 @@ MERGING: Final[Mapping[str, frozenset[str]]] = {
 
 DOORS: Final[Mapping[str, frozenset[str]]] = {
     "networkx": frozenset({"graphc.order"}),
+    "kubernetes": frozenset({"graphc.cluster.client"}),
     "google": frozenset({"graphc.engine.proto"}),
     "PIL": frozenset({"graphc.client.images"}),
     "onnx": frozenset({f"graphc.joining.{name}" for name in ("form_model", "join", "opsets")}),
@@ -64,7 +65,7 @@ UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
 }
 """For each part of the compiler, the parts that it does not know: specs end where the graph begins."""
 
-HEAVY: Final = frozenset({"numpy", "onnx", "aiohttp", "grpc", "rich", "networkx", "pydantic"})
+HEAVY: Final = frozenset({"numpy", "onnx", "aiohttp", "grpc", "rich", "networkx", "pydantic", "kubernetes", "urllib3"})
 VAGUE: Final = frozenset({"utils", "helpers", "manager", "base"})
 
 

@@ -160,6 +160,62 @@ def kubeconfig(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield config
 
 
+@dataclass
+class FragileServer:
+    """An API server of its own that can be killed and started again; what it knows stays in etcd."""
+
+    kubeconfig: Path
+    _folder: Path
+    _command: Sequence[str | Path]
+    _is_ready: Callable[[], bool]
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        log = self._folder / "kube-apiserver.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=subprocess.STDOUT, cwd=self._folder
+            )
+        Server(self._process, log).await_ready(self._is_ready)
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture(scope="module")
+def fragile(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FragileServer]:
+    """Start a second etcd and API server with Seldon's CRD and the namespace `models`, to be killed by tests."""
+    if not CRD.exists():
+        pytest.skip(f"Seldon's CRD is not part of this repository, and {CRD.name} is absent")
+    folder = tmp_path_factory.mktemp("fragile")
+    client, peer, secure = _free_ports(3)
+    token = secrets.token_hex(16)
+    (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
+    config = _write_kubeconfig(folder, secure, token)
+    run = _kubectl(binaries, config)
+    with _running(folder, _etcd(binaries, folder, client, peer)) as etcd:
+        etcd.await_ready(lambda: _accepts(client))
+        server = FragileServer(
+            config,
+            folder,
+            _api_server(binaries, folder, client, secure),
+            lambda: not run("get", "--raw", "/readyz").returncode,
+        )
+        server.start()
+        try:
+            for arguments in (("create", "-f", CRD), ("create", "namespace", "models")):
+                done = run(*arguments)
+                assert not done.returncode, done.stderr
+            yield server
+        finally:
+            server.kill()
+
+
 def _accepts(port: int) -> bool:
     with socket.socket() as each:
         return each.connect_ex(("127.0.0.1", port)) == 0

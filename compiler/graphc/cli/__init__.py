@@ -12,16 +12,24 @@ INTERNAL_ERROR: Final = 70
 """The exit code for a bug in graphc."""
 
 COMMANDS: Final = {
+    "apply": "Change a cluster to what graph files say.",
     "check": "Check graph files and SeldonDeployments, and report every problem.",
     "compare": "Say how versions' answers compare, and whether gates are passed.",
     "compare-server": "Compare what Seldon's engines log of their answers.",
     "compile": "Print the manifests that a graph compiles to.",
+    "delete": "Delete what graphc made of a graph in a cluster.",
     "engine": "Walk a manifest's graph over units that already listen.",
     "explain": "Say why a rule exists, or why a plan is as it is.",
+    "history": "List a graph's revisions in a cluster.",
     "infer": "Call a V2 endpoint with tensors from files.",
+    "krm": "Compile graphs as a function of kustomize's.",
     "lint": "The same as check.",
+    "plan": "Say what applying graph files would change.",
+    "promote": "Move a graph's traffic to a predictor, step by step.",
+    "rollback": "Return a graph in a cluster to a revision.",
     "run": "Run a graph on this machine behind a V2 endpoint.",
     "schema": "Print the JSON Schema of a graph file.",
+    "status": "Say how graphs are in a cluster.",
 }
 """Every command with its line in the help, so that the help needs no command's imports."""
 

@@ -1,0 +1,354 @@
+"""Changes a graph in a cluster as a whole: what cannot be completed is taken back.
+
+The order makes it safe to be killed between any two requests. First the state says that a change is under way and to
+which revision a failure goes back; then the new revision is recorded; then config maps are applied, which nobody
+reads yet; then the SeldonDeployment; then what routes to it. Only when all of that serves is anything deleted.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from graphc.cluster.bundle import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    MANAGED_BY,
+    PART_OF,
+    Bundle,
+    is_content,
+    is_ours,
+    is_route,
+    order_of_removal,
+    strip,
+)
+from graphc.cluster.client import Cluster, Ref, ref_of
+from graphc.cluster.interrupt import Interrupted, Stopper
+from graphc.cluster.ledger import BEAT_SECONDS, Ledger, identify, now
+from graphc.cluster.planning import (
+    GraphPlan,
+    describe_steps,
+    explain,
+    find_removals,
+    read_conflicts,
+    traffic_of,
+)
+from graphc.cluster.problem import ClusterError, RefusedError, UnreachableError
+from graphc.cluster.read import Data, number
+from graphc.cluster.records import Entry, Pending, Promotion, State, add_entry, contents_of
+from graphc.cluster.rollout import Rollout, RolloutError
+from graphc.cluster.trouble import Trouble
+
+MOST_CHANGES: Final = 20
+"""Lines of a change that the history keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How to make a change."""
+
+    what: str
+    """What it is, as the history calls it."""
+    force: bool = False
+    wait: bool = True
+    seconds: float = 600.0
+    promotion: Promotion | None = None
+    """The promotion that is so once the change is made; None ends one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a change."""
+
+    revision: int | None
+    """The revision that serves; None where there is none."""
+    failure: str | None = None
+    restored: str | None = None
+    """What was done about a failure."""
+    troubles: tuple[Trouble, ...] = ()
+    was_interrupted: bool = False
+
+
+@dataclass(slots=True)
+class Change:
+    """One change of one graph, from its announcement to its end."""
+
+    cluster: Cluster
+    ledger: Ledger
+    plan: GraphPlan
+    orders: Orders
+    say: Callable[[str], None]
+    stopper: Stopper
+    _state: State = field(init=False)
+    _beat_at: float = field(init=False, default=0.0)
+
+    def make(self) -> Outcome:
+        """Make the change; whatever happens, the graph is left whole, or what is left is said."""
+        self._state = self.plan.state
+        try:
+            self._begin()
+            self._apply()
+            self._finish()
+        except UnreachableError as error:
+            return self._leave(str(error))
+        except RolloutError as error:
+            return self._take_back(str(error), tuple(error.troubles))
+        except ClusterError as error:
+            return self._take_back(str(error), ())
+        except Interrupted:
+            return replace(self._take_back("interrupted", ()), was_interrupted=True)
+        return Outcome(self._state.current)
+
+    def _begin(self) -> None:
+        """Announce the change, and record what it makes and what was there before."""
+        state, bundle = self.plan.state, self.plan.bundle
+        left = state.pending
+        made = [ref for ref in bundle.refs if ref not in self.plan.live]
+        if left is not None:
+            # A change that was killed: what it made is still to be taken back if this one fails.
+            made += [ref for ref in left.made if ref not in made]
+        base = left.base if left is not None else state.current
+        found = None if left is not None else self._find_foreign(state)
+        number_ = state.next if found is None else state.next + 1
+        if left is not None and left.digest == bundle.digest:
+            number_ = left.revision
+        pending = Pending(
+            revision=number_,
+            what=self.orders.what,
+            step="recording",
+            base=base if found is None else state.next,
+            made=tuple(made),
+            started=now(),
+            holder=identify(self.cluster),
+            digest=bundle.digest,
+        )
+        refs = tuple(dict.fromkeys([*state.refs, *bundle.refs]))
+        following = max(state.next, number_ + 1)
+        self._state = self.ledger.save(replace(state, pending=pending, refs=refs, next=following))
+        if found is not None:
+            self._record_found(found, number_ - 1)
+        self.ledger.record(bundle, number_)
+
+    def _find_foreign(self, state: State) -> Bundle | None:
+        """Return what is live and was not left by graphc's last change: it is what a failure goes back to."""
+        live = [strip(each) for each in self.plan.live.values()]
+        deployment = next((ref for ref in self.plan.live if ref.kind == DEPLOYMENT), None)
+        if deployment is None:
+            return None
+        generation = number(self.plan.live[deployment], "metadata", "generation")
+        if state.current is not None and generation == state.generations.get(str(deployment)):
+            return None
+        bundle = self.plan.bundle
+        # What is live may need other contents than the new version.
+        labels = {PART_OF: bundle.name, MANAGED_BY: "graphc"}
+        maps = [strip(each) for each in self.cluster.find(CONFIG_MAP, bundle.namespace, labels)]
+        others = [each for each in maps if is_content(each) and ref_of(each) not in self.plan.live]
+        return Bundle(bundle.name, bundle.namespace, (*others, *live))
+
+    def _record_found(self, found: Bundle, revision: int) -> None:
+        self.ledger.record(found, revision)
+        entry = Entry(
+            revision=revision,
+            at=now(),
+            who="",
+            what="found in the cluster, as somebody else left it",
+            outcome="found",
+            changes=(),
+            traffic=traffic_of(found.documents),
+            contents=contents_of(found.documents),
+            is_kept=True,
+        )
+        self._save(replace(add_entry(self._state, entry), current=revision))
+
+    def _apply(self) -> None:
+        documents = self.plan.bundle.documents
+        self._step("applying")
+        routes = [each for each in documents if is_route(ref_of(each))]
+        if routes and self._only_removes():
+            # Nobody may be sent to a predictor that is about to go.
+            self._put(routes, force=self.orders.force)
+        self._put([each for each in documents if each not in routes], force=self.orders.force)
+        deployment = self.plan.bundle.deployment
+        if deployment is not None and self.orders.wait:
+            self._step("waiting")
+            waiting = Rollout(self.cluster, ref_of(deployment), self.say, self._beat)
+            waiting.wait(self.orders.seconds)
+        self._put(routes, force=self.orders.force)
+
+    def _only_removes(self) -> bool:
+        new = traffic_of(self.plan.bundle.documents)
+        old = traffic_of(self.plan.live.values())
+        return bool(old.keys() - new.keys()) and not new.keys() - old.keys()
+
+    def _put(self, documents: Iterable[Data], *, force: bool) -> None:
+        for document in documents:
+            try:
+                self.cluster.apply(document, force=force)
+            except RefusedError as refused:
+                conflicts = read_conflicts(refused, ref_of(document))
+                if conflicts:
+                    owners = ", ".join(f"{each.field} ({each.manager})" for each in conflicts)
+                    raise ClusterError(f"{ref_of(document)} was changed meanwhile: {owners}") from refused
+                raise explain(refused, document) from refused
+            self._beat()
+
+    def _finish(self) -> None:
+        """Make the new revision the current one, and only then delete what nobody needs any more."""
+        pending = self._state.pending
+        assert pending is not None
+        entry = self._entry(pending, "serving")
+        replaced = [
+            replace(each, outcome="replaced") if each.outcome == "serving" else each
+            for each in self._state.entries
+        ]
+        done = replace(
+            add_entry(replace(self._state, entries=tuple(replaced), current=pending.revision), entry),
+            pending=replace(pending, step="pruning", base=pending.revision, made=()),
+            generations=self._generations(),
+            promotion=self.orders.promotion,
+        )
+        self._save(done)
+        removed, _ = find_removals(self.cluster, self.plan.bundle, done)
+        self._remove(removed)
+        self.ledger.forget_all_but(entry.revision for entry in done.entries if entry.is_kept)
+        refs = tuple(ref for ref in self._state.refs if ref not in removed)
+        self._save(replace(self._state, pending=None, refs=refs))
+
+    def _entry(self, pending: Pending, outcome: str) -> Entry:
+        documents = self.plan.bundle.documents
+        lines = describe_steps(self.plan.steps)
+        if len(lines) > MOST_CHANGES:
+            lines = [*lines[: MOST_CHANGES - 1], f"and {len(lines) - MOST_CHANGES + 1} more"]
+        return Entry(
+            revision=pending.revision,
+            at=now(),
+            who=pending.holder.who,
+            what=pending.what,
+            outcome=outcome,
+            changes=tuple(lines),
+            traffic=traffic_of(documents),
+            contents=contents_of(documents),
+            is_kept=True,
+        )
+
+    def _generations(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for ref in self.plan.bundle.refs:
+            if ref.kind == DEPLOYMENT or is_route(ref):
+                live = self.cluster.get(ref)
+                generation = number(live, "metadata", "generation")
+                if generation is not None:
+                    found[str(ref)] = generation
+        return found
+
+    def _remove(self, refs: Sequence[Ref]) -> None:
+        """Delete objects, after a look that they are still graphc's."""
+        for ref in order_of_removal(refs):
+            remove(self.cluster, ref, self.plan.bundle.name)
+
+    def _step(self, step: str) -> None:
+        pending = self._state.pending
+        assert pending is not None
+        self._save(replace(self._state, pending=replace(pending, step=step)))
+
+    def _beat(self) -> None:
+        """Tell others that this change lives, if it is time."""
+        pending = self._state.pending
+        if pending is not None and time.monotonic() - self._beat_at > BEAT_SECONDS:
+            self._save(replace(self._state, pending=replace(pending, beat=pending.beat + 1)))
+
+    def _save(self, state: State) -> None:
+        self._state = self.ledger.save(state)
+        self._beat_at = time.monotonic()
+
+    def _leave(self, problem: str) -> Outcome:
+        """Say that nothing can be said: the server does not answer."""
+        return Outcome(
+            self._state.current,
+            problem,
+            f"what was begun is unfinished; once the cluster answers, `graphc apply` completes it and "
+            f"`graphc rollback {self.plan.bundle.name}` takes it back",
+        )
+
+    def _take_back(self, problem: str, troubles: tuple[Trouble, ...]) -> Outcome:
+        """Return to what served before."""
+        self.stopper.be_patient()
+        try:
+            restored = self._restore(problem)
+        except UnreachableError as error:
+            return replace(self._leave(f"{problem}; then {error}"), troubles=troubles)
+        except ClusterError as error:
+            words = (
+                f"and could not be taken back: {error}; `graphc rollback {self.plan.bundle.name}` tries again"
+            )
+            return Outcome(self._state.current, problem, words, troubles)
+        return Outcome(self._state.current, problem, restored, troubles)
+
+    def _restore(self, problem: str) -> str:
+        # An interrupted request may have been carried out: only the cluster knows.
+        state = self.ledger.load()
+        pending, me = state.pending, identify(self.cluster)
+        if pending is None and state.current is not None and state.current == _revision(self._state):
+            self._state = state
+            return f"the change was complete already: revision {state.current} serves"
+        if pending is None or pending.holder != me:
+            self._state = state
+            return "nothing was changed"
+        if pending.step == "pruning":
+            self._state = state
+            self._finish()
+            return f"the new version served already: revision {state.current} stays"
+        self.say("taking the change back")
+        self._state = state
+        restored = restore(self.cluster, self.ledger, state, self._save_and_return)
+        failed = replace(self._entry(pending, f"failed: {problem}"), is_kept=False)
+        self._save(replace(add_entry(self._state, failed), pending=None))
+        self.ledger.forget(pending.revision)
+        return restored
+
+    def _save_and_return(self, state: State) -> State:
+        self._save(state)
+        return self._state
+
+
+def _revision(state: State) -> int | None:
+    return state.pending.revision if state.pending is not None else state.current
+
+
+def remove(cluster: Cluster, ref: Ref, graph: str) -> bool:
+    """Delete an object if graphc made it for the graph; return whether it was there."""
+    live = cluster.get(ref)
+    if live is None or not is_ours(live, graph):
+        return False
+    metadata = live.get("metadata")
+    uid = metadata.get("uid") if isinstance(metadata, dict) else None
+    return cluster.delete(ref, uid if isinstance(uid, str) else "")
+
+
+def restore(cluster: Cluster, ledger: Ledger, state: State, save: Callable[[State], State]) -> str:
+    """Put back what served before the pending change, delete what that made, and return what was done."""
+    pending = state.pending
+    assert pending is not None
+    state = save(replace(state, pending=replace(pending, step="restoring", holder=identify(cluster))))
+    documents = [] if pending.base is None else ledger.read(pending.base)
+    # Routes first: they may lead to predictors that are about to go.
+    routes = [each for each in documents if is_route(ref_of(each))]
+    for document in [*(each for each in documents if is_content(each)), *routes]:
+        cluster.apply(document, force=True)
+    for document in documents:
+        if not is_content(document) and document not in routes:
+            cluster.apply(document, force=True)
+    kept = {ref_of(each) for each in documents}
+    removed = [ref for ref in pending.made if ref not in kept and ref.name not in state.kept_contents]
+    for ref in order_of_removal(removed):
+        remove(cluster, ref, state.graph)
+    left = tuple(ref for ref in state.refs if ref not in removed)
+    generations = dict(state.generations)
+    for document in documents:
+        if str(ref_of(document)) in generations:
+            live = cluster.get(ref_of(document))
+            generations[str(ref_of(document))] = number(live, "metadata", "generation") or 0
+    save(replace(state, pending=replace(pending, step="restoring"), refs=left, generations=generations))
+    if pending.base is None:
+        return "nothing served before; what was made is deleted"
+    return f"revision {pending.base} serves again"

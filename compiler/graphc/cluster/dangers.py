@@ -1,0 +1,207 @@
+"""Finds what in a change may hurt: lost requests, other answers, restarts of everything, GPUs that are not there."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from graphc.cluster.read import Data, copy_fields, fields, items, number, objects, text
+from graphc.graph import Value
+
+Kind = Literal[
+    "deleted",
+    "gpu-peak",
+    "interface",
+    "live-removed",
+    "no-replicas",
+    "renamed",
+    "restart",
+    "traffic",
+    "unmirrored",
+]
+
+# What the operator gives every Deployment: none goes before another has come.
+SURGE: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """A change that deserves a second look, by a word that scripts can test."""
+
+    kind: Kind
+    message: str
+
+
+def find_dangers(before: Data, after: Data, views: tuple[Data, Data]) -> Iterator[Danger]:
+    """Yield the dangers of changing one SeldonDeployment to another; `views` are the same two as views."""
+    old, new = (_predictors(each) for each in (before, after))
+    gone, come = [name for name in old if name not in new], [name for name in new if name not in old]
+    renamed = dict(_renames(gone, come, *(fields(view, "predictors") for view in views)))
+    for name, other in renamed.items():
+        message = (
+            f"predictor `{name}` is now called `{other}`: Seldon starts other pods under the new name and ends "
+            "the old ones, and requests are lost meanwhile; keep the name"
+        )
+        yield Danger("renamed", message)
+    for name in gone:
+        share = number(old[name], "traffic")
+        if name not in renamed and share != 0 and old[name].get("shadow") is not True:
+            part = "" if share is None else f", which gets {share} % of the requests,"
+            yield Danger("live-removed", f"predictor `{name}`{part} goes away")
+    yield from _find_interface(*views)
+    yield from _find_shares(old, new)
+    yield from _find_restarts(before, after, old, new)
+    yield from _find_gpus(before, after, old, new)
+
+
+def _predictors(deployment: Data) -> dict[str, Data]:
+    return {text(each, "name"): each for each in objects(deployment, "spec", "predictors")}
+
+
+def _renames(gone: Sequence[str], come: Sequence[str], old: Data, new: Data) -> Iterator[tuple[str, str]]:
+    """Pair predictors that went with ones that came in their place and hold the same nodes."""
+    left = list(come)
+    for name in gone:
+        nodes = set(fields(old, name, "nodes")) or set(fields(old, name, "units"))
+        same = [
+            it for it in left if (set(fields(new, it, "nodes")) or set(fields(new, it, "units"))) == nodes
+        ]
+        alike = [it for it in same if fields(new, it, "nodes") == fields(old, name, "nodes")] or same
+        # Another version with the same nodes is no rename as long as the old one had no place to fill.
+        if alike and len(gone) == len(come):
+            left.remove(alike[0])
+            yield name, alike[0]
+
+
+def _find_interface(before: Data, after: Data) -> Iterator[Danger]:
+    """Yield what clients notice: inputs and outputs that went, came or have another type."""
+    olds, news = list(fields(before, "predictors").values()), list(fields(after, "predictors").values())
+    if not olds or not news:
+        return
+    for side in ("inputs", "outputs"):
+        old, new = fields(olds[0], side), fields(news[0], side)
+        if not old or not new:
+            continue
+        noun = side[:-1]
+        for name in old:
+            if name not in new:
+                yield Danger(
+                    "interface", f"the graph has no {noun} `{name}` any more, and clients may use it"
+                )
+            elif old[name] != new[name]:
+                message = f"the graph's {noun} `{name}` is now `{new[name]}`, and was `{old[name]}`"
+                yield Danger("interface", message)
+        for name in new:
+            if name not in old and side == "inputs":
+                yield Danger(
+                    "interface", f"the graph needs another input, `{name}`, which no client sends yet"
+                )
+
+
+def _find_shares(old: Mapping[str, Data], new: Mapping[str, Data]) -> Iterator[Danger]:
+    for name, predictor in new.items():
+        before = old.get(name)
+        share, was = number(predictor, "traffic"), number(before, "traffic") if before else None
+        if predictor.get("replicas") == 0 and share != 0:
+            yield Danger("no-replicas", f"predictor `{name}` gets requests and has no replicas")
+        if before is None:
+            if share == 100 and old:
+                yield Danger("traffic", f"predictor `{name}` is new and gets all requests at once")
+            continue
+        if before.get("shadow") is True and predictor.get("shadow") is not True:
+            yield Danger("unmirrored", f"predictor `{name}` was a shadow, and now answers clients")
+        if share is not None and was is not None and abs(share - was) >= 50:
+            yield Danger("traffic", f"the traffic of `{name}` goes from {was} % to {share} % in one step")
+
+
+def _find_restarts(
+    before: Data, after: Data, old: Mapping[str, Data], new: Mapping[str, Data]
+) -> Iterator[Danger]:
+    live = [name for name in new if name in old and new[name].get("shadow") is not True]
+    if live and all(_restarted(before, after, old[name], new[name]) == _pods(new[name]) for name in live):
+        what = "every predictor" if len(live) > 1 else f"`{live[0]}`, the only live predictor,"
+        yield Danger("restart", f"all pods of {what} are replaced at once")
+
+
+def _pods(predictor: Data) -> set[int]:
+    return set(range(len(items(predictor, "componentSpecs"))))
+
+
+def _restarted(before: Data, after: Data, old: Data, new: Data) -> set[int]:
+    """Return which of a predictor's Deployments, by their place, get other pods."""
+    pods = [list(objects(each, "componentSpecs")) for each in (old, new)]
+    changed = {
+        index
+        for index, spec in enumerate(pods[1])
+        if index >= len(pods[0]) or _template(pods[0][index]) != _template(spec)
+    }
+    if _template(old, skip=True) != _template(new, skip=True) or fields(
+        before, "spec", "annotations"
+    ) != fields(after, "spec", "annotations"):
+        # The executor stands in the first pod, and is told the graph in its environment.
+        changed |= {0} if _pods(new) else set()
+    return changed
+
+
+def _template(part: Data, *, skip: bool = False) -> str:
+    left = copy_fields(part)
+    for name in ("replicas", "hpaSpec", "pdbSpec", "kedaSpec", "traffic", "shadow"):
+        left.pop(name, None)
+    if skip:
+        left.pop("componentSpecs", None)
+    return json.dumps(left, sort_keys=True)
+
+
+def _find_gpus(
+    before: Data, after: Data, old: Mapping[str, Data], new: Mapping[str, Data]
+) -> Iterator[Danger]:
+    steady = sum(_gpus(after, each) for each in new.values())
+    was = sum(_gpus(before, each) for each in old.values())
+    # What goes is there until what comes is ready.
+    peak = steady + sum(_gpus(before, old[name]) for name in old if name not in new)
+    for name, predictor in new.items():
+        if name in old:
+            peak += _surge(after, predictor, _restarted(before, after, old[name], predictor))
+    if peak > max(steady, was):
+        message = f"the rollout needs {peak} GPUs at its peak; the graph has {was} now and keeps {steady}"
+        yield Danger("gpu-peak", message)
+
+
+def _gpus(deployment: Data, predictor: Data) -> int:
+    return sum(
+        _of_pod(spec) * _replicas(deployment, predictor, spec)
+        for spec in objects(predictor, "componentSpecs")
+    )
+
+
+def _surge(deployment: Data, predictor: Data, changed: set[int]) -> int:
+    specs = list(objects(predictor, "componentSpecs"))
+    return sum(
+        _of_pod(specs[index]) * math.ceil(SURGE * _replicas(deployment, predictor, specs[index]))
+        for index in changed
+    )
+
+
+def _of_pod(spec: Data) -> int:
+    return sum(_of_container(each) for each in objects(spec, "spec", "containers"))
+
+
+def _of_container(container: Data) -> int:
+    asked = fields(container, "resources", "requests") | fields(container, "resources", "limits")
+    return sum(_count(value) for name, value in asked.items() if name.startswith("nvidia.com/"))
+
+
+def _count(value: Value) -> int:
+    written = str(value)
+    return int(written) if written.isdecimal() and len(written) < 10 else 0
+
+
+def _replicas(deployment: Data, predictor: Data, spec: Data) -> int:
+    said = (
+        number(spec, "hpaSpec", "minReplicas"),
+        number(spec, "replicas"),
+        number(predictor, "replicas"),
+        number(deployment, "spec", "replicas"),
+    )
+    return next((each for each in said if each is not None), 1)

@@ -1,0 +1,138 @@
+"""What a promotion asks: the report of compared answers, by the graph's own gates, and live metrics."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+
+from graphc.cluster.bundle import Bundle
+from graphc.cluster.client import shorten
+from graphc.cluster.planning import traffic_of
+from graphc.cluster.problem import ClusterError
+from graphc.cluster.promotion import Finding, Judgement
+from graphc.cluster.read import fields, items, text
+
+ANSWER_SECONDS: Final = 10.0
+LARGEST: Final = 32 * 1024 * 1024
+
+# What Seldon's executor counts of the requests that it answers, and MLServer of those that come to it directly.
+_EXECUTOR: Final = "seldon_api_executor_server_requests_seconds"
+_MATCH: Final = 'deployment_name="{graph}",predictor_name="{predictor}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What live metrics must stay within."""
+
+    errors: float = 0.01
+    """The greatest share of the candidate's requests that may fail."""
+    latency: float = 1.5
+    """How many times the baseline's p99 the candidate's may be."""
+    samples: int = 100
+    """How many requests have to be seen before that is judged."""
+    window: str = "5m"
+
+
+@dataclass(slots=True)
+class LiveMetrics:
+    """Judges by Prometheus: errors and p99 of the candidate, beside those of the baseline."""
+
+    url: str
+    limits: Limits
+    _started: float = field(default_factory=time.monotonic)
+
+    def judge(self, bundle: Bundle, candidate: str, baseline: str) -> Judgement:
+        """Ask Prometheus; a candidate that gets no requests yet has nothing to be judged by."""
+        graph = bundle.name
+        total = self._number(
+            f"sum(increase({_EXECUTOR}_count{{{_of(graph, candidate)}}}[{self.limits.window}]))"
+        )
+        if not traffic_of(bundle.documents).get(candidate):
+            return Judgement("passed", (f"live: `{candidate}` gets no requests yet",))
+        total = total or 0.0
+        if total < self.limits.samples:
+            words = f"live: {total:.0f} requests of `{candidate}`, wanted {self.limits.samples}"
+            return Judgement("undecided", (words,))
+        failed = self._number(
+            f'sum(increase({_EXECUTOR}_count{{{_of(graph, candidate)},code!~"2.."}}[{self.limits.window}]))'
+        )
+        share = (failed or 0.0) / total
+        found = [
+            self._state(share <= self.limits.errors, f"errors of {share:.2%}", f"{self.limits.errors:.2%}")
+        ]
+        slow, usual = (self._p99(graph, each) for each in (candidate, baseline))
+        if slow is not None and usual:
+            ratio = slow / usual
+            words = f"p99 of {slow * 1000:.0f} ms, {ratio:.2f}x that of `{baseline}`"
+            found.append(self._state(ratio <= self.limits.latency, words, f"{self.limits.latency:g}x"))
+        finding: Finding = "failed" if any(not good for good, _ in found) else "passed"
+        return Judgement(finding, tuple(f"live: `{candidate}` has {words}" for _, words in found))
+
+    def _state(self, good: bool, words: str, bound: str) -> tuple[bool, str]:
+        return good, words if good else f"{words}; no more than {bound} is allowed"
+
+    def _p99(self, graph: str, predictor: str) -> float | None:
+        buckets = f"sum by (le) (rate({_EXECUTOR}_bucket{{{_of(graph, predictor)}}}[{self.limits.window}]))"
+        return self._number(f"histogram_quantile(0.99, {buckets})")
+
+    def _number(self, query: str) -> float | None:
+        """Return the one number that a query gives; None where it gives none."""
+        answer = load(f"{self.url.rstrip('/')}/api/v1/query?{urlencode({'query': query})}")
+        if text(answer, "status") != "success":
+            raise ClusterError(
+                f"Prometheus refuses a query: {shorten(text(answer, 'error'), 300) or 'no reason'}"
+            )
+        found = items(answer, "data", "result")
+        value = items(found[0], "value") if found else []
+        try:
+            number = float(str(value[1])) if len(value) == 2 else math.nan
+        except ValueError:
+            number = math.nan
+        return None if math.isnan(number) else number
+
+
+def _of(graph: str, predictor: str) -> str:
+    return _MATCH.format(graph=graph, predictor=predictor)
+
+
+def load(place: str) -> Mapping[str, object]:
+    """Return the JSON object of a file or URL."""
+    try:
+        found: object = json.loads(_read(place))
+    except (ValueError, RecursionError) as error:
+        raise ClusterError(f"{_show(place)} does not answer with JSON") from error
+    return fields(found)
+
+
+def _read(place: str) -> bytes:
+    if not place.startswith(("http://", "https://")):
+        try:
+            return Path(place).read_bytes()
+        except OSError as error:
+            raise ClusterError(
+                f"{place} cannot be read: {(error.strerror or 'unknown reason').lower()}"
+            ) from error
+    import urllib3
+    from urllib3.exceptions import HTTPError
+
+    try:
+        answer = urllib3.request("GET", place, timeout=ANSWER_SECONDS, retries=False, preload_content=False)
+        data = answer.read(LARGEST + 1)
+    except HTTPError as error:
+        raise ClusterError(f"{_show(place)} does not answer") from error
+    if len(data) > LARGEST:
+        raise ClusterError(f"{_show(place)} answers with more than {LARGEST // 1024**2} MiB")
+    # Prometheus says what is wrong with a query in JSON, with the status 400.
+    if answer.status >= 500 or answer.status in {301, 302, 401, 403, 404}:
+        raise ClusterError(f"{_show(place)} answers with the status {answer.status}")
+    return data
+
+
+def _show(place: str) -> str:
+    """Return a URL without what lets someone in, or a path as it is."""
+    parts = urlsplit(place)
+    return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.scheme else place

@@ -1,0 +1,168 @@
+"""Plans against files instead of a cluster: what was rendered before, or a graph as a git revision has it."""
+
+import io
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from graphc.cluster.bundle import CONFIG_MAP, DEPLOYMENT, Bundle, order_of_removal, strip
+from graphc.cluster.client import Ref, ref_of
+from graphc.cluster.dangers import Danger, find_dangers
+from graphc.cluster.planning import GraphPlan, Step, compare
+from graphc.cluster.problem import ClusterError
+from graphc.cluster.read import Data, fields, text
+from graphc.cluster.records import State
+from graphc.cluster.view import FindMap, view_document
+from graphc.compilation import Request, compile_files
+from graphc.diagnostics import Sink
+from graphc.diagnostics.model import Severity
+from graphc.lower.options import Options
+from graphc.manifests.kinds import is_manifest
+from graphc.source.files import read_source
+from graphc.source.located import Fields, to_plain
+from graphc.source.parameters import SettingError, parse_settings
+from graphc.source.yaml_reader import read_documents
+
+GIT_SECONDS: Final = 60
+MOST_ARCHIVE: Final = 512 * 1024 * 1024
+
+
+def plan_offline(bundle: Bundle, others: Sequence[Data]) -> GraphPlan:
+    """Compare a graph's documents with those that stand for the cluster."""
+    before = {_key(each, bundle): each for each in others if _belongs(each, bundle)}
+    after = {ref_of(each): each for each in bundle.documents}
+    finders = (_finder(before, bundle.namespace), _finder(after, bundle.namespace))
+    steps = [_step(ref, before.get(ref), each, finders) for ref, each in after.items()]
+    removed = order_of_removal(ref for ref in before if ref not in after)
+    steps += [Step(ref, "delete") for ref in removed]
+    dangers = [
+        each for ref, old in before.items() if ref in after for each in _dangers(old, after[ref], finders)
+    ]
+    dangers += [Danger("deleted", f"{ref} is deleted") for ref in removed if ref.kind != CONFIG_MAP]
+    return GraphPlan(bundle, tuple(steps), tuple(dangers), (), State(bundle.name, bundle.namespace))
+
+
+def _key(document: Data, bundle: Bundle) -> Ref:
+    return ref_of(document, bundle.namespace)
+
+
+def _belongs(document: Data, bundle: Bundle) -> bool:
+    """Say whether a document is of this graph: several may be in one file."""
+    part = text(document, "metadata", "labels", "app.kubernetes.io/part-of")
+    namespace = text(document, "metadata", "namespace")
+    own = part == bundle.name if part else text(document, "metadata", "name") == bundle.name
+    return own and namespace in {"", bundle.namespace}
+
+
+def _finder(documents: Mapping[Ref, Data], namespace: str) -> FindMap:
+    return lambda name: documents.get(Ref(CONFIG_MAP, namespace, name))
+
+
+def _step(ref: Ref, before: Data | None, after: Data, finders: tuple[FindMap, FindMap]) -> Step:
+    if before is None:
+        return Step(ref, "create")
+    placed: Data = {**before, "metadata": {**fields(before, "metadata"), "namespace": ref.namespace}}
+    changes = compare(placed, after, *finders)
+    return Step(ref, "update" if changes else "keep", tuple(changes))
+
+
+def _dangers(before: Data, after: Data, finders: tuple[FindMap, FindMap]) -> Iterator[Danger]:
+    if ref_of(after).kind == DEPLOYMENT:
+        views = (view_document(before, finders[0]), view_document(after, finders[1]))
+        yield from find_dangers(strip(before), strip(after), views)
+
+
+def read_other(
+    place: str, settings: tuple[str, ...], level: int, costs: str | None, batch: int
+) -> list[Data]:
+    """Return the documents of a rendered file or of a graph; `REV:PATH` is a file of a git revision."""
+    request = Request((), _settings(settings), options=Options(level, batch=batch), costs=costs)
+    if Path(place).exists() or ":" not in place:
+        return _read(Path(place), place, request)
+    revision, _, path = place.partition(":")
+    with _checked_out(revision, path) as file:
+        return _read(file, place, request)
+
+
+def _settings(settings: tuple[str, ...]) -> Mapping[str, str]:
+    try:
+        return parse_settings(settings)
+    except SettingError as error:
+        raise ClusterError(str(error)) from error
+
+
+def _read(path: Path, shown: str, request: Request) -> list[Data]:
+    sink = Sink()
+    source = read_source(str(path), sink)
+    documents = (
+        [] if source is None or path.suffix == ".py" else list(read_documents(source.text, shown, sink))
+    )
+    rendered = [to_plain(each) for each in documents if isinstance(each, Fields) and is_manifest(each)]
+    if rendered and not sink.has_errors:
+        return [each for document in rendered if isinstance(document, dict) for each in _flatten(document)]  # pyright: ignore
+    done = compile_files(
+        Request([str(path)], request.settings, request.environ, request.options, costs=request.costs)
+    )
+    for problem in [*sink, *done.sink]:
+        if problem.rule.severity is Severity.ERROR:
+            raise ClusterError(f"{shown} cannot be compared with: {problem.message}")
+    return [dict(each) for emission in done.emissions for each in emission.documents]
+
+
+def _flatten(document: Data) -> Iterator[Data]:
+    if text(document, "kind").endswith("List") and isinstance(document.get("items"), list):
+        yield from (each for each in document["items"] if isinstance(each, dict))  # pyright: ignore
+    else:
+        yield document
+
+
+@contextmanager
+def _checked_out(revision: str, path: str) -> Generator[Path]:
+    """Yield a file as a git revision has it, with the files beside it, in a folder of its own."""
+    top = Path(_git(Path(), "rev-parse", "--show-toplevel").decode().strip())
+    # What looks like an option is none: `--end-of-options` ends them.
+    commit = _git(Path(), "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    relative = _inside(top, path)
+    with tempfile.TemporaryDirectory(prefix="graphc-plan-") as folder:
+        archive = _git(top, "archive", "--format=tar", commit.decode().strip())
+        if len(archive) > MOST_ARCHIVE:
+            raise ClusterError(f"`{revision}` has more than {MOST_ARCHIVE // 1024**2} MiB")
+        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+            opened.extractall(folder, filter="data")
+        file = Path(folder, relative)
+        if not file.is_file():
+            raise ClusterError(f"`{revision}` has no file `{relative}`")
+        yield file
+
+
+def _inside(top: Path, path: str) -> PurePosixPath:
+    """Return a path as the repository names it: as git does, from its top, or with `./` from here."""
+    if path.startswith(("./", "../")):
+        try:
+            return PurePosixPath(Path(path).resolve().relative_to(top.resolve()))
+        except ValueError as error:
+            raise ClusterError(f"`{path}` is not in the repository") from error
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+        raise ClusterError(f"`{path}` is not a path inside the repository")
+    return relative
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    git = shutil.which("git")
+    if git is None:
+        raise ClusterError("git is not installed")
+    try:
+        done = subprocess.run([git, *arguments], cwd=folder, capture_output=True, timeout=GIT_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise ClusterError(f"git {arguments[0]} takes longer than {GIT_SECONDS} s") from error
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = words[-1].removeprefix("fatal: ") if words else "no such revision"
+        raise ClusterError(f"git {arguments[0]}: {reason}")
+    return done.stdout

@@ -1,0 +1,253 @@
+"""Shows a SeldonDeployment as its graph's author knows it: predictors, nodes, models, and what is left over.
+
+Nothing of the document is lost on the way: two documents that differ have views that differ.
+"""
+
+import base64
+import binascii
+import json
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from graphc.cluster.bundle import SIGNATURE, strip
+from graphc.cluster.read import Data, copy_fields, fields, items, objects, text
+from graphc.graph import Value
+
+MOST_REGION: Final = 64 * 1024 * 1024
+FETCH: Final = "graphc_runtimes.fetch"
+
+FindMap = Callable[[str], Mapping[str, Value] | None]
+"""Finds a config map by its name: a large region is in one."""
+
+
+def view_document(document: Mapping[str, Value], find_map: FindMap) -> Data:
+    """Return the view of any document; a SeldonDeployment's is by predictor, node and unit."""
+    whole = strip(document)
+    annotations = fields(whole, "metadata", "annotations")
+    # It changes with every other change, and says nothing of its own.
+    annotations.pop(SIGNATURE, None)
+    if text(whole, "kind") == "ConfigMap":
+        return _view_map(whole)
+    if text(whole, "kind") != "SeldonDeployment":
+        return whole
+    spec = fields(whole, "spec")
+    predictors: Data = {}
+    for index, each in enumerate(items(spec, "predictors")):
+        name = text(each, "name")
+        key = name if name and name not in predictors else f"{name or 'predictor'} #{index}"
+        predictors[key] = _Predictor(each, find_map).view() if isinstance(each, dict) else each
+    spec.pop("predictors", None)
+    return {"predictors": predictors, "order": list[Value](predictors), "rest": whole}
+
+
+def _view_map(document: Data) -> Data:
+    """Show a config map by its keys with their sizes and digests: nobody reads a model's bytes."""
+    view = dict(document)
+    for part in ("data", "binaryData"):
+        if part in view:
+            view[part] = {key: _summarize(each) for key, each in fields(view, part).items()}
+    return view
+
+
+def _summarize(value: Value) -> Value:
+    if not isinstance(value, str):
+        return value
+    return f"{len(value):,} characters, checksum {zlib.crc32(value.encode('utf-8', 'replace')):08x}"
+
+
+class _Predictor:
+    """Takes one predictor apart; what is understood is taken out, and the rest stays where it was."""
+
+    def __init__(self, predictor: Data, find_map: FindMap) -> None:
+        self._rest = copy_fields(predictor)
+        self._find_map = find_map
+        self._units: Data = {}
+        self._nodes: Data = {}
+        self._types: Data = {}
+        self._volumes: dict[str, Data] = {}
+
+    def view(self) -> Data:
+        graph = self._rest.pop("graph", None)
+        if isinstance(graph, dict):
+            self._walk(graph)
+        for spec in objects(self._rest, "componentSpecs"):
+            self._open_pod(fields(spec, "spec"))
+        view: Data = {
+            name: self._rest.pop(name) for name in ("traffic", "shadow", "replicas") if name in self._rest
+        }
+        self._rest.pop("name", None)
+        return {**view, "nodes": self._nodes, "units": self._units, **self._types, "rest": self._rest}
+
+    def _walk(self, node: Data) -> str:
+        children = node.get("children")
+        if isinstance(children, list) and all(isinstance(each, dict) for each in children):
+            children = list[Value](self._walk(each) for each in children if isinstance(each, dict))
+        name = text(node, "name")
+        rest = {key: value for key, value in node.items() if key not in {"name", "children"}}
+        key = name if name and name not in self._units else f"{name or 'unit'} #{len(self._units)}"
+        self._units[key] = {**rest, "children": [] if children is None else children}
+        return name
+
+    def _open_pod(self, pod: Data) -> None:
+        volumes = {text(each, "name"): each for each in objects(pod, "volumes")}
+        loaders = {text(each, "name"): each for each in objects(pod, "initContainers")}
+        containers = list(objects(pod, "containers"))
+        order = [text(each, "name") for each in containers]
+        for container in containers:
+            self._open_container(container, volumes, loaders)
+        if containers:
+            pod["containers"] = list[Value](order)
+        for part, left in (("volumes", volumes), ("initContainers", loaders)):
+            if part in pod:
+                pod[part] = list[Value](left.values())
+
+    def _open_container(self, container: Data, volumes: dict[str, Data], loaders: dict[str, Data]) -> None:
+        name = text(container, "name")
+        container = {key: value for key, value in container.items() if key != "name"}
+        environment = _by_name(container.get("env"))
+        if environment is not None:
+            container["env"] = environment
+            region = self._region(name, environment, volumes)
+            if region is not None:
+                self._open_region(name, region, volumes, loaders)
+                container["region"] = {
+                    key: value for key, value in region.items() if key not in {"graph", "nodes", "unit"}
+                }
+        unit = fields(self._units, name)
+        self._units[name] = {**unit, **_merge_free(unit, container)}
+
+    def _region(self, unit: str, environment: Data, volumes: dict[str, Data]) -> Data | None:
+        written = text(environment, "GRAPHC_REGION", "value")
+        if written:
+            region = _parse(written.replace("$$", "$"))
+            if region is not None:
+                del environment["GRAPHC_REGION"]
+            return region
+        volume = volumes.get(f"region-{unit}")
+        found = self._find_map(text(volume, "configMap", "name")) if volume else None
+        return _unpack(text(found, "binaryData", "region")) if found else None
+
+    def _open_region(
+        self, unit: str, region: Data, volumes: dict[str, Data], loaders: dict[str, Data]
+    ) -> None:
+        for side in ("inputs", "outputs"):
+            types: Data = {text(each, "name"): _type(each) for each in objects(region, "graph", side)}
+            self._types.setdefault(side, types)
+        others = {
+            key: value for key, value in fields(region, "graph").items() if key not in {"inputs", "outputs"}
+        }
+        self._types.setdefault("graph", others)
+        for node in objects(region, "nodes"):
+            name, kind = text(node, "name"), text(node, "kind")
+            key = name if name not in self._nodes else f"{name} ({kind})"
+            while key in self._nodes:
+                key += "'"
+            view: Data = {each: value for each, value in node.items() if each != "name"}
+            view["unit"] = unit
+            view |= _origin(name, volumes, loaders)
+            self._nodes[key] = _join_model(view)
+
+
+def _join_model(view: Data) -> Data:
+    """Say on one line which model a node runs: its file and the hash of its content, or where it is from."""
+    if text(view, "kind") != "model" or not text(view, "path"):
+        return view
+    file = text(view, "path").rpartition("/")[2]
+    source = text(view, "from") or text(view, "content")
+    if view.get("files") == [file]:
+        view.pop("files")
+    tail = source.rpartition("-")[2] if "content" in view else source
+    rest = {key: value for key, value in view.items() if key not in {"path", "content", "from"}}
+    return {"model": f"{file} ({tail})" if tail else file, **rest}
+
+
+def _origin(node: str, volumes: dict[str, Data], loaders: dict[str, Data]) -> Data:
+    """Return where a node's files come from: a config map with its content's hash, a URI, or a claim."""
+    origin: Data = {}
+    volume = volumes.pop(f"graphc-{node}", None)
+    if volume is not None:
+        source = {key: value for key, value in volume.items() if key not in {"name", "emptyDir"}}
+        held = fields(source, "configMap")
+        if text(held, "name"):
+            origin["content"] = text(held, "name")
+            pairs = [(text(each, "key"), text(each, "path")) for each in objects(held, "items")]
+            left = {"name", "defaultMode"}
+            if pairs and len(pairs) == len(items(held, "items")) and all(key == path for key, path in pairs):
+                origin["files"] = [path for _, path in pairs]
+                left.add("items")
+            source["configMap"] = {key: value for key, value in held.items() if key not in left}
+        if source:
+            origin["volume"] = source
+        if "emptyDir" in volume and volume["emptyDir"] != {}:
+            origin["emptyDir"] = volume["emptyDir"]
+    loader = loaders.get(f"load-{node}")
+    command = items(loader, "command")
+    if loader is not None and FETCH in command and len(command) == 5:
+        del loaders[f"load-{node}"]
+        origin["from"] = command[3]
+        others: list[Value] = [*command[:3], command[4]]
+        rest: Data = {key: value for key, value in loader.items() if key != "name"}
+        origin["loader"] = {**rest, "command": others}
+    return origin
+
+
+def _by_name(value: Value) -> Data | None:
+    """Return a list of named things as a mapping; None where a name is missing or comes twice."""
+    if not isinstance(value, list):
+        return None
+    named = (
+        {text(each, "name"): each for each in objects(value)}
+        if all(isinstance(it, dict) for it in value)
+        else {}
+    )
+    if len(named) != len(value) or "" in named:
+        return None
+    return {name: {key: it for key, it in each.items() if key != "name"} for name, each in named.items()}
+
+
+def _merge_free(unit: Data, container: Data) -> Data:
+    """Return a container's fields, under other names where the unit has some of the same name."""
+    return {(f"container.{key}" if key in unit else key): value for key, value in container.items()}
+
+
+def _type(tensor: Data) -> str:
+    """Return a tensor's type as a graph file writes it."""
+    shape = ", ".join("?" if each is None else str(each) for each in items(tensor, "shape"))
+    return f"{text(tensor, 'datatype')}[{shape}]"
+
+
+def _parse(written: str) -> Data | None:
+    try:
+        found: object = json.loads(written)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None  # pyright: ignore[reportUnknownVariableType]
+
+
+def _unpack(packed: str) -> Data | None:
+    try:
+        opened = zlib.decompressobj()
+        written = opened.decompress(base64.b64decode(packed, validate=True), MOST_REGION)
+        return _parse(written.decode()) if opened.eof else None
+    except (ValueError, zlib.error, binascii.Error):
+        return None
+
+
+_SECRET_NAME: Final = re.compile(r"secret|token|passw|credential|api_?key|private", re.IGNORECASE)
+_USER: Final = re.compile(r"(?<=://)[^/@\s]*@")
+_QUERY: Final = re.compile(
+    r"(?<=[?&])([\w.~-]*(?:sig|token|secret|credential|key|passw)[\w.~-]*)=[^&\s\"']*", re.I
+)
+_BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
+
+
+def conceal(words: str) -> str:
+    """Return a text without what may let someone in: users in URIs, signed queries, bearer tokens."""
+    return _BEARER.sub(r"\1 ...", _QUERY.sub(r"\1=...", _USER.sub("...@", words)))
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a variable of this name may hold something that is not for everyone."""
+    return bool(_SECRET_NAME.search(name))

@@ -1,0 +1,128 @@
+"""Traffic: shares that always sum to 100, moved in every document that says them, and what the file has to say."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from graphc.cluster.bundle import Bundle
+from graphc.cluster.file_traffic import write_difference
+from graphc.cluster.planning import traffic_of, undone_promotion
+from graphc.cluster.records import Promotion, State
+from graphc.cluster.traffic import move, share_out
+from hypothesis import given
+from hypothesis import strategies as st
+
+Json = dict[str, Any]
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=5), st.integers(0, 100))
+def test_shares_sum_to_100_and_the_others_keep_their_order(weights: list[int], wanted: int) -> None:
+    shares = {f"p{index}": weight for index, weight in enumerate(weights)}
+    moved = share_out({**shares, "target": 5}, "target", wanted)
+    assert sum(moved.values()) == 100
+    assert moved["target"] == wanted
+    assert list(moved) == [*shares, "target"]
+    assert all(0 <= each <= 100 for each in moved.values())
+    for one in shares:
+        for other in shares:
+            if shares[one] > shares[other]:
+                assert moved[one] >= moved[other]
+
+
+def test_one_alone_has_all() -> None:
+    assert share_out({"main": 40}, "main", 10) == {"main": 100}
+    assert share_out({"main": 0, "canary": 100}, "canary", 30) == {"main": 70, "canary": 30}
+
+
+def documents() -> tuple[Json, ...]:
+    first = {"name": "main", "traffic": 90}
+    deployment: Json = {
+        "kind": "SeldonDeployment",
+        "apiVersion": "machinelearning.seldon.io/v1",
+        "spec": {
+            "predictors": [
+                first,
+                {"name": "dark", "shadow": True},
+                {"name": "b", "traffic": 10},
+            ]
+        },
+    }
+    http: Json = {
+        "kind": "HTTPRoute",
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "spec": {
+            "rules": [
+                {"backendRefs": [{"name": "g-main", "weight": 90}, {"name": "g-b", "weight": 10}]},
+                {"backendRefs": [{"name": "g-b", "weight": 1}]},
+            ]
+        },
+    }
+    routes = [
+        {"destination": {"host": f"g-{name}.ns.svc"}, "weight": share}
+        for name, share in (("main", 90), ("b", 10))
+    ]
+    virtual: Json = {
+        "kind": "VirtualService",
+        "apiVersion": "networking.istio.io/v1",
+        "spec": {"http": [{"route": routes}]},
+    }
+    return deployment, http, virtual
+
+
+def test_every_document_that_shares_requests_is_moved() -> None:
+    before = documents()
+    deployment, http, virtual = move(Bundle("g", "ns", before), {"main": 0, "b": 60, "dark": 40}).documents
+    assert traffic_of([deployment]) == {"main": 0, "dark": 40, "b": 60}
+    rules: Any = http["spec"]
+    assert [each["weight"] for each in rules["rules"][0]["backendRefs"]] == [0, 60]
+    assert rules["rules"][1]["backendRefs"] == [{"name": "g-b", "weight": 1}], (
+        "a rule for one predictor is no share"
+    )
+    spec: Any = virtual["spec"]
+    assert [each["weight"] for each in spec["http"][0]["route"]] == [0, 60]
+    assert before == documents()
+
+
+@pytest.mark.parametrize(
+    ("traffic", "is_undone"),
+    [
+        ({"main": 90, "canary": 10}, True),
+        ({"main": 0, "canary": 100}, False),
+        ({"canary": 100}, False),
+        ({"main": 0, "canary": 100, "next": 0}, False),
+        ({"main": 1, "canary": 99}, True),
+    ],
+)
+def test_a_file_undoes_a_promotion_unless_it_says_the_same(traffic: dict[str, int], is_undone: bool) -> None:
+    promotion = Promotion({"main": 90, "canary": 10}, {"main": 0, "canary": 100}, (), "canary", (), True)
+    predictors: list[Any] = [{"name": name, "traffic": share} for name, share in traffic.items()]
+    deployment: Json = {"kind": "SeldonDeployment", "apiVersion": "machinelearning.seldon.io/v1"}
+    deployment["spec"] = {"predictors": predictors}
+    found = undone_promotion(Bundle("g", "ns", (deployment,)), State("g", "ns", promotion=promotion))
+    assert (found is not None) == is_undone
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("  a: {traffic: 90, n: 2}\n  b: {traffic: 10}\n", "  a: {traffic: 0, n: 2}\n  b: {traffic: 100}\n"),
+        (
+            "  a:\n    traffic: 9  # most\n  b:\n    traffic: 1\n",
+            "  a:\n    traffic: 0  # most\n  b:\n    traffic: 100\n",
+        ),
+        ("  a: {traffic: 100}\n  b: {shadow: true}\n", "  a: {traffic: 0}\n  b: {traffic: 100}\n"),
+    ],
+)
+def test_the_difference_of_the_file_makes_it_true(text: str, wanted: str, tmp_path: Path) -> None:
+    head = "kind: InferenceGraph\nmetadata: {name: g}\npredictors:\n"
+    path = tmp_path / "graph.yaml"
+    path.write_text(head + text)
+    found = write_difference(str(path), "g", {"a": 0, "b": 100})
+    assert found is not None
+    lines = [line for line in found.splitlines(keepends=True)[2:] if not line.startswith("@@")]
+    new = "".join(line[1:] for line in lines if not line.startswith("-"))
+    assert wanted in new
+    assert yaml.safe_load(head + wanted)["predictors"]["b"]["traffic"] == 100
+    assert write_difference(str(path), "other", {"a": 0}) is None
+    assert write_difference(str(tmp_path / "absent.yaml"), "g", {"a": 0}) is None

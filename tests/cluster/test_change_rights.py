@@ -1,0 +1,188 @@
+"""The roles in k8s/rbac are enough for the verbs, and none of their rights can be left out."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from forked_commands import Forks, forking
+from stand_in_operator import READY, Mood, crashing, operating
+
+ROOT: Final = Path(__file__).parents[2]
+MODELS: Final = ROOT / "graphs"
+ROLES: Final = ROOT / "k8s" / "rbac"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+Json = dict[str, Any]
+Kubectl = Callable[..., Any]
+
+
+def rules_of(*files: str) -> list[Json]:
+    """Return the rules of role files, each for one group, one resource and one verb."""
+    rules: list[dict[str, list[str]]] = []
+    for file in files:
+        for document in yaml.safe_load_all((ROLES / file).read_text()):
+            rules += document.get("rules") or []
+    return [
+        {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+
+
+READING: Final = rules_of("reader.yaml")
+CHANGING: Final = rules_of("reader.yaml", "deployer.yaml")
+
+
+def mood_of(_predictor: str, images: tuple[str, ...]) -> Mood:
+    return crashing(1) if any(image.startswith("crash:") for image in images) else READY
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    with forking(tmp_path_factory.mktemp("rights")) as found:
+        yield found
+
+
+class Person:
+    """Somebody with some rights in a namespace, and a day's work with graphc."""
+
+    def __init__(
+        self, kubectl: Kubectl, kubeconfig: Path, namespace: str, forks: Forks, folder: Path
+    ) -> None:
+        self._kubectl, self._kubeconfig, self._forks, self._folder = kubectl, kubeconfig, forks, folder
+        self.namespace = namespace
+
+    def allow(self, rules: list[Json]) -> None:
+        role: Json = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules}
+        role["metadata"] = {"name": "person", "namespace": self.namespace}
+        binding: Json = copy.deepcopy(role) | {"kind": "RoleBinding"}
+        del binding["rules"]
+        binding["roleRef"] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "person"}
+        user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": f"person-{self.namespace}"}
+        binding["subjects"] = [user]
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]})
+        done = self._kubectl("apply", "-f", "-", text=text)
+        assert not done.returncode, done.stderr
+
+    def run(self, verb: str, *more: str) -> tuple[int, str]:
+        common = ["--kubeconfig", str(self._kubeconfig), "-n", self.namespace]
+        code, words = self._forks.run([verb, *common, "--as", f"person-{self.namespace}", *more])
+        assert "Traceback" not in words
+        return code, words
+
+    def graph(self, traffic: int, image: str = "fine") -> str:
+        quick = {"nodes": {"lean": {"model": str(MODELS / "diabetes-tier/models/quick.onnx")}}}
+        graph = {
+            "apiVersion": "graphc/v1",
+            "kind": "InferenceGraph",
+            "metadata": {"name": "work"},
+            "inputs": {"x": "FP32[batch, 10]"},
+            "nodes": {"lean": {"model": str(MODELS / "diabetes-route/models/lean.onnx"), "in": {"X": "x"}}},
+            "outputs": {"y": "lean"},
+            "predictors": {"main": {"traffic": 100 - traffic}, "canary": {"traffic": traffic, **quick}},
+            "runtime": {"image": image},
+        }
+        path = self._folder / f"{self.namespace}.yaml"
+        path.write_text(yaml.safe_dump(graph, sort_keys=False))
+        return str(path)
+
+    def _complain(self) -> None:
+        """Write the event that an operator would."""
+        about = {"kind": "SeldonDeployment", "name": "work", "namespace": self.namespace}
+        event: Json = {"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "InternalError"}
+        event |= {"metadata": {"name": "work.1", "namespace": self.namespace}, "involvedObject": about}
+        text = json.dumps(event | {"message": "the operator complains"})
+        assert not self._kubectl("apply", "-f", "-", text=text).returncode
+
+    def work(self) -> list[tuple[int, str]]:
+        """Do everything once, a failure that is explained and taken back included; return how each ended."""
+        done = [self.run("plan", self.graph(10)), self.run("apply", "--yes", self.graph(10))]
+        self._complain()
+        done += [self.run("status", "work"), self.run("status"), self.run("history", "work")]
+        done.append(self.run("apply", "--yes", "--timeout", "2s", self.graph(10, "crash")))
+        done.append(self.run("promote", "--yes", "--without-gates", "--pause", "0s", "--steps", "50", "work"))
+        done.append(self.run("rollback", "--yes", "work"))
+        self.run("apply", "--yes", self.graph(30))
+        done.append(self.run("delete", "--yes", "work"))
+        return done
+
+
+EXPECTED: Final = [2, 0, 0, 0, 0, 1, 0, 0, 0]
+
+
+def test_a_deployer_can_do_everything_and_a_reader_can_look(
+    kubectl: Kubectl,
+    seldon: object,
+    kubeconfig: Path,
+    new_namespace: Callable[..., str],
+    forks: Forks,
+    tmp_path: Path,
+) -> None:
+    person = Person(kubectl, kubeconfig, new_namespace(), forks, tmp_path)
+    with operating(str(kubeconfig), person.namespace, mood_of):
+        person.allow(CHANGING)
+        done = person.work()
+        assert [code for code, _ in done] == EXPECTED, done
+        crash = done[5][1]
+        assert "it ended with 1" in crash
+        assert "the operator complains" in crash
+        assert "revision 1 serves again" in crash
+        assert person.run("apply", "--yes", person.graph(10))[0] == 0
+        person.allow(READING)
+        assert person.run("status", "work")[0] == 0
+        assert person.run("history", "work")[0] == 0
+        for verb in (["plan", person.graph(20)], ["delete", "--yes", "work"]):
+            code, words = person.run(*verb)
+            assert code == 1
+            assert "cannot" in words
+            assert "k8s/rbac has the roles that graphc needs" in words or "forbidden" in words
+
+
+@pytest.mark.parametrize(
+    "missing", range(len(CHANGING)), ids=[f"{each['verbs'][0]}-{each['resources'][0]}" for each in CHANGING]
+)
+def test_no_right_can_be_left_out(
+    missing: int,
+    kubectl: Kubectl,
+    seldon: object,
+    kubeconfig: Path,
+    new_namespace: Callable[..., str],
+    forks: Forks,
+    tmp_path: Path,
+) -> None:
+    """Without any one right some verb fails, or says less about what is wrong."""
+    person = Person(kubectl, kubeconfig, new_namespace(), forks, tmp_path)
+    rule = CHANGING[missing]
+    person.allow([each for each in CHANGING if each != rule])
+    with operating(str(kubeconfig), person.namespace, mood_of):
+        done = person.work()
+    told = {"pods": "it ended with 1", "events": "the operator complains"}
+    resource = rule["resources"][0]
+    if resource in told:
+        assert told[resource] not in done[5][1]
+        assert [code for code, _ in done] == EXPECTED
+    elif resource == "pods/log":
+        # A container's last words only add to what is said, and nothing runs here that could write any.
+        assert [code for code, _ in done] == EXPECTED
+    else:
+        assert [code for code, _ in done] != EXPECTED, done
+
+
+def test_kustomize_renders_the_roles_and_the_deployer_gathers_them(kubectl: Kubectl) -> None:
+    done = kubectl("kustomize", ROLES)
+    assert (done.returncode, done.stderr) == (0, "")
+    roles: Mapping[str, Json] = {each["metadata"]["name"]: each for each in yaml.safe_load_all(done.stdout)}
+    assert set(roles) == {"graphc-reader", "graphc-deployer", "graphc-changes", "graphc-routes"}
+    assert not kubectl(
+        "apply", "--dry-run=server", "--validate=strict", "-f", "-", text=done.stdout
+    ).returncode
+    (selector,) = roles["graphc-deployer"]["aggregationRule"]["clusterRoleSelectors"]
+    for name in ("graphc-reader", "graphc-changes", "graphc-routes"):
+        assert selector["matchLabels"].items() <= roles[name]["metadata"]["labels"].items()
