@@ -12,6 +12,7 @@ INTERNAL_ERROR: Final = 70
 """The exit code for a bug in graphc."""
 
 COMMANDS: Final = {
+    "bench": "Measure a target under load, or two against each other.",
     "check": "Check graph files and SeldonDeployments, and report every problem.",
     "compile": "Print the manifests that a graph compiles to.",
     "engine": "Walk a manifest's graph over units that already listen.",
