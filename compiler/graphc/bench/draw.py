@@ -1,4 +1,8 @@
-"""Draws results: how latencies are distributed, and the ratios of two targets round by round."""
+"""Draws results: how latencies are distributed, and the ratios of two targets round by round.
+
+The one door to matplotlib, whose methods take what they like.
+"""
+# pyright: reportUnknownMemberType=false
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -31,13 +31,17 @@ _KINDS: Final[Mapping[str, str]] = {
 """The datatypes that arrays of the standard library have."""
 
 
+Compare = Callable[[bytes, int | None, bytes, int | None], str]
+"""Says how an answer differs from the wanted one; each has the length of its JSON where bytes follow that."""
+
+
 @dataclass(slots=True)
 class Expectation:
     """Compares answers to one that is known: first as bytes, and by their meaning only where those differ."""
 
     body: bytes
-    json_length: int | None = None
-    compare: Callable[[bytes, int | None, bytes, int | None], str] = lambda *_: ""
+    json_length: int | None
+    compare: Compare
     _known: set[bytes] = field(default_factory=set[bytes])
 
     def check(self, body: bytes, json_length: int | None) -> str:
@@ -110,6 +114,10 @@ def _compare(given: object, wanted: object, at: str) -> str:
         return _compare_lists(cast("list[object]", given), cast("list[object]", wanted), at)
     if isinstance(wanted, dict) and isinstance(given, dict):
         return _compare_fields(cast("dict[str, object]", given), cast("dict[str, object]", wanted), at)
+    return _compare_values(given, cast("object", wanted), at)
+
+
+def _compare_values(given: object, wanted: object, at: str) -> str:
     return "" if _is_same(given, wanted) else f"{at or 'the answer'} is {_show(given)}, not {_show(wanted)}"
 
 

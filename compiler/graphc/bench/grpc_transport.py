@@ -19,14 +19,19 @@ class GrpcTransport:
         self.reconnects = 0
         limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(target, limits)
-        self._method = self._channel.unary_unary(method)
+        # Without serializers, so that messages are bytes.
+        self._method = cast("grpc.UnaryUnaryMultiCallable[bytes, bytes]", self._channel.unary_unary(method))
         self._message, self._metadata, self._timeout = message, tuple(metadata), timeout
         self._ended: queue.SimpleQueue[tuple[int, float, grpc.Future[bytes]]] = queue.SimpleQueue()
 
     def send(self, slot: int) -> None:
         """Send the request; gRPC's own threads wait for the answer."""
         call = self._method.future(self._message, timeout=self._timeout, metadata=self._metadata)
-        call.add_done_callback(lambda done: self._ended.put((slot, time.monotonic(), done)))
+
+        def end(done: "grpc.Future[bytes]") -> None:
+            self._ended.put((slot, time.monotonic(), done))
+
+        call.add_done_callback(end)
 
     def poll(self, timeout: float) -> list[Done]:
         """Wait for the first answer, and take all there are."""

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from graphc.bench.job import Closed, Job, Open, Outcome
@@ -147,8 +148,9 @@ def schedule(load: Open, start: float, end: float) -> Iterator[float]:
     """Yield when requests are due: evenly, or as independent clients come; equal seeds give equal times."""
     drawn = random.Random(load.seed)
     at = start
-    while True:
-        at += 1 / load.rate if load.arrivals == "constant" else drawn.expovariate(load.rate)
+    for index in count(1):
+        # Adding up the same step would add up its rounding.
+        at = start + index / load.rate if load.arrivals == "constant" else at + drawn.expovariate(load.rate)
         if at >= end:
             return
         yield at

@@ -82,8 +82,11 @@ class Bench:
     def compare(self, first: str, second: str) -> Result:
         """Measure two targets in turns; raises BenchError."""
         with self._open(first) as one, self._open(second) as other:
-            difference = compare_answers(*other.readable, *one.readable)
-            rounds = self._run_rounds(one, other)
+            return self.compare_subjects(one, other, compare_answers(*other.readable, *one.readable))
+
+    def compare_subjects(self, one: Subject, other: Subject, difference: str = "") -> Result:
+        """Measure two targets that answer already in turns; raises BenchError."""
+        rounds = self._run_rounds(one, other)
         pairs = [(self._summarise(one, a), self._summarise(other, b)) for a, b in rounds]
         whole = (
             self._summarise(one, join_rounds([a for a, _ in rounds])),
