@@ -40,7 +40,7 @@ class Mean:
 if __name__ == "__main__":
     port, folder = int(sys.argv[1]), Path(sys.argv[2]).resolve()
     # On a busy machine its own patience is too short.
-    os.environ["RAY_raylet_start_wait_time_s"] = "120"
+    os.environ["RAY_raylet_start_wait_time_s"] = "120"  # noqa: SIM112
     ray.init(include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": HERE}}, log_to_driver=False)
     serve.start(http_options={"port": port})
     parts = [Model.options(name="scale").bind(str(folder / "scale.onnx"), "scaled")]
