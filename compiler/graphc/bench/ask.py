@@ -278,4 +278,4 @@ def _resize_expected(wanted: bytes, question: Question, rows: int) -> bytes:
             width = len(data) // shape[0]
             output["data"] = [data[index % len(data)] for index in range(rows * width)]
             output["shape"] = [rows, *shape[1:]]
-    return _dump(fields)
+    return _dump(cast("object", fields))

@@ -1,14 +1,19 @@
 """The graph that every peer serves, by hand: a scaler, three models that read it, and their mean."""
+# pyright: reportMissingTypeStubs=false
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime as ort
+import onnxruntime
+
+# It says little of its types.
+ort: Any = onnxruntime
 
 MODELS = ("first", "second", "third")
 
 
-def load(path: Path) -> ort.InferenceSession:
+def load(path: Path) -> Any:
     """Open a model with one thread: these are too small for more, and requests are what runs side by side."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -23,7 +28,7 @@ class MeanGraph:
         self.scale = load(folder / "scale.onnx")
         self.models = [load(folder / f"{name}.onnx") for name in MODELS]
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Any) -> Any:
         """Return the mean of the models' probabilities."""
         (scaled,) = self.scale.run(["scaled"], {"X": x})
         found = [model.run(["probabilities"], {"X": scaled})[0] for model in self.models]

@@ -1,7 +1,8 @@
 """Makes the models, requests and right answers that every peer gets: the same bytes wherever it runs."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -128,7 +129,7 @@ def _save_nodes(
     path: Path,
     nodes: list[tuple[str, list[str], str]],
     weights: Mapping[str, FloatArray],
-    shapes: tuple[list[object], list[object]],
+    shapes: tuple[Sequence[object], Sequence[object]],
     output: str,
 ) -> None:
     extra: dict[str, dict[str, object]] = {
