@@ -44,6 +44,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "kubernetes": frozenset({"graphc.cluster.client"}),
     "google": frozenset({"graphc.engine.proto"}),
     "PIL": frozenset({"graphc.client.images"}),
+    "matplotlib": frozenset({"graphc.bench.draw"}),
     "onnx": frozenset({f"graphc.joining.{name}" for name in ("form_model", "join", "opsets")}),
     "onnxruntime": frozenset({"graphc.joining.session"}),
     "sqlalchemy": frozenset({"graphc.compare.store"}),

@@ -13,6 +13,7 @@ INTERNAL_ERROR: Final = 70
 
 COMMANDS: Final = {
     "apply": "Change a cluster to what graph files say.",
+    "bench": "Measure a target under load, or two against each other.",
     "check": "Check graph files and SeldonDeployments, and report every problem.",
     "compare": "Say how versions' answers compare, and whether gates are passed.",
     "compare-server": "Compare what Seldon's engines log of their answers.",

@@ -47,8 +47,8 @@ def command(
     An input is a csv, json, npy, npz or image file, or JSON written here; it is converted to the
     datatype and shape that the model's metadata asks for.
     """
-    named = {name: _read_parameter(value) for name, value in _pairs(parameters, "--parameter", "=")}
-    pairs = _pairs(headers, "--header", "=:")
+    named = {name: _read_parameter(value) for name, value in read_pairs(parameters, "--parameter", "=")}
+    pairs = read_pairs(headers, "--header", "=:")
     # numpy and aiohttp are slow to import, and the help needs neither.
     from graphc.client.infer import InferOptions, infer
 
@@ -66,7 +66,8 @@ def command(
     print_table(answer.tensors)
 
 
-def _pairs(texts: tuple[str, ...], option: str, signs: str) -> list[tuple[str, str]]:
+def read_pairs(texts: tuple[str, ...], option: str, signs: str) -> list[tuple[str, str]]:
+    """Return an option's NAME=VALUE pairs; what is none is a usage error."""
     pairs = list[tuple[str, str]]()
     for text in texts:
         at = min((text.index(sign) for sign in signs if sign in text), default=0)

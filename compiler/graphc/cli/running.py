@@ -11,6 +11,15 @@ from graphc.local.run import report_findings
 from graphc.lower.options import Options
 
 
+def find_graphs(files: tuple[str, ...]) -> bool:
+    """Say whether the files are graphs, which are compiled first; end with the problems where there are some."""
+    findings = Findings()
+    found = are_graphs(read_texts(files, findings), findings)
+    if findings.problems:
+        raise SystemExit(report_findings(findings, RunConsole()))
+    return found
+
+
 def load(
     files: tuple[str, ...],
     settings: tuple[str, ...],

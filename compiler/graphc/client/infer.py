@@ -25,14 +25,15 @@ class InferOptions:
 
 async def infer(target: Target, options: InferOptions) -> Answer:
     """Call a model; raises InferError."""
-    async with _connect(target, options) as caller:
+    async with connect(target, options) as caller:
         model = target.model or await caller.find_model()
         tensors = read_inputs(options.inputs, await caller.read_inputs(model))
         return await caller.infer(Call(model, tensors, options.parameters))
 
 
 @asynccontextmanager
-async def _connect(target: Target, options: InferOptions) -> AsyncGenerator[Caller]:
+async def connect(target: Target, options: InferOptions) -> AsyncGenerator[Caller]:
+    """Open a connection to a server."""
     if target.grpc:
         # gRPC is slow to import, and only calls over it need it.
         from grpc import aio

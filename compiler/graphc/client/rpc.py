@@ -59,13 +59,8 @@ class GrpcCaller:
 
     async def infer(self, call: Call) -> Answer:
         """Send the request with raw contents, which every datatype has."""
-        request = cast("InferRequest", message_class("ModelInferRequest")())
-        request.model_name = call.model
-        _write_parameters(request.parameters, call.parameters)
-        for tensor in call.tensors:
-            _add_input(request, tensor)
-        response = cast("InferResponse", await self._ask("ModelInfer", request))
-        return read_answer(json.dumps(_to_json(response)))
+        response = cast("InferResponse", await self._ask("ModelInfer", make_request(call)))
+        return read_answer(write_answer(response))
 
     async def _ask(self, name: str, request: Readable) -> Readable:
         method = self._channel.unary_unary(
@@ -91,6 +86,21 @@ class GrpcCaller:
 
 def _serialize(message: Readable) -> bytes:
     return message.SerializeToString()
+
+
+def make_request(call: Call) -> InferRequest:
+    """Return the message of a call."""
+    request = cast("InferRequest", message_class("ModelInferRequest")())
+    request.model_name = call.model
+    _write_parameters(request.parameters, call.parameters)
+    for tensor in call.tensors:
+        _add_input(request, tensor)
+    return request
+
+
+def write_answer(response: InferResponse) -> str:
+    """Return an answer as V2 JSON; raises InferError."""
+    return json.dumps(_to_json(response))
 
 
 def _add_input(request: InferRequest, tensor: Tensor) -> None:

@@ -1,0 +1,88 @@
+"""Runs a graph file or manifest with `graphc run` for as long as it is measured."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from graphc.bench.failure import BenchError
+
+_GRAPHC: Final = "from graphc.cli import start; start()"
+_URL: Final = re.compile(r"^\S+: (http://\S+/infer)$", re.MULTILINE)
+_GRPC: Final = re.compile(r"^gRPC: (grpc://\S+)$", re.MULTILINE)
+_UNITS: Final = re.compile(r"^unit +http +grpc +metrics\n((?:\S+ +\d+ +\d+ +\d+\n)+)", re.MULTILINE)
+_ENDING: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where a graph that runs here answers."""
+
+    url: str
+    grpc: str
+    units: tuple[tuple[str, int], ...]
+    """Each unit with its port for HTTP."""
+
+    @property
+    def direct(self) -> str:
+        """The address of the only unit, past the engine; raises BenchError where there are several."""
+        if len(self.units) != 1:
+            names = ", ".join(f"`{name}`" for name, _ in self.units)
+            raise BenchError(f"--direct is for a graph of one unit, and this one has {names}")
+        return re.sub(r"(?<=:)\d+(?=/v2/)", str(self.units[0][1]), self.url)
+
+
+@contextmanager
+def serve(path: str, options: Sequence[str] = ()) -> Generator[Served]:
+    """Run a graph and yield its addresses; raises BenchError where it does not start."""
+    with tempfile.TemporaryDirectory(prefix="graphc-bench-") as folder:
+        log = Path(folder) / "log"
+        command = [sys.executable, "-c", _GRAPHC, "run", path, *options, "--port", "0", "--grpc-port", "0"]
+        with log.open("w") as file:
+            # In a session of its own: Ctrl-C ends the measurement, and then this ends the graph.
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=os.environ | {"COLUMNS": "400"},
+                start_new_session=True,
+            )
+        try:
+            yield _wait(log, process)
+        finally:
+            _end(process)
+
+
+def _wait(log: Path, process: "subprocess.Popen[bytes]") -> Served:
+    while process.poll() is None:
+        if found := _read(log.read_text()):
+            return found
+        time.sleep(0.1)
+    raise BenchError(f"the graph does not start:\n{log.read_text().strip()}")
+
+
+def _read(text: str) -> Served | None:
+    url, grpc, units = _URL.search(text), _GRPC.search(text), _UNITS.search(text)
+    if url is None or grpc is None or units is None:
+        return None
+    rows = (line.split() for line in units[1].splitlines())
+    return Served(url[1], grpc[1], tuple((name, int(port)) for name, port, *_ in rows))
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_ENDING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
