@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from graphc.builder_files import is_builder_file, run_builder_file
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
@@ -126,7 +125,10 @@ def _read_costs(request: Request, done: Compilation) -> CostFile | None:
 
 def _read(source: Source, path: str, sink: Sink) -> Iterable[tuple[Located, Path]]:
     """Yield a file's documents, each with the folder that its local files lie beside."""
-    if is_builder_file(source.file):
+    if source.is_python:
+        # The builder is not needed for YAML.
+        from graphc.builder_files import run_builder_file
+
         for graph in run_builder_file(path, sink):
             yield graph.located(), graph.folder
         return

@@ -19,7 +19,7 @@ from typing import Final, TypedDict
 import pytest
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.diagnostics.codes import RULES
+from graphc.diagnostics.rules import RULES
 from graphc.diagnostics.printable import printable
 
 HERE: Final = Path(__file__).parent

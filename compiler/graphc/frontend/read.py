@@ -60,7 +60,7 @@ def _decide(draft: Draft, inferred: Inferred, sink: Sink) -> Mapping[str, Per]:
 def _check_known(resolved: Resolved, inferred: Inferred, kept: list[str], sink: Sink) -> None:
     """Report tensors that are read and whose type nothing tells."""
     read = {use.tensor: use.at for use in resolved.outputs}
-    read |= {use.tensor: use.at for name in kept for use in resolved.every[name]}
+    read |= {use.tensor: use.at for name in kept for use in resolved.every(name)}
     for tensor, at in read.items():
         node, _, port = tensor.partition(".")
         # What is made from a tensor of unknown type is not to blame.

@@ -24,6 +24,11 @@ class Source:
     file: str
     text: str
 
+    @property
+    def is_python(self) -> bool:
+        """Say whether the text is a Python file's, which builds graphs."""
+        return self.file.endswith(".py")
+
 
 def read_source(path: str, sink: Sink) -> Source | None:
     """Return a file's text, or standard input's for `-`; None where a diagnostic says why not."""
