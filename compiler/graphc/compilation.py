@@ -153,6 +153,7 @@ def check_document(document: Located, folder: Path, request: Request, sink: Sink
 
 
 def _check_versions(spec: GraphSpec, folder: Path, request: Request, sink: Sink) -> CheckedGraph:
+    is_sound = not sink.has_errors
     check_predictors(spec, sink)
     options = replace(request.options, room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT)
     graphs: dict[str, Graph] = {}
@@ -160,7 +161,9 @@ def _check_versions(spec: GraphSpec, folder: Path, request: Request, sink: Sink)
     sinks: list[Sink] = []
     for name in predictors_of(spec):
         found = Sink()
-        version = read_graph_spec(overlay(spec.root, name), found)
+        root = overlay(spec.root, name)
+        # Most versions change nothing: what was read and found sound is not read again.
+        version = spec if root is spec.root and is_sound else read_graph_spec(root, found)
         graph = read_graph(version, folder, found) if version else None
         plan = lower_graph(graph, options, found) if graph else None
         if graph and plan:
