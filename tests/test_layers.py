@@ -40,14 +40,12 @@ MERGING: Final[Mapping[str, frozenset[str]]] = {
 """What merging ONNX models imports of the components beyond that: it runs them, and is itself imported at -O2 only."""
 
 DOORS: Final[Mapping[str, frozenset[str]]] = {
-    "networkx": frozenset({"graphc.order"}),
+    "networkx": frozenset({"graphc.knots"}),
     "google": frozenset({"graphc.engine.proto"}),
     "PIL": frozenset({"graphc.client.images"}),
     "onnx": frozenset({f"graphc.joining.{name}" for name in ("form_model", "join", "opsets")}),
     "onnxruntime": frozenset({"graphc.joining.session"}),
-    "pydantic": frozenset(
-        {f"graphc.spec.{name}" for name in ("model", "problems", "read", "scalars", "schema")}
-    ),
+    "pydantic": frozenset({f"graphc.spec.{name}" for name in ("examine", "problems", "schema")}),
 }
 """The modules of the compiler through which a loosely typed dependency comes in."""
 

@@ -20,6 +20,7 @@ from graphc.manifests.kinds import find_deployments, is_manifest
 from graphc.measured import CostFile, check_costs, read_costs
 from graphc.plan import Plan
 from graphc.predictors import check_predictors, overlay, predictors_of
+from graphc.records import record
 from graphc.source.files import STDIN, Source, read_source
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import substitute
@@ -30,7 +31,7 @@ from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose
 from graphc.version import VERSION
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """What to compile, and how; `takes_manifests` lets objects of Kubernetes' stand among the graphs."""
 
@@ -44,7 +45,7 @@ class Request:
     """A file of measured costs."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckedGraph:
     """A graph file's document with its plans by predictor, and what comes of it where nothing is wrong."""
 

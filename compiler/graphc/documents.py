@@ -21,7 +21,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-class _FastDumper(yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper):
+class _FastDumper(yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper):  # pyright: ignore
     """The same by libyaml, a hundred times as fast."""
 
     def ignore_aliases(self, data: object) -> bool:
@@ -34,7 +34,7 @@ def _represent_text(dumper: yaml.SafeDumper | yaml.CSafeDumper, text: str) -> ya
 
 
 _Dumper.add_representer(str, _represent_text)
-_FastDumper.add_representer(str, _represent_text)
+_FastDumper.add_representer(str, _represent_text)  # pyright: ignore[reportUnknownMemberType]
 
 
 def write_yaml(documents: Sequence[Mapping[str, Value]]) -> str:

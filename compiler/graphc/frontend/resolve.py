@@ -1,7 +1,7 @@
 """Resolves references to tensors: `input`, `node` or `node.tensor`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from graphc.artefacts.model import Skipped
 from graphc.diagnostics import Diagnostic, Sink, Span
@@ -10,10 +10,11 @@ from graphc.diagnostics.codes.flow import AMBIGUOUS, BAD_FALLBACK, UNKNOWN_NODE,
 from graphc.diagnostics.suggest import nearest
 from graphc.frontend.draft import Draft
 from graphc.graph import Use
+from graphc.records import record
 from graphc.spec.model import Working
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resolved:
     """The uses of each node in the order of its draft, and of the graph's outputs; unresolved ones left out.
 
@@ -118,7 +119,7 @@ def _fallback_uses(draft: Draft, name: str, other: str, read: set[str], sink: Si
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Scope:
     draft: Draft
     sink: Sink

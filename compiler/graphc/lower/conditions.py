@@ -7,7 +7,7 @@ walk against the flow finds.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc_components.tensors import Dim, TensorType
 
@@ -27,6 +27,7 @@ from graphc.graph import (
     Work,
 )
 from graphc.order import sort_topologically
+from graphc.records import record
 
 Guards = tuple[Guard, ...]
 
@@ -125,7 +126,7 @@ def _common(paths: Sequence[Guards]) -> Guards:
     return shortest
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Lowering:
     guards: dict[str, Guards]
     made_under: dict[str, Guards]

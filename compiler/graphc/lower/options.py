@@ -1,13 +1,15 @@
 """How a graph is lowered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from graphc.records import record
 
 Measured = Mapping[str, Mapping[str, float]]
 """Milliseconds by graph and node."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """Level 0 makes every node a unit, 1 parts and joins by predicted time, 2 also merges ONNX models."""
 

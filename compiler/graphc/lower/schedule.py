@@ -13,6 +13,7 @@ from graphc.graph import ChoiceWork, Graph, Placement
 from graphc.lower.partition import claim_name
 from graphc.order import Edges, find_components
 from graphc.plan import Region, Route, UnitType
+from graphc.records import record
 
 
 @dataclass(slots=True)
@@ -25,7 +26,7 @@ class Branching:
     route: Route | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     """A way to lay out regions: how many of them run one after another before the first fork is looked for.
 
@@ -61,7 +62,7 @@ def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) ->
     return tree
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Scheduling:
     graph: str
     reads: Edges

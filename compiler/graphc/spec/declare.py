@@ -7,6 +7,7 @@ compile (`graphc.spec.examine`). It may thus refuse what is right, and must neve
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from inspect import get_annotations
 from math import isfinite
 from types import NoneType, UnionType
 from typing import (
@@ -60,7 +61,7 @@ def Field(  # noqa: N802 (pydantic's name)
     description: str | None = None,
     json_schema_extra: Mapping[str, object] | None = None,
     **limits: float | bool,
-) -> Any:  # noqa: ANN401 (it stands for a value of the field's type)
+) -> Any:
     """Say more of a field, as pydantic's function of that name does; of its limits those in LIMITS are known."""
     if not limits.keys() <= set(LIMITS):
         raise TypeError(f"{sorted(limits.keys() - set(LIMITS))} are not limits that the quick reader knows")
@@ -115,7 +116,7 @@ class Spec:
     def __init_subclass__(cls) -> None:
         """Note the fields; those that are left out of a file are found as attributes of the class."""
         own: dict[str, tuple[object, Declared]] = {}
-        for name, annotation in cls.__dict__.get("__annotations__", {}).items():
+        for name, annotation in get_annotations(cls).items():
             given = cls.__dict__.get(name, REQUIRED)
             info = given if isinstance(given, Declared) else Field(given)
             own[name] = (annotation, info)
@@ -124,7 +125,9 @@ class Spec:
             elif given is not REQUIRED:
                 delattr(cls, name)
         cls.spec_fields = cls.spec_fields | own
-        cls.spec_checks += tuple(name for name, value in cls.__dict__.items() if hasattr(value, "checks_the_whole"))
+        cls.spec_checks += tuple(
+            name for name, value in cls.__dict__.items() if hasattr(value, "checks_the_whole")
+        )
 
     def __init__(self) -> None:
         """Make a thing of which everything is left out."""

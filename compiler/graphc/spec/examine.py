@@ -1,9 +1,9 @@
 """Judges what is not plainly right by pydantic, which says all that is wrong with it; made from the declarations."""
 
 from collections.abc import Callable
-from functools import cache, reduce
-from operator import or_
-from types import UnionType
+from functools import cache
+from inspect import get_annotations
+from types import GenericAlias, UnionType
 from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args, get_origin
 
 import pydantic
@@ -42,7 +42,7 @@ def model_of(spec: type[Spec]) -> type[BaseModel]:
     if spec is Spec:
         return _Strict
     (base,) = spec.__bases__
-    own = {name: spec.spec_fields[name] for name in spec.__dict__.get("__annotations__", {})}
+    own = {name: spec.spec_fields[name] for name in get_annotations(spec)}
     fields: dict[str, Any] = {name: (_type(kind), _field(info)) for name, (kind, info) in own.items()}
     checks = {
         name: pydantic.model_validator(mode="after")(spec.__dict__[name])
@@ -61,16 +61,16 @@ def model_of(spec: type[Spec]) -> type[BaseModel]:
     return model
 
 
-def _type(annotation: Any) -> Any:  # noqa: ANN401 (types are values here)
+def _type(annotation: Any) -> Any:
     origin, inner = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return model_of(annotation)
     if origin is Annotated:
         return Annotated[(_type(inner[0]), *map(_mark, inner[1:]))]
     if origin in (Union, UnionType):
-        return reduce(or_, map(_type, inner))
+        return Union[tuple(map(_type, inner))]  # noqa: UP007 (of as many as there are)
     if origin in (list, dict):
-        return origin[tuple(map(_type, inner))]
+        return GenericAlias(cast("type[object]", origin), tuple(map(_type, inner)))
     return annotation
 
 
@@ -98,7 +98,7 @@ def _field(info: Declared) -> FieldInfo:
     if info.default is not REQUIRED:
         given["default"] = info.default
     given = {name: value for name, value in given.items() if value is not None or name == "default"}
-    return cast("FieldInfo", pydantic.Field(**given, **info.limits))
+    return cast("FieldInfo", pydantic.Field(**given, **cast("dict[str, Any]", info.limits)))
 
 
 def _declared(value: object) -> object:

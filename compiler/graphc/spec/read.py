@@ -1,18 +1,18 @@
 """Reads a located document into specs, reporting every field that is not as the language has it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import NODE_KIND, NOT_A_GRAPH
 from graphc.diagnostics.suggest import nearest
+from graphc.records import record
 from graphc.source.located import Fields, Located, Path, Plain, locate, to_plain
-from graphc.spec.declare import accept
+from graphc.spec.declare import Spec, accept
 from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph
 from graphc.spec.scalars import show
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GraphSpec:
     """A graph file's document: its fields, its nodes by name, and where everything stands.
 
@@ -122,7 +122,7 @@ def _examine_node(kind: str, plain: Plain, root: Fields, path: Path, sink: Sink)
 
     model = NODE_KINDS[kind]
     found = examine(model, plain)
-    if isinstance(found, model):
+    if isinstance(found, Spec):
         return found
     report_problems(found, model, root, path, f"a {kind} node", sink)
     return None

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
@@ -12,6 +12,7 @@ from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE, TOO_LARGE
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
 from graphc.plan import Plan, Unit
 from graphc.quantities import parse_quantity
+from graphc.records import record
 from graphc.targets.region import describe_region
 from graphc.targets.shipping import (
     MOST_REGION,
@@ -49,7 +50,7 @@ LOAD_SECONDS: Final = 120
 PROBE_SECONDS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """What a graph file says of its deployment as a whole."""
 
@@ -66,7 +67,7 @@ class Settings:
     at: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Version:
     """A predictor: a plan, and its share of the requests."""
 
@@ -77,7 +78,7 @@ class Version:
     replicas: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Emission:
     """The documents, and for a run on this machine the files that stand for mounted artefacts."""
 
@@ -154,7 +155,7 @@ def _sign(documents: Sequence[Data]) -> None:
         metadata["annotations"] = dict(sorted(annotations.items()))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Emitting:
     settings: Settings
     purpose: Purpose
