@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from graphc.artefacts.signature import Signatures
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
@@ -43,6 +44,7 @@ class Request:
     takes_manifests: bool = False
     costs: str | None = None
     """A file of measured costs."""
+    signatures: Signatures = field(default_factory=Signatures)
 
 
 @record
@@ -165,7 +167,7 @@ def _check_versions(spec: GraphSpec, folder: Path, request: Request, sink: Sink)
         root = overlay(spec.root, name)
         # Most versions change nothing: what was read and found sound is not read again.
         version = spec if root is spec.root and is_sound else read_graph_spec(root, found)
-        graph = read_graph(version, folder, found) if version else None
+        graph = read_graph(version, folder, found, request.signatures) if version else None
         plan = lower_graph(graph, options, found) if graph else None
         if graph and plan:
             graphs[name], plans[name] = graph, plan

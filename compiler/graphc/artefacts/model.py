@@ -1,9 +1,14 @@
 """What an artefact says of itself: its tensors, or the reason why it does not say."""
 
+from typing import Final
+
 from graphc_components.tensors import Dim
 
 from graphc.diagnostics.model import Rule
 from graphc.records import record
+
+DECLARE: Final = "declare the tensors it gives under `out:`"
+"""The help where an artefact does not tell its tensors."""
 
 
 @record
