@@ -1,6 +1,7 @@
 """What may import what, between the packages and inside the compiler."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -156,6 +157,35 @@ def test_the_command_line_starts_light(command: str) -> None:
     loaded = done.stdout.rpartition("loaded ")[2].split()
     assert "graphc.cli" in loaded
     assert not tops(set(loaded)) & HEAVY
+
+
+def loaded_by(*arguments: str, cache: Path) -> set[str]:
+    code = "import sys; from graphc.cli import main; main(sys.argv[1:], standalone_mode=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('loaded', *sys.modules)", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"GRAPHC_CACHE_DIR": str(cache)},
+    )
+    return set(done.stdout.rpartition("loaded ")[2].split())
+
+
+@pytest.mark.parametrize("command", ["check", "compile"])
+def test_small_graphs_need_no_large_import(command: str, tmp_path: Path) -> None:
+    graph = str(ROOT / "graphs" / "wine-average" / "graph.yaml")
+    first, second = (loaded_by(command, graph, cache=tmp_path) for _ in range(2))
+    assert not tops(first | second) & (HEAVY | {"tempfile", "logging", "asyncio"})
+    assert {"graphc.artefacts.onnx_reader"} & first
+    others = {
+        "builder",
+        "knots",
+        "spec.examine",
+        "manifests.check",
+        "diagnostics.rules",
+        "artefacts.onnx_reader",
+    }
+    assert not {f"graphc.{name}" for name in others} & second
 
 
 def test_the_version_is_the_distributions() -> None:
