@@ -31,6 +31,10 @@ WHOLE: Final = Signature(
 )
 
 
+def fail(*_: object) -> None:
+    pytest.fail("read again")
+
+
 def entry(folder: Path) -> Path:
     (found,) = (folder / "signatures").iterdir()
     return found
@@ -47,7 +51,7 @@ def test_what_is_kept_is_found(tmp_path: Path) -> None:
 def test_a_kept_signature_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read_signature(MODEL, "onnx", folder=tmp_path)
     assert first == read_signature(MODEL, "onnx")
-    monkeypatch.setattr(onnx_reader, "read_onnx", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(onnx_reader, "read_onnx", fail)
     copied = shutil.copy(MODEL, tmp_path / "other name.onnx")
     assert read_signature(Path(copied), "onnx", folder=tmp_path) == first
 
@@ -106,7 +110,7 @@ def test_what_was_not_written_so_counts_as_absent(name: str, tmp_path: Path) -> 
 
 def test_another_users_entry_counts_as_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_signature(MODEL, "onnx", folder=tmp_path)
-    monkeypatch.setattr(cache.os, "geteuid", lambda: -1)
+    monkeypatch.setattr("os.geteuid", lambda: -1)
     assert find_signature(entry(tmp_path)) is None
 
 
@@ -118,7 +122,7 @@ def test_a_folder_that_cannot_be_written_is_left_out(tmp_path: Path) -> None:
 def test_many_writers_agree(tmp_path: Path) -> None:
     path = tmp_path / "signatures" / "entry.json"
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: keep_signature(path, WHOLE), range(200)))
+        list(pool.map(keep_signature, [path] * 200, [WHOLE] * 200))
     assert find_signature(path) == WHOLE
     assert len(list(path.parent.iterdir())) == 1
 
@@ -141,7 +145,7 @@ def test_large_onnx_models_are_not_hashed(tmp_path: Path, monkeypatch: pytest.Mo
 def test_one_compile_reads_a_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
     signatures = Signatures()
     first = signatures.read(MODEL, "onnx", "scale.onnx")
-    monkeypatch.setattr(onnx_reader, "read_onnx", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(onnx_reader, "read_onnx", fail)
     assert signatures.read(MODEL, "onnx", "scale.onnx") is first
 
 

@@ -76,7 +76,7 @@ def test_any_graph_fields(changes: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("model", [InferenceGraph, *NODE_KINDS.values()])
 def test_everything_is_left_out_alike(model: type[Spec]) -> None:
-    sound = {
+    sound: dict[str, object] = {
         "apiVersion": "graphc/v1", "kind": "InferenceGraph", "metadata": {"name": "g"}, "inputs": {"x": "FP32[1]"},
         "nodes": {"n": {}}, "outputs": {"y": "n"}, "in": "x", "model": "m.onnx", "component": "mean",
         "python": "post:run", "out": "FP32[1]", "router": "random", "branches": [{"take": "x"}, {"take": "y"}],

@@ -70,8 +70,8 @@ def _type(annotation: Any) -> Any:
     if origin in (Union, UnionType):
         return Union[tuple(map(_type, inner))]  # noqa: UP007 (of as many as there are)
     if origin in (list, dict):
-        return GenericAlias(cast("type[object]", origin), tuple(map(_type, inner)))
-    return annotation
+        return cast("Any", GenericAlias)(cast("type[object]", origin), tuple(map(_type, inner)))
+    return cast("Any", annotation)
 
 
 def _mark(mark: object) -> object:
