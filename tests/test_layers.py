@@ -1,6 +1,7 @@
 """What may import what, between the packages and inside the compiler."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -40,18 +41,15 @@ MERGING: Final[Mapping[str, frozenset[str]]] = {
 """What merging ONNX models imports of the components beyond that: it runs them, and is itself imported at -O2 only."""
 
 DOORS: Final[Mapping[str, frozenset[str]]] = {
-    "networkx": frozenset({"graphc.order"}),
+    "networkx": frozenset({"graphc.knots"}),
     "kubernetes": frozenset({"graphc.cluster.client"}),
-    "google": frozenset({"graphc.engine.proto"}),
+    "google": frozenset({"graphc.engine.proto", "graphc.joining.large"}),
     "PIL": frozenset({"graphc.client.images"}),
     "matplotlib": frozenset({"graphc.bench.draw"}),
-    "onnx": frozenset({f"graphc.joining.{name}" for name in ("form_model", "join", "opsets")}),
+    "onnx": frozenset({f"graphc.joining.{name}" for name in ("form_model", "join", "large", "opsets")}),
     "onnxruntime": frozenset({"graphc.joining.session"}),
     "sqlalchemy": frozenset({"graphc.compare.store"}),
-    "pydantic": frozenset(
-        {f"graphc.spec.{name}" for name in ("model", "problems", "read", "scalars", "schema")}
-        | {f"graphc.profiles.{name}" for name in ("model", "read")}
-    ),
+    "pydantic": frozenset({f"graphc.spec.{name}" for name in ("examine", "problems", "schema")}),
 }
 """The modules of the compiler through which a loosely typed dependency comes in."""
 
@@ -66,7 +64,9 @@ UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
 }
 """For each part of the compiler, the parts that it does not know: specs end where the graph begins."""
 
-HEAVY: Final = frozenset({"numpy", "onnx", "aiohttp", "grpc", "rich", "networkx", "pydantic", "kubernetes", "urllib3"})
+HEAVY: Final = frozenset(
+    {"numpy", "onnx", "aiohttp", "grpc", "rich", "networkx", "pydantic", "kubernetes", "urllib3"}
+)
 VAGUE: Final = frozenset({"utils", "helpers", "manager", "base"})
 
 
@@ -162,6 +162,35 @@ def test_the_command_line_starts_light(command: str) -> None:
     loaded = done.stdout.rpartition("loaded ")[2].split()
     assert "graphc.cli" in loaded
     assert not tops(set(loaded)) & HEAVY
+
+
+def loaded_by(*arguments: str, cache: Path) -> set[str]:
+    code = "import sys; from graphc.cli import main; main(sys.argv[1:], standalone_mode=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('loaded', *sys.modules)", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"GRAPHC_CACHE_DIR": str(cache)},
+    )
+    return set(done.stdout.rpartition("loaded ")[2].split())
+
+
+@pytest.mark.parametrize("command", ["check", "compile"])
+def test_small_graphs_need_no_large_import(command: str, tmp_path: Path) -> None:
+    graph = str(ROOT / "graphs" / "wine-average" / "graph.yaml")
+    first, second = (loaded_by(command, graph, cache=tmp_path) for _ in range(2))
+    assert not tops(first | second) & (HEAVY | {"tempfile", "logging", "asyncio"})
+    assert {"graphc.artefacts.onnx_reader"} & first
+    others = {
+        "builder",
+        "knots",
+        "spec.examine",
+        "manifests.check",
+        "diagnostics.rules",
+        "artefacts.onnx_reader",
+    }
+    assert not {f"graphc.{name}" for name in others} & second
 
 
 def test_the_version_is_the_distributions() -> None:

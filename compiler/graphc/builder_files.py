@@ -10,11 +10,6 @@ from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.reading import BUILDER_FAILED, NO_GRAPH_BUILT
 
 
-def is_builder_file(path: str) -> bool:
-    """Say whether a path names a Python file."""
-    return path.endswith(".py")
-
-
 def run_builder_file(path: str, sink: Sink) -> list[Graph]:
     """Run a Python file, which the user vouches for by naming it, and return its graphs in their order."""
     sys.path.insert(0, str(Path(path).parent))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graphc_components.tensors import TensorType
 
-from graphc.builder_files import is_builder_file, run_builder_file
+from graphc.artefacts.signature import Signatures
 from graphc.compare.gates import ALL, write_annotation
 from graphc.compare.settings import write_settings
 from graphc.diagnostics import Diagnostic, Sink
@@ -36,6 +36,7 @@ from graphc.predictors import (
 )
 from graphc.profiles.kinds import is_profile
 from graphc.profiles.profile import Image, Profile
+from graphc.records import record
 from graphc.source.files import STDIN, Source, read_source
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import declared_names, substitute
@@ -46,7 +47,7 @@ from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose
 from graphc.version import VERSION
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """What to compile, and how; `takes_manifests` lets objects of Kubernetes' stand among the graphs."""
 
@@ -62,9 +63,10 @@ class Request:
     """The file of a cluster's profile, or the name of one that comes with graphc."""
     cluster: Profile = field(default_factory=Profile)
     """The profile itself; what `profile` names takes its place."""
+    signatures: Signatures = field(default_factory=Signatures)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckedGraph:
     """A graph file's document with its plans by predictor, and what comes of it where nothing is wrong."""
 
@@ -173,7 +175,10 @@ def _check_profile(document: Located, done: Compilation) -> None:
 
 def _read(source: Source, path: str, sink: Sink) -> Iterable[tuple[Located, Path]]:
     """Yield a file's documents, each with the folder that its local files lie beside."""
-    if is_builder_file(source.file):
+    if source.is_python:
+        # The builder is not needed for YAML.
+        from graphc.builder_files import run_builder_file
+
         for graph in run_builder_file(path, sink):
             yield graph.located(), graph.folder
         return
@@ -200,6 +205,7 @@ def check_document(document: Located, folder: Path, request: Request, sink: Sink
 def _check_versions(
     spec: GraphSpec, document: Located, folder: Path, request: Request, sink: Sink
 ) -> CheckedGraph:
+    is_sound = not sink.has_errors
     check_predictors(spec, declared_names(document), sink)
     check_gates(spec, predictors_of(spec), sink)
     options = replace(request.options, room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT)
@@ -207,9 +213,10 @@ def _check_versions(
     sinks: list[Sink] = []
     for name in predictors_of(spec):
         found = Sink()
-        root = _with_parameters(spec, document, name, request, found)
-        version = read_graph_spec(overlay(root, name), found)
-        graph = read_graph(version, folder, found) if version else None
+        root = overlay(_with_parameters(spec, document, name, request, found), name)
+        # Most versions change nothing: what was read and found sound is not read again.
+        version = spec if root is spec.root and is_sound else read_graph_spec(root, found)
+        graph = read_graph(version, folder, found, request.signatures) if version else None
         plan = lower_graph(graph, options, found) if graph else None
         if version and graph and plan:
             checked[name] = _Checked(version, graph, plan)
@@ -225,7 +232,7 @@ def _check_versions(
     return CheckedGraph(spec, plans, emission)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Checked:
     """A predictor's own document, graph and plan."""
 

@@ -1,13 +1,14 @@
 """The typed DAG: nodes that turn tensors into tensors, in an order in which they can run."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Literal
 
 from graphc_components.tensors import TensorType
 
 from graphc.diagnostics import Span
+from graphc.records import record
 
 Per = Literal["row", "request"]
 Grouping = Literal["auto", "fused", "separate"]
@@ -17,7 +18,7 @@ Types = Mapping[str, TensorType]
 """Types by tensor name; a tensor is called by its graph input, or `node.output`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Guard:
     """A condition on running: the choice tensor has one of these branches, in some row or for the request."""
 
@@ -26,7 +27,7 @@ class Guard:
     """In ascending order; never all that there are."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gather:
     """Which rows of a tensor to read: those whose choice is one of these branches."""
 
@@ -36,7 +37,7 @@ class Gather:
     """The branches whose rows the tensor has; none where it has the rows of all."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Use:
     """One tensor that a node reads, for one of its ports; `gather` picks the rows that the guards leave."""
 
@@ -46,7 +47,7 @@ class Use:
     gather: tuple[Gather, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output:
     """One tensor that a node makes, from one of its ports."""
 
@@ -55,7 +56,7 @@ class Output:
     type: TensorType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Default:
     """A constant for an output: rows by a number or by those of an input port, then fixed dimensions."""
 
@@ -66,7 +67,7 @@ class Default:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Policy:
     """What a node's failing means: how often it is tried, for how long, and what then stands for its outputs.
 
@@ -82,7 +83,7 @@ class Policy:
     failed: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelWork:
     """Run a trained model: a local file, or what a URI leads to."""
 
@@ -97,7 +98,7 @@ class ModelWork:
     """The nodes of the file that graphc made the model of, if it did."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ComponentWork:
     """Run a component of the catalog."""
 
@@ -108,7 +109,7 @@ class ComponentWork:
     waits_for_quorum: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PythonWork:
     """Run the user's function or class: shipped from a local module, or found in an image."""
 
@@ -121,7 +122,7 @@ class PythonWork:
     """Whether running it twice does no harm."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RouterWork:
     """Answer with one branch; `takes[i]` are the uses of branch i by output port."""
 
@@ -132,7 +133,7 @@ class RouterWork:
     takes: tuple[tuple[Use, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CascadeStep:
     """One step: its tensors, and unless it is the last, when to leave with them."""
 
@@ -141,7 +142,7 @@ class CascadeStep:
     until: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CascadeWork:
     """Answer with the first step that is confident."""
 
@@ -149,7 +150,7 @@ class CascadeWork:
     steps: tuple[CascadeStep, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FallbackWork:
     """Answer with a node's own tensors, or with another's where `failed` says so: branches 0 and 1."""
 
@@ -157,7 +158,7 @@ class FallbackWork:
     takes: tuple[tuple[Use, ...], tuple[Use, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChoiceWork:
     """Compute which branch is taken, by row or for the request: INT32 [rows] or [1]."""
 
@@ -166,7 +167,7 @@ class ChoiceWork:
     per: Per
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MergeWork:
     """Put the branches' rows together again, or pass the one that was taken."""
 
@@ -180,7 +181,7 @@ Work = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resources:
     """What a container asks for, as Kubernetes quantities."""
 
@@ -189,7 +190,7 @@ class Resources:
     gpu: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Batch:
     """How many rows of requests may run together, and how long a request waits for others."""
 
@@ -198,7 +199,7 @@ class Batch:
     at: Span = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Autoscaling:
     """Replicas by average CPU use in percent."""
 
@@ -207,7 +208,7 @@ class Autoscaling:
     cpu: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Variable:
     """An environment variable: a text, or one key of a Secret."""
 
@@ -217,7 +218,7 @@ class Variable:
     key: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Placement:
     """What a node says about the container that it runs in."""
 
@@ -236,7 +237,7 @@ class Placement:
         return self == Placement()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """One node; `origin` is the node of the file that it came from."""
 
@@ -261,7 +262,7 @@ class Node:
         yield from (guard.choice for guard in self.guards)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Result:
     """One output of the graph."""
 
@@ -270,7 +271,7 @@ class Result:
     at: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Graph:
     """A checked graph: nodes in a runnable order that does not depend on their order in the file."""
 

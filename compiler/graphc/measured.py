@@ -2,19 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import BAD_VALUE, WRONG_KIND
 from graphc.diagnostics.codes.rollout import UNKNOWN_COST
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.lower.options import Measured
+from graphc.records import record
 from graphc.source.files import Source
 from graphc.source.located import Entry, Fields, Scalar
 from graphc.source.yaml_reader import read_documents
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CostFile:
     """A file of costs: the sound ones by graph and node, and where each stands."""
 

@@ -1,17 +1,17 @@
 """The plan: a tree of units, each of which runs one region; emitters and the local engine read it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from graphc_components.tensors import TensorType
 
 from graphc.graph import Batch, Node, Placement
+from graphc.records import record
 
 UnitType = Literal["MODEL", "OUTPUT_TRANSFORMER", "COMBINER", "ROUTER"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Region:
     """A sub-graph that runs inside one container; a region without nodes passes tensors on."""
 
@@ -30,7 +30,7 @@ class Region:
         return {tensor for node in self.nodes for tensor in node.reads} - self.makes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wire:
     """A tensor in a message: the name that it goes by there, and whether it may be absent."""
 
@@ -40,7 +40,7 @@ class Wire:
     optional: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Route:
     """How a ROUTER unit answers: the child of the branch that a choice has; no child leaves the message."""
 
@@ -48,7 +48,7 @@ class Route:
     children: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unit:
     """One unit of the tree with its region, what it takes out of its message and what it answers."""
 
@@ -73,7 +73,7 @@ class Unit:
         return 1 + max((child.depth for child in self.children), default=0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeCost:
     """How long a node takes, in milliseconds, and how that is known."""
 
@@ -81,7 +81,7 @@ class NodeCost:
     source: Literal["declared", "measured", "size", "kind"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Costs:
     """What a plan was chosen by: the cost of each node, and the bytes of each tensor for that many rows."""
 
@@ -92,7 +92,7 @@ class Costs:
     batch: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnitCost:
     """The time of a unit's nodes and of the hop that calls it, in milliseconds, and what the hop carries."""
 
@@ -102,7 +102,7 @@ class UnitCost:
     answers: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prediction:
     """The time of one request, along the units of its slowest way in the order in which they run."""
 
@@ -114,7 +114,7 @@ class Prediction:
 DecisionKind = Literal["apart", "fused", "parallel", "sequence", "route", "join", "shortened", "forced"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """One choice that a pass made: about which units, and why, in words that end a sentence."""
 
@@ -123,7 +123,7 @@ class Decision:
     because: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Merge:
     """What became of nodes that might be one ONNX model, and why."""
 
@@ -132,7 +132,7 @@ class Merge:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """A graph's tree of units, with what was predicted of it and why it is so."""
 

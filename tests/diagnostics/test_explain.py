@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 from graphc.cli import main
 from graphc.diagnostics import pages
-from graphc.diagnostics.codes import RULES
 from graphc.diagnostics.model import Rule
 from graphc.diagnostics.pages import find_rule, names_rule, nearest_rule, read_page
+from graphc.diagnostics.rules import RULES
 
 PAGES: Final = Path(pages.__file__).parent / "explain"
 EXPLAINED: Final = [rule for rule in RULES.values() if (PAGES / f"{rule.code}.md").exists()]

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from graphc.diagnostics.codes import RULES, gather
 from graphc.diagnostics.model import Severity, error
 from graphc.diagnostics.printable import printable, quoted
+from graphc.diagnostics.rules import RULES, gather
 from graphc.diagnostics.suggest import did_you_mean, nearest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -19,8 +19,8 @@ from typing import Final, TypedDict
 import pytest
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.diagnostics.codes import RULES
 from graphc.diagnostics.printable import printable
+from graphc.diagnostics.rules import RULES
 
 HERE: Final = Path(__file__).parent
 CASES: Final = sorted([*HERE.glob("*.yaml"), *HERE.glob("*/graph.yaml"), *HERE.glob("*/graph.py")])

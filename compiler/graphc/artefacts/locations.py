@@ -1,5 +1,6 @@
 """Where an artefact may lie: a local path, or a URI that a unit fetches when it starts."""
 
+from pathlib import PurePosixPath
 from typing import Final
 
 from graphc.artefacts.model import ArtefactFault
@@ -49,3 +50,10 @@ def framework_of(location: str) -> str | ArtefactFault:
     known = ", ".join(f"`{each}`" for each in FRAMEWORKS)
     advice = (did_you_mean(suffix, FRAMEWORKS) if suffix else None) or f"use one of {known}"
     return ArtefactFault(UNKNOWN_FRAMEWORK, f"`{location}` has {reason}", advice)
+
+
+def leaves_folder(location: str) -> bool:
+    """Say whether a path that a model names lies outside the model's own folder."""
+    # A model from elsewhere must not make graphc ship just any file; ONNX itself refuses these too.
+    path = PurePosixPath(location.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts

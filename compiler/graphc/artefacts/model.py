@@ -1,13 +1,17 @@
 """What an artefact says of itself: its tensors, or the reason why it does not say."""
 
-from dataclasses import dataclass
+from typing import Final
 
 from graphc_components.tensors import Dim
 
 from graphc.diagnostics.model import Rule
+from graphc.records import record
+
+DECLARE: Final = "declare the tensors it gives under `out:`"
+"""The help where an artefact does not tell its tensors."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArtefactTensor:
     """A tensor of an artefact; `datatype` None means any numeric, `shape` None means unknown."""
 
@@ -16,7 +20,7 @@ class ArtefactTensor:
     shape: tuple[Dim, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Skipped:
     """An output that no V2 message can carry; a problem only where a graph reads it."""
 
@@ -24,7 +28,7 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Opset:
     """A version of one ONNX operator set; the empty domain is ONNX's own."""
 
@@ -32,7 +36,7 @@ class Opset:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Signature:
     """The tensors of an artefact; `files` are those that must lie beside it, as paths relative to it."""
 
@@ -49,7 +53,7 @@ class Signature:
         return next((each for each in (*self.outputs, *self.skipped) if each.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArtefactFault:
     """Why an artefact cannot be used: the rule it breaks, and a diagnostic's words without its place."""
 

@@ -1,9 +1,9 @@
 """Tells arrays, scalars and datatypes of numpy from what a pickle says about them; numpy is not needed."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from graphc.artefacts.pickle_machine import Instance, Name, Value
+from graphc.records import record
 
 _MULTIARRAY: Final = ("numpy.core.multiarray", "numpy._core.multiarray")
 _NUMERIC: Final = ("numpy.core.numeric", "numpy._core.numeric")
@@ -15,7 +15,7 @@ _MAX_SIZE: Final = 1 << 62
 _WORDS: Final = {"i": "INT", "u": "UINT", "f": "FP"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dtype:
     """A numpy dtype: its kind as numpy's letter, its size in bytes, whether it holds Python objects."""
 
@@ -34,7 +34,7 @@ class Dtype:
         return f"{_WORDS[self.kind]}{8 * self.size}" if known else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Array:
     """An array's shape and dtype, and its elements where they are Python objects."""
 

@@ -9,11 +9,11 @@ import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Final
 
 from graphc_components.tensors import Dim
 
+from graphc.artefacts.locations import leaves_folder
 from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped
 from graphc.artefacts.protobuf_wire import Field, Wire, signed
 from graphc.artefacts.source import Budget, MalformedError, Source
@@ -100,16 +100,10 @@ def read_onnx(file: io.BufferedReader, called: str) -> Signature | ArtefactFault
     if refused := next((each for each in required if isinstance(each, Skipped)), None):
         message = f"`{called}` takes {quoted(refused.name)}, which no V2 message can carry: {refused.reason}"
         return ArtefactFault(UNSUPPORTED_TENSOR, message)
-    if outside := next((each for each in found.files if _leaves_folder(each)), None):
+    if outside := next((each for each in found.files if leaves_folder(each)), None):
         message = f"`{called}` keeps weights in {quoted(outside)}, outside its own folder"
         return ArtefactFault(UNREADABLE_ARTEFACT, message)
     return _signature(found)
-
-
-def _leaves_folder(location: str) -> bool:
-    # A model from elsewhere must not make graphc ship just any file; ONNX itself refuses these too.
-    path = PurePosixPath(location.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts
 
 
 def _signature(found: _Found) -> Signature:

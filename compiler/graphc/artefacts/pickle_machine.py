@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from graphc.artefacts.source import Budget, MalformedError, Source
+from graphc.records import record
 
 _MAX_TEXT: Final = 1024
 _MAX_TEXTS: Final = 64 << 20
 _MAX_STEPS: Final = 3_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Opaque:
     """A value that was skipped: too large to keep, or of no use."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     """Something importable that the pickle names; it stays a name."""
 

@@ -1,10 +1,10 @@
 """Walks the fields of a protobuf message in a file by seeking, so that what is not wanted is never read."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from graphc.artefacts.source import Budget, MalformedError, Source
+from graphc.records import record
 
 _VARINT: Final = 0
 _FIXED: Final = {1: 8, 5: 4}
@@ -21,7 +21,7 @@ class Field(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wire:
     """A message's bytes; every field that is passed costs a step."""
 

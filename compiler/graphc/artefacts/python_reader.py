@@ -3,20 +3,20 @@
 import ast
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from graphc.artefacts.model import ArtefactFault
 from graphc.diagnostics.codes.artefacts import INVALID_MODULE, MISSING_FUNCTION, MISSING_MODULE
 from graphc.diagnostics.suggest import did_you_mean
+from graphc.records import record
 
 _MAX_SIZE: Final = 4 << 20
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EntryParameter:
     """A parameter that an argument may be given to by name."""
 
@@ -24,7 +24,7 @@ class EntryParameter:
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PythonEntry:
     """A function or class of a module; `parameters` None means that the text does not tell them."""
 

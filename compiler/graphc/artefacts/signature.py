@@ -2,15 +2,14 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped
-from graphc.artefacts.onnx_reader import read_onnx
-from graphc.artefacts.sklearn_reader import DECLARE, read_sklearn
+from graphc.artefacts.cache import entry_path, find_signature, keep_signature
+from graphc.artefacts.model import DECLARE, ArtefactFault, ArtefactTensor, Opset, Signature, Skipped
 from graphc.artefacts.source import MalformedError, RefusedError
-from graphc.artefacts.xgboost_reader import read_xgboost
 from graphc.diagnostics.codes.artefacts import (
     MISSING_ARTEFACT,
     UNKNOWN_FRAMEWORK,
@@ -23,40 +22,94 @@ __all__ = [
     "ArtefactTensor",
     "Opset",
     "Signature",
+    "Signatures",
     "Skipped",
     "content_hash",
     "read_signature",
 ]
 
-_Reader = Callable[[io.BufferedReader, str], Signature | ArtefactFault]
-
-_READERS: Final[Mapping[str, tuple[str, _Reader]]] = {
-    "onnx": ("an ONNX model", read_onnx),
-    "sklearn": ("a joblib or pickle file", read_sklearn),
-    "xgboost": ("an XGBoost model", lambda file, _: read_xgboost(file)),
+_KINDS: Final[Mapping[str, str]] = {
+    "onnx": "an ONNX model",
+    "sklearn": "a joblib or pickle file",
+    "xgboost": "an XGBoost model",
 }
 
+LARGEST_HASHED: Final = 4 << 20
+"""Bytes; the tensors of a larger ONNX model are found in less time than its weights take to hash."""
 
-def read_signature(path: Path, framework: str, *, called: str | None = None) -> Signature | ArtefactFault:
+
+class Signatures:
+    """Reads the signatures of model files, each once; it is kept in a folder, if there is one, for later runs."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._read: dict[tuple[Path, str, str], Signature | ArtefactFault] = {}
+
+    def read(self, path: Path, framework: str, called: str) -> Signature | ArtefactFault:
+        """Return what a model file says of its tensors, or why it does not; `called` is its name in messages."""
+        key = (path, framework, called)
+        if key not in self._read:
+            self._read[key] = read_signature(path, framework, called=called, folder=self._folder)
+        return self._read[key]
+
+
+def read_signature(
+    path: Path, framework: str, *, called: str | None = None, folder: Path | None = None
+) -> Signature | ArtefactFault:
     """Return what a model file says of its tensors, or why it does not; `called` is its name in messages."""
     called = called or path.name
-    if framework not in _READERS:
+    if framework not in _KINDS:
         return ArtefactFault(UNKNOWN_FRAMEWORK, f"`{framework}` is not a framework that graphc serves")
-    kind, read = _READERS[framework]
     try:
         if not path.is_file():
             absent = f"`{called}` is not a file" if path.exists() else f"there is no file `{called}`"
             return ArtefactFault(MISSING_ARTEFACT, absent)
         with path.open("rb") as file:
-            return read(file, called)
+            return _read_kept(file, framework, called, folder)
     except MalformedError as error:
-        return ArtefactFault(UNREADABLE_ARTEFACT, f"`{called}` is not {kind}: {error}")
+        return ArtefactFault(UNREADABLE_ARTEFACT, f"`{called}` is not {_KINDS[framework]}: {error}")
     except RefusedError as error:
         return ArtefactFault(UNKNOWN_SIGNATURE, f"`{called}` does not tell its tensors: {error}", DECLARE)
     except OSError as error:
         return ArtefactFault(
             UNREADABLE_ARTEFACT, f"`{called}` cannot be read: {(error.strerror or '').lower()}"
         )
+
+
+def _read_kept(
+    file: io.BufferedReader, framework: str, called: str, folder: Path | None
+) -> Signature | ArtefactFault:
+    before = os.fstat(file.fileno())
+    if folder is None or (framework == "onnx" and before.st_size > LARGEST_HASHED):
+        return _read_anew(file, framework, called)
+    path = entry_path(folder, hashlib.file_digest(file, "sha256").hexdigest(), framework)
+    if kept := find_signature(path):
+        return kept
+    file.seek(0)
+    read = _read_anew(file, framework, called)
+    after = os.fstat(file.fileno())
+    # Written to between the two readings, it may not be what was hashed.
+    is_same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    if is_same and isinstance(read, Signature):
+        keep_signature(path, read)
+    return read
+
+
+def _read_anew(file: io.BufferedReader, framework: str, called: str) -> Signature | ArtefactFault:
+    # Few graphs have models of every framework, and none needs a reader for a signature that was kept.
+    match framework:
+        case "onnx":
+            from graphc.artefacts.onnx_reader import read_onnx
+
+            return read_onnx(file, called)
+        case "sklearn":
+            from graphc.artefacts.sklearn_reader import read_sklearn
+
+            return read_sklearn(file, called)
+        case _:
+            from graphc.artefacts.xgboost_reader import read_xgboost
+
+            return read_xgboost(file)
 
 
 def content_hash(path: Path) -> str:

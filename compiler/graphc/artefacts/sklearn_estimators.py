@@ -1,7 +1,6 @@
 """What each scikit-learn estimator answers, told from its class and its fitted attributes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from graphc_components.tensors import Dim
@@ -12,6 +11,7 @@ from graphc.artefacts.pickle_machine import Instance, Name, Value
 from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE
 from graphc.diagnostics.model import Rule
 from graphc.diagnostics.printable import quoted
+from graphc.records import record
 
 ROWS: Final = "batch"
 _MAX_NESTING: Final = 16
@@ -19,7 +19,7 @@ _MAX_NESTING: Final = 16
 Output = ArtefactTensor | Skipped
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unknown:
     """Why an estimator's tensors cannot be told, and the rule that this breaks."""
 
@@ -27,7 +27,7 @@ class Unknown:
     rule: Rule = UNKNOWN_SIGNATURE
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Estimator:
     """A pickled estimator: where its class lives, and its attributes."""
 
@@ -97,7 +97,7 @@ def _tensor(name: str, datatype: str, *dims: Dim) -> ArtefactTensor:
 # Classifiers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Classes:
     count: int
     datatype: str | None

@@ -6,12 +6,10 @@ from typing import Final
 from graphc_components.tensors import Dim
 
 from graphc.artefacts.joblib_file import read_pickled
-from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature, Skipped
+from graphc.artefacts.model import DECLARE, ArtefactFault, ArtefactTensor, Signature, Skipped
 from graphc.artefacts.numpy_pickles import as_array
 from graphc.artefacts.sklearn_estimators import ROWS, Estimator, Unknown, as_estimator, steps_of, tell_outputs
 from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE, UNSUPPORTED_TENSOR
-
-DECLARE: Final = "declare the tensors it gives under `out:`"
 
 _CURES: Final = {UNKNOWN_SIGNATURE: DECLARE, UNFITTED_MODEL: "call `fit` before saving it"}
 

@@ -1,7 +1,6 @@
 """`graphc compile`: print the manifests that a graph compiles to."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import click
@@ -42,6 +41,9 @@ def command(
 
 def _write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
+    # It imports what compressing and drawing lots takes, and most output goes to a pipe.
+    import tempfile
+
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:

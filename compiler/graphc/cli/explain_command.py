@@ -5,8 +5,8 @@ import json
 import click
 
 from graphc.cli.reporting import exit_if_rejected, plan_options, read_request, report
-from graphc.diagnostics.codes import RULES
 from graphc.diagnostics.pages import find_rule, names_rule, nearest_rule, read_page
+from graphc.diagnostics.rules import RULES
 
 
 @click.command("explain")

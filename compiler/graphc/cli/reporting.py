@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import click
 
+from graphc.artefacts.signature import Signatures
+from graphc.caching import cache_root
 from graphc.compilation import Compilation, Request
 from graphc.diagnostics.render import Format, render
 from graphc.lower.options import Options
@@ -16,6 +18,8 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 REJECTED = 1
 """The exit code for input in which something is wrong."""
+
+_NO_CACHE = "graphc.no_cache"
 
 
 costs_option = click.option(
@@ -40,6 +44,19 @@ profile_option = click.option(
 )
 
 
+def _note_no_cache(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.meta[_NO_CACHE] = value
+
+
+cache_option = click.option(
+    "--no-cache",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_no_cache,
+    help="Read every model file again, and keep nothing of it.",
+)
+
+
 def plan_options(command: Command) -> Command:
     """Give a command the options that decide what a graph is compiled to."""
     options = [
@@ -58,6 +75,7 @@ def plan_options(command: Command) -> Command:
             show_default=True,
             help="Rows of the request for which bytes are counted.",
         ),
+        cache_option,
     ]
     for option in reversed(options):
         command = option(command)
@@ -82,8 +100,21 @@ def read_request(
     """Return the request that the options make; a setting that is none is a usage error."""
     context = click.get_current_context(silent=True)
     profile: str | None = context.meta.get(_PROFILE) if context else None
-    options = Options(level, batch=batch)
-    return Request(files, read_settings(settings), options=options, costs=costs, profile=profile)
+    return Request(
+        files,
+        read_settings(settings),
+        options=Options(level, batch=batch),
+        costs=costs,
+        profile=profile,
+        signatures=kept_signatures(),
+    )
+
+
+def kept_signatures() -> Signatures:
+    """Return the reader of signatures, which keeps them unless `--no-cache` was said."""
+    context = click.get_current_context(silent=True)
+    is_off = context is not None and context.meta.get(_NO_CACHE, False)
+    return Signatures(None if is_off else cache_root(os.environ))
 
 
 def read_settings(settings: tuple[str, ...]) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 import click
 
-from graphc.cli.reporting import exit_if_rejected, read_settings, report
+from graphc.cli.reporting import exit_if_rejected, kept_signatures, read_settings, report
 from graphc.compilation import Request, compile_files
 from graphc.local.console import RunConsole
 from graphc.local.load import Loaded, are_graphs, load_compiled, load_manifests, read_texts
@@ -35,7 +35,14 @@ def load(
         raise SystemExit(report_findings(findings, console))
     if graphs:
         options = Options() if level is None else Options(level)
-        request = Request(files, read_settings(settings), options=options, purpose="local", costs=costs)
+        request = Request(
+            files,
+            read_settings(settings),
+            options=options,
+            purpose="local",
+            costs=costs,
+            signatures=kept_signatures(),
+        )
         done = compile_files(request)
         report(done, "text", to_stderr=True)
         exit_if_rejected(done)

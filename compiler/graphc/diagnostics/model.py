@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
+
+from graphc.records import record
 
 
 class Severity(StrEnum):
@@ -12,8 +15,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of a file; lines and columns count from 1, the end is exclusive."""
 
     file: str
@@ -23,7 +25,7 @@ class Span:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """A rule of graphc, with the code that names it for good."""
 
@@ -43,7 +45,7 @@ def warning(code: str, name: str, summary: str) -> Rule:
     return Rule(code, name, summary, Severity.WARNING)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """One breach of one rule; `at` is None where no place in a file is to blame."""
 

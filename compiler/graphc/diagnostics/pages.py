@@ -4,8 +4,8 @@ import re
 from importlib.resources import files
 from typing import Final
 
-from graphc.diagnostics.codes import RULES
 from graphc.diagnostics.model import Rule
+from graphc.diagnostics.rules import RULES
 from graphc.diagnostics.suggest import nearest
 
 _CODE: Final = re.compile(r"GC\d+", re.IGNORECASE)

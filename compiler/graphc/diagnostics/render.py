@@ -4,10 +4,6 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from graphc.diagnostics.model import Diagnostic
-from graphc.diagnostics.render_github import render_github
-from graphc.diagnostics.render_json import render_json
-from graphc.diagnostics.render_sarif import render_sarif
-from graphc.diagnostics.render_text import render_text
 
 
 class Format(StrEnum):
@@ -26,12 +22,21 @@ def render(diagnostics: Iterable[Diagnostic], format: str, sources: Mapping[str,
     text has colours.
     """
     found = list(diagnostics)
+    # Most runs find nothing to render, and none renders in two formats.
     match Format(format):
         case Format.TEXT:
+            from graphc.diagnostics.render_text import render_text
+
             return render_text(found, sources, color=color)
         case Format.JSON:
+            from graphc.diagnostics.render_json import render_json
+
             return render_json(found)
         case Format.GITHUB:
+            from graphc.diagnostics.render_github import render_github
+
             return render_github(found)
         case Format.SARIF:
+            from graphc.diagnostics.render_sarif import render_sarif
+
             return render_sarif(found)

@@ -10,7 +10,7 @@ from graphc.diagnostics.codes.fields import BAD_BRANCH
 from graphc.diagnostics.codes.flow import NO_OTHERWISE, UNREACHED_BRANCH, WRONG_DATATYPE, WRONG_SHAPE
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.graph import Value
-from graphc.spec.model import Branch, Router
+from graphc.spec.model import Branch, RandomKey, Router
 from graphc.spec.scalars import show
 
 CONDITIONS: Final[Mapping[str, str]] = {
@@ -56,9 +56,14 @@ def choice_parameters(name: str, router: Router) -> dict[str, Value]:
     if router.name is not None:
         parameters["name"] = router.name
     if router.router == "random":
-        key = router.key.model_dump(exclude_none=True) if router.key else None
-        parameters |= {"key": cast("Value", key), "salt": name}
+        parameters |= {"key": _key(router.key), "salt": name}
     return parameters | {"branches": len(router.branches)}
+
+
+def _key(key: RandomKey | None) -> Value:
+    if key is None:
+        return None
+    return {"header": key.header} if key.header is not None else {"parameter": key.parameter}
 
 
 def check_decision(draft: Draft, node: DraftNode, value: TensorType | None, sink: Sink) -> None:

@@ -1,18 +1,18 @@
 """A spec's nodes with their ports, before references are resolved and types inferred."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from graphc_components.catalog import Component as CatalogEntry
 
 from graphc.artefacts.signature import Signature
 from graphc.diagnostics import Span
+from graphc.records import record
 from graphc.spec.model import AnyNode
 from graphc.spec.read import GraphSpec
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DraftUse:
     """A reference as it is written: the port it is for (empty or an index where unnamed), and its place."""
 
@@ -21,7 +21,7 @@ class DraftUse:
     at: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DraftNode:
     """A node with what is known of it: `outputs` is None where its artefact does not tell."""
 
@@ -37,7 +37,7 @@ class DraftNode:
     required: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Draft:
     """A graph spec with its draft nodes by name."""
 

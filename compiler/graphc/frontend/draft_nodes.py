@@ -10,7 +10,7 @@ from graphc.artefacts.locations import check_location, is_uri
 from graphc.artefacts.locations import framework_of as tell_framework
 from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_reader import read_entry
-from graphc.artefacts.signature import read_signature
+from graphc.artefacts.signature import Signatures
 from graphc.diagnostics import Diagnostic, Rule, Sink
 from graphc.diagnostics.codes.artefacts import UNDECLARED_REMOTE, UNKNOWN_SIGNATURE
 from graphc.diagnostics.codes.fields import BAD_BRANCH, UNKNOWN_COMPONENT
@@ -33,9 +33,11 @@ _OTHER_WORDS: Final[Mapping[str, str]] = {
 """What other libraries call components of the catalog."""
 
 
-def draft_graph(spec: GraphSpec, folder: Path, sink: Sink) -> Draft:
+def draft_graph(spec: GraphSpec, folder: Path, signatures: Signatures, sink: Sink) -> Draft:
     """Make the draft of a graph whose local files lie beside `folder`."""
-    drafting = {name: _Drafting(spec, folder, sink, name, node) for name, node in spec.nodes.items()}
+    drafting = {
+        name: _Drafting(spec, folder, signatures, sink, name, node) for name, node in spec.nodes.items()
+    }
     return Draft(spec, {name: each.run() for name, each in drafting.items()})
 
 
@@ -47,8 +49,11 @@ def framework_of(model: Model) -> str | ArtefactFault:
 class _Drafting:
     """The drafting of one node."""
 
-    def __init__(self, spec: GraphSpec, folder: Path, sink: Sink, name: str, node: AnyNode) -> None:
+    def __init__(
+        self, spec: GraphSpec, folder: Path, signatures: Signatures, sink: Sink, name: str, node: AnyNode
+    ) -> None:
         self.spec, self.folder, self.sink, self.name, self.node = spec, folder, sink, name, node
+        self.signatures = signatures
         self.at = spec.at("nodes", name, key=True)
 
     def run(self) -> DraftNode:
@@ -89,7 +94,7 @@ class _Drafting:
         if is_uri(model.model):
             return self._draft_remote(model)
         path = self.folder / model.model
-        signature = read_signature(path, framework, called=model.model)
+        signature = self.signatures.read(path, framework, model.model)
         if isinstance(signature, ArtefactFault):
             if not (model.out and signature.rule is UNKNOWN_SIGNATURE):
                 self._report_fault(signature, "model")

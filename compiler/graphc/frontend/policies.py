@@ -25,10 +25,9 @@ def find_defaults(draft: Draft, node: DraftNode, resolved: Resolved, inferred: I
 
 def read_outputs(node: DraftNode, resolved: Resolved, inferred: Inferred) -> dict[str, TensorType]:
     """Return the types of the outputs that anything reads."""
-    read = {use.tensor for uses in resolved.every.values() for use in uses}
-    read |= {use.tensor for use in resolved.outputs}
     named = {port: f"{node.name}.{port}" for port in node.outputs or ()}
-    return {port: inferred.types[each] for port, each in named.items() if each in read & set(inferred.types)}
+    types = inferred.types
+    return {port: types[each] for port, each in named.items() if each in resolved.read and each in types}
 
 
 def make_default(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from graphc.artefacts.signature import Signatures
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import NO_ROWS, UNDECLARED_OUTPUT
 from graphc.frontend.assemble import assemble_graph
@@ -23,11 +24,13 @@ from graphc.spec.model import Cascade, Router
 from graphc.spec.read import GraphSpec
 
 
-def read_graph(spec: GraphSpec, folder: Path, sink: Sink) -> Graph | None:
+def read_graph(
+    spec: GraphSpec, folder: Path, sink: Sink, signatures: Signatures | None = None
+) -> Graph | None:
     """Check a graph and type it; returns None, with the reasons in the sink, where it is not sound."""
     check_names(spec, sink)
     check_placement(spec, sink)
-    draft = draft_graph(spec, folder, sink)
+    draft = draft_graph(spec, folder, signatures or Signatures(), sink)
     resolved = resolve_references(draft, sink)
     order = order_nodes(draft, resolved, sink)
     if order is None:
@@ -60,7 +63,7 @@ def _decide(draft: Draft, inferred: Inferred, sink: Sink) -> Mapping[str, Per]:
 def _check_known(resolved: Resolved, inferred: Inferred, kept: list[str], sink: Sink) -> None:
     """Report tensors that are read and whose type nothing tells."""
     read = {use.tensor: use.at for use in resolved.outputs}
-    read |= {use.tensor: use.at for name in kept for use in resolved.every[name]}
+    read |= {use.tensor: use.at for name in kept for use in resolved.every(name)}
     for tensor, at in read.items():
         node, _, port = tensor.partition(".")
         # What is made from a tensor of unknown type is not to blame.

@@ -1,7 +1,7 @@
 """Resolves references to tensors: `input`, `node` or `node.tensor`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from graphc.artefacts.model import Skipped
 from graphc.diagnostics import Diagnostic, Sink, Span
@@ -10,19 +10,27 @@ from graphc.diagnostics.codes.flow import AMBIGUOUS, BAD_FALLBACK, UNKNOWN_NODE,
 from graphc.diagnostics.suggest import nearest
 from graphc.frontend.draft import Draft
 from graphc.graph import Use
+from graphc.records import record
 from graphc.spec.model import Working
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resolved:
     """The uses of each node in the order of its draft, and of the graph's outputs; unresolved ones left out.
 
-    `fallbacks` are the tensors that stand for a node's outputs where it fails, by their ports.
+    `fallbacks` are the tensors that stand for a node's outputs where it fails, by their ports; `read` are all tensors
+    that anything reads.
     """
 
     uses: Mapping[str, tuple[Use, ...]]
     outputs: tuple[Use, ...]
     fallbacks: Mapping[str, tuple[Use, ...]] = field(default_factory=dict[str, tuple[Use, ...]])
+    read: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        every = [self.outputs, *self.uses.values(), *self.fallbacks.values()]
+        # Asked for by every node: found once.
+        object.__setattr__(self, "read", frozenset(use.tensor for uses in every for use in uses))
 
     def reads(self, inputs: Iterable[str]) -> dict[str, set[str]]:
         """For each node, the nodes that it reads."""
@@ -36,10 +44,9 @@ class Resolved:
             for name, uses in self.uses.items()
         }
 
-    @property
-    def every(self) -> dict[str, list[Use]]:
-        """All uses of each node, those of its fallback among them."""
-        return {name: [*uses, *self.fallbacks.get(name, ())] for name, uses in self.uses.items()}
+    def every(self, name: str) -> list[Use]:
+        """Return all uses of a node, those of its fallback among them."""
+        return [*self.uses[name], *self.fallbacks.get(name, ())]
 
 
 def _owner(tensor: str) -> str:
@@ -112,7 +119,7 @@ def _fallback_uses(draft: Draft, name: str, other: str, read: set[str], sink: Si
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Scope:
     draft: Draft
     sink: Sink

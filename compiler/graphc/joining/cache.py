@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from graphc.caching import cache_root
+
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Return where merged models are kept, by the XDG base directory specification."""
-    said = Path(environ.get("XDG_CACHE_HOME", ""))
-    # The specification has relative paths ignored.
-    root = said if said.is_absolute() else Path.home() / ".cache"
-    return root / "graphc" / "merged"
+    """Return where merged models are kept."""
+    return (cache_root(environ) or Path(tempfile.gettempdir()) / "graphc") / "merged"
 
 
 def keep_model(folder: Path, content: bytes) -> Path:

@@ -6,8 +6,10 @@ branches, and what comes after several.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from graphc.records import record
 
 MOST_SEEDS: Final = 64
 # Each branch is a container, and has a share of the machine's memory whether or not it has one of its processors.
@@ -21,7 +23,7 @@ Edges = Mapping[str, Collection[str]]
 """For each node, the others that it reads, or that read it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parting:
     """So many branches, and each node's place: BEFORE, its branch, or, after all branches, their number."""
 
@@ -29,7 +31,7 @@ class Parting:
     places: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     """Nodes in a runnable order, what they read of each other, and their milliseconds."""
 
@@ -170,7 +172,7 @@ def _find_needed(block: Block, seeds: Mapping[str, int]) -> dict[str, int]:
 # Dominators
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Tree:
     """A tree that grows at its leaves, with jumps towards its root so that meeting points are found quickly."""
 

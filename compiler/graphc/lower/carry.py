@@ -1,13 +1,13 @@
 """Finds which tensors each unit takes and answers: liveness, as a compiler does with registers."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from graphc_components.tensors import TensorType
 
 from graphc.graph import Graph
 from graphc.lower.schedule import Branching
 from graphc.plan import Plan, Unit, Wire
+from graphc.records import record
 
 
 def carry_tensors(graph: Graph, tree: Branching) -> Plan:
@@ -30,7 +30,7 @@ def _find_optional(graph: Graph) -> set[str]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Carrying:
     types: dict[str, TensorType]
     optional: set[str]

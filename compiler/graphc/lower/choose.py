@@ -20,6 +20,7 @@ from graphc.lower.predict import predict_plan
 from graphc.lower.schedule import Branching, Layout, schedule_regions
 from graphc.lower.shorten import MAX_DEPTH, depth_of, shorten
 from graphc.plan import Costs, Plan, Prediction, Region
+from graphc.records import record
 
 MOST_ROUNDS: Final = 3
 """How often a unit, or a part of it, is parted again."""
@@ -30,7 +31,7 @@ LEAST_PLANS: Final = 3
 MOST_AHEAD: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Branch:
     """What would run beside something else: its nodes, the heaviest of them, and their milliseconds."""
 
@@ -39,7 +40,7 @@ class Branch:
     ms: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fork:
     """Branches that were found worth parting, or not, with the predictions that decided it."""
 
@@ -48,7 +49,7 @@ class Fork:
     parted_ms: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Draft:
     """A plan that was tried, and what it was made of."""
 
@@ -71,7 +72,7 @@ class Choice:
     """What the layout tried first would have taken, where another is faster."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TooDeep:
     """No plan fits into the levels that there are: the least number that was found."""
 

@@ -8,7 +8,7 @@ branches differ all that any reader has. Beyond that choice readers see differen
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc_components.tensors import Dim, TensorType
 
@@ -29,6 +29,7 @@ from graphc.graph import (
     Work,
 )
 from graphc.order import sort_topologically
+from graphc.records import record
 
 Guards = tuple[Guard, ...]
 
@@ -150,7 +151,7 @@ def _narrow(made: Guards, reader: Guards) -> Iterable[Gather]:
             yield Gather(guard.choice, guard.branches, made[index].branches)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Lowering:
     guards: dict[str, Guards]
     made_under: dict[str, Guards]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Final, Literal
@@ -12,11 +11,12 @@ from graphc_components.tensors import Dim, TensorType
 from graphc.graph import ChoiceWork, Graph, ModelWork, Node, PythonWork
 from graphc.lower.options import Options
 from graphc.plan import Costs, NodeCost
+from graphc.records import record
 
 CostSource = Literal["declared", "measured", "size", "kind"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CostModel:
     """The constants of every prediction, in milliseconds; `tests/bench/measure_hop.py` measures the hop's.
 

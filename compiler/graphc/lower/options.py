@@ -1,10 +1,11 @@
 """How a graph is lowered."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from graphc.graph import Graph
 from graphc.plan import Plan
+from graphc.records import record
 
 Measured = Mapping[str, Mapping[str, float]]
 """Milliseconds by graph and node."""
@@ -15,7 +16,7 @@ def _look_away(_: Graph | Plan) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """Level 0 makes every node a unit, 1 parts and joins by predicted time, 2 also merges ONNX models."""
 

@@ -1,9 +1,8 @@
 """Predicts how long a request takes through a plan, and along which units."""
 
-from dataclasses import dataclass
-
 from graphc.lower.costs import MODEL, region_ms
 from graphc.plan import Costs, Plan, Prediction, Unit, UnitCost, Wire
+from graphc.records import record
 
 
 def predict_plan(plan: Plan, costs: Costs) -> Prediction:
@@ -13,7 +12,7 @@ def predict_plan(plan: Plan, costs: Costs) -> Prediction:
     return Prediction(way.ms, way.units, units)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Way:
     ms: float
     units: tuple[str, ...]

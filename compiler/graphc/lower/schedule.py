@@ -14,6 +14,7 @@ from graphc.graph import ChoiceWork, Graph, Placement
 from graphc.lower.partition import claim_name
 from graphc.order import Edges, find_components
 from graphc.plan import Region, Route, UnitType
+from graphc.records import record
 
 Settled = Mapping[str, frozenset[int]]
 """Choices that a router above has looked at, each with the branches that lead here."""
@@ -31,7 +32,7 @@ class Branching:
     route: Route | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     """A way to lay out regions: how many of them run one after another before the first fork is looked for.
 
@@ -67,7 +68,7 @@ def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) ->
     return tree
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Scheduling:
     graph: str
     reads: Edges

@@ -1,13 +1,14 @@
 """Joins units in sequence until the tree is no deeper than the ten levels that a SeldonDeployment has."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from graphc.graph import Placement
 from graphc.lower.costs import region_ms
 from graphc.lower.schedule import Branching
 from graphc.plan import Costs, Region
+from graphc.records import record
 
 # The CRD nests `children` ten levels deep; deeper units are cut off, or refused under strict validation.
 MAX_DEPTH: Final = 10
@@ -16,7 +17,7 @@ MAX_DEPTH: Final = 10
 HOPELESS: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Pair:
     """A unit that can be joined with its only child, by its way from the root."""
 

@@ -1,13 +1,13 @@
 """A part of a manifest: fields by name, as the API server reads them, each with its place."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from graphc.diagnostics import Span
+from graphc.records import record
 from graphc.source.located import Fields, Items, Located, Scalar
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """A value with its place; what is of another type than asked for counts as absent."""
 

@@ -1,18 +1,18 @@
 """The parts of a manifest that end up in pods, and what the operator fills in there."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from graphc.manifests.model import Deployment, Pod, Predictor, Unit
 from graphc.manifests.node import Node
+from graphc.records import record
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 
 HANDLERS: Final = frozenset({"exec", "httpGet", "tcpSocket", "grpc"})
 _PROBES: Final = frozenset({"livenessProbe", "readinessProbe"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PodPart:
     """A pod's spec, a container, or an environment of a container, by the record that it is."""
 

@@ -3,9 +3,8 @@
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field
-
 from graphc.profiles.profile import SELDON_PATH
+from graphc.spec.declare import AfterValidator, Field
 from graphc.spec.model import Anything, Digest, ImageName, Spec
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"

@@ -1,8 +1,10 @@
 """A cluster as the compiler sees it; what a profile does not say is as on a cluster that nothing is known of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, Literal
+
+from graphc.records import record
 
 IngressKind = Literal["none", "istio", "ambassador", "gateway"]
 
@@ -10,7 +12,7 @@ SELDON_PATH: Final = "/seldon/{namespace}/{graph}"
 """Where Seldon's operator puts a deployment behind Istio and Ambassador."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """A name in a namespace."""
 
@@ -18,7 +20,7 @@ class Place:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ingress:
     """What brings requests into the cluster, and where it takes them up."""
 
@@ -32,7 +34,7 @@ class Ingress:
     """What the operator is told of it on every SeldonDeployment."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Image:
     """A container image."""
 
@@ -45,7 +47,7 @@ class Image:
         return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RuntimeImage:
     """What a cluster has in place of the runtime image that a graph names."""
 
@@ -66,7 +68,7 @@ class RuntimeImage:
         return str(found)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Profile:
     """Everything that a profile says."""
 

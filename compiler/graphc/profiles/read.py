@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import MISSING_FIELD, NOT_A_CHOICE
 from graphc.diagnostics.codes.rollout import NOT_A_PROFILE
@@ -25,6 +23,7 @@ from graphc.profiles.profile import Ingress, Place, Profile, RuntimeImage
 from graphc.source.files import Source, read_source
 from graphc.source.located import Fields, Located, locate, to_plain
 from graphc.source.yaml_reader import read_documents
+from graphc.spec.examine import examine
 from graphc.spec.problems import report_problems
 
 SHIPPED: Final = Path(__file__).with_name("shipped")
@@ -77,11 +76,11 @@ def read_profile_document(document: Located, sink: Sink) -> Profile | None:
 
 
 def _validate(document: Fields, sink: Sink) -> ClusterProfile | None:
-    try:
-        return ClusterProfile.model_validate(to_plain(document))
-    except ValidationError as error:
-        report_problems(error, ClusterProfile, document, (), "a profile", sink)
-        return None
+    found = examine(ClusterProfile, to_plain(document))
+    if isinstance(found, ClusterProfile):
+        return found
+    report_problems(found, ClusterProfile, document, (), "a profile", sink)
+    return None
 
 
 def _read_ingress(document: Fields, sink: Sink) -> Ingress | None:
@@ -95,13 +94,11 @@ def _read_ingress(document: Fields, sink: Sink) -> Ingress | None:
     if model is None:
         sink.report(_no_kind(document, None if kind is None else str(to_plain(kind.value))))
         return None
-    try:
-        return _ingress_of(model.model_validate(to_plain(entry.value)))
-    except ValidationError as error:
-        report_problems(
-            error, model, document, ("ingress",), f"a {kind and to_plain(kind.value)} ingress", sink
-        )
-        return None
+    found = examine(model, to_plain(entry.value))
+    if isinstance(found, model):
+        return _ingress_of(found)
+    report_problems(found, model, document, ("ingress",), f"a {kind and to_plain(kind.value)} ingress", sink)
+    return None
 
 
 def _no_kind(document: Fields, found: str | None) -> Diagnostic:

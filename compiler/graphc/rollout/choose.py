@@ -10,14 +10,15 @@ import hashlib
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from graphc.records import record
 from graphc.rollout.model import PATH_HEADER, Match, Mirror, Rollout, Share, Way
 
 Headers = Iterable[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chooser:
     """Chooses for the requests of one graph."""
 

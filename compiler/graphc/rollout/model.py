@@ -1,8 +1,9 @@
 """How requests are shared among the predictors of a graph; the emitters and the local front read the same."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from graphc.records import record
 
 Data = dict[str, object]
 
@@ -15,7 +16,7 @@ PATH_HEADER: Final = "graphc-path"
 ALL: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Match:
     """What a request has to have: the first segment of its path, and all of the headers."""
 
@@ -24,7 +25,7 @@ class Match:
     """Names in lower case with the exact values, by name."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Share:
     """A predictor with its percentage of a way's requests."""
 
@@ -32,7 +33,7 @@ class Share:
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Way:
     """The requests that match, and the predictors that share them."""
 
@@ -40,7 +41,7 @@ class Way:
     shares: tuple[Share, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mirror:
     """A shadow with the percentage of all requests of which it gets a copy."""
 
@@ -48,7 +49,7 @@ class Mirror:
     percent: int = ALL
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rollout:
     """The ways in the order in which they are tried, the shadows, and the header that makes choices sticky."""
 

@@ -1,13 +1,14 @@
 """The `parameters` of a graph file: which names are declared, with which types and defaults."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.reading import BAD_DECLARATION, PARAMETER_TYPE
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
+from graphc.records import record
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 from graphc.source.scalars import Value
 
@@ -25,7 +26,7 @@ TYPES: Final[dict[str, tuple[type, ...]]] = {
 _FIELDS: Final = ("default", "env", "type", "description")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declaration:
     """One declared parameter; a default of None is none."""
 

@@ -2,13 +2,13 @@
 
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.reading import NOT_UTF8, TOO_LARGE, UNREADABLE_FILE
 from graphc.diagnostics.printable import quoted
+from graphc.records import record
 
 LARGEST: Final = 8 * 1024 * 1024
 """Bytes; a graph of thousands of nodes takes a tenth of it."""
@@ -17,12 +17,17 @@ STDIN: Final = "<stdin>"
 _LINE_BREAK: Final = re.compile(rb"\r\n|\r|\n")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """The text of a file, under the name that diagnostics give it."""
 
     file: str
     text: str
+
+    @property
+    def is_python(self) -> bool:
+        """Say whether the text is a Python file's, which builds graphs."""
+        return self.file.endswith(".py")
 
 
 def read_source(path: str, sink: Sink) -> Source | None:

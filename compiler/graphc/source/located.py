@@ -1,15 +1,16 @@
 """A document as a tree of values, each of which knows where it stands in its file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from graphc.diagnostics import Span
+from graphc.records import record
 
 Plain = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 Path = Sequence[str | int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scalar:
     """A single value."""
 
@@ -17,7 +18,7 @@ class Scalar:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Items:
     """A sequence of values."""
 
@@ -25,7 +26,7 @@ class Items:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One key of a mapping with its value."""
 
@@ -34,7 +35,7 @@ class Entry:
     value: "Located"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fields:
     """A mapping with unique string keys, in the order of the file."""
 

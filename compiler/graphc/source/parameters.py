@@ -1,13 +1,13 @@
 """The parameters of a graph file: their declarations, and `${name}` replaced by their values."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes import reading as rules
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
+from graphc.records import record
 from graphc.source.declarations import Declaration, read_declarations
 from graphc.source.located import Fields, Located
 from graphc.source.scalars import OutOfRange, Value, resolve
@@ -63,7 +63,7 @@ def substitute(
     return result
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Given:
     """A value from outside the file, as text; `phrase` names it in a message."""
 

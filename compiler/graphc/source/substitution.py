@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Rule, Sink, Span
 from graphc.diagnostics.codes import reading as rules
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
+from graphc.records import record
 from graphc.source.declarations import NAME
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 from graphc.source.scalars import Value
@@ -20,7 +20,7 @@ _PART: Final = re.compile(r"\$\$\{|\$\{(?P<name>[^{}]*)\}|\$\{")
 _ONLY: Final = re.compile(r"\$\{(?P<name>[^{}]*)\}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binding:
     """A parameter's value, and the text that stands for it inside a longer one."""
 

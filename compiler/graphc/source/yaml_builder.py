@@ -17,11 +17,16 @@ from graphc.diagnostics import Diagnostic, Rule, Sink, Span
 from graphc.diagnostics.codes import reading as rules
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
+from graphc.records import record
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 from graphc.source.scalars import OutOfRange, Value, is_boolean_word, misreading, resolve
 
-MOST_VALUES: Final = 200_000
-"""Values and keys of one file, aliases expanded; a graph of 10,000 nodes has 160,000."""
+MOST_VALUES: Final = 1_000_000
+"""Values and keys of one file; a graph of 50,000 nodes has 800,000."""
+MOST_ALIASED: Final = 200_000
+"""Values and keys that aliases stand for: few lines of them can ask for a lot of work."""
+MOST_PROBLEMS: Final = 10_000
+"""Reading ends when there are as many: nobody wrote that file, and nobody reads on."""
 MOST_NESTING: Final = 100
 """Levels; far below Python's recursion limit, which the later stages may come near."""
 
@@ -35,7 +40,7 @@ _SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Anchored:
     """A value that an alias can stand for, and what each use of it costs."""
 
@@ -44,7 +49,7 @@ class _Anchored:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Key:
     """A key that waits for its value; `text` is None where it was refused."""
 
@@ -101,22 +106,23 @@ class Builder:
         self._stack: list[_Open] = []
         self._anchors: dict[str, _Anchored | None] = {}
         self._values = 0
+        self._aliased = 0
+        self._known: dict[str, Value] = {}
+        """Plain scalars in which nothing is to be reported, with their values: most stand there many times."""
 
     def take(self, event: Event) -> None:
         """Take the next event."""
-        match event:
-            case ScalarEvent():
-                self._take_scalar(event, self._span(event))
-            case AliasEvent():
-                self._take_alias(event.anchor or "", self._span(event))
-            case CollectionStartEvent():
-                self._take_start(event, self._span(event))
-            case CollectionEndEvent():
-                self._take_end(self._span(event))
-            case DocumentStartEvent():
-                self._anchors.clear()
-            case _:
-                pass
+        # Most events are scalars, and a large graph has a hundred thousand.
+        if isinstance(event, ScalarEvent):
+            self._take_scalar(event, self._span(event))
+        elif isinstance(event, CollectionStartEvent):
+            self._take_start(event, self._span(event))
+        elif isinstance(event, CollectionEndEvent):
+            self._take_end(self._span(event))
+        elif isinstance(event, AliasEvent):
+            self._take_alias(event.anchor or "", self._span(event))
+        elif isinstance(event, DocumentStartEvent):
+            self._anchors.clear()
 
     def _span(self, event: Event) -> Span:
         start, end = event.start_mark, event.end_mark
@@ -126,13 +132,21 @@ class Builder:
 
     def _report(self, rule: Rule, message: str, at: Span, hint: str | None = None) -> None:
         self._sink.report(Diagnostic(rule, message, at=at, help=hint))
+        self.stopped = self.stopped or len(self._sink) >= MOST_PROBLEMS
 
-    def _count(self, values: int, at: Span, what: str) -> None:
-        self._values += values
+    def _count(self, at: Span) -> None:
+        self._values += 1
         if self._values > MOST_VALUES:
-            hint = "keep data in files of its own"
-            self._report(rules.TOO_LARGE, f"{what} more than {MOST_VALUES:,} values", at, hint)
-            self.stopped = True
+            self._stop(f"the file holds more than {MOST_VALUES:,} values", at)
+
+    def _count_aliased(self, values: int, at: Span) -> None:
+        self._aliased += values
+        if self._aliased > MOST_ALIASED:
+            self._stop(f"aliases stand for more than {MOST_ALIASED:,} values", at)
+
+    def _stop(self, message: str, at: Span) -> None:
+        self._report(rules.TOO_LARGE, message, at, "keep data in files of its own")
+        self.stopped = True
 
     def _fits(self, height: int, at: Span) -> bool:
         if len(self._stack) + height <= MOST_NESTING:
@@ -142,7 +156,7 @@ class Builder:
         return False
 
     def _take_scalar(self, event: ScalarEvent, span: Span) -> None:
-        self._count(1, span, "the file holds")
+        self._count(span)
         if self._stack and self._stack[-1].awaits_key:
             self._stack[-1].key = _Key(self._key_text(event, span), span)
             self._remember(event.anchor, Scalar(event.value, span))
@@ -165,25 +179,26 @@ class Builder:
         if found is None:
             self._add(Scalar(None, span))
             return
-        self._count(found.values, span, "with its aliases written out, the file holds")
+        self._count_aliased(found.values, span)
         if self._fits(found.height, span):
             self._add(found.value, found.height, at=span)
 
     def _take_start(self, event: CollectionStartEvent, span: Span) -> None:
-        self._count(1, span, "the file holds")
+        self._count(span)
         if not self._fits(1, span):
             return
         is_mapping = isinstance(event, MappingStartEvent)
         if event.tag not in (None, "!", _CORE + ("map" if is_mapping else "seq")):
             self._refuse_tag(event.tag or "", span)
-        self._stack.append(_Open(span, event.anchor, is_mapping, self._values))
+        self._stack.append(_Open(span, event.anchor, is_mapping, self._values + self._aliased))
         if event.anchor is not None:
             self._anchors[event.anchor] = None
 
     def _take_end(self, end: Span) -> None:
         done = self._stack.pop()
         value = done.close(end)
-        self._remember(done.anchor, value, self._values - done.values_before + 1, done.height)
+        values = self._values + self._aliased - done.values_before + 1
+        self._remember(done.anchor, value, values, done.height)
         self._add(value, done.height)
 
     def _add(self, value: Located, height: int = 0, *, at: Span | None = None) -> None:
@@ -232,13 +247,16 @@ class Builder:
         return event.value
 
     def _scalar(self, event: ScalarEvent, span: Span, *, is_key: bool = False) -> Value:
+        text = event.value
+        if event.tag is None and event.implicit[0] and text in self._known:
+            return self._known[text]
         if event.tag is not None and event.tag != "!":
             return self._tagged(event, event.tag, span)
         if event.tag == "!" or not event.implicit[0]:
             return event.value
-        self._check_word(event.value, span)
+        is_sound = self._check_word(text, span)
         try:
-            return resolve(event.value)
+            value = resolve(text)
         except OutOfRange:
             if not is_key:
                 hint = "put it in quotes if it is text"
@@ -246,8 +264,12 @@ class Builder:
                     rules.NUMBER_OUT_OF_RANGE, f"{quoted(event.value)} does not fit into 64 bits", span, hint
                 )
             return event.value
+        if is_sound:
+            self._known[text] = value
+        return value
 
-    def _check_word(self, text: str, span: Span) -> None:
+    def _check_word(self, text: str, span: Span) -> bool:
+        """Report a plain scalar that readers take differently; returns whether there was nothing to report."""
         if is_boolean_word(text):
             meant = "true" if text.lower() in ("yes", "on") else "false"
             message = f"{quoted(text)} is a boolean to some YAML readers and text to others"
@@ -257,6 +279,9 @@ class Builder:
         elif taken := misreading(text):
             message = f"{quoted(text)} is {taken} to some YAML readers and not to others"
             self._report(rules.AMBIGUOUS_SCALAR, message, span, "put it in quotes if it is text")
+        else:
+            return True
+        return False
 
     def _tagged(self, event: ScalarEvent, tag: str, span: Span) -> Value:
         short = _short(tag)

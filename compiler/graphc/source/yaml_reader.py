@@ -53,7 +53,6 @@ def _read(text: str, file: str, sink: Sink) -> list[Located]:
 
 
 class _Parser(Protocol):
-    def check_event(self) -> bool: ...
     def get_event(self) -> Event | None: ...
     def dispose(self) -> None: ...
 
@@ -66,9 +65,8 @@ def _parser(text: str) -> _Parser:
 def _events(text: str) -> Iterator[Event]:
     parser = _parser(text)
     try:
-        while parser.check_event():
-            if event := parser.get_event():
-                yield event
+        while event := parser.get_event():
+            yield event
     finally:
         parser.dispose()
 

@@ -1,6 +1,5 @@
 """What a syntax error of the YAML parser means, in the words of someone who writes a graph."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from yaml.error import MarkedYAMLError
@@ -8,9 +7,10 @@ from yaml.error import MarkedYAMLError
 from graphc.diagnostics import Diagnostic, Span
 from graphc.diagnostics.codes.reading import YAML_SYNTAX
 from graphc.diagnostics.printable import quoted
+from graphc.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Fault:
     """Our words for one problem of the parser; `opened` places it where the broken construct opens."""
 

@@ -1,18 +1,16 @@
-"""The fields of a graph file, one pydantic model for each kind of thing."""
+"""The fields of a graph file, one class for each kind of thing, declared as pydantic models are."""
 
 import re
 from typing import Annotated, Final, Literal, cast
 
-from pydantic import (
+from graphc.spec.declare import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
+    Spec,
     WithJsonSchema,
     model_validator,
 )
-
 from graphc.spec.scalars import (
     Duration,
     Memory,
@@ -33,12 +31,6 @@ KIND: Final = "InferenceGraph"
 _ENTRY: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 _DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
 _STORES: Final = ("s3://", "gs://", "http://", "https://")
-
-
-class Spec(BaseModel):
-    """What all parts of a graph file share: unknown fields are refused, kinds are not converted."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=True)
 
 
 def _as_number(value: object) -> object:

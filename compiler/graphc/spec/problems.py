@@ -11,6 +11,8 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import BAD_VALUE, MISSING_FIELD, NOT_A_CHOICE, UNKNOWN_FIELD, WRONG_KIND
 from graphc.diagnostics.suggest import nearest
 from graphc.source.located import Located, Path, locate
+from graphc.spec.declare import Spec
+from graphc.spec.examine import model_of
 
 _KINDS: Final = {
     "string_type": "a text",
@@ -64,10 +66,10 @@ _MISSING_HINTS: Final = {
 
 
 def report_problems(
-    error: ValidationError, model: type[BaseModel], root: Located, path: Path, what: str, sink: Sink
+    error: ValidationError, spec: type[Spec], root: Located, path: Path, what: str, sink: Sink
 ) -> None:
     """Report every problem of a validation; `what` is the thing in words, such as "a model node"."""
-    problems = error.errors(include_url=False)
+    problems, model = error.errors(include_url=False), model_of(spec)
     misspelt = {
         (*details["loc"][:-1], _meant(details["loc"], model))
         for details in problems

@@ -1,20 +1,18 @@
 """Reads a located document into specs, reporting every field that is not as the language has it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-from pydantic import ValidationError
 
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import NODE_KIND, NOT_A_GRAPH
 from graphc.diagnostics.suggest import nearest
+from graphc.records import record
 from graphc.source.located import Fields, Located, Path, Plain, locate, to_plain
+from graphc.spec.declare import Spec, accept
 from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph
-from graphc.spec.problems import report_problems
 from graphc.spec.scalars import show
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GraphSpec:
     """A graph file's document: its fields, its nodes by name, and where everything stands.
 
@@ -62,19 +60,23 @@ def _is_of_our_kind(document: Fields, sink: Sink) -> bool:
 
 def _validate_fields(document: Fields, broken: set[str], sink: Sink) -> InferenceGraph | None:
     plain = to_plain(document)
-    try:
-        return InferenceGraph.model_validate(plain)
-    except ValidationError as error:
-        report_problems(error, InferenceGraph, document, (), "a graph", sink)
-        places = [details["loc"] for details in error.errors(include_url=False)]
+    fields = accept(InferenceGraph, plain)
+    if fields is not None:
+        return fields
+    # pydantic takes longer to import than a small graph to compile, and only what is wrong needs it.
+    from graphc.spec.examine import examine
+    from graphc.spec.problems import report_problems
+
+    found = examine(InferenceGraph, plain)
+    if isinstance(found, InferenceGraph):
+        return found
+    report_problems(found, InferenceGraph, document, (), "a graph", sink)
     # What is left without the fields that are wrong may have further problems, which are worth telling too.
-    for place in places:
-        _remove(plain, place)
-        broken |= {str(step) for step in place[1:2]}
-    try:
-        return InferenceGraph.model_validate(plain)
-    except ValidationError:
-        return None
+    for details in found.errors(include_url=False):
+        _remove(plain, details["loc"])
+        broken |= {str(step) for step in details["loc"][1:2]}
+    left = examine(InferenceGraph, plain)
+    return left if isinstance(left, InferenceGraph) else None
 
 
 def _remove(plain: Plain, place: tuple[int | str, ...]) -> None:
@@ -109,12 +111,21 @@ def read_node(root: Fields, node: Located, path: Path, sink: Sink) -> AnyNode | 
         sink.report(_wrong_kinds(root, node, path, [entry.key for entry in kinds]))
         return None
     kind = kinds[0].key
+    plain = to_plain(node)
+    return accept(NODE_KINDS[kind], plain) or _examine_node(kind, plain, root, path, sink)
+
+
+def _examine_node(kind: str, plain: Plain, root: Fields, path: Path, sink: Sink) -> AnyNode | None:
+    # As above.
+    from graphc.spec.examine import examine
+    from graphc.spec.problems import report_problems
+
     model = NODE_KINDS[kind]
-    try:
-        return model.model_validate(to_plain(node))
-    except ValidationError as error:
-        report_problems(error, model, root, path, f"a {kind} node", sink)
-        return None
+    found = examine(model, plain)
+    if isinstance(found, Spec):
+        return found
+    report_problems(found, model, root, path, f"a {kind} node", sink)
+    return None
 
 
 def _wrong_kinds(root: Fields, node: Fields, path: Path, kinds: list[str]) -> Diagnostic:

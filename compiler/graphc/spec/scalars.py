@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 
 from graphc_components.tensors import TensorTypeError, parse_tensor_type
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from graphc.compare.gates import CONFIDENCE, METRICS
 from graphc.diagnostics.printable import quoted
+from graphc.spec.declare import AfterValidator, BeforeValidator, WithJsonSchema
 
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)\Z")
 _MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000}

@@ -7,6 +7,7 @@ from graphc_components.catalog import CATALOG
 from graphc_components.parameters import parameters_schema
 from pydantic.json_schema import models_json_schema
 
+from graphc.spec.examine import model_of
 from graphc.spec.model import NODE_KINDS, InferenceGraph, Predictor
 
 Schema = dict[str, object]
@@ -39,10 +40,10 @@ _DECLARATION: Final[Schema] = {
 def graph_schema() -> Schema:
     """Return the schema of an InferenceGraph, which completes and checks a file in an editor."""
     models = [InferenceGraph, Predictor, *NODE_KINDS.values()]
-    named, whole = models_json_schema([(model, "validation") for model in models], by_alias=True)
+    named, whole = models_json_schema([(model_of(model), "validation") for model in models], by_alias=True)
     definitions: dict[str, Schema] = whole["$defs"]
     for kind, model in NODE_KINDS.items():
-        _describe_kind(definitions[_name(named[(model, "validation")])], kind)
+        _describe_kind(definitions[_name(named[(model_of(model), "validation")])], kind)
     _describe_components(definitions["Component"])
     definitions["AnyNode"] = _any_node()
     graph = definitions.pop("InferenceGraph")

@@ -1,11 +1,11 @@
 """What the routes of all ingresses are made of."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from graphc.graph import Value
 from graphc.profiles.profile import Ingress
+from graphc.records import record
 from graphc.rollout.model import PATH_HEADER, Match, Rollout
 
 Data = dict[str, Value]
@@ -21,7 +21,7 @@ UNIT_PORTS: Final = (9000, 9500)
 """Where the operator's Service of a predictor listens, for HTTP and gRPC: the executor's ports, or the one unit's."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backend:
     """The Service that the operator makes for a predictor."""
 
@@ -30,7 +30,7 @@ class Backend:
     grpc: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RouteParts:
     """One graph's routes before they are in the words of an ingress."""
 

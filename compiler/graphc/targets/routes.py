@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
@@ -14,6 +13,7 @@ from graphc.diagnostics.codes.rollout import (
     STICKY_REPLICAS,
 )
 from graphc.profiles.profile import Ingress
+from graphc.records import record
 from graphc.rollout.model import Match, Rollout, Share
 from graphc.targets.gateway import MOST_ENTRIES, emit_gateway_routes
 from graphc.targets.istio import emit_istio_routes, sticky_groups, weighted
@@ -27,7 +27,7 @@ _SAID: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Routed:
     """A predictor as routes see it: where it listens, how many pods take requests, where it stands in the file."""
 
@@ -37,7 +37,7 @@ class Routed:
     at: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Routing:
     """What is asked of a cluster's ingress for one graph."""
 

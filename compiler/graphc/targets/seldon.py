@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
@@ -17,6 +17,7 @@ from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, V
 from graphc.plan import Plan, Unit
 from graphc.profiles.profile import Ingress
 from graphc.quantities import parse_quantity
+from graphc.records import record
 from graphc.rollout.model import ANNOTATION, Rollout
 from graphc.targets.istio import STICKY_LABEL, UNUSED_HOST, sticky_service
 from graphc.targets.region import describe_region
@@ -58,7 +59,7 @@ LOAD_SECONDS: Final = 120
 PROBE_SECONDS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comparing:
     """How versions are compared: the annotations that say it, and the service that hears of their answers."""
 
@@ -72,7 +73,7 @@ class Comparing:
         return found if self.settings is None else found | {COMPARE: self.settings}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """What a graph file says of its deployment as a whole."""
 
@@ -93,7 +94,7 @@ class Settings:
     comparing: Comparing = Comparing()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Version:
     """A predictor: a plan, and what it has otherwise than the graph."""
 
@@ -114,7 +115,7 @@ class Version:
         return next(count for count in counts if count is not None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Emission:
     """The documents, and for a run on this machine the files that stand for mounted artefacts."""
 
@@ -243,7 +244,7 @@ def _sign(documents: Sequence[Data]) -> None:
         metadata["annotations"] = dict(sorted(annotations.items()))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Emitting:
     settings: Settings
     purpose: Purpose

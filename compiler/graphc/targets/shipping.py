@@ -5,7 +5,6 @@ import hashlib
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP, UPLOAD_MERGED
 from graphc.graph import ModelWork, Node, PythonWork, Value
+from graphc.records import record
 
 # Kubernetes refuses a config map with more bytes of data; it counts them decoded.
 CONFIG_MAP_LIMIT: Final = 1_048_576
@@ -25,7 +25,7 @@ MOST_REGION: Final = 16 * 1024 * 1024
 Data = dict[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConfigMapShipment:
     """Files in a config map whose name holds their hash, so that a change of content is a rollout."""
 
@@ -37,7 +37,7 @@ class ConfigMapShipment:
     """Keys with the paths that they have below the mount."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DownloadShipment:
     """A URI that an init container downloads; credentials are a Secret's keys in its environment."""
 
@@ -48,7 +48,7 @@ class DownloadShipment:
     """Further files of the model, relative to it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClaimShipment:
     """A path on a persistent volume claim."""
 
@@ -57,7 +57,7 @@ class ClaimShipment:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LocalShipment:
     """Files on this machine, for a run on it."""
 
