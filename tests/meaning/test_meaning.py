@@ -141,6 +141,38 @@ def test_changes_without_meaning_change_no_answer(folder: Path) -> None:
         assert seen[f"{name} changes the file"] > 40
 
 
+def test_a_default_under_a_decision_has_the_rows_that_are_left(folder: Path) -> None:
+    document = {
+        "apiVersion": "graphc/v1",
+        "kind": "InferenceGraph",
+        "metadata": {"name": "fixed"},
+        "inputs": {"x": "FP32[5, 3]", "score": "FP32[5]"},
+        "nodes": {
+            "fails": {
+                "python": "steps:fail",
+                "in": {"x": "x"},
+                "out": {"y": "FP32[5, 3]"},
+                "on_error": {"default": 1},
+            },
+            "pick": {
+                "router": "threshold",
+                "in": "score",
+                "branches": [{"below": 0.5, "take": "fails"}, {"take": "x"}],
+            },
+        },
+        "outputs": {"y": "pick"},
+    }
+    inputs = {"x": np.full((5, 3), 3, np.float32), "score": np.array([0, 1, 0, 1, 1], np.float32)}
+    generated = Generated(document, inputs, {})
+    graph = read_document(document, folder)
+    expected = interpreted(graph, generated, Counter())
+    assert expected is not None
+    assert expected["y"][:, 0].tolist() == [1, 3, 1, 3, 3]
+    plans = [plan for level in LEVELS if not isinstance(plan := lower(graph, level), list)]
+    answer_alike(plans, folder, [(generated, expected)])
+    assert len(plans) == len(LEVELS)
+
+
 def check_served(generated: Generated, folder: Path, seen: Counter[str]) -> None:
     graph = read_document(generated.document, folder)
     asked = [generated, generated.without_rows()]
