@@ -141,36 +141,73 @@ def test_changes_without_meaning_change_no_answer(folder: Path) -> None:
         assert seen[f"{name} changes the file"] > 40
 
 
-def test_a_default_under_a_decision_has_the_rows_that_are_left(folder: Path) -> None:
-    document = {
+def small(inputs: Json, nodes: Json) -> Json:
+    return {
         "apiVersion": "graphc/v1",
         "kind": "InferenceGraph",
-        "metadata": {"name": "fixed"},
-        "inputs": {"x": "FP32[5, 3]", "score": "FP32[5]"},
-        "nodes": {
+        "metadata": {"name": "small"},
+        "inputs": inputs,
+        "nodes": nodes,
+        "outputs": {"y": "pick"},
+    }
+
+
+OWN: Final[Json] = {
+    "low": {"component": "clip", "in": "x", "parameters": {"high": 0}},
+    "high": {"component": "clip", "in": "x", "parameters": {"low": 1}},
+}
+BY_SCORE: Final[Json] = {"router": "threshold", "in": "score"}
+CONDITIONS: Final[dict[str, Json]] = {
+    "rows of one message take two branches with units of their own": small(
+        {"x": "FP32[batch, 3]", "score": "FP32[batch]"},
+        OWN | {"pick": BY_SCORE | {"branches": [{"below": 0.5, "take": "low"}, {"take": "high"}]}},
+    ),
+    "branches that overlap without one that has all": small(
+        {"x": "FP32[batch, 3]"},
+        OWN
+        | {
+            "both": {"component": "mean", "in": ["low", "high"]},
+            "pick": {
+                "router": "parameter",
+                "name": "tier",
+                "branches": [
+                    {"equals": "gold", "take": "low"},
+                    {"equals": "silver", "take": "both"},
+                    {"equals": "bronze", "take": "high"},
+                    {"take": "x"},
+                ],
+            },
+        },
+    ),
+    "a default for a number of rows that is fixed": small(
+        {"x": "FP32[5, 3]", "score": "FP32[5]"},
+        {
             "fails": {
                 "python": "steps:fail",
                 "in": {"x": "x"},
                 "out": {"y": "FP32[5, 3]"},
                 "on_error": {"default": 1},
             },
-            "pick": {
-                "router": "threshold",
-                "in": "score",
-                "branches": [{"below": 0.5, "take": "fails"}, {"take": "x"}],
-            },
+            "pick": BY_SCORE | {"branches": [{"below": 0.5, "take": "fails"}, {"take": "x"}]},
         },
-        "outputs": {"y": "pick"},
-    }
-    inputs = {"x": np.full((5, 3), 3, np.float32), "score": np.array([0, 1, 0, 1, 1], np.float32)}
-    generated = Generated(document, inputs, {})
+    ),
+}
+
+
+@pytest.mark.parametrize("tier", ["gold", "silver", "bronze", "other"])
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_hard_conditions_mean_what_they_say(name: str, tier: str, folder: Path) -> None:
+    values = np.array([[3, -1, 0], [0, 2, 5], [-4, 0, 1], [1, 1, 1], [0, 0, 0]], np.float32)
+    inputs = {"x": values, "score": np.array([0, 1, 0, 1, 1], np.float32)}
+    document = CONDITIONS[name]
+    inputs = {each: inputs[each] for each in document["inputs"]}
+    generated = Generated(document, inputs, {"tier": tier})
     graph = read_document(document, folder)
     expected = interpreted(graph, generated, Counter())
     assert expected is not None
-    assert expected["y"][:, 0].tolist() == [1, 3, 1, 3, 3]
     plans = [plan for level in LEVELS if not isinstance(plan := lower(graph, level), list)]
-    answer_alike(plans, folder, [(generated, expected)])
     assert len(plans) == len(LEVELS)
+    answer_alike(plans, folder, [(generated, expected)])
 
 
 def check_served(generated: Generated, folder: Path, seen: Counter[str]) -> None:
