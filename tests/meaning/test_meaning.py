@@ -125,7 +125,7 @@ def check_changed(generated: Generated, folder: Path, seen: Counter[str]) -> Non
         plan = lower(graph, LEVELS[(number + len(document["nodes"])) % len(LEVELS)])
         if not isinstance(plan, list):
             seen[name] += 1
-            answer_alike([plan], folder, generated, before)
+            answer_alike([plan], folder, [(generated, before)])
 
 
 def _flat(document: Json) -> Iterator[object]:
@@ -141,19 +141,90 @@ def test_changes_without_meaning_change_no_answer(folder: Path) -> None:
         assert seen[f"{name} changes the file"] > 40
 
 
+def small(inputs: Json, nodes: Json) -> Json:
+    return {
+        "apiVersion": "graphc/v1",
+        "kind": "InferenceGraph",
+        "metadata": {"name": "small"},
+        "inputs": inputs,
+        "nodes": nodes,
+        "outputs": {"y": "pick"},
+    }
+
+
+OWN: Final[Json] = {
+    "low": {"component": "clip", "in": "x", "parameters": {"high": 0}},
+    "high": {"component": "clip", "in": "x", "parameters": {"low": 1}},
+}
+BY_SCORE: Final[Json] = {"router": "threshold", "in": "score"}
+CONDITIONS: Final[dict[str, Json]] = {
+    "rows of one message take two branches with units of their own": small(
+        {"x": "FP32[batch, 3]", "score": "FP32[batch]"},
+        OWN | {"pick": BY_SCORE | {"branches": [{"below": 0.5, "take": "low"}, {"take": "high"}]}},
+    ),
+    "branches that overlap without one that has all": small(
+        {"x": "FP32[batch, 3]"},
+        OWN
+        | {
+            "both": {"component": "mean", "in": ["low", "high"]},
+            "pick": {
+                "router": "parameter",
+                "name": "tier",
+                "branches": [
+                    {"equals": "gold", "take": "low"},
+                    {"equals": "silver", "take": "both"},
+                    {"equals": "bronze", "take": "high"},
+                    {"take": "x"},
+                ],
+            },
+        },
+    ),
+    "a default for a number of rows that is fixed": small(
+        {"x": "FP32[5, 3]", "score": "FP32[5]"},
+        {
+            "fails": {
+                "python": "steps:fail",
+                "in": {"x": "x"},
+                "out": {"y": "FP32[5, 3]"},
+                "on_error": {"default": 1},
+            },
+            "pick": BY_SCORE | {"branches": [{"below": 0.5, "take": "fails"}, {"take": "x"}]},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("tier", ["gold", "silver", "bronze", "other"])
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_hard_conditions_mean_what_they_say(name: str, tier: str, folder: Path) -> None:
+    values = np.array([[3, -1, 0], [0, 2, 5], [-4, 0, 1], [1, 1, 1], [0, 0, 0]], np.float32)
+    inputs = {"x": values, "score": np.array([0, 1, 0, 1, 1], np.float32)}
+    document = CONDITIONS[name]
+    inputs = {each: inputs[each] for each in document["inputs"]}
+    generated = Generated(document, inputs, {"tier": tier})
+    graph = read_document(document, folder)
+    expected = interpreted(graph, generated, Counter())
+    assert expected is not None
+    plans = [plan for level in LEVELS if not isinstance(plan := lower(graph, level), list)]
+    assert len(plans) == len(LEVELS)
+    answer_alike(plans, folder, [(generated, expected)])
+
+
 def check_served(generated: Generated, folder: Path, seen: Counter[str]) -> None:
     graph = read_document(generated.document, folder)
-    expected = interpreted(graph, generated, seen)
+    asked = [generated, generated.without_rows()]
+    answers = [interpreted(graph, each, seen) for each in asked]
     (folder / "graph.yaml").write_text(yaml.safe_dump(generated.document, sort_keys=False))
     for level in LEVELS:
         if isinstance(lower(graph, level), list):
             continue
-        call = Call(request_of(generated))
-        ((status, body),) = serve_graph(folder / "graph.yaml", level, [call], folder / "mounted")
-        seen["answers" if status == 200 else "fails"] += 1
-        assert (status == 200) == (expected is not None), body
-        if expected is not None:
-            assert_same(body, expected)
+        calls = [Call(request_of(each)) for each in asked]
+        served = serve_graph(folder / "graph.yaml", level, calls, folder / "mounted")
+        for (status, body), expected in zip(served, answers, strict=True):
+            seen["answers" if status == 200 else "fails"] += 1
+            assert (status == 200) == (expected is not None), body
+            if expected is not None:
+                assert_same(body, expected)
 
 
 @pytest.mark.parametrize("count", [25, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])

@@ -171,6 +171,33 @@ def test_who_else_reads_a_straggler_waits_for_it(region: BuildRegion, node: Buil
     assert environment["end.output"].tolist() == [[1, 2], [10, 20]]
 
 
+def test_a_combiner_waits_until_its_quorum_is_there(region: BuildRegion, node: BuildNode) -> None:
+    late, never = Held(), Held()
+    names = ["a", "b", "c"]
+    nodes = [*(working(node, name) for name in names), joining(node, names, quorum=2, wait="quorum")]
+    threading.Timer(0.1, late.let_go.set).start()
+    environment = run(region, nodes, {"a": never, "b": Flaky(0), "c": late, "join": join})
+    assert environment["join.output"].tolist() == [[1, 2], [10, 20]]
+    never.let_go.set()
+
+
+def test_a_straggler_that_fails_while_others_go_on_fails_nothing(
+    region: BuildRegion, node: BuildNode
+) -> None:
+    late = Held(fails=True)
+    nodes = [working(node, "a"), working(node, "b"), joining(node, ["a", "b"], quorum=1, wait="quorum")]
+    nodes.append(working(node, "end", "join.output", timeout_ms=60_000))
+
+    def outlast(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        late.let_go.set()
+        assert late.ended.wait(LONG)
+        time.sleep(0.1)
+        return {"output": inputs["x"]}
+
+    environment = run(region, nodes, {"a": late, "b": Flaky(0), "join": join, "end": outlast})
+    assert environment["end.output"].tolist() == X.tolist()
+
+
 def test_a_failure_before_the_quorum_fails_the_request(region: BuildRegion, node: BuildNode) -> None:
     nodes = [working(node, "a"), working(node, "b"), joining(node, ["a", "b"], quorum=2, wait="quorum")]
     with pytest.raises(RunError, match="node `a` failed"):

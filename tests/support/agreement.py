@@ -3,7 +3,7 @@
 import shutil
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -145,24 +145,27 @@ def assert_same(answer: Json, expected: Json) -> None:
 
 
 def check_plans(generated: Generated, folder: Path, seen: Counter[str]) -> None:
-    """Compare a graph's definition with its plans at every level, run in this process."""
+    """Compare a graph's definition with its plans at every level, run in this process; with no rows too."""
     graph = read_document(generated.document, folder)
     expected = interpreted(graph, generated, seen)
     seen["fails" if expected is None else "answers"] += 1
     plans = [plan for level in LEVELS if (plan := _plan(graph, level, seen)) is not None]
-    answer_alike(plans, folder, generated, expected)
+    empty = generated.without_rows()
+    asked = [(generated, expected), (empty, interpreted(graph, empty, Counter()))]
+    answer_alike(plans, folder, asked)
 
 
-def answer_alike(plans: Sequence[Plan], folder: Path, generated: Generated, expected: Json | None) -> None:
+def answer_alike(plans: Sequence[Plan], folder: Path, asked: Sequence[tuple[Generated, Json | None]]) -> None:
     """Run plans in this process, and compare their answers; None where they have to fail."""
     for plan in plans:
         mount(folder, plan)
     for loaded in load_plans(plans, folder):
-        if expected is None:
-            with pytest.raises(FailedError):
-                loaded.infer(request_of(generated))
-        else:
-            assert_same(loaded.infer(request_of(generated)), expected)
+        for generated, expected in asked:
+            if expected is None:
+                with pytest.raises(FailedError):
+                    loaded.infer(request_of(generated))
+            else:
+                assert_same(loaded.infer(request_of(generated)), expected)
 
 
 def _plan(graph: Graph, level: int, seen: Counter[str]) -> Plan | None:
@@ -240,7 +243,7 @@ def _check_shard(number: int, count: int, folder: Path, check: Check) -> Counter
 
 
 @contextmanager
-def _merging_in(folder: Path) -> Iterator[None]:
+def _merging_in(folder: Path) -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         yield

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -91,6 +91,10 @@ class Generated:
     inputs: dict[str, Array]
     parameters: dict[str, str]
     shapes: Counter[str] = field(default_factory=Counter[str])
+
+    def without_rows(self) -> "Generated":
+        """Return the same graph with inputs of no rows."""
+        return replace(self, inputs={name: array[:0] for name, array in self.inputs.items()})
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from generated_graphs import MATRIX
 
@@ -122,7 +122,7 @@ def _refer_all(given: Any, refer: Refer) -> Any:
     if isinstance(given, str):
         return refer(given)
     if isinstance(given, list):
-        return [refer(each) for each in given]
+        return [refer(each) for each in cast("list[str]", given)]
     return {port: refer(each) for port, each in given.items()}
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from graphc_components.tensors import TensorType
+from graphc_components.tensors import Dim, TensorType
 
 from graphc.frontend.decisions import can_hold
 from graphc.frontend.draft import Draft, DraftNode
@@ -48,13 +48,16 @@ def make_default(
     fixed = [dim for dim in rest if isinstance(dim, int)]
     if len(fixed) < len(rest):
         return f"is `{type_}`, of which only the first dimension may be left open"
-    source = rows if isinstance(rows, int) else _find_rows(draft, node, rows, inferred)
+    # A decision by row may leave fewer rows than the number that the type says: an input's, where one has as many.
+    source = _find_rows(draft, node, rows, inferred)
+    if source is None and isinstance(rows, int):
+        source = rows
     if source is None:
         return f"is `{type_}`, and no input of `{node.name}` tells how many rows that is"
     return Default(port, cast("bool | int | float | str", value), type_.datatype, source, tuple(fixed))
 
 
-def _find_rows(draft: Draft, node: DraftNode, rows: str | None, inferred: Inferred) -> str | None:
+def _find_rows(draft: Draft, node: DraftNode, rows: Dim, inferred: Inferred) -> str | None:
     """Return the first input that has those rows and is there whatever fails."""
     uses = [use for use in inferred.uses[node.name] if not _may_be_skipped(draft, use.tensor)]
     shapes = ((use.port, inferred.types[use.tensor].shape) for use in uses if use.tensor in inferred.types)

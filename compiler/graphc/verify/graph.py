@@ -16,6 +16,7 @@ from graphc.graph import (
     Graph,
     MergeWork,
     Node,
+    Result,
     RouterWork,
     Use,
 )
@@ -57,7 +58,7 @@ def verify_order(given: Iterable[str], nodes: Sequence[Node]) -> Iterator[str]:
         known |= {output.tensor for output in node.outputs}
 
 
-def _missing(graph: Graph) -> Iterator[object]:
+def _missing(graph: Graph) -> Iterator[Result]:
     types = graph.types
     return (each for each in graph.outputs if each.tensor not in types)
 
