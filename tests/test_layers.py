@@ -49,7 +49,9 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "onnx": frozenset({f"graphc.joining.{name}" for name in ("form_model", "join", "large", "opsets")}),
     "onnxruntime": frozenset({"graphc.joining.session"}),
     "sqlalchemy": frozenset({"graphc.compare.store"}),
-    "pydantic": frozenset({f"graphc.spec.{name}" for name in ("examine", "problems", "schema")}),
+    "pydantic": frozenset(
+        {f"graphc.spec.{name}" for name in ("examine", "problems", "schema")} | {"graphc.profiles.read"}
+    ),
 }
 """The modules of the compiler through which a loosely typed dependency comes in."""
 

@@ -154,4 +154,5 @@ def _result(problem: Diagnostic) -> Data:
         "severity": "error" if problem.rule.severity is Severity.ERROR else "warning",
     }
     tags: Mapping[str, str] = {"rule": problem.rule.name, **({"help": problem.help} if problem.help else {})}
-    return result | {"tags": dict[str, Value](tags)}
+    result["tags"] = dict[str, Value](tags)
+    return result

@@ -130,7 +130,7 @@ class _Meter:
             middleware = PrometheusMiddleware(
                 cast("Any", None), app_name="mlserver", prefix=settings.metrics_rest_server_prefix
             )
-            self._rest = cast("Counter", middleware.request_count), middleware.request_time
+            self._rest = cast("Counter", middleware.request_count), cast("Histogram", middleware.request_time)
         self._success = cast("Counter", data_plane._ModelInferRequestSuccess)
         self._failure = cast("Counter", data_plane._ModelInferRequestFailure)
         self._duration = cast("Summary", data_plane._ModelInferRequestDuration)

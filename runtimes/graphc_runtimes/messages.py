@@ -181,7 +181,7 @@ def _decode_flat(tensor: WireTensor) -> Array | None:
         return None
     if code == "f" and not _is_within(flat):
         return None
-    return cast("Array", np.frombuffer(flat, to_numpy(tensor.datatype)))
+    return np.frombuffer(flat, to_numpy(tensor.datatype))
 
 
 def _is_within(numbers: "pack[float]") -> bool:

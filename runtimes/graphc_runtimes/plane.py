@@ -22,7 +22,7 @@ from graphc_runtimes.messages import Message, WireTensor, read_message, read_mes
 from graphc_runtimes.protocol import HotExchange
 from graphc_runtimes.unit import Unit
 
-_STATUS: Final = {RequestError: 400, RunError: 500, DeadlineError: 504}
+_STATUS: Final[Mapping[type[Exception], int]] = {RequestError: 400, RunError: 500, DeadlineError: 504}
 _JSON: Final = b"content-type: application/json\r\n"
 _BINARY: Final = b"content-type: application/octet-stream\r\n%b: %d\r\n"
 _LEAST: Final = 500
@@ -183,7 +183,7 @@ class _Work:
                 return self._finish(Written([orjson.dumps([unit.route(message)])]), _JSON)
             message = self._read(unit)
             return None if message is None else self._write(unit, message, unit.answer(message))
-        except tuple(_STATUS) as error:
+        except (RequestError, RunError, DeadlineError) as error:
             return _fail(error)
 
     async def do_batched(self) -> Answer | None:
@@ -194,7 +194,7 @@ class _Work:
         try:
             message = self._read(unit)
             return None if message is None else self._write(unit, message, await answer(unit, message))
-        except tuple(_STATUS) as error:
+        except (RequestError, RunError, DeadlineError) as error:
             return _fail(error)
 
     # --- Reading -------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def _decompress(body: Body, coding: bytes) -> bytes:
     return found
 
 
-def _fail(error: BaseException) -> Answer:
+def _fail(error: Exception) -> Answer:
     return Answer(_STATUS[type(error)], _JSON, (orjson.dumps({"error": str(error)}),))
 
 

@@ -132,7 +132,7 @@ class HttpProtocol(asyncio.Protocol):
         if not config.loaded:
             config.load()
         self._config, self._state, self._app_state = config, server_state, app_state
-        self._app = cast("Application", config.loaded_app)
+        self._app = cast("Application", config.loaded_app)  # pyright: ignore[reportUnknownMemberType]
         self._loop = _loop or asyncio.get_event_loop()
         self._logs_access = _ACCESS.hasHandlers()
         self._parser = httptools.HttpRequestParser(self)
@@ -496,7 +496,7 @@ class _BodyReader(asyncio.BufferedProtocol):
         memory = np.empty(total + _ALIGNMENT, np.uint8)
         # The first raw tensor, which lies behind the JSON, begins at an address that suits every framework.
         start = -(int(memory.ctypes.data) + (int(raw) if raw.isdigit() else 0)) % _ALIGNMENT
-        self._view = memoryview(memory)[start : start + total]
+        self._view = memoryview(cast("bytearray", memory))[start : start + total]
         self._filled = exchange.size
         self._view[: self._filled] = b"".join(exchange.parts)
 

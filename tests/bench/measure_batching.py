@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +54,7 @@ def free_port() -> int:
 @asynccontextmanager
 async def serve(
     region: str, artifacts: Path, module: str, http: aiohttp.ClientSession, body: bytes
-) -> AsyncIterator[Ask]:
+) -> AsyncGenerator[Ask]:
     """Serve a region in a process of its own, and yield a way to ask it."""
     port = free_port()
     variables = {

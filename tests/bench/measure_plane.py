@@ -5,6 +5,8 @@
 Every server runs alone on its turn (the others are stopped with SIGSTOP, so that none takes the processor); the load
 comes from a process of its own. Every answer's status is looked at, and one answer of each server is compared.
 """
+# The computation is imported from the folder that its processes run in, and onnx has no types.
+# pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import argparse
 import json
@@ -155,7 +157,7 @@ def _write_json(array: Any) -> bytes:
 
 def _write_binary(array: Any) -> tuple[bytes, int]:
     raw = array.tobytes()
-    tensor = {"name": "x", "shape": list(array.shape), "datatype": "FP32"}
+    tensor: dict[str, Any] = {"name": "x", "shape": list(array.shape), "datatype": "FP32"}
     tensor["parameters"] = {"binary_data_size": len(raw)}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     return head + raw, len(head)

@@ -163,7 +163,7 @@ def ask_json(*rows: float, **fields: object) -> bytes:
 
 def ask_raw(array: Any, **parameters: object) -> tuple[bytes, str]:
     raw = array.tobytes()
-    tensor = {"name": "x", "datatype": "FP32", "shape": list(array.shape)}
+    tensor: Json = {"name": "x", "datatype": "FP32", "shape": list(array.shape)}
     tensor["parameters"] = {"binary_data_size": len(raw)}
     head = json.dumps({"inputs": [tensor], "parameters": parameters}).encode()
     return head + raw, str(len(head))
@@ -243,7 +243,7 @@ def serve(tmp_path: FilePath) -> Iterator[Serve]:
 @pytest.fixture
 def double(build: Build, node: Build) -> Json:
     """Return a region that answers the mean of its input with itself: the input."""
-    mean = {"kind": "component", "component": "mean", "parameters": {}}
+    mean: Json = {"kind": "component", "component": "mean", "parameters": {}}
     nodes = [node("m", {"0": "x", "1": "x"}, {"output": "m.output"}, **mean)]
     return build(nodes, takes=["x: FP32[batch, 2]"], answers={"m.output": "y: FP32[batch, 2]"})
 
@@ -618,7 +618,7 @@ def test_answers_are_not_compressed_where_mlserver_was_told_not_to(serve: Serve,
 
 
 def test_units_are_aggregated_from_bytes(serve: Serve, build: Build, node: Build) -> None:
-    mean = {"kind": "component", "component": "mean", "parameters": {}}
+    mean: Json = {"kind": "component", "component": "mean", "parameters": {}}
     region = build(
         [node("m", {"0": "a.p", "1": "b.p"}, {"output": "m.output"}, **mean)],
         takes=["a.p: FP32[batch]", "b.p: FP32[batch]"],

@@ -69,17 +69,14 @@ def command(
 def _observe(documents: "Sequence[Document]", console: "RunConsole", keep_samples: int) -> "Observer | None":
     """Compare versions where there are several."""
     from graphc.compare.start import open_recorder
+    from graphc.local.plain import as_items, as_mapping, as_text
 
     deployments = [each for each in documents if each.get("kind") == "SeldonDeployment"]
-    spec = deployments[0].get("spec") if len(deployments) == 1 else None
-    predictors = spec.get("predictors") if isinstance(spec, dict) else None
-    if not isinstance(predictors, list) or len(predictors) < 2:
+    if len(deployments) != 1 or len(as_items(as_mapping(deployments[0].get("spec")).get("predictors"))) < 2:
         return None
-    metadata = deployments[0].get("metadata")
-    fields = metadata if isinstance(metadata, dict) else {}
-    annotations = fields.get("annotations")
-    texts = {key: str(value) for key, value in annotations.items()} if isinstance(annotations, dict) else {}
-    begun = open_recorder(str(fields.get("name")), texts, keep_samples=keep_samples)
+    metadata = as_mapping(deployments[0].get("metadata"))
+    texts = {key: as_text(value) for key, value in as_mapping(metadata.get("annotations")).items()}
+    begun = open_recorder(as_text(metadata.get("name")), texts, keep_samples=keep_samples)
     if begun.problem:
         console.say(f"warning: comparisons are not stored: {begun.problem}")
     else:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import MISSING_FIELD, NOT_A_CHOICE
 from graphc.diagnostics.codes.rollout import NOT_A_PROFILE
@@ -94,8 +96,8 @@ def _read_ingress(document: Fields, sink: Sink) -> Ingress | None:
     if model is None:
         sink.report(_no_kind(document, None if kind is None else str(to_plain(kind.value))))
         return None
-    found = examine(model, to_plain(entry.value))
-    if isinstance(found, model):
+    found: AnyIngress | ValidationError = examine(model, to_plain(entry.value))
+    if not isinstance(found, ValidationError):
         return _ingress_of(found)
     report_problems(found, model, document, ("ingress",), f"a {kind and to_plain(kind.value)} ingress", sink)
     return None

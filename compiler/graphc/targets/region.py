@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from graphc_components.tensors import TensorType
 
 from graphc.graph import (
-    Batch,
     ChoiceWork,
     ComponentWork,
     Default,
@@ -39,7 +38,7 @@ def describe_region(plan: Plan, unit: Unit) -> Data:
     }
     if plan.deadline_ms is not None:
         graph["deadline_ms"] = plan.deadline_ms
-    return {
+    region: Data = {
         "graphc": FORMAT,
         "graph": graph,
         "unit": unit.name,
@@ -48,13 +47,11 @@ def describe_region(plan: Plan, unit: Unit) -> Data:
         "answers": [_answer(wire) for wire in unit.answers],
         "wire": "plain" if unit.is_last else "base64",
         "route": _route(unit),
-    } | _batch(plan.batch_of(unit))
-
-
-def _batch(batch: Batch | None) -> Data:
-    if batch is None:
-        return {}
-    return {"batch": {"max_size": batch.max_size, "max_delay_ms": batch.max_delay_ms}}
+    }
+    batch = plan.batch_of(unit)
+    if batch is not None:
+        region["batch"] = {"max_size": batch.max_size, "max_delay_ms": batch.max_delay_ms}
+    return region
 
 
 def _tensor(name: str, type_: TensorType) -> Data:
