@@ -40,7 +40,7 @@ from graphc.records import record
 from graphc.source.files import STDIN, Source, read_source
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import declared_names, substitute
-from graphc.source.yaml_reader import read_documents
+from graphc.source.yaml_reader import read_documents, read_for_cluster
 from graphc.spec.read import GraphSpec, read_graph_spec
 from graphc.targets.seldon import Comparing, Emission, Settings, Version, emit_deployment
 from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose
@@ -130,7 +130,7 @@ def _compile_files(request: Request) -> Compilation:
         if source is None:
             continue
         done.sources[source.file] = source.text
-        for document, folder in _read(source, path, done.sink):
+        for document, folder in _read(source, path, request, done.sink):
             if request.takes_manifests and is_profile(document):
                 _check_profile(document, done)
                 continue
@@ -173,7 +173,7 @@ def _check_profile(document: Located, done: Compilation) -> None:
     done.profiles += 1
 
 
-def _read(source: Source, path: str, sink: Sink) -> Iterable[tuple[Located, Path]]:
+def _read(source: Source, path: str, request: Request, sink: Sink) -> Iterable[tuple[Located, Path]]:
     """Yield a file's documents, each with the folder that its local files lie beside."""
     if source.is_python:
         # The builder is not needed for YAML.
@@ -183,8 +183,16 @@ def _read(source: Source, path: str, sink: Sink) -> Iterable[tuple[Located, Path
             yield graph.located(), graph.folder
         return
     folder = Path() if source.file == STDIN else Path(path).parent
-    for document in read_documents(source.text, source.file, sink):
+    for document in _documents(source, request, sink):
         yield document, folder
+
+
+def _documents(source: Source, request: Request, sink: Sink) -> list[Located]:
+    if not request.takes_manifests:
+        return read_documents(source.text, source.file, sink)
+    return read_for_cluster(
+        source.text, source.file, sink, lambda each: is_manifest(each) and not is_profile(each)
+    )
 
 
 def check_document(document: Located, folder: Path, request: Request, sink: Sink) -> CheckedGraph | None:

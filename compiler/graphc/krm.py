@@ -39,7 +39,7 @@ class Function:
     @property
     def has_failed(self) -> bool:
         """Whether anything is an error."""
-        return any(each.rule.severity is Severity.ERROR for each in self.problems)
+        return any(each.severity is Severity.ERROR for each in self.problems)
 
 
 def run_function(source: str) -> Function | None:
@@ -151,7 +151,7 @@ def _write(root: Fields, items: list[Value], sink: Sink) -> str:
 def _result(problem: Diagnostic) -> Data:
     result: Data = {
         "message": f"{problem.rule.code}: {problem.message}",
-        "severity": "error" if problem.rule.severity is Severity.ERROR else "warning",
+        "severity": "error" if problem.severity is Severity.ERROR else "warning",
     }
     tags: Mapping[str, str] = {"rule": problem.rule.name, **({"help": problem.help} if problem.help else {})}
     result["tags"] = dict[str, Value](tags)

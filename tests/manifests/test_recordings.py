@@ -37,7 +37,7 @@ def diagnose(manifest: object) -> list[Diagnostic]:
 
 
 def agrees(verdict: str, found: list[Diagnostic]) -> bool:
-    has_errors = any(each.rule.severity is Severity.ERROR for each in found)
+    has_errors = any(each.severity is Severity.ERROR for each in found)
     match verdict:
         case "error":
             return has_errors

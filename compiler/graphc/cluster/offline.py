@@ -109,7 +109,7 @@ def _read(path: Path, shown: str, request: Request) -> list[Data]:
         Request([str(path)], request.settings, request.environ, request.options, costs=request.costs)
     )
     for problem in [*sink, *done.sink]:
-        if problem.rule.severity is Severity.ERROR:
+        if problem.severity is Severity.ERROR:
             raise ClusterError(f"{shown} cannot be compared with: {problem.message}")
     return [dict(each) for emission in done.emissions for each in emission.documents]
 

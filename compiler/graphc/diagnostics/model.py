@@ -47,12 +47,21 @@ def warning(code: str, name: str, summary: str) -> Rule:
 
 @record
 class Diagnostic:
-    """One breach of one rule; `at` is None where no place in a file is to blame."""
+    """One breach of one rule; `at` is None where no place in a file is to blame.
+
+    What is `tolerated` is only warned of, though the rule rejects elsewhere.
+    """
 
     rule: Rule
     message: str
     at: Span | None = None
     help: str | None = None
+    tolerated: bool = False
+
+    @property
+    def severity(self) -> Severity:
+        """Say how bad this breach is."""
+        return Severity.WARNING if self.tolerated else self.rule.severity
 
     @property
     def sort_key(self) -> tuple[str, int, int, str, str]:
@@ -83,4 +92,4 @@ class Sink:
     @property
     def has_errors(self) -> bool:
         """Say whether any diagnostic rejects the input."""
-        return any(each.rule.severity is Severity.ERROR for each in self._diagnostics)
+        return any(each.severity is Severity.ERROR for each in self._diagnostics)

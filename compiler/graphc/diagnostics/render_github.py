@@ -16,7 +16,7 @@ def _command(each: Diagnostic) -> str:
     properties = {**place, "title": each.rule.code}
     listed = ",".join(f"{name}={_escape_property(str(value))}" for name, value in properties.items())
     message = printable(each.message) + (f"\nhelp: {printable(each.help)}" if each.help else "")
-    return f"::{each.rule.severity.value} {listed}::{_escape(message)}"
+    return f"::{each.severity.value} {listed}::{_escape(message)}"
 
 
 def _escape(text: str) -> str:

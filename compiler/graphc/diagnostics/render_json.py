@@ -15,7 +15,7 @@ def _as_object(each: Diagnostic) -> dict[str, str | int | None]:
     return {
         "code": each.rule.code,
         "name": each.rule.name,
-        "severity": each.rule.severity.value,
+        "severity": each.severity.value,
         "message": each.message,
         "help": each.help,
         "file": each.at and each.at.file,

@@ -44,7 +44,7 @@ def _result(each: Diagnostic, rule_index: int) -> Json:
     result: dict[str, Json] = {
         "ruleId": each.rule.code,
         "ruleIndex": rule_index,
-        "level": each.rule.severity.value,
+        "level": each.severity.value,
         "message": {"text": each.message + (f"\nhelp: {each.help}" if each.help else "")},
     }
     if each.at is not None:

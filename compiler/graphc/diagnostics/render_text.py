@@ -57,13 +57,13 @@ def render_text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], *
 
 def summarize(diagnostics: Iterable[Diagnostic]) -> str:
     """Return how many errors and warnings there are, in words."""
-    severities = [each.rule.severity for each in diagnostics]
+    severities = [each.severity for each in diagnostics]
     counts = [(severities.count(each), each.value) for each in Severity]
     return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
 
 
 def _block(each: Diagnostic, lines: _Lines, paint: _Paint) -> list[str]:
-    severity = each.rule.severity.value
+    severity = each.severity.value
     title = paint(severity, f"{severity}[{each.rule.code}]") + paint("bold", f": {printable(each.message)}")
     margin = " " * len(str(each.at.line)) if each.at else " "
     block = [title]

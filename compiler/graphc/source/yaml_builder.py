@@ -31,7 +31,7 @@ MOST_NESTING: Final = 100
 """Levels; far below Python's recursion limit, which the later stages may come near."""
 
 _CORE: Final = "tag:yaml.org,2002:"
-_SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
+SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
     "!!str": (str,),
     "!!int": (int,),
     "!!float": (int, float),
@@ -50,15 +50,16 @@ class _Anchored:
 
 
 @record
-class _Key:
-    """A key that waits for its value; `text` is None where it was refused."""
+class Key:
+    """A key that waits for its value; `text` is None where it was refused, or merges a mapping instead."""
 
     text: str | None
     span: Span
+    merges: bool = False
 
 
 @dataclass(slots=True)
-class _Open:
+class Open:
     """A collection whose end is still to come."""
 
     start: Span
@@ -68,7 +69,9 @@ class _Open:
     height: int = 1
     items: list[Located] = field(default_factory=list[Located])
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
-    key: _Key | None = None
+    key: Key | None = None
+    merged: set[str] | None = None
+    """Keys of entries that came from another mapping."""
 
     @property
     def awaits_key(self) -> bool:
@@ -103,7 +106,7 @@ class Builder:
         self.stopped = False
         self._file = file
         self._sink = sink
-        self._stack: list[_Open] = []
+        self._stack: list[Open] = []
         self._anchors: dict[str, _Anchored | None] = {}
         self._values = 0
         self._aliased = 0
@@ -130,8 +133,10 @@ class Builder:
             raise ValueError("the parser gives each event its place")
         return Span(self._file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
-    def _report(self, rule: Rule, message: str, at: Span, hint: str | None = None) -> None:
-        self._sink.report(Diagnostic(rule, message, at=at, help=hint))
+    def _report(
+        self, rule: Rule, message: str, at: Span, hint: str | None = None, *, tolerated: bool = False
+    ) -> None:
+        self._sink.report(Diagnostic(rule, message, at=at, help=hint, tolerated=tolerated))
         self.stopped = self.stopped or len(self._sink) >= MOST_PROBLEMS
 
     def _count(self, at: Span) -> None:
@@ -158,7 +163,7 @@ class Builder:
     def _take_scalar(self, event: ScalarEvent, span: Span) -> None:
         self._count(span)
         if self._stack and self._stack[-1].awaits_key:
-            self._stack[-1].key = _Key(self._key_text(event, span), span)
+            self._stack[-1].key = self._key(event, span)
             self._remember(event.anchor, Scalar(event.value, span))
             return
         value = Scalar(self._scalar(event, span), span)
@@ -190,7 +195,7 @@ class Builder:
         is_mapping = isinstance(event, MappingStartEvent)
         if event.tag not in (None, "!", _CORE + ("map" if is_mapping else "seq")):
             self._refuse_tag(event.tag or "", span)
-        self._stack.append(_Open(span, event.anchor, is_mapping, self._values + self._aliased))
+        self._stack.append(Open(span, event.anchor, is_mapping, self._values + self._aliased))
         if event.anchor is not None:
             self._anchors[event.anchor] = None
 
@@ -207,7 +212,8 @@ class Builder:
                 self.documents.append(value)
             return
         parent = self._stack[-1]
-        parent.height = max(parent.height, height + 1)
+        merges = parent.key is not None and parent.key.merges
+        parent.height = max(parent.height, height if merges else height + 1)
         if not parent.is_mapping:
             parent.items.append(value)
         elif parent.key is None:
@@ -216,7 +222,7 @@ class Builder:
             self._add_entry(parent, parent.key, value)
             parent.key = None
 
-    def _add_entry(self, parent: _Open, key: _Key, value: Located) -> None:
+    def _add_entry(self, parent: Open, key: Key, value: Located) -> None:
         if key.text is None:
             return
         if (first := parent.entries.get(key.text)) is not None:
@@ -227,11 +233,14 @@ class Builder:
             return
         parent.entries[key.text] = Entry(key.text, key.span, value)
 
-    def _key_of(self, value: Located, at: Span) -> _Key:
+    def _key_of(self, value: Located, at: Span) -> Key:
         if isinstance(value, Scalar) and isinstance(value.value, str):
-            return _Key(value.value, at)
+            return Key(value.value, at)
         self._report(rules.KEY_NOT_TEXT, f"{_kind(value)} is a key here", at, "write the key as text")
-        return _Key(None, at)
+        return Key(None, at)
+
+    def _key(self, event: ScalarEvent, span: Span) -> Key:
+        return Key(self._key_text(event, span), span)
 
     def _key_text(self, event: ScalarEvent, span: Span) -> str | None:
         value = self._scalar(event, span, is_key=True)
@@ -254,6 +263,9 @@ class Builder:
             return self._tagged(event, event.tag, span)
         if event.tag == "!" or not event.implicit[0]:
             return event.value
+        return self._plain(text, span, is_key=is_key)
+
+    def _plain(self, text: str, span: Span, *, is_key: bool) -> Value:
         is_sound = self._check_word(text, span)
         try:
             value = resolve(text)
@@ -261,9 +273,9 @@ class Builder:
             if not is_key:
                 hint = "put it in quotes if it is text"
                 self._report(
-                    rules.NUMBER_OUT_OF_RANGE, f"{quoted(event.value)} does not fit into 64 bits", span, hint
+                    rules.NUMBER_OUT_OF_RANGE, f"{quoted(text)} does not fit into 64 bits", span, hint
                 )
-            return event.value
+            return text
         if is_sound:
             self._known[text] = value
         return value
@@ -284,14 +296,11 @@ class Builder:
         return False
 
     def _tagged(self, event: ScalarEvent, tag: str, span: Span) -> Value:
-        short = _short(tag)
+        short = short_tag(tag)
         if short == "!!str":
             return event.value
-        try:
-            value = resolve(event.value)
-        except OutOfRange:
-            value = event.value
-        types = _SCALAR_TAGS.get(short)
+        value = self._resolve(event.value)
+        types = SCALAR_TAGS.get(short)
         if types is None:
             self._refuse_tag(tag, span)
         elif type(value) not in types:
@@ -302,14 +311,21 @@ class Builder:
             return float(value)
         return value
 
+    def _resolve(self, text: str) -> Value:
+        try:
+            return resolve(text)
+        except OutOfRange:
+            return text
+
     def _refuse_tag(self, tag: str, span: Span) -> None:
-        message = f"{quoted(_short(tag))} is not a tag that graphc knows"
+        message = f"{quoted(short_tag(tag))} is not a tag that graphc knows"
         self._report(
             rules.UNKNOWN_TAG, message, span, "remove the tag, or quote the text if the `!` is part of it"
         )
 
 
-def _short(tag: str) -> str:
+def short_tag(tag: str) -> str:
+    """Return a tag as people write it."""
     return "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
 
 

@@ -1,7 +1,7 @@
 """Reading YAML 1.2 (and so JSON) into values that know their place, for input that may be hostile."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import yaml
@@ -28,25 +28,49 @@ def read_documents(text: str, file: str, sink: Sink) -> list[Located]:
     Half a document would only give rise to more complaints, about what is missing from it.
     """
     faults = Sink()
-    documents = _read(text.removeprefix("\ufeff"), file, faults)
+    return _finish(_read(text, file, faults, Builder), faults, sink)
+
+
+def read_for_cluster(
+    text: str, file: str, sink: Sink, is_manifest: Callable[[Located], bool]
+) -> list[Located]:
+    """Return the documents of a text, read as kubectl reads them where each is a manifest; else as graphs are.
+
+    What kubectl takes and hardly means is warned of.
+    """
+    strict = Sink()
+    documents = _read(text, file, strict, Builder)
+    if all(map(is_manifest, documents)):
+        # Most graphs' checks need no second builder.
+        from graphc.source.kubectl_builder import KubectlBuilder
+
+        found = Sink()
+        manifests = _read(text, file, found, KubectlBuilder)
+        if manifests and all(map(is_manifest, manifests)):
+            return _finish(manifests, found, sink)
+    return _finish(documents, strict, sink)
+
+
+def _finish(documents: list[Located], faults: Sink, sink: Sink) -> list[Located]:
     for fault in faults:
         sink.report(fault)
-    return [] if len(faults) else documents
+    return [] if faults.has_errors else documents
 
 
-def _read(text: str, file: str, sink: Sink) -> list[Located]:
+def _read(text: str, file: str, sink: Sink, build: Callable[[str, Sink], Builder]) -> list[Located]:
+    text = text.removeprefix("\ufeff")
     if unreadable := _unreadable(text, file):
         sink.report(unreadable)
         return []
-    builder = Builder(file, sink)
+    builder = build(file, sink)
     try:
         for event in _events(text):
             builder.take(event)
             if builder.stopped:
-                return []
+                return builder.documents
     except MarkedYAMLError as error:
         sink.report(syntax_diagnostic(error, text, file))
-        return []
+        return builder.documents
     if not builder.documents:
         sink.report(Diagnostic(rules.EMPTY_FILE, "the file holds no document", at=Span(file, 1, 1, 1, 1)))
     return builder.documents

@@ -234,7 +234,9 @@ class Node(Spec):
     workers: Positive | None = Field(None, description="processes in its container, each with its models")
     batch: Batch | None = Field(None, description="let requests that wait for its container run together")
     env: dict[str, EnvValue] = Field(
-        default_factory=dict[str, "Variable"], description="environment: a text, or {secret, key}"
+        default_factory=dict[str, "Variable"],
+        description="environment: a text, in which Kubernetes expands `$(NAME)` and `$$(NAME)` keeps it,"
+        " or {secret, key}",
     )
     cost_ms: Annotated[Number, Field(ge=0)] | None = Field(
         None, description="how long it takes, in milliseconds; what runs beside what is chosen by it"
