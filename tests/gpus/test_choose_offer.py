@@ -94,7 +94,7 @@ def test_the_smallest_that_does_is_chosen(
         (GpuAsk(Count(3)), (WHOLE,), "no more than 2 in one container"),
         (GpuAsk(Count(2), "mps"), (MPS,), "no more than 1 in one container"),
         (GpuAsk(Count(1)), (MPS,), "parts of devices, and whole ones are asked for"),
-        (GpuAsk(Share(Fraction(1, 2))), (WHOLE,), "whole devices only, and a part is asked for"),
+        (GpuAsk(Share(Fraction(1, 2))), (WHOLE,), "not parted"),
         (GpuAsk(Share(Fraction(1, 2))), (MPS,), "0.25 of a device each"),
         (GpuAsk(SliceNeed("3g.20gb")), (SINGLE,), "not that slice"),
         (GpuAsk(MemoryNeed(30_000)), (MPS,), "5.623 GiB of memory"),

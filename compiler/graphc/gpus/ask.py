@@ -1,11 +1,11 @@
 """What a graph asks of GPUs, in the words of its file."""
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal, get_args
 
 from graphc.gpus.products import slice_name
+from graphc.records import record
 
 Sharing = Literal["exclusive", "mig", "mps", "time-slicing", "any"]
 Device = Literal["gpu", "prefer-gpu", "cpu"]
@@ -17,7 +17,7 @@ _MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)(Mi|Gi|Ti|M|G|T)\Z")
 _BYTES: Final = {"Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Count:
     """Whole devices, or, where sharing is asked for, parts of them."""
 
@@ -28,7 +28,7 @@ class Count:
         return f"{self.number} GPU{'s' * (self.number != 1)}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Share:
     """A part of one device, of its compute and its memory, more than 0 and less than 1."""
 
@@ -39,7 +39,7 @@ class Share:
         return f"{float(self.part):g} of a GPU"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemoryNeed:
     """As much of one device as has this memory, in MiB."""
 
@@ -50,7 +50,7 @@ class MemoryNeed:
         return f"a GPU with {show_mib(self.mib)}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SliceNeed:
     """A MIG slice, by the name of its profile."""
 
@@ -64,7 +64,7 @@ class SliceNeed:
 Amount = Count | Share | MemoryNeed | SliceNeed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GpuAsk:
     """An amount, how it may be shared, the products that will do (any where none is named), and what else will do."""
 

@@ -100,7 +100,7 @@ def _refuse_amount(ask: GpuAsk, offer: Offer) -> str | None:
             return _refuse_count(number, ask, offer)
         case Share(part):
             if offer.mode == "exclusive":
-                return "whole devices only, and a part is asked for"
+                return "not parted"
             return None if offer.share >= part else f"{float(offer.share):.3g} of a device each"
         case MemoryNeed(mib):
             return None if offer.memory_mib >= mib else f"{show_mib(offer.memory_mib)} of memory"

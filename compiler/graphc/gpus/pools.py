@@ -1,11 +1,12 @@
 """What a cluster offers: pools of nodes, the GPUs that they have, and how those are parted."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Final, Literal
 
 from graphc.gpus.products import Product
+from graphc.records import record
 
 Mode = Literal["exclusive", "mig", "mps", "time-slicing"]
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
@@ -17,7 +18,7 @@ ISOLATED: Final[frozenset[Mode]] = frozenset({"exclusive", "mig", "mps"})
 """How a part has memory of its own; of time-slicing, each may take all and break the others."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Taint:
     """What keeps pods away that do not tolerate it."""
 
@@ -26,7 +27,7 @@ class Taint:
     effect: Effect
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gpus:
     """The GPUs of one node: how many devices of a product, and how each is parted."""
 
@@ -42,7 +43,7 @@ class Gpus:
     """MIG slices of each device; all of one kind under the single strategy."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pool:
     """Nodes that are alike; cpu in thousandths of a processor, memory in MiB, both allocatable on each node."""
 
@@ -56,7 +57,7 @@ class Pool:
     runtime_class: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Offer:
     """A kind of part that a pool has: its resource, its share and memory in MiB, and how many a node has."""
 

@@ -5,15 +5,17 @@ Memory is as the devices report it, in MiB; slices and how many fit are of NVIDI
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
+from graphc.records import record
+
 _SLICE: Final = re.compile(r"(?:mig-)?([1-7])g\.(\d{1,3})gb(?:[.+](me|gfx|me\.all|all))?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slice:
     """A MIG profile: its share of a device's compute, its memory in MiB, and how many a device has at most."""
 
@@ -28,7 +30,7 @@ class Slice:
         return f"nvidia.com/mig-{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Product:
     """A GPU product; `label` is the beginning of what GPU feature discovery labels its nodes with."""
 

@@ -72,7 +72,7 @@ class _Merging:
 
     def _merge_nodes(self, region: Region, wanted: set[str]) -> tuple[Node, ...]:
         resources = region.placement.resources
-        on_gpu = bool(resources and resources.gpu)
+        on_gpu = bool(resources and resources.gpu and resources.gpu.wants_gpu)
         forms = {node.name: form for node in region.nodes if (form := self._form(node, on_gpu)) is not None}
         models = {node.name for node in region.nodes if self._is_model(node)}
         merged: dict[str, Node] = {}
