@@ -69,9 +69,11 @@ def choose_hardware(
             {wish.unit.name: named for wish in wishes if (named := _name(wish, sink)) is not None}
         )
     grants = _grant(wishes, pools, sink)
-    if not grants:
+    if grants is None:
         return Hardware()
     _warn(wishes, grants, sink)
+    if not grants:
+        return Hardware()
     resources = {name: (grant.resource, grant.count) for name, grant in grants.items()}
     return Hardware(resources, grants, _place(list(grants.values()), pools, wishes[0].at, sink))
 
@@ -118,10 +120,10 @@ def _name(wish: _Wish, sink: Sink) -> tuple[str, int] | None:
 # A cluster with known pools
 
 
-def _grant(wishes: Sequence[_Wish], pools: Sequence[Pool], sink: Sink) -> dict[str, Grant]:
-    """Return what each unit gets; all units of a pod have to find theirs on one node."""
+def _grant(wishes: Sequence[_Wish], pools: Sequence[Pool], sink: Sink) -> dict[str, Grant] | None:
+    """Return what each unit gets, None if that cannot be; all units of a pod find theirs on one node."""
     found = _choose_all(wishes, pools)
-    if isinstance(found, dict) and _shared_pools(list(found.values())):
+    if isinstance(found, dict) and (not found or _shared_pools(list(found.values()))):
         return found
     for pool in pools:
         of_one = _choose_all(wishes, [pool])
@@ -132,8 +134,9 @@ def _grant(wishes: Sequence[_Wish], pools: Sequence[Pool], sink: Sink) -> dict[s
         message = f"{names} share a pod, and no pool has what each of them asks for"
         hint = "give one of them `replicas`, so that it gets a pod of its own"
         sink.report(Diagnostic(NO_GPU_FITS, message, wishes[0].at, hint))
-        return {}
-    return _report_refused(*found, pools, sink)
+    else:
+        _report_refused(*found, pools, sink)
+    return None
 
 
 def _choose_all(wishes: Sequence[_Wish], pools: Sequence[Pool]) -> dict[str, Grant] | tuple[_Wish, Refused]:
@@ -155,7 +158,6 @@ def _shared_pools(grants: Sequence[Grant]) -> set[str]:
 def _report_refused(wish: _Wish, refused: Refused, pools: Sequence[Pool], sink: Sink) -> dict[str, Grant]:
     message = f"`{wish.name}` asks for {wish.ask}, and no pool has that: {'; '.join(refused.reasons[:4])}"
     sink.report(Diagnostic(NO_GPU_FITS, message, wish.at, _suggest(wish, pools)))
-    return {}
 
 
 def _suggest(wish: _Wish, pools: Sequence[Pool]) -> str | None:
