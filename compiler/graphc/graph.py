@@ -123,6 +123,8 @@ class PythonWork:
     """Whether a row of its outputs hangs on that row of its inputs alone."""
     idempotent: bool = False
     """Whether running it twice does no harm."""
+    gpu_mib: int | None = None
+    """The memory of a GPU that it was measured to take."""
 
 
 @record

@@ -113,15 +113,21 @@ def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions:
                 files,
                 model.credentials,
                 model.load_seconds,
-                gpu_mib=None if model.gpu_memory is None else ceil(parse_quantity(model.gpu_memory) / 2**20),
+                gpu_mib=_mib(model.gpu_memory),
             )
         case Component() as component:
             parameters = cast("Mapping[str, Value]", inferred.parameters[node.name])
             by_quorum = component.wait == "quorum"
             return ComponentWork(component.component, parameters, component.quorum, by_quorum)
         case Python() as python:
-            seconds = python.load_seconds
-            return PythonWork(python.python, node.local, seconds, python.rowwise, python.idempotent)
+            return PythonWork(
+                python.python,
+                node.local,
+                python.load_seconds,
+                python.rowwise,
+                python.idempotent,
+                _mib(python.gpu_memory),
+            )
         case Router() as router:
             takes = tuple(_takes(uses, index) for index in range(len(router.branches)))
             value = next((use for use in uses if use.port == "in"), None)
@@ -133,6 +139,10 @@ def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions:
                 for index, step in enumerate(cascade.cascade)
             )
             return CascadeWork(decisions[node.name], steps)
+
+
+def _mib(memory: str | None) -> int | None:
+    return None if memory is None else ceil(parse_quantity(memory) / 2**20)
 
 
 def _takes(uses: Sequence[Use], index: int) -> tuple[Use, ...]:

@@ -124,8 +124,9 @@ def _count(number: int) -> Count:
 
 
 def _say(value: object) -> str:
+    shown = f"`{value}`" if isinstance(value, str) else "true or false" if isinstance(value, bool) else "this"
     return (
-        f"`{value}` is not an amount of GPUs: a number such as `1`, a part such as `0.25`, memory such as `10Gi`, "
+        f"{shown} is not an amount of GPUs: a number such as `1`, a part such as `0.25`, memory such as `10Gi`, "
         "or a MIG slice such as `mig-1g.10gb`"
     )
 

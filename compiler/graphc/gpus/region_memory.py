@@ -6,23 +6,22 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from graphc.gpus.memory import Estimate, ModelMemory, estimate_unit, read_memory
-from graphc.graph import ModelWork
+from graphc.graph import ModelWork, PythonWork
 from graphc.plan import Region
 
 _UNKNOWN = ModelMemory(0, 0, is_complete=False)
 
 
 def estimate_region(region: Region, batch: int, workers: int = 1) -> Estimate:
-    """Return what the region's ONNX models need for a batch; a measured model counts as what was measured."""
+    """Return what the region's nodes need for a batch: what was measured, or what an ONNX model's file tells."""
     models: list[ModelMemory] = []
     measured: list[int] = []
     for node in region.nodes:
-        if not isinstance(node.work, ModelWork) or node.work.framework != "onnx":
-            continue
-        if node.work.gpu_mib is not None:
-            measured.append(node.work.gpu_mib)
-        else:
-            models.append(_UNKNOWN if node.work.local is None else _read(node.work.local, batch))
+        work = node.work
+        if isinstance(work, ModelWork | PythonWork) and work.gpu_mib is not None:
+            measured.append(work.gpu_mib)
+        elif isinstance(work, ModelWork) and work.framework == "onnx":
+            models.append(_UNKNOWN if work.local is None else _read(work.local, batch))
     return estimate_unit(models, measured, workers)
 
 

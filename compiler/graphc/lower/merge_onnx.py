@@ -260,6 +260,7 @@ class _Group:
         last = self.nodes[-1]
         seconds = [work.load_seconds for work in works if work.load_seconds is not None]
         credentials = next((work.credentials for work in works if work.credentials is not None), None)
+        measured = [work.gpu_mib for work in works if work.gpu_mib is not None]
         is_alone = path.parent == cache_folder(os.environ)
         files = () if is_alone else tuple(sorted(each.name for each in path.parent.iterdir() if each != path))
         work = ModelWork(
@@ -270,6 +271,7 @@ class _Group:
             credentials=credentials,
             load_seconds=sum(seconds) if seconds else None,
             merged=tuple(node.name for node in self.nodes),
+            gpu_mib=sum(measured) if len(measured) == len(works) else None,
         )
         inputs = self._inputs()
         outputs = tuple(Output(tensor, tensor, each) for tensor, each in border.outputs.items())

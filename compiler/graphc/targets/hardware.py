@@ -18,20 +18,49 @@ from graphc.gpus.choose import Grant, Refused, choose_offer
 from graphc.gpus.pools import WHOLE, Pool, offers_of
 from graphc.graph import Resources, Value
 from graphc.plan import Unit
+from graphc.records import record
 
 Data = dict[str, Value]
+
+_SOFT: Final = "PreferNoSchedule"
 
 DEVICES: Final[Mapping[str, str]] = {"gpu": "cuda", "prefer-gpu": "prefer-cuda"}
 """What the runtime is told, by what a graph says."""
 
 
+@record
+class Load:
+    """What a unit has to hold in memory at once: rows of its largest batch, and processes with models each."""
+
+    batch: int = 1
+    workers: int = 1
+
+
+@record
+class Landing:
+    """Where a unit runs, and why there; `resource` is None of one that runs on processors, memory is in MiB."""
+
+    unit: str
+    resource: str | None
+    count: int
+    part: str
+    memory_mib: int
+    is_isolated: bool
+    pools: tuple[str, ...]
+    because: str
+
+
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """By unit, the GPU resource with its count and what it is of; for the pod, where it may go."""
+    """By unit, the GPU resource with its count and what it is of; for the pod, where it may go.
+
+    `landings` say all of it for people; there are none of a cluster whose nodes are not known.
+    """
 
     resources: Mapping[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     grants: Mapping[str, Grant] = field(default_factory=dict[str, Grant])
     pod: Data = field(default_factory=dict[str, Value])
+    landings: tuple[Landing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +81,7 @@ def choose_hardware(
     given: Resources | None,
     at: Span,
     pools: Sequence[Pool] | None,
-    batch: int,
+    loads: Mapping[str, Load],
     sink: Sink,
 ) -> Hardware:
     """Return what a pod's units get; `given` is for those that say nothing themselves.
@@ -60,7 +89,7 @@ def choose_hardware(
     Of a cluster of which nothing is known, whole devices and slices can be had by name alone.
     """
     wishes = [
-        _wish(unit, ask, at, batch if pools is not None else None)
+        _wish(unit, ask, at, loads.get(unit.name, Load()) if pools is not None else None)
         for unit in units
         if (ask := ask_of(unit, given)) is not None
     ]
@@ -72,10 +101,12 @@ def choose_hardware(
     if grants is None:
         return Hardware()
     _warn(wishes, grants, sink)
+    landings = tuple(_land(units, wishes, grants, pools))
     if not grants:
-        return Hardware()
+        return Hardware(landings=landings)
     resources = {name: (grant.resource, grant.count) for name, grant in grants.items()}
-    return Hardware(resources, grants, _place(list(grants.values()), pools, wishes[0].at, sink))
+    pod = _place(list(grants.values()), pools, wishes[0].at, sink)
+    return Hardware(resources, grants, pod, landings)
 
 
 def ask_of(unit: Unit, given: Resources | None) -> GpuAsk | None:
@@ -85,15 +116,15 @@ def ask_of(unit: Unit, given: Resources | None) -> GpuAsk | None:
     return ask if ask is not None and ask.wants_gpu else None
 
 
-def _wish(unit: Unit, ask: GpuAsk, at: Span, batch: int | None) -> _Wish:
+def _wish(unit: Unit, ask: GpuAsk, at: Span, load: Load | None) -> _Wish:
     asking = next((node for node in unit.region.nodes if node.placement.resources), None)
     name, said = (asking.origin, asking.at) if asking else (unit.name, at)
-    if batch is None:
+    if load is None:
         return _Wish(unit, name, ask, said, 0, 0)
     # onnx takes long to import, and only graphs that ask for GPUs need it.
     from graphc.gpus.region_memory import estimate_region
 
-    estimate = estimate_region(unit.region, batch)
+    estimate = estimate_region(unit.region, load.batch, load.workers)
     # A model whose weights do not fit cannot run; the rest is an estimate.
     return _Wish(unit, name, ask, said, estimate.weights + estimate.measured, estimate.total)
 
@@ -180,7 +211,7 @@ def _warn(wishes: Sequence[_Wish], grants: Mapping[str, Grant], sink: Sink) -> N
             message = f"`{wish.name}` prefers {wish.ask}, which no pool has, and runs on processors"
             sink.report(Diagnostic(ON_CPU, message, wish.at))
             continue
-        if not grant.first.is_isolated:
+        if not grant.first.is_isolated and wish.ask.sharing != "time-slicing":
             message = f"`{wish.name}` shares the memory of a GPU with others, who can take all of it"
             hint = "pods that need their memory want `sharing: mig` or `sharing: mps`"
             sink.report(Diagnostic(NOT_ISOLATED, message, wish.at, hint))
@@ -213,7 +244,7 @@ def _place(grants: Sequence[Grant], pools: Sequence[Pool], at: Span, sink: Sink)
             (taint.key, taint.value, taint.effect)
             for pool in chosen
             for taint in pool.taints
-            if taint.effect != "PreferNoSchedule"
+            if taint.effect != _SOFT
         )
     ]
     if tolerations:
@@ -262,9 +293,47 @@ def _affinity(
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
 
 
-def explain_hardware(hardware: Hardware) -> Iterator[tuple[str, str]]:
-    """Yield each unit with what it gets, in words."""
-    for name, grant in hardware.grants.items():
-        pools = ", ".join(dict.fromkeys(f"`{offer.pool.name}`" for offer in grant.offers))
-        part = f"{show_mib(grant.memory_mib)}{'' if grant.first.is_isolated else ', not its own'}"
-        yield name, f"{grant.count} {grant.resource}: {grant.first} ({part}), in {pools}"
+# What there is to say of it
+
+
+def _land(
+    units: Sequence[Unit], wishes: Sequence[_Wish], grants: Mapping[str, Grant], pools: Sequence[Pool]
+) -> Iterator[Landing]:
+    by_unit = {wish.unit.name: wish for wish in wishes}
+    if grants:
+        names = _shared_pools(list(grants.values()))
+        open_to = [pool.name for pool in pools if pool.name in names]
+    else:
+        open_to = [pool.name for pool in pools if all(each.effect == _SOFT for each in pool.taints)]
+    for unit in units:
+        wish, grant = by_unit.get(unit.name), grants.get(unit.name)
+        places = tuple(open_to)
+        if wish is None or grant is None:
+            yield Landing(unit.name, None, 0, "processors", 0, True, places, _why_not(wish, grants))
+            continue
+        part, why = str(grant.first), _why(wish, grant)
+        yield Landing(
+            unit.name, grant.resource, grant.count, part, grant.memory_mib, grant.first.is_isolated, places, why
+        )
+
+
+def _why(wish: _Wish, grant: Grant) -> str:
+    match wish.ask.amount:
+        case Count():
+            best = "that many of what will do"
+        case SliceNeed():
+            best = "that very slice"
+        case _ if grant.first.is_isolated:
+            best = "the smallest that will do and has memory of its own"
+        case _:
+            best = "the smallest that will do, and none that will do has memory of its own"
+    need = f", and is estimated to need {show_mib(wish.likely_mib)}" if wish.likely_mib else ""
+    return f"`{wish.name}` asks for {wish.ask}{need}: {best}"
+
+
+def _why_not(wish: _Wish | None, grants: Mapping[str, Grant]) -> str:
+    if wish is not None:
+        return f"`{wish.name}` prefers {wish.ask}, and no pool has that"
+    if grants:
+        return f"asks for no GPU, and shares a pod with {' and '.join(f'`{name}`' for name in grants)}"
+    return "asks for no GPU"

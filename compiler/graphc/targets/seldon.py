@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Final
 from urllib.parse import urlencode
 
@@ -22,7 +22,7 @@ from graphc.quantities import parse_quantity
 from graphc.records import record
 from graphc.rollout.model import ANNOTATION, Rollout
 from graphc.targets.check_capacity import check_capacity, describe_pods
-from graphc.targets.hardware import DEVICES, Hardware, ask_of, choose_hardware
+from graphc.targets.hardware import DEVICES, Hardware, Landing, Load, ask_of, choose_hardware
 from graphc.targets.istio import STICKY_LABEL, UNUSED_HOST, sticky_service
 from graphc.targets.region import describe_region
 from graphc.targets.route_parts import find_backend
@@ -128,6 +128,8 @@ class Emission:
     documents: tuple[Data, ...]
     local: tuple[tuple[str, LocalShipment], ...]
     """With the predictor that each is for: its nodes may have other files than those of the next."""
+    landings: Mapping[str, tuple[Landing, ...]] = field(default_factory=dict[str, tuple[Landing, ...]])
+    """By predictor, where its units run; nothing of a cluster whose nodes are not known."""
 
 
 def emit_deployment(
@@ -139,7 +141,7 @@ def emit_deployment(
     sink: Sink,
 ) -> Emission | None:
     """Return config maps, the SeldonDeployment and its routes; None, with the reason in the sink, if it cannot be."""
-    emitting = _Emitting(settings, purpose, sink, {}, {}, [])
+    emitting = _Emitting(settings, purpose, sink, {}, {}, [], {})
     has_engine = _needs_engine(settings, versions)
     routing = _routing(settings, versions, rollout, ingress, has_engine=has_engine)
     if purpose == "cluster":
@@ -176,7 +178,8 @@ def emit_deployment(
     _sign(documents)
     for document in documents:
         _check_size(document, settings, purpose, sink)
-    return Emission(documents, tuple((name, each) for (name, _), each in emitting.local.items()))
+    local = tuple((name, each) for (name, _), each in emitting.local.items())
+    return Emission(documents, local, emitting.landings)
 
 
 def _routing(
@@ -260,6 +263,7 @@ class _Emitting:
     config_maps: dict[str, ConfigMapShipment]
     local: dict[tuple[str, str], LocalShipment]
     pods: list[PodAsk]
+    landings: dict[str, tuple[Landing, ...]]
     current: str = ""
     """The predictor that is being emitted."""
 
@@ -340,10 +344,10 @@ class _Emitting:
         """Choose the GPUs of a pod, and count its pods; a run on this machine takes what is there."""
         if self.purpose == "local":
             return Hardware()
-        given, costs = self.settings.resources, version.plan.costs
-        found = choose_hardware(
-            units, given, self.settings.at, self.settings.pools, costs.batch if costs else 1, self.sink
-        )
+        given, pools = version.settings.resources, self.settings.pools
+        loads = {unit.name: _load(version, unit) for unit in units}
+        found = choose_hardware(units, given, self.settings.at, pools, loads, self.sink)
+        self.landings[version.name] = self.landings.get(version.name, ()) + found.landings
         placement, name = units[0].region.placement, f"{version.name}/{units[0].name}"
         scaled = placement.autoscaling.most if placement.autoscaling else placement.replicas
         counts = (scaled, version.replicas, version.settings.replicas, 1)
@@ -398,6 +402,13 @@ def _autoscaler(scaling: Autoscaling) -> Data:
         "maxReplicas": scaling.most,
         "metrics": [{"type": "Resource", "resource": resource}],
     }
+
+
+def _load(version: Version, unit: Unit) -> Load:
+    """Return the largest batch of a unit, as said or as a request is taken to have it, and its processes."""
+    batch, costs = version.plan.batch_of(unit), version.plan.costs
+    rows = batch.max_size if batch else costs.batch if costs else 1
+    return Load(rows, unit.region.placement.workers or version.settings.workers or 1)
 
 
 class _Container:
