@@ -240,7 +240,6 @@ def test_xgboost_goes_without_a_gpu_that_it_prefers(
     assert find_fallback(_environment(tmp_path, "prefer-cuda")) is not None
 
 
-
 def test_xgboost_that_was_stopped_early_stops_there(
     load: Load, tmp_path: Path, booster: "xgboost.Booster"
 ) -> None:

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final, Literal, cast
 
-from graphc.gpus.ask import Device, Sharing, parse_amount
+from graphc.gpus.ask import DEVICES, SHARINGS, Device, Sharing, parse_amount
 from graphc.spec.declare import (
     AfterValidator,
     BeforeValidator,
@@ -60,24 +60,51 @@ def _read_amount(value: object) -> object:
     return parse_amount(value)
 
 
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 class Gpu(Spec):
     """GPUs, or a part of one, and how it may be shared with others."""
 
-    amount: Annotated[
-        Anything, AfterValidator(_read_amount), WithJsonSchema({"type": ["integer", "number", "string"]})
-    ] = Field(
+    amount: Annotated[Anything, AfterValidator(_read_amount)] = Field(
         description="a number, a part such as 0.25, memory such as 10Gi, or a MIG slice such as mig-1g.10gb"
     )
     sharing: Sharing = Field("any", description="how the device may be shared with other containers")
-    model: list[str] = Field(default_factory=list[str], description="the products that will do, such as A100")
-    device: Device = Field("gpu", description="what else will do, and what is used")
+    model: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        default_factory=list[str], description="the product that will do, such as A100, or several"
+    )
+    device: Device = Field("gpu", description="what will do: a GPU, one or else the CPU, or the CPU")
 
 
 def _read_gpu(value: object) -> object:
     return value if isinstance(value, dict) else {"amount": value}  # pyright: ignore[reportUnknownVariableType]
 
 
-GpuValue = Annotated[Gpu, BeforeValidator(_read_gpu)]
+_AMOUNT_SCHEMA: Final[dict[str, object]] = {
+    "description": "a number, a part such as 0.25, memory such as 10Gi, or a MIG slice such as mig-1g.10gb",
+    "type": ["integer", "number", "string"],
+}
+_GPU_SCHEMA: Final[dict[str, object]] = {
+    "anyOf": [
+        _AMOUNT_SCHEMA,
+        {
+            "type": "object",
+            "properties": {
+                "amount": _AMOUNT_SCHEMA,
+                "sharing": {"enum": list(SHARINGS), "description": "how others may share the device"},
+                "model": {
+                    "description": "the product that will do, such as A100, or several",
+                    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+                },
+                "device": {"enum": list(DEVICES), "description": "what will do: a GPU, one or else the CPU"},
+            },
+            "required": ["amount"],
+            "additionalProperties": False,
+        },
+    ]
+}
+GpuValue = Annotated[Gpu, BeforeValidator(_read_gpu), WithJsonSchema(_GPU_SCHEMA)]
 
 
 class Resources(Spec):

@@ -313,7 +313,14 @@ def _land(
             continue
         part, why = str(grant.first), _why(wish, grant)
         yield Landing(
-            unit.name, grant.resource, grant.count, part, grant.memory_mib, grant.first.is_isolated, places, why
+            unit.name,
+            grant.resource,
+            grant.count,
+            part,
+            grant.memory_mib,
+            grant.first.is_isolated,
+            places,
+            why,
         )
 
 

@@ -36,7 +36,8 @@ def _choose_device(environment: Environment) -> str:
     if is_built and has_gpu():
         return "cuda"
     note_fallback(
-        environment, "the container has no NVIDIA device" if is_built else "this XGBoost was built without CUDA"
+        environment,
+        "the container has no NVIDIA device" if is_built else "this XGBoost was built without CUDA",
     )
     return "cpu"
 
