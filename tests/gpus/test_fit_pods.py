@@ -7,12 +7,13 @@ from typing import Final
 from graphc.gpus.ask import Count, GpuAsk, Share
 from graphc.gpus.choose import Grant, choose_offer
 from graphc.gpus.peak import CPU, MEMORY, MOST_PODS, PODS, PodAsk, fit_pods
-from graphc.gpus.pools import Gpus, Pool, Taint, offers_of
+from graphc.gpus.pools import Gpus, Mode, Pool, Taint, offers_of
 from graphc.gpus.products import PRODUCTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TAINT: Final = Taint("nvidia.com/gpu", None, "NoSchedule")
+MODES: Final[tuple[Mode, ...]] = ("exclusive", "exclusive", "mps")
 
 
 def whole(name: str, nodes: int, devices: int, product: str = "A100-40GB") -> Pool:
@@ -64,7 +65,7 @@ def fleets(draw: st.DrawFn) -> tuple[list[PodAsk], list[Pool]]:
     pools: list[Pool] = []
     for index in range(draw(st.integers(1, 3))):
         nodes, devices = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-        mode = draw(st.sampled_from(["exclusive", "exclusive", "mps"]))
+        mode = draw(st.sampled_from(MODES))
         gpus = Gpus(PRODUCTS["T4"], devices, mode, replicas=draw(st.integers(2, 4)))
         pools.append(Pool(f"p{index}", nodes, draw(st.sampled_from([2_000, 16_000])), 65_536, gpus))
     asks: list[PodAsk] = []

@@ -28,7 +28,7 @@ class MemoryModel:
 
 ASSUMED: Final = MemoryModel()
 
-_BITS: Final = {
+_BITS: Final[Mapping[int, int]] = {
     TensorProto.FLOAT: 32,
     TensorProto.UINT8: 8,
     TensorProto.INT8: 8,

@@ -100,7 +100,7 @@ class _Reading:
         slices: dict[str, int] = {}
         for text, count in mig.slices.items():
             name = slice_name(text)
-            if name not in product.slices:
+            if name is None or name not in product.slices:
                 listed = ", ".join(product.slices) or "none"
                 hint = f"its slices: {listed}"
                 return self._refuse(f"`{product.name}` has no slice `{text}`", "mig", hint, "slices", text)

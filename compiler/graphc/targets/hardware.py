@@ -182,11 +182,16 @@ def _choose_all(wishes: Sequence[_Wish], pools: Sequence[Pool]) -> dict[str, Gra
 
 
 def _shared_pools(grants: Sequence[Grant]) -> set[str]:
-    sets = [{offer.pool.name for offer in grant.offers} for grant in grants]
-    return set.intersection(*sets) if sets else set()
+    """Return the pools in which all of the grants are to be had."""
+    names = {offer.pool.name for grant in grants for offer in grant.offers}
+    return {name for name in names if all(_is_in(name, grant) for grant in grants)}
 
 
-def _report_refused(wish: _Wish, refused: Refused, pools: Sequence[Pool], sink: Sink) -> dict[str, Grant]:
+def _is_in(pool: str, grant: Grant) -> bool:
+    return any(offer.pool.name == pool for offer in grant.offers)
+
+
+def _report_refused(wish: _Wish, refused: Refused, pools: Sequence[Pool], sink: Sink) -> None:
     message = f"`{wish.name}` asks for {wish.ask}, and no pool has that: {'; '.join(refused.reasons[:4])}"
     sink.report(Diagnostic(NO_GPU_FITS, message, wish.at, _suggest(wish, pools)))
 

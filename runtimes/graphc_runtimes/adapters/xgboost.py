@@ -27,7 +27,7 @@ class _Booster(Protocol):
 
 
 def _choose_device(environment: Environment) -> str:
-    is_built = bool(xgboost.build_info().get("USE_CUDA"))
+    is_built = xgboost.build_info().get("USE_CUDA") is True
     if environment.device == "cuda" and not is_built:
         raise LoadError("GRAPHC_DEVICE asks for `cuda`, and this XGBoost was built without it")
     if environment.device != "prefer-cuda":
