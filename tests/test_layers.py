@@ -43,10 +43,13 @@ MERGING: Final[Mapping[str, frozenset[str]]] = {
 DOORS: Final[Mapping[str, frozenset[str]]] = {
     "networkx": frozenset({"graphc.knots"}),
     "kubernetes": frozenset({"graphc.cluster.client"}),
-    "google": frozenset({"graphc.engine.proto", "graphc.joining.large"}),
+    "google": frozenset({"graphc.engine.proto", "graphc.gpus.region_memory", "graphc.joining.large"}),
     "PIL": frozenset({"graphc.client.images"}),
     "matplotlib": frozenset({"graphc.bench.draw"}),
-    "onnx": frozenset({f"graphc.joining.{name}" for name in ("form_model", "join", "large", "opsets")}),
+    "onnx": frozenset(
+        {"graphc.gpus.memory", "graphc.lower.merge_onnx"}
+        | {f"graphc.joining.{name}" for name in ("form_model", "join", "large", "opsets")}
+    ),
     "onnxruntime": frozenset({"graphc.joining.session"}),
     "sqlalchemy": frozenset({"graphc.compare.store"}),
     "pydantic": frozenset(

@@ -49,7 +49,7 @@ class NodeFields(TypedDict, total=False):
     """What any node may say; see the JSON Schema (`graphc schema`) for what each means."""
 
     unit: str
-    resources: Mapping[str, str | int | float]
+    resources: Mapping[str, Data]
     replicas: int
     autoscaling: Mapping[str, int]
     workers: int
@@ -72,7 +72,7 @@ class GraphFields(TypedDict, total=False):
     sticky: Mapping[str, str]
     runtime: Mapping[str, str]
     replicas: int
-    resources: Mapping[str, str | int | float]
+    resources: Mapping[str, Data]
     placement: str | Mapping[str, str]
     artifacts: str
     service_account: str
@@ -145,10 +145,17 @@ class Graph:
         out: Mapping[str, str] | None = None,
         credentials: str | None = None,
         load_seconds: float | None = None,
+        gpu_memory: str | None = None,
         **fields: Unpack[NodeFields],
     ) -> Node:
         """Add a trained model: a path beside this file, or a URI."""
-        own = {"framework": framework, "out": out, "credentials": credentials, "load_seconds": load_seconds}
+        own = {
+            "framework": framework,
+            "out": out,
+            "credentials": credentials,
+            "load_seconds": load_seconds,
+            "gpu_memory": gpu_memory,
+        }
         return self._add(name, {"model": model, "in": _sources(inputs)} | own, fields)
 
     def component(
@@ -173,6 +180,7 @@ class Graph:
         out: str | Mapping[str, str],
         image: str | None = None,
         load_seconds: float | None = None,
+        gpu_memory: str | None = None,
         **fields: Unpack[NodeFields],
     ) -> Node:
         """Add a Python function or MLServer model class, as `module:function`."""
@@ -182,6 +190,7 @@ class Graph:
             "out": out,
             "image": image,
             "load_seconds": load_seconds,
+            "gpu_memory": gpu_memory,
         }
         return self._add(name, own, fields)
 

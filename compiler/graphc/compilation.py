@@ -16,10 +16,10 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
-from graphc.frontend.assemble import type_of_outputs
+from graphc.frontend.assemble import resources_of, type_of_outputs
 from graphc.frontend.check_gates import check_compared, check_gates
 from graphc.frontend.read import read_graph
-from graphc.graph import Graph, Resources
+from graphc.graph import Graph
 from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
 from graphc.manifests.kinds import find_deployments, is_manifest
@@ -336,7 +336,7 @@ def _comparing(spec: GraphSpec) -> Comparing:
 
 def _settings(spec: GraphSpec, profile: Profile) -> Settings:
     fields = spec.fields
-    runtime, metadata, resources = fields.runtime, fields.metadata, fields.resources
+    runtime, metadata = fields.runtime, fields.metadata
     return Settings(
         name=metadata.name,
         namespace=metadata.namespace,
@@ -344,7 +344,8 @@ def _settings(spec: GraphSpec, profile: Profile) -> Settings:
         annotations=metadata.annotations,
         image=profile.runtime.locate(Image(runtime.image, runtime.tag or VERSION, runtime.digest)),
         pull_secret=runtime.pull_secret or profile.runtime.pull_secret,
-        resources=Resources(resources.cpu, resources.memory, resources.gpu) if resources else None,
+        resources=resources_of(fields.resources),
+        pools=profile.pools,
         workers=fields.workers,
         replicas=fields.replicas,
         store=fields.artifacts,

@@ -1,13 +1,14 @@
 """A plan as data: what `graphc explain FILE` shows."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from graphc_components.tensors import TensorType
 
 from graphc.graph import ModelWork, Node
 from graphc.plan import Costs, Decision, Merge, Plan, Prediction, Unit, UnitType, Wire
+from graphc.targets.hardware import Landing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,10 @@ class ExplainedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All that is to be said of a plan; `at_once` are the units that start together, by fork."""
+    """All that is to be said of a plan.
+
+    `at_once` are the units that start together, by fork; there are `landings` on a cluster with known nodes alone.
+    """
 
     graph: str
     predictor: str
@@ -63,13 +67,14 @@ class Explanation:
     messages: tuple[ExplainedMessage, ...]
     decisions: tuple[Decision, ...]
     merges: tuple[Merge, ...]
+    landings: tuple[Landing, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return the same as plain data."""
         return asdict(self)
 
 
-def explain_plan(plan: Plan, predictor: str) -> Explanation:
+def explain_plan(plan: Plan, predictor: str, landings: Sequence[Landing] = ()) -> Explanation:
     """Explain a plan that was lowered from a graph, so that it has its costs."""
     costs, prediction = plan.costs, plan.prediction
     assert costs is not None
@@ -87,6 +92,7 @@ def explain_plan(plan: Plan, predictor: str) -> Explanation:
         tuple(_find_messages(plan, costs)),
         plan.decisions,
         plan.merges,
+        tuple(landings),
     )
 
 

@@ -5,6 +5,8 @@ from textwrap import wrap
 from typing import Final
 
 from graphc.explanation import ExplainedNode, ExplainedUnit, Explanation
+from graphc.gpus.ask import show_mib
+from graphc.targets.hardware import Landing
 
 WIDTH: Final = 100
 SHOWN: Final = 40
@@ -29,6 +31,7 @@ def write_explanation(plan: Explanation) -> str:
     blocks = [
         [head],
         _block("units", _write_tree(plan)),
+        _block("hardware", _write_landings(plan)),
         _block("slowest way", _write_way(plan)),
         _block("at once", (" | ".join(names) for names in plan.at_once)),
         _block("edges between units", _write_messages(plan)),
@@ -82,6 +85,26 @@ def _write_way(plan: Explanation) -> Iterator[str]:
     hops = f"{plan.hops} hop{'s' * (plan.hops != 1)} for one request"
     waits = f", {len(plan.way)} of them one after another" if plan.hops > len(plan.way) else ""
     yield f"{hops}{waits}"
+
+
+# Hardware
+
+
+def _write_landings(plan: Explanation) -> Iterator[str]:
+    for landing in plan.landings[:SHOWN]:
+        pools = _listed(landing.pools) or "no pool"
+        yield from _wrap(f"{landing.unit}: {_what(landing)}, in {pools}.", WIDTH - 2, "  ")
+        yield from _wrap(f"  {landing.because}.", WIDTH - 2, "  ")
+    if len(plan.landings) > SHOWN:
+        yield f"and {len(plan.landings) - SHOWN} more"
+
+
+def _what(landing: Landing) -> str:
+    if landing.resource is None:
+        return landing.part
+    own = "" if landing.is_isolated else " that others may take"
+    memory = f"{show_mib(landing.memory_mib)}{' each' if landing.count > 1 else ''}{own}"
+    return f"{landing.count} {landing.resource}, {landing.part} ({memory})"
 
 
 # Messages

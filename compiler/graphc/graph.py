@@ -8,6 +8,7 @@ from typing import Literal
 from graphc_components.tensors import TensorType
 
 from graphc.diagnostics import Span
+from graphc.gpus.ask import GpuAsk
 from graphc.records import record
 
 Per = Literal["row", "request"]
@@ -96,6 +97,8 @@ class ModelWork:
     load_seconds: float | None
     merged: tuple[str, ...] = ()
     """The nodes of the file that graphc made the model of, if it did."""
+    gpu_mib: int | None = None
+    """The memory of a GPU that it was measured to take."""
 
 
 @record
@@ -120,6 +123,8 @@ class PythonWork:
     """Whether a row of its outputs hangs on that row of its inputs alone."""
     idempotent: bool = False
     """Whether running it twice does no harm."""
+    gpu_mib: int | None = None
+    """The memory of a GPU that it was measured to take."""
 
 
 @record
@@ -187,7 +192,7 @@ class Resources:
 
     cpu: str | None = None
     memory: str | None = None
-    gpu: int | None = None
+    gpu: GpuAsk | None = None
 
 
 @record

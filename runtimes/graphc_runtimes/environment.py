@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from graphc_runtimes.errors import RegionError
 
-Device = Literal["cpu", "cuda"]
+Device = Literal["cpu", "cuda", "prefer-cuda"]
 
-_DEVICES: Final = ("cpu", "cuda")
+_DEVICES: Final = ("cpu", "cuda", "prefer-cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _read_region(variables: Mapping[str, str]) -> str:
 
 def _read_device(text: str) -> Device:
     if text not in _DEVICES:
-        raise RegionError(f"GRAPHC_DEVICE is `{text}`, which is neither `cpu` nor `cuda`")
+        raise RegionError(f"GRAPHC_DEVICE is `{text}`, which is none of `cpu`, `cuda` and `prefer-cuda`")
     return text
 
 

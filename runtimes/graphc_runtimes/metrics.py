@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Final
 
-from prometheus_client import Histogram
+from prometheus_client import Gauge, Histogram
 
 _ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SECONDS: Final = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
@@ -27,3 +27,10 @@ def batch_requests() -> Histogram:
 def queue_seconds() -> Histogram:
     """Return the histogram of the time that requests waited for others to be done."""
     return Histogram("graphc_queue_seconds", "How long requests waited to run.", ["unit"], buckets=_SECONDS)
+
+
+@cache
+def device_fallback() -> Gauge:
+    """Return the gauge of units that prefer a GPU: 1 where one does without, of any of its processes."""
+    text = "Whether a unit that prefers a GPU runs on the CPU."
+    return Gauge("graphc_device_fallback", text, ["unit"], multiprocess_mode="max")

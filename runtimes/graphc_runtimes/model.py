@@ -10,18 +10,22 @@ import orjson
 from fastapi import Request, Response
 
 from graphc_runtimes.batching import answer
-from graphc_runtimes.environment import read_environment
+from graphc_runtimes.devices import find_fallback
+from graphc_runtimes.environment import Environment, read_environment
 from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
+from graphc_runtimes.metrics import device_fallback
 from graphc_runtimes.payloads import to_message, to_metadata, to_response
 from graphc_runtimes.serving import (
     CustomHandler,
     InferenceRequest,
     InferenceResponse,
+    MetadataModelResponse,
     MLModel,
     MLServerError,
     ModelNotReady,
     ModelSettings,
+    Parameters,
     register_custom_handler,
 )
 from graphc_runtimes.unit import Unit, share_unit
@@ -50,6 +54,7 @@ class RegionModel(MLModel):
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
         self._unit: Unit | None = None
+        self._device: dict[str, str] = {}
         # MLServer collects these before load(), from the attributes of the instance.
         self.aggregate_handler = self._handler("aggregate", self._aggregate)
         self.route_handler = self._handler("route", self._route)
@@ -65,6 +70,8 @@ class RegionModel(MLModel):
             # MLServer would go on to end with 0, which a cluster takes for a job well done.
             raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)
+        if environment.device == "prefer-cuda":
+            self._note_device(self._unit, environment)
         note_loaded()
         announce(self)
         return True
@@ -79,6 +86,20 @@ class RegionModel(MLModel):
         is_graph = self.name == graph.name
         self.inputs = to_metadata(graph.inputs if is_graph else unit.region.takes)
         self.outputs = to_metadata(graph.outputs if is_graph else unit.region.answers)
+
+    def _note_device(self, unit: Unit, environment: Environment) -> None:
+        reason = find_fallback(environment)
+        device_fallback().labels(unit.region.unit).set(reason is not None)
+        self._device = {"graphc_device": "cuda"}
+        if reason is not None:
+            self._device = {"graphc_device": "cpu", "graphc_device_fallback": reason}
+
+    async def metadata(self) -> MetadataModelResponse:
+        """Describe the model; one that prefers a GPU says what it runs on."""
+        found = await super().metadata()
+        if self._device:
+            found.parameters = Parameters.model_validate(self._device)
+        return found
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answer one request with the region's tensors."""

@@ -6,7 +6,8 @@ A comment at the end of the guilty line states the problem, and `; ` separates s
 
 What has no place, or whose line can hold no comment, stands on line 1: `# error[GC004] (line 7): ...`,
 `# error[GC021] (no place): ...`, `# error[GC501] (model.json:3): ...`. A line `# run: --set limit=3` gives
-options. A case is a file, or a folder with a graph.yaml or graph.py and what belongs to it.
+options, which may name files of the case's folder. A case is a file, or a folder with a graph.yaml or graph.py
+and what belongs to it.
 """
 
 import json
@@ -99,7 +100,9 @@ def strip(text: str) -> str:
 
 def check(case: Path) -> list[Problem]:
     """The problems that `graphc check` reports."""
-    options = shlex.split(found[1]) if (found := _RUN.search(read(case))) else []
+    words = shlex.split(found[1]) if (found := _RUN.search(read(case))) else []
+    beside = case.parent if case.stem == "graph" else None
+    options = [str(beside / word) if beside and (beside / word).is_file() else word for word in words]
     result = CliRunner().invoke(main, ["check", "--output-format", "json", *options, str(case)])
     assert result.exit_code in (0, 1), (result.stdout, result.stderr, result.exception)
     reported: list[Reported] = json.loads(result.stdout)

@@ -10,6 +10,7 @@ import pytest
 import xgboost
 from graphc_runtimes.adapters import load_runner
 from graphc_runtimes.choose import Call
+from graphc_runtimes.devices import find_fallback, has_gpu
 from graphc_runtimes.environment import Device, Environment
 from graphc_runtimes.errors import LoadError, RunError
 from graphc_runtimes.execute import Runner, execute
@@ -108,6 +109,40 @@ def test_a_device_that_is_not_there_is_never_replaced_by_another(
         load(["X"], ["Y"], "cuda", **_model("onnx", "m.onnx"))
 
 
+def test_a_device_that_is_preferred_is_replaced_and_that_is_said_once(
+    load: Load, tmp_path: Path, write_double: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    write_double(tmp_path / "m.onnx")
+    wanted = load(["X"], ["Y"], **_model("onnx", "m.onnx"))({"X": X})["Y"]
+    assert find_fallback(_environment(tmp_path)) is None
+    for _ in range(2):
+        result = load(["X"], ["Y"], "prefer-cuda", **_model("onnx", "m.onnx"))({"X": X})["Y"]
+        assert result.tolist() == wanted.tolist()
+    reason = find_fallback(_environment(tmp_path, "prefer-cuda"))
+    assert reason is not None
+    assert reason.startswith("GRAPHC_DEVICE asks for CUDAExecutionProvider; onnxruntime here has")
+    (record,) = (each for each in caplog.records if each.name == "mlserver.graphc")
+    assert (record.levelname, record.getMessage()) == (
+        "WARNING",
+        f"no GPU, so models run on the CPU: {reason}",
+    )
+
+
+def test_a_model_that_is_no_good_is_no_reason_to_go_without_a_gpu(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_text("not a model")
+    with pytest.raises(LoadError, match="node `n`: "):
+        load(["X"], ["Y"], "prefer-cuda", **_model("onnx", "m.onnx"))
+    assert find_fallback(_environment(tmp_path, "prefer-cuda")) is None
+
+
+def test_a_container_has_the_devices_that_it_was_given(tmp_path: Path) -> None:
+    for name in ("null", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert not has_gpu(tmp_path)
+    (tmp_path / "nvidia0").touch()
+    assert has_gpu(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
@@ -193,6 +228,16 @@ def test_xgboost_predicts_what_its_booster_does(
     assert result.dtype == np.float32
     assert result.tolist() == booster.predict(xgboost.DMatrix(X)).tolist()
     assert run({"X": EMPTY})["predict"].shape == (0,)
+
+
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU")
+def test_xgboost_goes_without_a_gpu_that_it_prefers(
+    load: Load, tmp_path: Path, booster: "xgboost.Booster"
+) -> None:
+    booster.save_model(tmp_path / "m.ubj")
+    run = load(["X"], ["predict"], "prefer-cuda", **_model("xgboost", "m.ubj"))
+    assert run({"X": X})["predict"].tolist() == booster.predict(xgboost.DMatrix(X)).tolist()
+    assert find_fallback(_environment(tmp_path, "prefer-cuda")) is not None
 
 
 def test_xgboost_that_was_stopped_early_stops_there(

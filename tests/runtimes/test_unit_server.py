@@ -74,7 +74,7 @@ class Server:
     """A running server: its ports and its log."""
 
     def __init__(self, folder: Path, region: Json, start: str = "plane", **variables: str) -> None:
-        self.http, self.grpc, metrics = _free_ports(3)
+        self.http, self.grpc, self.metrics = _free_ports(3)
         self.log = folder / "log.txt"
         empty = folder / "empty"
         empty.mkdir(parents=True)
@@ -88,7 +88,7 @@ class Server:
             "MLSERVER_HOST": "127.0.0.1",
             "MLSERVER_HTTP_PORT": str(self.http),
             "MLSERVER_GRPC_PORT": str(self.grpc),
-            "MLSERVER_METRICS_PORT": str(metrics),
+            "MLSERVER_METRICS_PORT": str(self.metrics),
             "MLSERVER_MODEL_NAME": "unit",
             "PREDICTIVE_UNIT_ID": "unit",
             "GRAPHC_THREADS": "1",
@@ -236,6 +236,18 @@ def inner(
         nodes, takes=takes, answers=answers, inputs=["n: INT64[batch]"], wire="base64", route=route
     )
     yield from _serve(tmp_path_factory.mktemp("inner"), region, start)
+
+
+@pytest.fixture(scope="module")
+def preferring(
+    build: Build, node: Build, artifacts: Path, tmp_path_factory: pytest.TempPathFactory, start: str
+) -> Iterator[Server]:
+    """Serve two models that prefer a GPU, where there is none."""
+    model = {"kind": "model", "framework": "onnx", "path": "scale/model.onnx"}
+    nodes = [node("a", {"X": "x"}, {"Y": "a.Y"}, **model), node("b", {"X": "a.Y"}, {"Y": "b.Y"}, **model)]
+    region = build(nodes, takes=["x: FP32[batch, 2]"], answers={"b.Y": "y: FP32[batch, 2]"})
+    variables = {"GRAPHC_ARTIFACTS": str(artifacts), "GRAPHC_DEVICE": "prefer-cuda"}
+    yield from _serve(tmp_path_factory.mktemp("preferring"), region, start, **variables)
 
 
 def _serve(folder: Path, region: Json, start: str, **variables: str) -> Iterator[Server]:
@@ -529,3 +541,23 @@ def test_a_server_that_cannot_serve_ends_with_the_reason(
     finally:
         server.stop()
     assert server.log.read_text().splitlines()[-1].startswith(message)
+
+
+# --- A GPU that is preferred, and not there ------------------------------------------------------------
+
+
+def test_a_unit_that_goes_without_a_gpu_says_so(preferring: Server) -> None:
+    metadata = preferring.get("/v2/models/unit").json()
+    assert metadata["parameters"]["graphc_device"] == "cpu"
+    reason = metadata["parameters"]["graphc_device_fallback"]
+    assert "CUDAExecutionProvider" in reason
+    assert preferring.log.read_text().count(f"no GPU, so models run on the CPU: {reason}") == 1
+    page = httpx.get(f"http://127.0.0.1:{preferring.metrics}/metrics", timeout=5).text
+    (line,) = (each for each in page.splitlines() if each.startswith("graphc_device_fallback{"))
+    assert line.endswith(" 1.0")
+
+
+def test_a_unit_that_prefers_nothing_says_nothing_of_it(whole: Server) -> None:
+    assert "graphc_device" not in whole.get("/v2/models/unit").text
+    page = httpx.get(f"http://127.0.0.1:{whole.metrics}/metrics", timeout=5).text
+    assert "graphc_device_fallback" not in page

@@ -66,7 +66,11 @@ def _explain_file(
     done = compile_files(read_request((file,), settings, level, costs, batch))
     report(done, "text", to_stderr=True)
     exit_if_rejected(done)
-    plans = [explain_plan(plan, name) for graph in done.graphs for name, plan in graph.plans.items()]
+    plans = [
+        explain_plan(plan, name, graph.emission.landings.get(name, ()) if graph.emission else ())
+        for graph in done.graphs
+        for name, plan in graph.plans.items()
+    ]
     if output_format == "json":
         click.echo(json.dumps([plan.to_json() for plan in plans], indent=2, ensure_ascii=False))
     else:

@@ -1,6 +1,7 @@
 """Builds the graph out of a draft in which nothing was found wrong."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import cast
 
 from graphc_components.tensors import TensorType
@@ -11,6 +12,7 @@ from graphc.frontend.draft_nodes import framework_of
 from graphc.frontend.infer import Inferred
 from graphc.frontend.policies import find_defaults
 from graphc.frontend.resolve import Resolved
+from graphc.gpus.ask import Amount, GpuAsk
 from graphc.graph import (
     Autoscaling,
     Batch,
@@ -33,6 +35,8 @@ from graphc.graph import (
     Variable,
     Work,
 )
+from graphc.quantities import parse_quantity
+from graphc.spec import model as spec_model
 from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router, Working
 from graphc.spec.model import Batch as BatchSpec
 from graphc.spec.read import GraphSpec
@@ -102,14 +106,28 @@ def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions:
         case Model() as model:
             framework = cast("str", framework_of(model))
             files = node.signature.files if node.signature else ()
-            return ModelWork(framework, model.model, node.local, files, model.credentials, model.load_seconds)
+            return ModelWork(
+                framework,
+                model.model,
+                node.local,
+                files,
+                model.credentials,
+                model.load_seconds,
+                gpu_mib=_mib(model.gpu_memory),
+            )
         case Component() as component:
             parameters = cast("Mapping[str, Value]", inferred.parameters[node.name])
             by_quorum = component.wait == "quorum"
             return ComponentWork(component.component, parameters, component.quorum, by_quorum)
         case Python() as python:
-            seconds = python.load_seconds
-            return PythonWork(python.python, node.local, seconds, python.rowwise, python.idempotent)
+            return PythonWork(
+                python.python,
+                node.local,
+                python.load_seconds,
+                python.rowwise,
+                python.idempotent,
+                _mib(python.gpu_memory),
+            )
         case Router() as router:
             takes = tuple(_takes(uses, index) for index in range(len(router.branches)))
             value = next((use for use in uses if use.port == "in"), None)
@@ -121,6 +139,10 @@ def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions:
                 for index, step in enumerate(cascade.cascade)
             )
             return CascadeWork(decisions[node.name], steps)
+
+
+def _mib(memory: str | None) -> int | None:
+    return None if memory is None else ceil(parse_quantity(memory) / 2**20)
 
 
 def _takes(uses: Sequence[Use], index: int) -> tuple[Use, ...]:
@@ -137,13 +159,22 @@ def _confidence(uses: Sequence[Use], index: int, until: float | None) -> Use | N
     return named or _takes(uses, index)[0]
 
 
+def resources_of(spec: spec_model.Resources | None) -> Resources | None:
+    """Return what a file says of resources."""
+    if spec is None:
+        return None
+    gpu = spec.gpu
+    ask = GpuAsk(cast("Amount", gpu.amount), gpu.sharing, tuple(gpu.model), gpu.device) if gpu else None
+    return Resources(spec.cpu, spec.memory, ask)
+
+
 def _placement(graph: GraphSpec, node: DraftNode, unit: str | None) -> Placement:
     spec: AnyNode = node.spec
     resources, scaling = spec.resources, spec.autoscaling
     return Placement(
         unit=spec.unit or unit,
         image=spec.image if isinstance(spec, Python) else None,
-        resources=Resources(resources.cpu, resources.memory, resources.gpu) if resources else None,
+        resources=resources_of(resources),
         replicas=spec.replicas,
         autoscaling=Autoscaling(scaling.min, scaling.max, scaling.cpu) if scaling else None,
         workers=spec.workers,

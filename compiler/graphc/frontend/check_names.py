@@ -127,7 +127,7 @@ def _hardware_variables(resources: Resources | None) -> set[str]:
     """Return the variables that tell the runtime what its container gets."""
     if resources is None:
         return set()
-    told = {"GRAPHC_THREADS": resources.cpu, "GRAPHC_DEVICE": resources.gpu}
+    told = {"GRAPHC_THREADS": resources.cpu, "GRAPHC_DEVICE": resources.gpu and resources.gpu.amount}
     return {name for name, value in told.items() if value}
 
 

@@ -110,8 +110,8 @@ def _say_wish(node: Node) -> str:
 
 def _wishes(placement: Placement) -> Iterator[str]:
     resources = placement.resources
-    if resources and resources.gpu:
-        yield f"{resources.gpu} GPU{'s' * (resources.gpu > 1)}"
+    if resources and resources.gpu and resources.gpu.wants_gpu:
+        yield str(resources.gpu)
     if resources and resources.cpu:
         yield f"{resources.cpu} CPU"
     if resources and resources.memory:

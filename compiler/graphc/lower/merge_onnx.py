@@ -71,7 +71,7 @@ class _Merging:
 
     def _merge_nodes(self, region: Region, wanted: set[str]) -> tuple[Node, ...]:
         resources = region.placement.resources
-        on_gpu = bool(resources and resources.gpu)
+        on_gpu = bool(resources and resources.gpu and resources.gpu.wants_gpu)
         forms = {node.name: form for node in region.nodes if (form := self._form(node, on_gpu)) is not None}
         models = {node.name for node in region.nodes if self._is_model(node)}
         merged: dict[str, Node] = {}
@@ -259,6 +259,7 @@ class _Group:
         last = self.nodes[-1]
         seconds = [work.load_seconds for work in works if work.load_seconds is not None]
         credentials = next((work.credentials for work in works if work.credentials is not None), None)
+        measured = [work.gpu_mib for work in works if work.gpu_mib is not None]
         is_alone = path.parent == cache_folder(os.environ)
         files = () if is_alone else tuple(sorted(each.name for each in path.parent.iterdir() if each != path))
         work = ModelWork(
@@ -269,6 +270,7 @@ class _Group:
             credentials=credentials,
             load_seconds=sum(seconds) if seconds else None,
             merged=tuple(node.name for node in self.nodes),
+            gpu_mib=sum(measured) if len(measured) == len(works) else None,
         )
         inputs = self._inputs()
         outputs = tuple(Output(tensor, tensor, each) for tensor, each in border.outputs.items())

@@ -3,9 +3,11 @@
 import re
 from typing import Annotated, Final, Literal
 
+from graphc.gpus.pools import Effect
 from graphc.profiles.profile import SELDON_PATH
 from graphc.spec.declare import AfterValidator, Field
-from graphc.spec.model import Anything, Digest, ImageName, Spec
+from graphc.spec.model import Anything, Digest, ImageName, Positive, Spec
+from graphc.spec.scalars import Memory, Quantity
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\Z")
@@ -114,6 +116,52 @@ class ClusterRuntime(Spec):
     pull_secret: str | None = Field(None, description="the Secret that pulls it, if the graph names none")
 
 
+class TaintSpec(Spec):
+    """What keeps pods away that do not tolerate it."""
+
+    key: str
+    value: str | None = None
+    effect: Effect = "NoSchedule"
+
+
+class MigSpec(Spec):
+    """How MIG parts each device."""
+
+    strategy: Literal["single", "mixed"] = Field("mixed", description="how the device plugin calls slices")
+    slices: dict[str, Positive] = Field(description="profiles such as 1g.10gb, each with its count")
+
+
+class GpusSpec(Spec):
+    """The GPUs of each node of a pool."""
+
+    product: str = Field(
+        description="such as A100-40GB; `memory` is needed for one that graphc does not know"
+    )
+    count: Positive = Field(1, description="devices of a node")
+    memory: Memory | None = Field(None, description="of each device, where it is not the product's")
+    sharing: Literal["exclusive", "mig", "mps", "time-slicing"] = Field(
+        "exclusive", description="how a device is parted"
+    )
+    replicas: Positive | None = Field(None, description="parts of a device under MPS and time-slicing")
+    renamed: bool = Field(True, description="whether such parts are called nvidia.com/gpu.shared")
+    mig: MigSpec | None = None
+
+
+class PoolSpec(Spec):
+    """Nodes that are alike; processors and memory are those that pods may have of each."""
+
+    name: str
+    nodes: Positive = Field(1, description="how many there are, or may become")
+    cpu: Quantity = Field(description="allocatable processors of a node")
+    memory: Memory = Field(description="allocatable memory of a node")
+    labels: dict[str, str] = Field(
+        default_factory=dict[str, str], description="what tells its nodes from others"
+    )
+    taints: list[TaintSpec] = Field(default_factory=list[TaintSpec])
+    runtime_class: str | None = Field(None, description="the RuntimeClass that its GPUs need")
+    gpus: GpusSpec | None = None
+
+
 class ClusterProfile(Spec):
     """A profile's document, but for its ingress, which is read kind by kind."""
 
@@ -122,3 +170,4 @@ class ClusterProfile(Spec):
     metadata: ProfileMetadata
     ingress: dict[str, Anything] = Field(default_factory=dict, description="what brings requests in")
     runtime: ClusterRuntime = Field(default_factory=lambda: ClusterRuntime.model_validate({}))
+    pools: list[PoolSpec] | None = Field(None, description="the nodes; nothing is known of them where absent")

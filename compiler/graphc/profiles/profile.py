@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Final, Literal
 
+from graphc.gpus.pools import Pool
 from graphc.records import record
 
 IngressKind = Literal["none", "istio", "ambassador", "gateway"]
@@ -75,6 +76,8 @@ class Profile:
     name: str = "none"
     ingress: Ingress = field(default_factory=Ingress)
     runtime: RuntimeImage = field(default_factory=RuntimeImage)
+    pools: tuple[Pool, ...] | None = None
+    """The nodes; None where nothing is known of them."""
 
 
 def _has_registry(image: str) -> bool:

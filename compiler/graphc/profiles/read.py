@@ -21,6 +21,7 @@ from graphc.profiles.model import (
     GatewayIngress,
     IstioIngress,
 )
+from graphc.profiles.pools import read_pools
 from graphc.profiles.profile import Ingress, Place, Profile, RuntimeImage
 from graphc.source.files import Source, read_source
 from graphc.source.located import Fields, Located, locate, to_plain
@@ -70,11 +71,12 @@ def read_profile_document(document: Located, sink: Sink) -> Profile | None:
         return None
     fields = _validate(document, sink)
     ingress = _read_ingress(document, sink)
-    if fields is None or ingress is None:
+    pools = None if fields is None or fields.pools is None else read_pools(fields.pools, document, sink)
+    if fields is None or ingress is None or sink.has_errors:
         return None
     runtime = fields.runtime
     image = RuntimeImage(runtime.registry, runtime.image, runtime.tag, runtime.digest, runtime.pull_secret)
-    return Profile(fields.metadata.name, ingress, image)
+    return Profile(fields.metadata.name, ingress, image, pools)
 
 
 def _validate(document: Fields, sink: Sink) -> ClusterProfile | None:

@@ -3,6 +3,7 @@
 import re
 from typing import Annotated, Final, Literal, cast
 
+from graphc.gpus.ask import DEVICES, SHARINGS, Device, Sharing, parse_amount
 from graphc.spec.declare import (
     AfterValidator,
     BeforeValidator,
@@ -54,12 +55,64 @@ class Metadata(Spec):
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
+def _read_amount(value: object) -> object:
+    # An error of parsing is a ValueError with words for users.
+    return parse_amount(value)
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class Gpu(Spec):
+    """GPUs, or a part of one, and how it may be shared with others."""
+
+    amount: Annotated[Anything, AfterValidator(_read_amount)] = Field(
+        description="a number, a part such as 0.25, memory such as 10Gi, or a MIG slice such as mig-1g.10gb"
+    )
+    sharing: Sharing = Field("any", description="how the device may be shared with other containers")
+    model: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        default_factory=list[str], description="the product that will do, such as A100, or several"
+    )
+    device: Device = Field("gpu", description="what will do: a GPU, one or else the CPU, or the CPU")
+
+
+def _read_gpu(value: object) -> object:
+    return value if isinstance(value, dict) else {"amount": value}  # pyright: ignore[reportUnknownVariableType]
+
+
+_AMOUNT_SCHEMA: Final[dict[str, object]] = {
+    "description": "a number, a part such as 0.25, memory such as 10Gi, or a MIG slice such as mig-1g.10gb",
+    "type": ["integer", "number", "string"],
+}
+_GPU_SCHEMA: Final[dict[str, object]] = {
+    "anyOf": [
+        _AMOUNT_SCHEMA,
+        {
+            "type": "object",
+            "properties": {
+                "amount": _AMOUNT_SCHEMA,
+                "sharing": {"enum": list(SHARINGS), "description": "how others may share the device"},
+                "model": {
+                    "description": "the product that will do, such as A100, or several",
+                    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+                },
+                "device": {"enum": list(DEVICES), "description": "what will do: a GPU, one or else the CPU"},
+            },
+            "required": ["amount"],
+            "additionalProperties": False,
+        },
+    ]
+}
+GpuValue = Annotated[Gpu, BeforeValidator(_read_gpu), WithJsonSchema(_GPU_SCHEMA)]
+
+
 class Resources(Spec):
     """What a container asks for; `gpu` and `memory` are limits too, so that nothing is overcommitted."""
 
     cpu: Quantity | None = Field(None, description="processors requested, such as 500m")
     memory: Memory | None = Field(None, description="memory requested and allowed, such as 2Gi")
-    gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="whole GPUs")
+    gpu: GpuValue | None = Field(None, description="GPUs: an amount, or more of what is wanted")
 
 
 class Batch(Spec):
@@ -312,6 +365,9 @@ class Model(Working):
     load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
         None, description="how long loading may take; the probes are set by it"
     )
+    gpu_memory: Memory | None = Field(
+        None, description="what it was measured to take of a GPU, for its largest batch; estimated if absent"
+    )
 
 
 class Component(Working):
@@ -358,6 +414,9 @@ class Python(Working):
     )
     load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
         None, description="how long loading may take; the probes are set by it"
+    )
+    gpu_memory: Memory | None = Field(
+        None, description="what it was measured to take of a GPU, for its largest batch; estimated if absent"
     )
 
 

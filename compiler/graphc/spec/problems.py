@@ -98,7 +98,7 @@ def _translate(
         is_whole = isinstance(found, float) and "int" in kind
         shown = f"{found:g}" if is_whole else _PLAIN_KINDS.get(type(found), "something else")
         message = f"{_called(path)} is {shown}, not {_KINDS[kind]}"
-        return Diagnostic(WRONG_KIND, message, locate(root, path), _kind_hint(kind, path, found))
+        return Diagnostic(WRONG_KIND, message, locate(root, path), _kind_hint(kind, found))
     if kind == "literal_error":
         return _translate_choice(str(context["expected"]), str(found), root, path)
     if kind == "value_error":
@@ -152,11 +152,9 @@ def _limit(kind: str, context: dict[str, object], details: ErrorDetails) -> str:
     return template.format(**context, input=details["input"]).replace("has 1 entries", "has 1 entry")
 
 
-def _kind_hint(kind: str, path: Path, found: object) -> str | None:
+def _kind_hint(kind: str, found: object) -> str | None:
     if kind == "string_type" and isinstance(found, bool | int | float):
         return "quote it, if a text is meant"
-    if path[-1] == "gpu" and isinstance(found, float):
-        return "a container gets whole GPUs; sharing one is set up on the cluster's nodes"
     if isinstance(found, str) and _UNQUOTED.get(kind, re.compile("(?!)")).fullmatch(found):
         return "write it without quotes"
     return None

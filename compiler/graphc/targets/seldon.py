@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Final
 from urllib.parse import urlencode
 
@@ -13,12 +13,16 @@ from graphc.compare.settings import ANNOTATION as COMPARE
 from graphc.compare.settings import read_settings
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE, TOO_LARGE
+from graphc.gpus.peak import PodAsk
+from graphc.gpus.pools import Pool
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
 from graphc.plan import Plan, Unit
 from graphc.profiles.profile import Ingress
 from graphc.quantities import parse_quantity
 from graphc.records import record
 from graphc.rollout.model import ANNOTATION, Rollout
+from graphc.targets.check_capacity import check_capacity, describe_pods
+from graphc.targets.hardware import DEVICES, Hardware, Landing, Load, ask_of, choose_hardware
 from graphc.targets.istio import STICKY_LABEL, UNUSED_HOST, sticky_service
 from graphc.targets.region import describe_region
 from graphc.targets.route_parts import find_backend
@@ -92,6 +96,8 @@ class Settings:
     at: Span
     sticky_at: Span
     comparing: Comparing = Comparing()
+    pools: tuple[Pool, ...] | None = None
+    """The nodes of the cluster, where they are known."""
 
 
 @record
@@ -122,6 +128,8 @@ class Emission:
     documents: tuple[Data, ...]
     local: tuple[tuple[str, LocalShipment], ...]
     """With the predictor that each is for: its nodes may have other files than those of the next."""
+    landings: Mapping[str, tuple[Landing, ...]] = field(default_factory=dict[str, tuple[Landing, ...]])
+    """By predictor, where its units run; nothing of a cluster whose nodes are not known."""
 
 
 def emit_deployment(
@@ -133,7 +141,7 @@ def emit_deployment(
     sink: Sink,
 ) -> Emission | None:
     """Return config maps, the SeldonDeployment and its routes; None, with the reason in the sink, if it cannot be."""
-    emitting = _Emitting(settings, purpose, sink, {}, {})
+    emitting = _Emitting(settings, purpose, sink, {}, {}, [], {})
     has_engine = _needs_engine(settings, versions)
     routing = _routing(settings, versions, rollout, ingress, has_engine=has_engine)
     if purpose == "cluster":
@@ -146,6 +154,8 @@ def emit_deployment(
         # Ambassador takes the weight of all but the first, which should not be a shadow's.
         for version in sorted(versions, key=lambda each: each.name in shadows)
     ]
+    if settings.pools is not None and not sink.has_errors:
+        check_capacity(emitting.pods, settings.pools, settings.at, sink)
     if sink.has_errors:
         return None
     spec: Data = {"protocol": "v2", "predictors": list[Value](predictors)}
@@ -168,7 +178,8 @@ def emit_deployment(
     _sign(documents)
     for document in documents:
         _check_size(document, settings, purpose, sink)
-    return Emission(documents, tuple((name, each) for (name, _), each in emitting.local.items()))
+    local = tuple((name, each) for (name, _), each in emitting.local.items())
+    return Emission(documents, local, emitting.landings)
 
 
 def _routing(
@@ -251,6 +262,8 @@ class _Emitting:
     sink: Sink
     config_maps: dict[str, ConfigMapShipment]
     local: dict[tuple[str, str], LocalShipment]
+    pods: list[PodAsk]
+    landings: dict[str, tuple[Landing, ...]]
     current: str = ""
     """The predictor that is being emitted."""
 
@@ -292,7 +305,7 @@ class _Emitting:
         if self.settings.comparing.url is not None:
             graph["logger"] = _logger(self.settings.comparing, shadow=version.name in shadows)
         predictor["graph"] = graph
-        pods = [self._pod(version.plan, group) for group in _pods(units)]
+        pods = [self._pod(version, group) for group in _pods(units)]
         if self.purpose == "cluster" and routing.ingress.kind == "istio":
             self._mark_sticky(pods[0], version, routing)
         predictor["componentSpecs"] = list[Value](pods)
@@ -303,9 +316,10 @@ class _Emitting:
         if service is not None:
             pod["metadata"] = {"labels": {STICKY_LABEL: service}}
 
-    def _pod(self, plan: Plan, units: Sequence[Unit]) -> Data:
-        containers = [_Container(self, plan, unit) for unit in units]
-        spec: Data = {}
+    def _pod(self, version: Version, units: Sequence[Unit]) -> Data:
+        plan, hardware = version.plan, self._hardware(version, units)
+        containers = [_Container(self, plan, unit, hardware) for unit in units]
+        spec: Data = dict(hardware.pod)
         if self.settings.service_account is not None:
             spec["serviceAccountName"] = self.settings.service_account
         if self.settings.pull_secret is not None:
@@ -325,6 +339,21 @@ class _Emitting:
             pod["hpaSpec"] = _autoscaler(placement.autoscaling)
         pod["spec"] = spec
         return pod
+
+    def _hardware(self, version: Version, units: Sequence[Unit]) -> Hardware:
+        """Choose the GPUs of a pod, and count its pods; a run on this machine takes what is there."""
+        if self.purpose == "local":
+            return Hardware()
+        given, pools = version.settings.resources, self.settings.pools
+        loads = {unit.name: _load(version, unit) for unit in units}
+        found = choose_hardware(units, given, self.settings.at, pools, loads, self.sink)
+        self.landings[version.name] = self.landings.get(version.name, ()) + found.landings
+        placement, name = units[0].region.placement, f"{version.name}/{units[0].name}"
+        scaled = placement.autoscaling.most if placement.autoscaling else placement.replicas
+        counts = (scaled, version.replicas, version.settings.replicas, 1)
+        pods = next(count for count in counts if count is not None)
+        self.pods.append(describe_pods(name, units, given, found, pods))
+        return found
 
     def ship(self, unit: Unit) -> list[Shipment]:
         """Return the shipments of a unit, remembering what is emitted beside the deployment."""
@@ -375,18 +404,28 @@ def _autoscaler(scaling: Autoscaling) -> Data:
     }
 
 
+def _load(version: Version, unit: Unit) -> Load:
+    """Return the largest batch of a unit, as said or as a request is taken to have it, and its processes."""
+    batch, costs = version.plan.batch_of(unit), version.plan.costs
+    rows = batch.max_size if batch else costs.batch if costs else 1
+    return Load(rows, unit.region.placement.workers or version.settings.workers or 1)
+
+
 class _Container:
     """The emission of one unit's container, with its init containers and volumes."""
 
-    def __init__(self, emitting: _Emitting, plan: Plan, unit: Unit) -> None:
-        self._emitting, self._plan, self._unit = emitting, plan, unit
+    def __init__(self, emitting: _Emitting, plan: Plan, unit: Unit, hardware: Hardware) -> None:
+        self._emitting, self._plan, self._unit, self._hardware_of = emitting, plan, unit, hardware
         self._shipments = emitting.ship(unit)
         self._region = json.dumps(describe_region(plan, unit), separators=(",", ":"), ensure_ascii=False)
         self._region_map = self._ship_region()
 
     def emit(self) -> Data:
         container: Data = {"name": self._unit.name, "image": self._image(), "env": list[Value](self._env())}
-        resources = _resources(self._unit.region.placement.resources or self._emitting.settings.resources)
+        resources = _resources(
+            self._unit.region.placement.resources or self._emitting.settings.resources,
+            self._hardware_of.resources.get(self._unit.name),
+        )
         if resources:
             container["resources"] = resources
         container |= _probes(self._load_seconds())
@@ -478,9 +517,10 @@ class _Container:
         if resources.cpu is not None:
             threads = max(1, math.ceil(parse_quantity(resources.cpu) / workers))
             yield {"name": "GRAPHC_THREADS", "value": str(threads)}
+        ask = ask_of(self._unit, self._emitting.settings.resources)
         # A run on this machine may have no GPU; on a cluster a unit that asked for one must not go without.
-        if resources.gpu and self._emitting.purpose == "cluster":
-            yield {"name": "GRAPHC_DEVICE", "value": "cuda"}
+        if ask is not None and (self._emitting.purpose == "cluster" or ask.device == "prefer-gpu"):
+            yield {"name": "GRAPHC_DEVICE", "value": DEVICES[ask.device]}
 
 
 def _escape(text: str) -> str:
@@ -497,7 +537,7 @@ def _variable(variable: Variable) -> Data:
     }
 
 
-def _resources(resources: Resources | None) -> Data:
+def _resources(resources: Resources | None, gpu: tuple[str, int] | None) -> Data:
     if resources is None:
         return {}
     requests: Data = {}
@@ -506,8 +546,8 @@ def _resources(resources: Resources | None) -> Data:
         requests["cpu"] = resources.cpu
     if resources.memory is not None:
         requests["memory"] = limits["memory"] = resources.memory
-    if resources.gpu:
-        requests["nvidia.com/gpu"] = limits["nvidia.com/gpu"] = resources.gpu
+    if gpu is not None:
+        requests[gpu[0]] = limits[gpu[0]] = gpu[1]
     return {name: each for name, each in (("requests", requests), ("limits", limits)) if each}
 
 

@@ -2,22 +2,25 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol, cast
 
 import numpy as np
 import onnxruntime
 from graphc_components.datatypes import Array
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeException
 
 from graphc_runtimes.adapters.artifact import find_file
 from graphc_runtimes.arrays import as_tensor
-from graphc_runtimes.environment import Device, Environment
+from graphc_runtimes.devices import note_fallback
+from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
 from graphc_runtimes.region import ModelNode
 from graphc_runtimes.weights import find_shared
 
-_PROVIDERS: Final[Mapping[Device, str]] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_PROVIDERS: Final[Mapping[str, str]] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 _ERROR: Final = 3
 """onnxruntime's severity of errors, below which nothing is logged."""
@@ -53,13 +56,17 @@ class _Session(Protocol):
 
     def get_providers(self) -> Sequence[str]: ...
 
+    def disable_fallback(self) -> None: ...
+
     def run(
         self, outputs: Sequence[str], feeds: Mapping[str, Array], options: None = None, /
     ) -> Sequence[object]: ...
 
 
 def load_onnx(node: ModelNode, environment: Environment) -> Runner:
-    """Return the runner of an ONNX model, on the device asked for and no other; raises LoadError.
+    """Return the runner of an ONNX model, on the device asked for; raises LoadError.
+
+    Only a device that is merely preferred is ever replaced, and that is said.
 
     Only the outputs in use are copied out, but onnxruntime's inference builds compute all that the file holds.
     """
@@ -110,6 +117,18 @@ def _options(environment: Environment) -> _Options:
 
 
 def _open(path: Path, environment: Environment) -> _Session:
+    if environment.device != "prefer-cuda":
+        return _start(path, environment)
+    try:
+        return _start(path, replace(environment, device="cuda"))
+    # A model that is no good fails on the CPU too, with a reason of its own.
+    except (LoadError, Fail, RuntimeException, EPFail, RuntimeError, ValueError) as error:
+        session = _start(path, replace(environment, device="cpu"))
+        note_fallback(environment, str(error))
+        return session
+
+
+def _start(path: Path, environment: Environment) -> _Session:
     wanted = _PROVIDERS[environment.device]
     available = cast("list[str]", onnxruntime.get_available_providers())
     if wanted not in available:
@@ -123,6 +142,8 @@ def _open(path: Path, environment: Environment) -> _Session:
     # onnxruntime goes on with the CPU where a provider's libraries cannot be loaded, and only logs it.
     if wanted not in session.get_providers():
         raise LoadError(f"GRAPHC_DEVICE asks for {wanted}, which onnxruntime could not start")
+    # It would do the same when a request fails on the device.
+    session.disable_fallback()
     return session
 
 

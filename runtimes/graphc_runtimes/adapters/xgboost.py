@@ -11,6 +11,7 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.adapters.artifact import find_file
 from graphc_runtimes.adapters.batch import over_rows
 from graphc_runtimes.arrays import as_tensor
+from graphc_runtimes.devices import has_gpu, note_fallback
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
@@ -25,6 +26,22 @@ class _Booster(Protocol):
     def inplace_predict(self, data: Array, *, iteration_range: tuple[int, int]) -> object: ...
 
 
+def _choose_device(environment: Environment) -> str:
+    is_built = xgboost.build_info().get("USE_CUDA") is True
+    if environment.device == "cuda" and not is_built:
+        raise LoadError("GRAPHC_DEVICE asks for `cuda`, and this XGBoost was built without it")
+    if environment.device != "prefer-cuda":
+        return environment.device
+    # Without a device XGBoost would go on with the CPU too, and only print it.
+    if is_built and has_gpu():
+        return "cuda"
+    note_fallback(
+        environment,
+        "the container has no NVIDIA device" if is_built else "this XGBoost was built without CUDA",
+    )
+    return "cpu"
+
+
 def load_xgboost(node: ModelNode, environment: Environment) -> Runner:
     """Return the runner of a booster; its input is `X`, its output `predict` (FP32). Raises LoadError.
 
@@ -32,11 +49,10 @@ def load_xgboost(node: ModelNode, environment: Environment) -> Runner:
     """
     if list(node.inputs) != ["X"] or list(node.outputs) != ["predict"]:
         raise LoadError("an XGBoost model takes `X` and gives `predict`")
-    if environment.device == "cuda" and not xgboost.build_info().get("USE_CUDA"):
-        raise LoadError("GRAPHC_DEVICE asks for `cuda`, and this XGBoost was built without it")
+    device = _choose_device(environment)
     path = find_file(node.path, environment, (".ubj", ".json"))
     booster = cast("_Booster", xgboost.Booster(model_file=path))
-    booster.set_param({"device": environment.device})
+    booster.set_param({"device": device})
     if environment.threads is not None:
         booster.set_param({"nthread": environment.threads})
     best = booster.attr("best_iteration")
