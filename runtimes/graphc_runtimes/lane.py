@@ -25,6 +25,7 @@ LONGEST: Final = 65_536
 
 _KEYS: Final = frozenset({"inputs", "id"})
 _TENSOR_KEYS: Final = 4
+_MOST_SHAPES: Final = 64
 
 
 class Lane:
@@ -146,6 +147,7 @@ class _Writer:
         self._answer, self._unit = answer, unit
         self._start = b'{"name":%b,"shape":' % orjson.dumps(answer.name)
         self._middle = b',"datatype":%b,"data":' % orjson.dumps(answer.datatype)
+        self._shapes: dict[tuple[int, ...], bytes] = {}
 
     def write(self, made: Mapping[str, Array]) -> bytes:
         """Return the JSON of the tensor; raises RunError."""
@@ -155,4 +157,11 @@ class _Writer:
             data = orjson.dumps(write_numbers(array), option=orjson.OPT_SERIALIZE_NUMPY)
         except ArrayError as error:
             raise RunError(f"unit `{self._unit.region.unit}`: tensor `{answer.name}` {error}") from None
-        return b"%b%b%b%b}" % (self._start, orjson.dumps(array.shape), self._middle, data)
+        return b"%b%b}" % (self._shapes.get(array.shape) or self._describe(array.shape), data)
+
+    def _describe(self, shape: tuple[int, ...]) -> bytes:
+        """Return the JSON of the tensor up to its numbers."""
+        if len(self._shapes) >= _MOST_SHAPES:
+            self._shapes.clear()
+        text = self._shapes[shape] = b"%b%b%b" % (self._start, orjson.dumps(shape), self._middle)
+        return text
