@@ -13,7 +13,7 @@ from graphc_components.datatypes import Array
 from graphc_components.tensors import Dim
 
 from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.bodies import write_numbers
+from graphc_runtimes.bodies import Body, write_numbers
 from graphc_runtimes.choose import Call
 from graphc_runtimes.errors import RunError
 from graphc_runtimes.messages import decode_flat
@@ -43,7 +43,7 @@ class Lane:
         """Return the short way of a unit; None where every request has to be looked at more closely."""
         return cls(unit, name) if _is_plain(unit.region) else None
 
-    def answer(self, body: bytes, identity: str) -> tuple[str, bytes] | None:
+    def answer(self, body: Body, identity: str) -> tuple[str, bytes] | None:
         """Return the answer's id, which is `identity` for requests without one, and its JSON.
 
         None for a request that goes the long way; raises RunError as the unit does.

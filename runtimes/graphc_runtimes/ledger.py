@@ -1,11 +1,11 @@
 """Counts requests at little cost: what was counted goes to Prometheus' metrics when somebody looks at them."""
-# pyright: reportPrivateUsage=false
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import os
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, Metric, Summary
 
@@ -13,6 +13,10 @@ _MOST: Final = 4096
 """As many durations are kept at most until they go to the metrics."""
 _SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where this is set, other processes read the metrics out of files, whenever they like."""
+
+
+class _Value(Protocol):
+    def inc(self, amount: float, /) -> None: ...
 
 
 class Tally:
@@ -49,10 +53,11 @@ def _observe(histogram: Histogram, durations: Sequence[float]) -> None:
     found = [0] * len(bounds)
     for each in durations:
         found[bisect_left(bounds, each)] += 1
-    for bucket, count in zip(histogram._buckets, found, strict=True):
+    buckets = cast("Sequence[_Value]", histogram._buckets)
+    for bucket, count in zip(buckets, found, strict=True):
         if count:
             bucket.inc(count)
-    histogram._sum.inc(sum(durations))
+    cast("_Value", histogram._sum).inc(sum(durations))
 
 
 class Ledger:

@@ -699,7 +699,7 @@ def _without_id(body: bytes) -> bytes:
 
 
 def test_infinity_is_refused_on_the_short_way(serve: Serve, build: Build, node: Build) -> None:
-    mean = {"kind": "component", "component": "mean", "parameters": {}}
+    mean: Json = {"kind": "component", "component": "mean", "parameters": {}}
     nodes = [node("m", {"0": "x", "1": "x"}, {"output": "m.output"}, **mean)]
     region = build(nodes, takes=["x: FP64[batch, 2]"], answers={"m.output": "y: FP64[batch, 2]"})
     client = serve(region).connect()
