@@ -200,14 +200,17 @@ def _write_tensor(tensor: WireTensor, unit: str) -> Fields:
             "name": tensor.name,
             "shape": array.shape,
             "datatype": tensor.datatype,
-            "data": _numbers(array),
+            "data": write_numbers(array),
         }
     except ArrayError as error:
         raise RunError(f"unit `{unit}`: tensor `{tensor.name}` {error}") from None
 
 
-def _numbers(array: Array) -> object:
-    """Return what the encoder writes as the numbers of an array: every digit of a float64, as it always was."""
+def write_numbers(array: Array) -> object:
+    """Return what the encoder writes as the numbers of an array: every digit of a float64, as it always was.
+
+    Raises ArrayError for NaN and Infinity.
+    """
     if array.size < _FEW:
         values = cast("list[float]", array.ravel().tolist())
         # One pass tells, but for finite numbers whose sum is not.

@@ -19,6 +19,8 @@ _LOG: Final = logging.getLogger("uvicorn.error")
 _HIGH_WATER: Final = 65_536
 """Above this many unread bytes of a body the connection is not read from."""
 
+_OF_BODIES: Final = frozenset({b"content-encoding", b"inference-header-content-length"})
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -113,6 +115,14 @@ class Request:
     headers: list[Header]
     keep_alive: bool
     expects_continue: bool
+    _is_plain: bool | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the body is what it looks like: nothing that has to be unpacked, no raw tensors."""
+        if self._is_plain is None:
+            self._is_plain = not any(name in _OF_BODIES for name, _ in self.headers)
+        return self._is_plain
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of a name in small letters."""

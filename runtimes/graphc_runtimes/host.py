@@ -21,6 +21,7 @@ from starlette_exporter import PrometheusMiddleware
 
 from graphc_runtimes import model as models
 from graphc_runtimes.desk import Desk, Pace
+from graphc_runtimes.ledger import Ledger, Tally
 from graphc_runtimes.limits import Limits
 from graphc_runtimes.model import RegionModel
 from graphc_runtimes.plane import DataPlane, Features, Path
@@ -134,32 +135,29 @@ class _Meter:
         self._success = cast("Counter", data_plane._ModelInferRequestSuccess)
         self._failure = cast("Counter", data_plane._ModelInferRequestFailure)
         self._duration = cast("Summary", data_plane._ModelInferRequestDuration)
-        self._requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        self._inferences: dict[str, tuple[Counter, Counter, Summary]] = {}
+        self._requests: dict[tuple[str, int], Tally] = {}
+        self._inferences: dict[tuple[str, bool], Tally] = {}
+        self._ledger = Ledger([*(self._rest or ()), self._success, self._failure, self._duration])
 
     def count(self, path: str, status: int, seconds: float) -> None:
         """Count a request of a path."""
-        if self._rest is None:
-            return
         found = self._requests.get((path, status))
         if found is None:
+            if self._rest is None:
+                return
             counter, histogram = self._rest
             labels = ("POST", path, status, "mlserver")
-            found = counter.labels(*labels), histogram.labels(*labels)
+            found = self._ledger.open(counter.labels(*labels), histogram.labels(*labels))
             self._requests[path, status] = found
-        found[0].inc()
-        found[1].observe(seconds)
+        found.note(seconds)
 
     def count_inference(self, model: str, seconds: float, *, failed: bool) -> None:
         """Count a model's inference."""
-        found = self._inferences.get(model)
+        found = self._inferences.get((model, failed))
         if found is None:
             labels = {"model": model, "version": None}
-            found = (
-                self._success.labels(**labels),
-                self._failure.labels(**labels),
-                self._duration.labels(**labels),
-            )
-            self._inferences[model] = found
-        (found[1] if failed else found[0]).inc()
-        found[2].observe(seconds)
+            # Both are there from the first request on, as MLServer has them.
+            counters = self._success.labels(**labels), self._failure.labels(**labels)
+            found = self._ledger.open(counters[failed], self._duration.labels(**labels))
+            self._inferences[model, failed] = found
+        found.note(seconds)

@@ -170,18 +170,18 @@ _EXACT: Final = 2**53
 """Up to here a float64 holds every whole number, so that going through it rounds no more than once."""
 
 
-def _decode_flat(tensor: WireTensor) -> Array | None:
+def decode_flat(datatype: str, data: Sequence[object]) -> Array | None:
     """Return a flat list of numbers as an array; None where anything about it is out of the ordinary."""
-    code = _TYPECODES.get(tensor.datatype)
-    if code is None or not tensor.data or isinstance(tensor.data[0], bool):
+    code = _TYPECODES.get(datatype)
+    if code is None or not data or isinstance(data[0], bool):
         return None
     try:
-        flat = pack(code, cast("list[float]", tensor.data))
+        flat = pack(code, cast("list[float]", data))
     except (TypeError, OverflowError):
         return None
     if code == "f" and not _is_within(flat):
         return None
-    return np.frombuffer(flat, to_numpy(tensor.datatype))
+    return np.frombuffer(flat, to_numpy(datatype))
 
 
 def _is_within(numbers: "pack[float]") -> bool:
@@ -192,7 +192,7 @@ def _is_within(numbers: "pack[float]") -> bool:
 
 
 def _decode_numbers(tensor: WireTensor) -> Array:
-    if (flat := _decode_flat(tensor)) is not None:
+    if (flat := decode_flat(tensor.datatype, tensor.data)) is not None:
         _check_count(flat.size, tensor)
         return flat.reshape(tensor.shape)
     try:

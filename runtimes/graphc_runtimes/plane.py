@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import orjson
 
@@ -18,6 +18,7 @@ from graphc_runtimes.bodies import LENGTH_HEADER, Asked, Body, Written, read_inf
 from graphc_runtimes.desk import BusyError, Desk, Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.exchange import Headers, Request
+from graphc_runtimes.lane import LONGEST, Lane
 from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
 from graphc_runtimes.protocol import HotExchange
 from graphc_runtimes.unit import Unit
@@ -55,8 +56,7 @@ class Meter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What is sent back."""
 
     status: int
@@ -92,11 +92,16 @@ class DataPlane:
     def __init__(self, desk: Desk, meter: Meter, features: Features) -> None:
         self._desk, self._meter, self._features = desk, meter, features
         self._paths: dict[bytes, Path] = {}
+        self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, path: Path) -> None:
         """Answer a path from now on."""
         self._paths[path.text.encode()] = path
+        unit = path.model.unit
+        lane = None if unit is None or path.verb != "infer" else Lane.find(unit, path.name)
+        if lane is not None and not self._features.compresses:
+            self._lanes[path.text] = lane
 
     def knows(self, request: Request) -> bool:
         """Say whether a request is for a model that is ready here."""
@@ -108,7 +113,7 @@ class DataPlane:
     def handle(self, exchange: HotExchange) -> None:
         """Answer a request: here where that is known to be short, else in a thread or a batch."""
         path = self._paths[exchange.request.url]
-        work = _Work(path, exchange, self._features)
+        work = _Work(path, exchange, self._features, self._lanes.get(path.text))
         unit = path.model.unit
         if unit is None or not path.model.ready:
             exchange.delegate()
@@ -169,15 +174,17 @@ class DataPlane:
 class _Work:
     """One request on its way to an answer."""
 
-    __slots__ = ("_asked", "_exchange", "_features", "_path")
+    __slots__ = ("_asked", "_exchange", "_features", "_lane", "_path")
 
-    def __init__(self, path: Path, exchange: HotExchange, features: Features) -> None:
-        self._path, self._exchange, self._features = path, exchange, features
+    def __init__(self, path: Path, exchange: HotExchange, features: Features, lane: Lane | None) -> None:
+        self._path, self._exchange, self._features, self._lane = path, exchange, features, lane
         self._asked: Asked | None = None
 
     def do(self, unit: Unit) -> Answer | None:
         """Return the answer; None where MLServer is to answer."""
         try:
+            if (found := self._take_lane(unit)) is not None:
+                return found
             if self._path.verb == "route":
                 message = unit.accept(read_message(self._read_json(), self._headers()))
                 return self._finish(Written([orjson.dumps([unit.route(message)])]), _JSON)
@@ -185,6 +192,18 @@ class _Work:
             return None if message is None else self._write(unit, message, unit.answer(message))
         except (RequestError, RunError, DeadlineError) as error:
             return _fail(error)
+
+    def _take_lane(self, unit: Unit) -> Answer | None:
+        """Return the answer where there is a short way to it."""
+        lane, exchange = self._lane, self._exchange
+        # A model that was loaded anew has another unit.
+        if lane is None or lane.unit is not unit or exchange.size > LONGEST or not exchange.request.is_plain:
+            return None
+        found = lane.answer(exchange.body, make_id())
+        if found is None:
+            return None
+        identity, text = found
+        return Answer(200, _JSON + self._path.head(identity), (text,))
 
     async def do_batched(self) -> Answer | None:
         """Return the answer of a unit that may answer several requests at once."""

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import weakref
 from collections import deque
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import httptools
 import numpy as np
@@ -31,6 +31,10 @@ _LARGE: Final = 65_536
 """A body that lacks more than this is read straight into its place."""
 _ALIGNMENT: Final = 64
 _OFFERS: Final = frozenset({b"upgrade", b"connection", b"http2-settings"})
+_END: Final = b"\r\n\r\n"
+_MOST_HEADS: Final = 16
+_LONGEST_HEAD: Final = 2048
+_UNLIKE_OTHERS: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 _SWEEP_S: Final = 1.0
 _OPEN: Final[weakref.WeakSet["HttpProtocol"]] = weakref.WeakSet()
 
@@ -74,7 +78,7 @@ class HotExchange(Exchange):
         if self.is_done:
             return
         if not (self.is_disconnected or connection.is_closing()):
-            length = sum(map(len, parts))
+            length = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
             close = b"" if self.request.keep_alive else b"connection: close\r\n"
             connection.log_access(self, status)
             connection.write(
@@ -117,6 +121,13 @@ class Settings:
         return self._headers[1]
 
 
+class _Head(NamedTuple):
+    """The head of a request that a connection has parsed before, and how long the body behind it is."""
+
+    request: Request
+    length: int
+
+
 class HttpProtocol(asyncio.Protocol):
     """One connection."""
 
@@ -151,6 +162,8 @@ class HttpProtocol(asyncio.Protocol):
         self._headers: list[Header] = []
         self._head_size = 0
         self._in_head = False
+        self._heads: dict[bytes, _Head] = {}
+        self._last: HotExchange | None = None
         self._heard = self._head_began = self._loop.time()
 
     # --- What asyncio calls --------------------------------------------------------------------------
@@ -185,6 +198,10 @@ class HttpProtocol(asyncio.Protocol):
         """Parse what came; a request that is complete is answered in here, if that is short."""
         self._heard = self._loop.time()
         was_in_head = self._in_head
+        is_whole = not (self._queue or was_in_head or self._reading is not None or self._is_refused)
+        if is_whole and self._recall(data):
+            return
+        self._last = None
         try:
             self._feed(data)
         except httptools.HttpParserError:
@@ -197,6 +214,46 @@ class HttpProtocol(asyncio.Protocol):
             if self._head_size > self.settings.max_head:
                 self._refuse_head()
         self._read_large()
+        if is_whole and self._last is not None:
+            self._remember(data, self._last)
+
+    # --- Heads that come again -----------------------------------------------------------------------
+    # A client's requests have the same head, but for the length of the body. Bytes that were parsed once, from the
+    # state that a parser is in between two requests, give the same request when they are parsed again.
+
+    def _recall(self, data: bytes) -> bool:
+        """Answer a whole request whose head came before; say whether it did."""
+        if not self._heads:
+            return False
+        start = data.find(_END) + len(_END)
+        known = self._heads.get(data[:start])
+        if known is None or len(data) - start != known.length or not self._writable.is_set():
+            return False
+        exchange = HotExchange(self, known.request)
+        exchange.feed(data[start:])
+        exchange.is_read = True
+        self._head_began = self._heard
+        self._queue.append(exchange)
+        self._advance()
+        return True
+
+    def _remember(self, data: bytes, exchange: HotExchange) -> None:
+        """Keep the head of a request that was the whole of what came."""
+        request, start = exchange.request, len(data) - exchange.size
+        head = data[:start]
+        is_whole = exchange.is_read and not (self._in_head or self._reading) and self._writes_length(request)
+        if not is_whole or not head.endswith(_END) or head.find(_END) + len(_END) != start:
+            return
+        if start > _LONGEST_HEAD or not request.keep_alive or exchange.body != data[start:]:
+            return
+        if len(self._heads) >= _MOST_HEADS:
+            self._heads.clear()
+        self._heads[head] = _Head(request, exchange.size)
+
+    def _writes_length(self, request: Request) -> bool:
+        """Say whether a request has a length, and nothing that asks for more than an answer."""
+        names = [name for name, _ in request.headers]
+        return names.count(b"content-length") == 1 and _UNLIKE_OTHERS.isdisjoint(names)
 
     def pause_writing(self) -> None:
         """Let those who write wait: the client reads too slowly."""
@@ -269,6 +326,8 @@ class HttpProtocol(asyncio.Protocol):
         else:
             exchange = AsgiExchange(self, request, self._app)
         self._reading = exchange
+        # Of several in what came at once none is the whole of it.
+        self._last = exchange if self._last is None and isinstance(exchange, HotExchange) else None
         self._queue.append(exchange)
         if len(self._queue) > 1:
             self.pause_reading()

@@ -129,11 +129,15 @@ class Unit:
             raise RunError(f"unit `{self.region.unit}`: tensor `{answer.name}` {error}") from None
 
     def _pass_on(self, answer: Answer, array: Array | None) -> WireTensor:
+        checked = self.checked(answer, array)
+        return WireTensor(answer.name, answer.datatype, checked.shape, (), array=checked)
+
+    def checked(self, answer: Answer, array: Array | None) -> Array:
+        """Return what the nodes gave for an answer; raises RunError where it is not of the answer's type."""
         try:
-            checked = self._check(answer, array)
+            return self._check(answer, array)
         except ArrayError as error:
             raise RunError(f"unit `{self.region.unit}`: tensor `{answer.name}` {error}") from None
-        return WireTensor(answer.name, answer.datatype, checked.shape, (), array=checked)
 
     def _check(self, answer: Answer, array: Array | None) -> Array:
         if array is None:
@@ -175,7 +179,10 @@ def _take(region: Region, spec: TensorSpec, tensor: WireTensor, sizes: dict[str,
 def _has_shape(actual: Sequence[int], expected: Sequence[int | None]) -> bool:
     if len(actual) != len(expected):
         return False
-    return all(wanted in (size, None) for size, wanted in zip(actual, expected, strict=True))
+    for size, wanted in zip(actual, expected, strict=True):  # noqa: SIM110 - faster than all()
+        if wanted is not None and wanted != size:
+            return False
+    return True
 
 
 def _fixed(dim: int | str | None) -> int | None:

@@ -92,7 +92,13 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
             for name, result in zip(outputs, results, strict=True)
         }
 
-    return run_plain if is_plain else run
+    def run_one(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        result = cast("Sequence[Array]", direct.run(outputs, inputs, None))[0]
+        return {outputs[0]: result if result.ndim else as_tensor(result)}
+
+    if not is_plain:
+        return run
+    return run_one if len(outputs) == 1 else run_plain
 
 
 def write_optimised(path: Path, environment: Environment, to: Path) -> None:

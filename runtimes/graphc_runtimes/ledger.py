@@ -1,0 +1,101 @@
+"""Counts requests at little cost: what was counted goes to Prometheus' metrics when somebody looks at them."""
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+import os
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol, cast
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, Metric, Summary
+
+_MOST: Final = 4096
+"""As many durations are kept at most until they go to the metrics."""
+_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Where this is set, other processes read the metrics out of files, whenever they like."""
+
+
+class _Value(Protocol):
+    def inc(self, amount: float, /) -> None: ...
+
+
+class Tally:
+    """Requests of one kind, and how long each took."""
+
+    def __init__(self, counter: Counter, durations: Histogram | Summary, most: int = _MOST) -> None:
+        self._counter, self._durations, self._most = counter, durations, most
+        self._noted: deque[float] = deque()
+
+    def note(self, seconds: float) -> None:
+        """Count a request."""
+        noted = self._noted
+        noted.append(seconds)
+        if len(noted) >= self._most:
+            self.publish()
+
+    def publish(self) -> None:
+        """Add what was counted to the metrics."""
+        # Taken out one by one: requests may be counted meanwhile, in another thread.
+        taken = [self._noted.popleft() for _ in range(len(self._noted))]
+        if not taken:
+            return
+        self._counter.inc(len(taken))
+        if isinstance(self._durations, Summary) or len(taken) == 1:
+            for seconds in taken:
+                self._durations.observe(seconds)
+        else:
+            _observe(self._durations, taken)
+
+
+def _observe(histogram: Histogram, durations: Sequence[float]) -> None:
+    """Observe several at once: looking for the bucket of each takes a histogram longer."""
+    bounds = histogram._upper_bounds
+    found = [0] * len(bounds)
+    for each in durations:
+        found[bisect_left(bounds, each)] += 1
+    buckets = cast("Sequence[_Value]", histogram._buckets)
+    for bucket, count in zip(buckets, found, strict=True):
+        if count:
+            bucket.inc(count)
+    cast("_Value", histogram._sum).inc(sum(durations))
+
+
+class Ledger:
+    """Tallies whose metrics are brought up to date when they are collected."""
+
+    def __init__(
+        self, metrics: Sequence[Counter | Histogram | Summary], registry: CollectorRegistry = REGISTRY
+    ) -> None:
+        self._tallies: list[Tally] = []
+        self._most = 1 if os.environ.get(_SHARED) else _MOST
+        for metric in metrics:
+            # In the metric's place: whoever collects it gets what was counted, too.
+            registry.unregister(metric)
+            registry.register(_Current(metric, self))
+
+    def open(self, counter: Counter, durations: Histogram | Summary) -> Tally:
+        """Return a tally that counts in two metrics."""
+        tally = Tally(counter, durations, self._most)
+        self._tallies.append(tally)
+        return tally
+
+    def publish(self) -> None:
+        """Bring the metrics up to date."""
+        for tally in list(self._tallies):
+            tally.publish()
+
+
+class _Current:
+    """A metric that is brought up to date before it is collected."""
+
+    def __init__(self, metric: Counter | Histogram | Summary, ledger: Ledger) -> None:
+        self._metric, self._ledger = metric, ledger
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metric's samples."""
+        self._ledger.publish()
+        return self._metric.collect()
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metric without samples."""
+        return self._metric.describe()
