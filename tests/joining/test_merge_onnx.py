@@ -11,6 +11,7 @@ import pytest
 import yaml
 from graphc.compilation import CheckedGraph, Request, compile_files
 from graphc.diagnostics import Diagnostic, Sink
+from graphc.gpus.ask import Count, GpuAsk
 from graphc.graph import ModelWork, Node, Resources
 from graphc.joining.cache import cache_folder, keep_model
 from graphc.lower.options import Options
@@ -235,7 +236,7 @@ def test_a_gpu_does_not_look_labels_up(compiled: Compile) -> None:
     assert on_cpu.merges[0].nodes == ("first", "index", "last")
     gpu = nodes | {"first": nodes["first"] | {"resources": {"gpu": 1}}}
     on_gpu = plan_of(compiled(gpu))
-    assert on_gpu.root.region.placement.resources == Resources(gpu=1)
+    assert on_gpu.root.region.placement.resources == Resources(gpu=GpuAsk(Count(1)))
     assert on_gpu.merges[0].nodes == ("first", "index")
 
 

@@ -114,6 +114,9 @@ def check(generated: Generated, folder: Path, seen: Counter[str]) -> None:
         seen["refused"] += 1
         return
     assert not plan.root.children
+    if not plan.root.region.nodes:
+        seen["nothing to run"] += 1
+        return
     unit = load(plan, folder)
     assert unit.region.batch is not None
     messages = requests_of(generated)

@@ -24,7 +24,9 @@ def load_component(node: ComponentNode) -> Runner:
     outputs = component.output_names(order)
 
     def run_all(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        return {outputs[0]: cast("Array", function(*[inputs[name] for name in order], **parameters))}
+        result = function(*[inputs[name] for name in order], **parameters)
+        # What gives as many tensors as it takes gives a tuple of one for one.
+        return {outputs[0]: cast("Array", result[0] if isinstance(result, tuple) else result)}
 
     def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         # Under a quorum not all of them are there.
