@@ -26,7 +26,7 @@ def load_component(node: ComponentNode) -> Runner:
     def run_all(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         result = function(*[inputs[name] for name in order], **parameters)
         # What gives as many tensors as it takes gives a tuple of one for one.
-        return {outputs[0]: cast("Array", result[0] if isinstance(result, tuple) else result)}
+        return {outputs[0]: result[0] if isinstance(result, tuple) else result}
 
     def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         # Under a quorum not all of them are there.
