@@ -89,8 +89,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+RARE: Final = {
+    "failing",
+    "one child for several branches",
+    "several branches, inside others",
+    "shared-fallback",
+}
+"""What comes up in few of some hundred graphs, and so may not; ten thousand have it."""
+
+
 def assert_reached(seen: Counter[str], count: int) -> None:
-    assert {shape for shape in SHAPES if not seen[shape]} == set()
+    wanted = SHAPES if count >= 10_000 else SHAPES - RARE
+    assert {shape for shape in wanted if not seen[shape]} == set()
     assert seen["answers"] > count / 3
     assert seen["fails"] > count / 60
     assert {"MODEL", "COMBINER", "ROUTER", "OUTPUT_TRANSFORMER"} <= set(seen)
