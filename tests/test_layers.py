@@ -47,7 +47,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "PIL": frozenset({"graphc.client.images"}),
     "matplotlib": frozenset({"graphc.bench.draw"}),
     "onnx": frozenset(
-        {"graphc.gpus.memory"}
+        {"graphc.gpus.memory", "graphc.lower.merge_onnx"}
         | {f"graphc.joining.{name}" for name in ("form_model", "join", "large", "opsets")}
     ),
     "onnxruntime": frozenset({"graphc.joining.session"}),

@@ -29,8 +29,9 @@ from graphc.order import sort_topologically
 from graphc.plan import Merge, Plan, Region, Unit
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from graphc.joining.compare import Step
-    from graphc.joining.join import ModelProto
 
 Tensors = Mapping[str, Array]
 

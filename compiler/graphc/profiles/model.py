@@ -5,8 +5,8 @@ from typing import Annotated, Final, Literal
 
 from graphc.gpus.pools import Effect
 from graphc.profiles.profile import SELDON_PATH
-from graphc.spec.declare import AfterValidator, Field
-from graphc.spec.model import Anything, Digest, ImageName, Positive, Spec
+from graphc.spec.declare import AfterValidator, Field, Spec
+from graphc.spec.model import Anything, Digest, ImageName, Positive
 from graphc.spec.scalars import Memory, Quantity
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
