@@ -197,6 +197,10 @@ def _conditions_of(plan: Plan) -> Iterator[str]:
                 yield "conditions three deep"
 
 
+TIMED: Final = frozenset({"waiting", "in-time", "too-late", "flaky", "deadline"})
+"""Shapes of graphs whose answer hangs on how long something takes."""
+
+
 def agree(count: int, folder: Path, check: Check, number: int = 0) -> Counter[str]:
     """Check so many generated graphs, the same ones each time for a number; returns what was seen."""
     seen: Counter[str] = Counter()
@@ -212,7 +216,14 @@ def agree(count: int, folder: Path, check: Check, number: int = 0) -> Counter[st
     @given(generated_graphs())
     def run(generated: Generated) -> None:
         seen.update(set(generated.shapes))
-        check(generated, folder, seen)
+        try:
+            check(generated, folder, seen)
+        except (AssertionError, pytest.fail.Exception):
+            # A busy machine can be late for what has a time, once; what is wrong is wrong again.
+            if not TIMED & set(generated.shapes):
+                raise
+            seen["tried again"] += 1
+            check(generated, folder, seen)
 
     run()
     return seen
