@@ -4,6 +4,7 @@ import asyncio
 import http
 import logging
 import urllib.parse
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -132,7 +133,7 @@ class Request:
         return None
 
 
-class Exchange:
+class Exchange(ABC):
     """A request that is being read or answered; what answers it is for the kinds below."""
 
     def __init__(self, connection: Connection, request: Request) -> None:
@@ -147,17 +148,17 @@ class Exchange:
         """Whether enough has been read to begin with the answer."""
         return True
 
+    @abstractmethod
     def feed(self, data: bytes) -> None:
         """Take a piece of the body."""
-        raise NotImplementedError
 
     def end(self) -> None:
         """Note that the body is complete."""
         self.is_read = True
 
+    @abstractmethod
     def start(self) -> None:
         """Begin with the answer: all requests before this one are answered."""
-        raise NotImplementedError
 
     def disconnect(self) -> None:
         """Note that the client is gone."""
