@@ -117,7 +117,11 @@ class Version:
         placement = _pods([*self.plan.root.walk()])[0][0].region.placement
         if placement.autoscaling is not None:
             return None
-        counts = (placement.replicas, self.replicas, self.settings.replicas, 1)
+        return self.count_pods(placement.replicas)
+
+    def count_pods(self, own: int | None) -> int:
+        """Return how many pods there are of a container that says so itself, or leaves it to the version."""
+        counts = (own, self.replicas, self.settings.replicas, 1)
         return next(count for count in counts if count is not None)
 
 
@@ -349,9 +353,8 @@ class _Emitting:
         found = choose_hardware(units, given, self.settings.at, pools, loads, self.sink)
         self.landings[version.name] = self.landings.get(version.name, ()) + found.landings
         placement, name = units[0].region.placement, f"{version.name}/{units[0].name}"
-        scaled = placement.autoscaling.most if placement.autoscaling else placement.replicas
-        counts = (scaled, version.replicas, version.settings.replicas, 1)
-        pods = next(count for count in counts if count is not None)
+        scaling = placement.autoscaling
+        pods = version.count_pods(scaling.most if scaling else placement.replicas)
         self.pods.append(describe_pods(name, units, given, found, pods))
         return found
 
