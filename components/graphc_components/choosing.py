@@ -34,6 +34,6 @@ def threshold(x: Numbers, *, at: float, datatype: str = "BOOL") -> Array:
 
 
 def _ranked(x: Numbers) -> Numbers:
-    if not is_float(x) or not (unknown := np.isnan(x)).any():
+    if not is_float(x) or not np.count_nonzero(unknown := np.isnan(x)):
         return x
     return np.where(unknown, np.asarray(-np.inf, dtype=x.dtype), x)

@@ -70,8 +70,11 @@ def bytes_of(array: Array) -> list[bytes]:
 def float_dtype(arrays: Sequence[Array]) -> np.dtype[np.generic]:
     """Return the widest float dtype among arrays, float64 where one of them holds integers."""
     first = arrays[0].dtype
-    if first.kind == "f" and all(array.dtype is first for array in arrays):
-        return first
+    for array in arrays:
+        if array.dtype is not first:
+            break
+    else:
+        return first if first.kind == "f" else to_numpy("FP64")
     if any(array.dtype.kind != "f" for array in arrays):
         return to_numpy("FP64")
     return max((array.dtype for array in arrays), key=lambda dtype: dtype.itemsize)
@@ -89,6 +92,7 @@ def is_float(array: Array) -> bool:
 
 def require_one_shape(arrays: Sequence[Array]) -> None:
     """Refuse arrays that numpy would broadcast: a compiler cannot see the sizes of unknown dimensions."""
+    shape = arrays[0].shape
     for array in arrays:
-        if array.shape != arrays[0].shape:
-            raise ComponentError(f"the inputs have different shapes: {arrays[0].shape} and {array.shape}")
+        if array.shape != shape:
+            raise ComponentError(f"the inputs have different shapes: {shape} and {array.shape}")

@@ -113,17 +113,47 @@ def _straight_step(node: RunnableNode, runner: Runner) -> _Step:
         try:
             inputs = {name: environment[tensor] for name, tensor in reads}
         except KeyError as error:
-            raise RunError(f"node `{node.name}` reads `{error.args[0]}`, which is absent") from None
+            raise _absent(node, error) from None
         try:
             results = runner(inputs)
         except Exception as error:
             raise _blame(node, error) from _cause(error)
-        for name, tensor in gives:
-            if name not in results:
-                raise RunError(f"node `{node.name}` gave no output `{name}`")
-            environment[tensor] = results[name]
+        try:
+            for name, tensor in gives:
+                environment[tensor] = results[name]
+        except KeyError as error:
+            raise _not_given(node, error) from None
+
+    return _single_step(node, runner, reads[0], gives[0]) if len(reads) == len(gives) == 1 else step
+
+
+def _single_step(node: RunnableNode, runner: Runner, read: tuple[str, str], give: tuple[str, str]) -> _Step:
+    """Return the step of a node that reads one tensor and gives one, as most do: there is nothing to loop over."""
+    (name, tensor), (output, made) = read, give
+
+    def step(environment: dict[str, Array], call: Call) -> None:  # noqa: ARG001
+        try:
+            array = environment[tensor]
+        except KeyError as error:
+            raise _absent(node, error) from None
+        try:
+            results = runner({name: array})
+        except Exception as error:
+            raise _blame(node, error) from _cause(error)
+        try:
+            environment[made] = results[output]
+        except KeyError as error:
+            raise _not_given(node, error) from None
 
     return step
+
+
+def _absent(node: RunnableNode, error: KeyError) -> RunError:
+    return RunError(f"node `{node.name}` reads `{error.args[0]}`, which is absent")
+
+
+def _not_given(node: RunnableNode, error: KeyError) -> RunError:
+    return RunError(f"node `{node.name}` gave no output `{error.args[0]}`")
 
 
 def _evaluate(

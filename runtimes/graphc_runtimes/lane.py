@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 import orjson
-from graphc_components.datatypes import Array
+from graphc_components.datatypes import Array, to_numpy
 from graphc_components.tensors import Dim
 
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.bodies import Body, write_numbers
 from graphc_runtimes.choose import Call
 from graphc_runtimes.errors import RunError
-from graphc_runtimes.messages import decode_flat
+from graphc_runtimes.messages import FlatDecoder
 from graphc_runtimes.region import Answer, ChoiceNode, Region, TensorSpec
 from graphc_runtimes.unit import Unit
 
@@ -33,7 +33,7 @@ class Lane:
 
     def __init__(self, unit: Unit, name: str) -> None:
         self.unit = unit
-        self._takes = tuple((spec.name, spec.datatype, tuple(spec.shape)) for spec in unit.region.takes)
+        self._takes = tuple(_Reader(spec) for spec in unit.region.takes)
         self._start = b'{"model_name":%b,"id":' % orjson.dumps(name)
         self._answers = tuple(_Writer(answer, unit) for answer in unit.region.answers)
         self._call = Call()
@@ -58,11 +58,8 @@ class Lane:
         identity = fields.get("id", identity)
         made = self.unit.run(tensors, self._call)
         outputs = b",".join([answer.write(made) for answer in self._answers])
-        return identity, b'%b%b,"parameters":{},"outputs":[%b]}' % (
-            self._start,
-            orjson.dumps(identity),
-            outputs,
-        )
+        text = b'%b%b,"parameters":{},"outputs":[%b]}' % (self._start, orjson.dumps(identity), outputs)
+        return identity, text
 
     def _read(self, fields: object) -> dict[str, Array] | None:
         """Return the tensors of a request that is of the plain kind."""
@@ -77,11 +74,11 @@ class Lane:
             return None
         tensors: dict[str, Array] = {}
         sizes: dict[str, int] = {}
-        for each, (name, datatype, dims) in zip(given, self._takes, strict=True):
-            array = _read_tensor(each, name, datatype, dims, sizes)
+        for each, reader in zip(given, self._takes, strict=True):
+            array = reader.read(each, sizes)
             if array is None:
                 return None
-            tensors[name] = array
+            tensors[reader.name] = array
         return tensors
 
 
@@ -110,22 +107,29 @@ def _has_identity(fields: Mapping[str, object]) -> bool:
     return type(fields.get("id")) is str and fields.keys() <= _KEYS
 
 
-def _read_tensor(
-    given: object, name: str, datatype: str, dims: Sequence[Dim], sizes: dict[str, int]
-) -> Array | None:
-    if type(given) is not dict:
-        return None
-    fields = cast("dict[str, object]", given)
-    shape, data = fields.get("shape"), fields.get("data")
-    if len(fields) != _TENSOR_KEYS or fields.get("name") != name or fields.get("datatype") != datatype:
-        return None
-    if type(shape) is not list or type(data) is not list:
-        return None
-    listed, numbers = cast("list[int]", shape), cast("list[object]", data)
-    if not _fits(listed, dims, sizes) or math.prod(listed) != len(numbers):
-        return None
-    flat = decode_flat(datatype, numbers)
-    return None if flat is None else flat.reshape(listed)
+class _Reader:
+    """Reads one tensor of a request."""
+
+    def __init__(self, spec: TensorSpec) -> None:
+        self.name = spec.name
+        self._datatype, self._dims = spec.datatype, tuple(spec.shape)
+        self._decode = FlatDecoder(spec.datatype)
+
+    def read(self, given: object, sizes: dict[str, int]) -> Array | None:
+        """Return the tensor; None where it is not of the plain kind. `sizes` has the named dimensions so far."""
+        if type(given) is not dict:
+            return None
+        fields = cast("dict[str, object]", given)
+        shape, data = fields.get("shape"), fields.get("data")
+        if len(fields) != _TENSOR_KEYS or fields.get("name") != self.name:
+            return None
+        if fields.get("datatype") != self._datatype or type(shape) is not list or type(data) is not list:
+            return None
+        listed, numbers = cast("list[int]", shape), cast("list[object]", data)
+        if not _fits(listed, self._dims, sizes) or math.prod(listed) != len(numbers):
+            return None
+        flat = self._decode(numbers)
+        return None if flat is None else flat.reshape(listed)
 
 
 def _fits(shape: Sequence[int], dims: Sequence[Dim], sizes: dict[str, int]) -> bool:
@@ -145,19 +149,24 @@ class _Writer:
 
     def __init__(self, answer: Answer, unit: Unit) -> None:
         self._answer, self._unit = answer, unit
+        self._tensor, self._dtype = answer.tensor, to_numpy(answer.datatype)
         self._start = b'{"name":%b,"shape":' % orjson.dumps(answer.name)
         self._middle = b',"datatype":%b,"data":' % orjson.dumps(answer.datatype)
         self._shapes: dict[tuple[int, ...], bytes] = {}
 
     def write(self, made: Mapping[str, Array]) -> bytes:
         """Return the JSON of the tensor; raises RunError."""
-        answer = self._answer
-        array = self._unit.checked(answer, made.get(answer.tensor))
+        array = made.get(self._tensor)
+        # A shape that is known here was found to be one that the answer may have.
+        text = None if array is None or array.dtype is not self._dtype else self._shapes.get(array.shape)
+        if array is None or text is None:
+            array = self._unit.checked(self._answer, array)
+            text = self._describe(array.shape)
         try:
             data = orjson.dumps(write_numbers(array), option=orjson.OPT_SERIALIZE_NUMPY)
         except ArrayError as error:
-            raise RunError(f"unit `{self._unit.region.unit}`: tensor `{answer.name}` {error}") from None
-        return b"%b%b}" % (self._shapes.get(array.shape) or self._describe(array.shape), data)
+            raise RunError(f"unit `{self._unit.region.unit}`: tensor `{self._answer.name}` {error}") from None
+        return b"%b%b}" % (text, data)
 
     def _describe(self, shape: tuple[int, ...]) -> bytes:
         """Return the JSON of the tensor up to its numbers."""

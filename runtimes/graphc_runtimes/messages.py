@@ -170,18 +170,28 @@ _EXACT: Final = 2**53
 """Up to here a float64 holds every whole number, so that going through it rounds no more than once."""
 
 
-def decode_flat(datatype: str, data: Sequence[object]) -> Array | None:
-    """Return a flat list of numbers as an array; None where anything about it is out of the ordinary."""
-    code = _TYPECODES.get(datatype)
-    if code is None or not data or isinstance(data[0], bool):
-        return None
-    try:
-        flat = pack(code, cast("list[float]", data))
-    except (TypeError, OverflowError):
-        return None
-    if code == "f" and not _is_within(flat):
-        return None
-    return np.frombuffer(flat, to_numpy(datatype))
+class FlatDecoder:
+    """Makes arrays of a datatype out of flat lists of numbers."""
+
+    def __init__(self, datatype: str) -> None:
+        self._code = _TYPECODES.get(datatype)
+        self._dtype = to_numpy(datatype)
+
+    def __call__(self, data: Sequence[object]) -> Array | None:
+        """Return a flat list as an array; None where anything about it is out of the ordinary."""
+        code = self._code
+        if code is None or not data or isinstance(data[0], bool):
+            return None
+        try:
+            flat = pack(code, cast("list[float]", data))
+        except (TypeError, OverflowError):
+            return None
+        if code == "f" and not _is_within(flat):
+            return None
+        return np.frombuffer(flat, self._dtype)
+
+
+_DECODERS: Final = {datatype: FlatDecoder(datatype) for datatype in DATATYPES}
 
 
 def _is_within(numbers: "pack[float]") -> bool:
@@ -192,7 +202,7 @@ def _is_within(numbers: "pack[float]") -> bool:
 
 
 def _decode_numbers(tensor: WireTensor) -> Array:
-    if (flat := decode_flat(tensor.datatype, tensor.data)) is not None:
+    if (flat := _DECODERS[tensor.datatype](tensor.data)) is not None:
         _check_count(flat.size, tensor)
         return flat.reshape(tensor.shape)
     try:

@@ -1,8 +1,9 @@
 """The data plane: inference straight from a request's bytes to an answer's, counted as MLServer counts."""
 
 import asyncio
+import itertools
 import os
-import random
+import secrets
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -91,41 +92,42 @@ class DataPlane:
 
     def __init__(self, desk: Desk, meter: Meter, features: Features) -> None:
         self._desk, self._meter, self._features = desk, meter, features
-        self._paths: dict[bytes, Path] = {}
-        self._lanes: dict[str, Lane] = {}
+        self._paths: dict[bytes, tuple[Path, Lane | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, path: Path) -> None:
         """Answer a path from now on."""
-        self._paths[path.text.encode()] = path
         unit = path.model.unit
         lane = None if unit is None or path.verb != "infer" else Lane.find(unit, path.name)
-        if lane is not None and not self._features.compresses:
-            self._lanes[path.text] = lane
+        self._paths[path.text.encode()] = path, None if self._features.compresses else lane
 
     def knows(self, request: Request) -> bool:
         """Say whether a request is for a model that is ready here."""
         if request.method != b"POST":
             return False
-        path = self._paths.get(request.url)
-        return path is not None and path.model.ready and path.model.unit is not None
+        known = self._paths.get(request.url)
+        return known is not None and known[0].model.ready and known[0].model.unit is not None
 
     def handle(self, exchange: HotExchange) -> None:
         """Answer a request: here where that is known to be short, else in a thread or a batch."""
-        path = self._paths[exchange.request.url]
-        work = _Work(path, exchange, self._features, self._lanes.get(path.text))
+        path, lane = self._paths[exchange.request.url]
         unit = path.model.unit
         if unit is None or not path.model.ready:
             exchange.delegate()
         elif unit.region.batch is not None and path.verb != "route":
-            self._start_task(path, exchange, work)
+            self._start_task(path, exchange, _Work(path, exchange, self._features))
         elif path.pace.is_short(exchange.size):
             start = time.perf_counter()
-            found = path.context.run(work.do, unit)
+            found = None
+            # A model that was loaded anew has another unit.
+            if lane is not None and lane.unit is unit:
+                found = path.context.run(_take, lane, path, exchange)
+            if found is None:
+                found = path.context.run(_Work(path, exchange, self._features).do, unit)
             path.pace.note(exchange.size, time.perf_counter() - start)
             self._respond(exchange, path, start, found)
         else:
-            self._start_thread(path, exchange, work, unit)
+            self._start_thread(path, exchange, _Work(path, exchange, self._features), unit)
 
     def _start_thread(self, path: Path, exchange: HotExchange, work: "_Work", unit: Unit) -> None:
         start = time.perf_counter()
@@ -171,20 +173,32 @@ class DataPlane:
         exchange.respond(found.status, found.head, *found.parts)
 
 
+def _take(lane: Lane, path: Path, exchange: HotExchange) -> Answer | None:
+    """Return the answer where there is a short way to it."""
+    if exchange.size > LONGEST or not exchange.request.is_plain:
+        return None
+    try:
+        found = lane.answer(exchange.body, make_id())
+    except RunError as error:
+        return _fail(error)
+    if found is None:
+        return None
+    identity, text = found
+    return Answer(200, _JSON + path.head(identity), (text,))
+
+
 class _Work:
     """One request on its way to an answer."""
 
-    __slots__ = ("_asked", "_exchange", "_features", "_lane", "_path")
+    __slots__ = ("_asked", "_exchange", "_features", "_path")
 
-    def __init__(self, path: Path, exchange: HotExchange, features: Features, lane: Lane | None) -> None:
-        self._path, self._exchange, self._features, self._lane = path, exchange, features, lane
+    def __init__(self, path: Path, exchange: HotExchange, features: Features) -> None:
+        self._path, self._exchange, self._features = path, exchange, features
         self._asked: Asked | None = None
 
     def do(self, unit: Unit) -> Answer | None:
         """Return the answer; None where MLServer is to answer."""
         try:
-            if (found := self._take_lane(unit)) is not None:
-                return found
             if self._path.verb == "route":
                 message = unit.accept(read_message(self._read_json(), self._headers()))
                 return self._finish(Written([orjson.dumps([unit.route(message)])]), _JSON)
@@ -192,18 +206,6 @@ class _Work:
             return None if message is None else self._write(unit, message, unit.answer(message))
         except (RequestError, RunError, DeadlineError) as error:
             return _fail(error)
-
-    def _take_lane(self, unit: Unit) -> Answer | None:
-        """Return the answer where there is a short way to it."""
-        lane, exchange = self._lane, self._exchange
-        # A model that was loaded anew has another unit.
-        if lane is None or lane.unit is not unit or exchange.size > LONGEST or not exchange.request.is_plain:
-            return None
-        found = lane.answer(exchange.body, make_id())
-        if found is None:
-            return None
-        identity, text = found
-        return Answer(200, _JSON + self._path.head(identity), (text,))
 
     async def do_batched(self) -> Answer | None:
         """Return the answer of a unit that may answer several requests at once."""
@@ -281,15 +283,26 @@ class _Work:
         return Answer(200, head + b"content-encoding: %b\r\n" % coding, (packed,))
 
 
-_RANDOM: Final = random.Random()
-# Workers that are forked would go on with the same numbers.
-os.register_at_fork(after_in_child=_RANDOM.seed)
+class _Ids:
+    """Ids of the form that MLServer gives: a random start that no other process has, and a count behind it."""
+
+    def __init__(self) -> None:
+        # Workers that are forked would go on with the same start.
+        os.register_at_fork(after_in_child=self.restart)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with another start."""
+        text = f"{secrets.randbits(80):020x}"
+        self._start = f"{text[:8]}-{text[8:12]}-4{text[12:15]}-a{text[15:18]}-"
+        self._numbers = itertools.count(secrets.randbits(40))
+
+    def next(self) -> str:
+        """Return an id; it tells requests apart, and is no secret."""
+        return f"{self._start}{next(self._numbers):012x}"
 
 
-def make_id() -> str:
-    """Return a random id of the form that MLServer gives; it tells requests apart, and is no secret."""
-    text = f"{_RANDOM.getrandbits(128):032x}"
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+make_id: Final = _Ids().next
 
 
 def _choose_coding(accepted: bytes) -> bytes | None:

@@ -234,7 +234,16 @@ class HttpProtocol(asyncio.Protocol):
         exchange.is_read = True
         self._head_began = self._heard
         self._queue.append(exchange)
-        self._advance()
+        self._is_advancing = True
+        try:
+            exchange.start()
+        finally:
+            self._is_advancing = False
+        if exchange.is_done and self._queue[0] is exchange:
+            self._queue.popleft()
+        else:
+            # It is answered later, or by the application.
+            self._advance()
         return True
 
     def _remember(self, data: bytes, exchange: HotExchange) -> None:
