@@ -15,6 +15,7 @@ from graphc.compare.settings import write_settings
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
+from graphc.diagnostics.codes.limits import EXECUTOR_REFUSED
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import resources_of, type_of_outputs
 from graphc.frontend.check_gates import check_compared, check_gates
@@ -42,7 +43,7 @@ from graphc.source.located import Fields, Located
 from graphc.source.parameters import declared_names, substitute
 from graphc.source.yaml_reader import read_documents, read_for_cluster
 from graphc.spec.read import GraphSpec, read_graph_spec
-from graphc.targets.seldon import Comparing, Emission, Settings, Version, emit_deployment
+from graphc.targets.seldon import Comparing, Emission, Settings, Version, emit_deployment, needs_engine
 from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose
 from graphc.version import VERSION
 
@@ -216,7 +217,11 @@ def _check_versions(
     is_sound = not sink.has_errors
     check_predictors(spec, declared_names(document), sink)
     check_gates(spec, predictors_of(spec), sink)
-    options = replace(request.options, room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT)
+    options = replace(
+        request.options,
+        room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT,
+        keeps_one=request.cluster.refuses_executor and request.purpose == "cluster",
+    )
     checked: dict[str, _Checked] = {}
     sinks: list[Sink] = []
     for name in predictors_of(spec):
@@ -322,7 +327,27 @@ def _emit(spec: GraphSpec, checked: Mapping[str, _Checked], request: Request, si
         for each, at in ((checked[name], spec.at("predictors", name, key=True)),)
     ]
     own = _settings(spec, profile)
+    if profile.refuses_executor and request.purpose == "cluster":
+        _check_executor(spec, own, versions, sink)
     return emit_deployment(own, versions, rollout_of(spec), profile.ingress, request.purpose, sink)
+
+
+def _check_executor(spec: GraphSpec, own: Settings, versions: Sequence[Version], sink: Sink) -> None:
+    """Report a graph whose pods will be refused for the executor's sake."""
+    if not needs_engine(own, versions):
+        return
+    fields = spec.fields
+    counts = {version.name: len([*version.plan.root.walk()]) for version in versions}
+    most = max(counts, key=lambda name: counts[name])
+    if fields.compare is not None and fields.compare.url is not None:
+        at, why = spec.at("compare", "url"), "requests and answers are logged by it"
+    elif counts[most] > 1:
+        at, why = spec.at("metadata", "name"), f"it walks the {counts[most]} units of `{most}`"
+    else:
+        at, why = spec.at("executor"), "the file asks for it"
+    message = f"namespaces that enforce `restricted` refuse pods with Seldon's executor, and {why}"
+    hint = "apply k8s/executor-security and say so in the profile (`executor_policy: true`), or leave it one unit"
+    sink.report(Diagnostic(EXECUTOR_REFUSED, message, at, hint))
 
 
 def _comparing(spec: GraphSpec) -> Comparing:

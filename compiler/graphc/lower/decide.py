@@ -27,6 +27,9 @@ def _decide_forced(graph: Graph, options: Options, plan: Plan) -> Iterator[Decis
         yield Decision("forced", units, "-O0 gives every node a unit of its own")
     elif graph.grouping != "auto":
         yield Decision("forced", units, f"the file says `placement: {graph.grouping}`")
+    elif options.keeps_one and len(units) == 1:
+        because = "the profile's namespaces refuse Seldon's executor, which a graph of several units needs"
+        yield Decision("forced", units, because)
 
 
 def _decide_units(choice: Choice, costs: Costs, graph: Graph, options: Options) -> Iterator[Decision]:

@@ -26,5 +26,7 @@ class Options:
     """Rows of the request for which bytes are counted."""
     room: int | None = None
     """How many bytes a merged model may have; None where a store takes any."""
+    keeps_one: bool = False
+    """Whether one unit is better than any number that is faster: several need the executor, which cannot run."""
     watch: Watch = _look_away
     """Is shown what each pass made, and every plan that was tried: tests look there for faults."""

@@ -170,4 +170,10 @@ class ClusterProfile(Spec):
     metadata: ProfileMetadata
     ingress: dict[str, Anything] = Field(default_factory=dict, description="what brings requests in")
     runtime: ClusterRuntime = Field(default_factory=lambda: ClusterRuntime.model_validate({}))
+    pod_security: Literal["privileged", "baseline", "restricted"] = Field(
+        "privileged", description="the pod security standard that graphs' namespaces enforce"
+    )
+    executor_policy: bool = Field(
+        False, description="whether k8s/executor-security lets Seldon's executor into such namespaces"
+    )
     pools: list[PoolSpec] | None = Field(None, description="the nodes; nothing is known of them where absent")

@@ -78,6 +78,8 @@ class Profile:
     runtime: RuntimeImage = field(default_factory=RuntimeImage)
     pools: tuple[Pool, ...] | None = None
     """The nodes; None where nothing is known of them."""
+    refuses_executor: bool = False
+    """Whether pods with Seldon's executor are refused: it drops no capabilities, as `restricted` asks."""
 
 
 def _has_registry(image: str) -> bool:

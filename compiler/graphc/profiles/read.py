@@ -76,7 +76,8 @@ def read_profile_document(document: Located, sink: Sink) -> Profile | None:
         return None
     runtime = fields.runtime
     image = RuntimeImage(runtime.registry, runtime.image, runtime.tag, runtime.digest, runtime.pull_secret)
-    return Profile(fields.metadata.name, ingress, image, pools)
+    refuses = fields.pod_security == "restricted" and not fields.executor_policy
+    return Profile(fields.metadata.name, ingress, image, pools, refuses)
 
 
 def _validate(document: Fields, sink: Sink) -> ClusterProfile | None:

@@ -146,7 +146,7 @@ def emit_deployment(
 ) -> Emission | None:
     """Return config maps, the SeldonDeployment and its routes; None, with the reason in the sink, if it cannot be."""
     emitting = _Emitting(settings, purpose, sink, {}, {}, [], {})
-    has_engine = _needs_engine(settings, versions)
+    has_engine = needs_engine(settings, versions)
     routing = _routing(settings, versions, rollout, ingress, has_engine=has_engine)
     if purpose == "cluster":
         check_routing(routing, sink)
@@ -230,7 +230,7 @@ def _timeouts(versions: Sequence[Version]) -> Data:
     return {"seldon.io/grpc-timeout": milliseconds, "seldon.io/rest-timeout": milliseconds}
 
 
-def _needs_engine(settings: Settings, versions: Sequence[Version]) -> bool:
+def needs_engine(settings: Settings, versions: Sequence[Version]) -> bool:
     """Say whether Seldon's executor has to stand in front: admission refuses a mixture."""
     # It is the executor that logs what it sees.
     is_logged = settings.comparing.url is not None

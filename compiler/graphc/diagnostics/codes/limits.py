@@ -24,6 +24,9 @@ NEEDS_SERVER_SIDE: Final = warning(
 PARTED_QUORUM: Final = error(
     "GC320", "parted-quorum", "A combiner that goes on with a quorum has its tensors from other units."
 )
+EXECUTOR_REFUSED: Final = error(
+    "GC330", "executor-refused", "The graph needs Seldon's executor where its pods are refused."
+)
 NO_BATCH_ROWS: Final = error(
     "GC325", "no-batch-rows", "Requests are to run together whose rows cannot be told apart again."
 )
