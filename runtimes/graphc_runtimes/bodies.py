@@ -6,7 +6,7 @@ say what is wrong with any other, in its own words.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from graphc_components.tensors import DATATYPES
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, encode, from_raw, to_raw, want, write_tensor
+from graphc_runtimes.packed import LEAST, read_packed
 
 Body = bytes | memoryview
 Fields = dict[str, object]
@@ -66,6 +67,8 @@ def read_infer(body: Body, headers: Mapping[str, str], json_length: int | None =
     What lies behind the JSON is not copied: the arrays are views of the body.
     """
     is_mixed = json_length is not None and json_length != len(body)
+    if not is_mixed and len(body) >= LEAST and (found := _read_packed(body, headers)) is not None:
+        return found
     text = memoryview(body)[:json_length] if is_mixed else body
     try:
         fields = _fields(orjson.loads(text), _REQUEST_KEYS)
@@ -78,6 +81,25 @@ def read_infer(body: Body, headers: Mapping[str, str], json_length: int | None =
         if is_mixed:
             raise RequestError("the JSON before the raw tensors is not a V2 request") from None
         return None
+
+
+def _read_packed(body: Body, headers: Mapping[str, str]) -> Asked | None:
+    """Read a large request, None where it is to be read as any other."""
+    packed = read_packed(body)
+    if packed is None:
+        return None
+    try:
+        fields = _fields(packed.fields, _REQUEST_KEYS)
+        inputs = [_fields(each, _TENSOR_KEYS) for each in _list(fields.get("inputs"))]
+        pairs = zip(inputs, packed.arrays, strict=True)
+        tensors = [_shape(_read_tensor({**each, "data": []}, None), array) for each, array in pairs]
+        return _read(fields, tensors, headers)
+    except (_UnusualError, ValueError):
+        return None
+
+
+def _shape(tensor: WireTensor, flat: Array) -> WireTensor:
+    return replace(tensor, array=flat.reshape(tensor.shape))
 
 
 def _read(fields: Fields, tensors: Sequence[WireTensor], headers: Mapping[str, str]) -> Asked:

@@ -166,7 +166,7 @@ _TYPECODES: Final = {
     "FP32": "f",
     "FP64": "d",
 }
-_EXACT: Final = 2**53
+EXACT: Final = 2**53
 """Up to here a float64 holds every whole number, so that going through it rounds no more than once."""
 
 
@@ -196,9 +196,9 @@ _DECODERS: Final = {datatype: FlatDecoder(datatype) for datatype in DATATYPES}
 
 def _is_within(numbers: "pack[float]") -> bool:
     if len(numbers) < _FEW:
-        return min(numbers) >= -_EXACT and max(numbers) <= _EXACT
+        return min(numbers) >= -EXACT and max(numbers) <= EXACT
     found = np.frombuffer(numbers, np.float32)
-    return bool(found.min() >= -_EXACT and found.max() <= _EXACT)
+    return bool(found.min() >= -EXACT and found.max() <= EXACT)
 
 
 def _decode_numbers(tensor: WireTensor) -> Array:

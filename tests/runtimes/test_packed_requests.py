@@ -1,0 +1,141 @@
+"""What is read without an object for each number is what the usual reader reads, or is left to it."""
+
+import json
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from graphc_components.datatypes import Array
+from graphc_runtimes.arrays import ArrayError
+from graphc_runtimes.bodies import Asked, read_infer
+from graphc_runtimes.errors import RequestError
+from graphc_runtimes.messages import decode
+from graphc_runtimes.packed import LEAST, read_packed
+from hypothesis import given
+from hypothesis import strategies as st
+
+Json = dict[str, Any]
+
+PADDING: Final = " " * LEAST
+"""Makes a body large without a meaning."""
+
+DATATYPES: Final = ["INT8", "INT64", "UINT8", "UINT64", "FP32", "FP64", "FP16", "BOOL", "BYTES"]
+
+numbers: st.SearchStrategy[Any] = st.one_of(
+    st.integers(-(2**70), 2**70),
+    st.integers(-300, 300),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(
+        [2**53, 2**53 + 1, -(2**53) - 1, 2**63, 2**64 - 1, 2**64, -0.0, 1e39, 1e-46, 3.4028236e38]
+    ),
+)
+values: st.SearchStrategy[Any] = st.one_of(numbers, st.sampled_from([True, None, "1", [1], {}]))
+
+
+@st.composite
+def tensors(draw: st.DrawFn) -> Json:
+    data: list[Any] = draw(st.one_of(st.lists(numbers, max_size=6), st.lists(values, max_size=6)))
+    shape = draw(st.sampled_from([[len(data)], [1, len(data)], [len(data), 1], [-1], [len(data) + 1], [2.0]]))
+    tensor: Json = {"name": "x", "shape": shape, "datatype": draw(st.sampled_from(DATATYPES)), "data": data}
+    return tensor | draw(
+        st.sampled_from([{}, {"parameters": {"encoding": "base64"}}, {"parameters": {"a": [1]}}])
+    )
+
+
+def outcome(text: str) -> tuple[Json, list[Array]] | str | None:
+    """Return what is read of a body, or why it is refused; None where MLServer is asked."""
+    try:
+        asked = read_infer(text.encode(), {})
+        if asked is None:
+            return None
+        message = asked.message
+        arrays = [decode(each) for each in message.tensors.values()]
+    except (RequestError, ArrayError) as error:
+        return str(error)
+    told = [
+        (each.name, each.datatype, list(each.shape), each.parameters) for each in message.tensors.values()
+    ]
+    return {"id": message.id, "parameters": message.parameters, "tensors": told}, arrays
+
+
+@given(
+    st.lists(tensors(), max_size=2),
+    st.sampled_from(
+        [{}, {"id": "a"}, {"outputs": [{"name": "y"}]}, {"parameters": {"tier": "[gold]"}}, {"more": 1}]
+    ),
+)
+def test_large_bodies_are_read_as_small_ones(inputs: list[Json], more: Json) -> None:
+    text = json.dumps({"inputs": inputs, **more})
+    small, large = outcome(text), outcome(text + PADDING)
+    if not (isinstance(small, tuple) and isinstance(large, tuple)):
+        assert small == large
+        return
+    assert small[0] == large[0]
+    for left, right in zip(small[1], large[1], strict=True):
+        assert (left.dtype, left.shape, left.tolist()) == (right.dtype, right.shape, right.tolist())
+        if left.dtype.kind != "O":
+            assert left.tobytes() == right.tobytes()
+
+
+def test_plain_requests_are_read_without_objects() -> None:
+    data = np.random.default_rng(0).random(1000, np.float32)
+    for datatype in ("FP32", "FP64"):
+        tensor = {"name": "x", "shape": [10, 100], "datatype": datatype, "data": data.tolist()}
+        packed = read_packed(json.dumps({"inputs": [tensor, tensor], "id": "a"}).encode())
+        assert packed is not None
+        assert packed.fields["id"] == "a"
+        assert [each.tolist() for each in packed.arrays] == [data.tolist()] * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "1",
+        '{"inputs": 1}',
+        '{"inputs": [1]}',
+        '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": 1}]}',
+        '{"inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [[1], 2]}]}',
+        '{"inputs": [{"name": "x", "name": "y", "shape": [1], "datatype": "FP32", "data": [1]}]}',
+        '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}], "id": "a", "id": "b"}',
+        '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1], "data": [2]}]}',
+        '{"inputs": [{"name": "\ud800", "shape": [1], "datatype": "FP32", "data": [1]}]}',
+        "[" * 2000,
+    ],
+)
+def test_what_is_unusual_is_left_to_the_usual_reader(text: str) -> None:
+    assert read_packed(text.encode("utf-8", "surrogatepass")) is None
+
+
+def test_a_parser_is_used_again_after_a_failure() -> None:
+    good = b'{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}]}'
+    for bad in (good.replace(b"[1]}]}", b"[true]}]}"), b"{", good.replace(b"FP32", b"BYTES")):
+        assert read_packed(bad) is None
+        assert read_packed(good) is not None
+
+
+def test_the_arrays_outlive_the_parser() -> None:
+    text = b'{"inputs": [{"name": "x", "shape": [2], "datatype": "FP64", "data": [1, 2]}]}'
+    first = read_packed(text)
+    second = read_packed(text.replace(b"[1, 2]", b"[3, 4]"))
+    assert first is not None
+    assert second is not None
+    assert [each.tolist() for each in (first.arrays[0], second.arrays[0])] == [[1, 2], [3, 4]]
+
+
+def test_the_fields_of_a_large_request_are_kept() -> None:
+    tensor = {
+        "name": "x",
+        "shape": [2],
+        "datatype": "INT32",
+        "data": [1, 2],
+        "parameters": {"content_type": "np"},
+    }
+    body = {"inputs": [tensor], "outputs": [{"name": "y", "parameters": {"binary_data": True}}], "id": "7"}
+    asked = read_infer((json.dumps(body) + PADDING).encode(), {})
+    assert isinstance(asked, Asked)
+    assert asked.wants_raw("y")
+    assert asked.message.wanted == ("y",)
+    assert asked.message.tensors["x"].parameters == {"content_type": "np"}
