@@ -12,9 +12,11 @@ import re
 import secrets
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ TOOLS: Final = Path(__file__).parent / "tools"
 PACKAGES: Final = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
 }
 ROUTES: Final = {
@@ -54,7 +57,7 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def binaries() -> Path:
-    """Return the folder that holds etcd, kube-apiserver and kubectl, built the first time (minutes)."""
+    """Return the folder that holds etcd, kube-apiserver, kube-scheduler and kubectl, built the first time (minutes)."""
     version = _kubernetes_version()
     sources = hashlib.sha256(b"".join((TOOLS / name).read_bytes() for name in ("go.mod", "go.sum")))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphc-tests"
@@ -145,19 +148,71 @@ def _free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-@pytest.fixture(scope="session")
-def kubeconfig(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Start etcd and an API server on this machine's loopback, and return the file that leads to it."""
-    folder = tmp_path_factory.mktemp("cluster")
+@contextmanager
+def _serving(binaries: Path, folder: Path, *flags: str) -> Generator[Path]:
+    """Run etcd and an API server on this machine's loopback, and give the kubeconfig that leads to it."""
     client, peer, secure = _free_ports(3)
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
     config = _write_kubeconfig(folder, secure, token)
     with _running(folder, _etcd(binaries, folder, client, peer)) as etcd:
         etcd.await_ready(lambda: _accepts(client))
-        with _running(folder, _api_server(binaries, folder, client, secure)) as server:
+        with _running(folder, [*_api_server(binaries, folder, client, secure), *flags]) as server:
             server.await_ready(lambda: not _kubectl(binaries, config)("get", "--raw", "/readyz").returncode)
             yield config
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start an API server, and return the file that leads to it."""
+    with _serving(binaries, tmp_path_factory.mktemp("cluster")) as config:
+        yield config
+
+
+@pytest.fixture(scope="module")
+def with_nodes(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start an API server of the module's own for nodes that are made up, and return the file that leads to it."""
+    # What the controller of nodes would take away again: no kubelet ever says that a node is ready.
+    flag = "--disable-admission-plugins=TaintNodesByCondition"
+    with _serving(binaries, tmp_path_factory.mktemp("nodes"), flag) as config:
+        yield config
+
+
+@pytest.fixture(scope="module")
+def scheduler(binaries: Path, with_nodes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start Kubernetes' scheduler beside an API server of its own, and return the file that leads to both."""
+    folder = tmp_path_factory.mktemp("scheduler")
+    (port,) = _free_ports(1)
+    settings = {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        # As many requests as it likes: one machine's server is no cluster's, and nothing else asks it.
+        "clientConnection": {"kubeconfig": str(with_nodes), "qps": 5000, "burst": 10000},
+        "leaderElection": {"leaderElect": False},
+        "podInitialBackoffSeconds": 1,
+        "podMaxBackoffSeconds": 1,
+    }
+    (folder / "scheduler.json").write_text(json.dumps(settings))
+    command = [
+        binaries / "kube-scheduler",
+        f"--config={folder / 'scheduler.json'}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={folder}",
+    ]
+    with _running(folder, command) as server:
+        server.await_ready(lambda: _is_healthy(port))
+        yield with_nodes
+
+
+def _is_healthy(port: int) -> bool:
+    # The certificate is the program's own, and written as it starts.
+    context = ssl._create_unverified_context()
+    try:
+        with urllib.request.urlopen(f"https://127.0.0.1:{port}/readyz", timeout=5, context=context) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
 
 
 @dataclass
