@@ -6,18 +6,19 @@ from typing import Final
 
 from graphc.gpus.ask import Count, GpuAsk, Share
 from graphc.gpus.choose import Grant, choose_offer
-from graphc.gpus.peak import CPU, MEMORY, MOST_PODS, PODS, PodAsk, fit_pods
+from graphc.gpus.peak import CPU, MEMORY, PODS, PodAsk, fit_pods
 from graphc.gpus.pools import Gpus, Mode, Pool, Taint, offers_of
 from graphc.gpus.products import PRODUCTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+MIB: Final = 2**20
 TAINT: Final = Taint("nvidia.com/gpu", None, "NoSchedule")
 MODES: Final[tuple[Mode, ...]] = ("exclusive", "exclusive", "mps")
 
 
 def whole(name: str, nodes: int, devices: int, product: str = "A100-40GB") -> Pool:
-    return Pool(name, nodes, 16_000, 65_536, Gpus(PRODUCTS[product], devices), taints=(TAINT,))
+    return Pool(name, nodes, 16_000, 65_536 * MIB, Gpus(PRODUCTS[product], devices), taints=(TAINT,))
 
 
 def grant(count: int, *pools: Pool) -> Grant:
@@ -53,7 +54,7 @@ def test_a_pod_of_several_units_needs_all_of_it_on_one_node() -> None:
 def test_processors_and_memory_count() -> None:
     pool = whole("a", 1, 8)
     assert fit_pods([PodAsk("main", 3, (grant(1, pool),), cpu_m=6_000)], [pool]).verdict == "short"
-    assert fit_pods([PodAsk("main", 3, (grant(1, pool),), memory_mib=30_000)], [pool]).verdict == "short"
+    assert fit_pods([PodAsk("main", 3, (grant(1, pool),), memory=30_000 * MIB)], [pool]).verdict == "short"
 
 
 def test_pods_without_gpus_do_not_go_where_they_are_kept_away() -> None:
@@ -67,7 +68,7 @@ def fleets(draw: st.DrawFn) -> tuple[list[PodAsk], list[Pool]]:
         nodes, devices = draw(st.integers(1, 4)), draw(st.integers(1, 4))
         mode = draw(st.sampled_from(MODES))
         gpus = Gpus(PRODUCTS["T4"], devices, mode, replicas=draw(st.integers(2, 4)))
-        pools.append(Pool(f"p{index}", nodes, draw(st.sampled_from([2_000, 16_000])), 65_536, gpus))
+        pools.append(Pool(f"p{index}", nodes, draw(st.sampled_from([2_000, 16_000])), 65_536 * MIB, gpus))
     asks: list[PodAsk] = []
     for index in range(draw(st.integers(1, 4))):
         amount = draw(st.sampled_from([None, Count(1), Count(1), Count(2), Share(Fraction(1, 4))]))
@@ -84,7 +85,7 @@ def schedule(asks: list[PodAsk], pools: list[Pool], chance: random.Random) -> bo
     """Put one pod after another on any node that has room, in any order; say whether all found one."""
     nodes: list[tuple[Pool, dict[str, int]]] = []
     for pool in pools:
-        room = {CPU: pool.cpu_m, MEMORY: pool.memory_mib, PODS: MOST_PODS}
+        room = {CPU: pool.cpu_m, MEMORY: pool.memory, PODS: pool.pods}
         for offer in offers_of(pool):
             room[offer.resource] = room.get(offer.resource, 0) + offer.per_node
         nodes += [(pool, dict(room)) for _ in range(pool.nodes)]

@@ -18,8 +18,6 @@ SURGE: Final = 25
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
 PODS: Final = "pods"
-MOST_PODS: Final = 110
-"""Pods of one node, as the kubelet has it where nothing is said."""
 
 Phase = Literal["steady", "surge"]
 Verdict = Literal["fits", "tight", "short"]
@@ -30,14 +28,14 @@ Amounts = Mapping[str, int]
 class PodAsk:
     """Pods that are alike: what the containers of each take of a node.
 
-    CPU is in thousandths, memory in MiB. A pod goes where all its grants are to be had; anywhere, if it has none.
+    CPU is in thousandths, memory in bytes. A pod goes where all its grants are to be had; anywhere, if it has none.
     """
 
     name: str
     pods: int
     grants: tuple[Grant, ...] = ()
     cpu_m: int = 0
-    memory_mib: int = 0
+    memory: int = 0
     surge: int = SURGE
     """Percent, rounded up."""
 
@@ -51,8 +49,8 @@ class PodAsk:
         found = {PODS: 1}
         if self.cpu_m:
             found[CPU] = self.cpu_m
-        if self.memory_mib:
-            found[MEMORY] = self.memory_mib
+        if self.memory:
+            found[MEMORY] = self.memory
         for grant in self.grants:
             found[grant.resource] = found.get(grant.resource, 0) + grant.count
         return found
@@ -128,7 +126,7 @@ class _Fleet:
 
 
 def _room(pool: Pool) -> Amounts:
-    found = {CPU: pool.cpu_m, MEMORY: pool.memory_mib, PODS: MOST_PODS}
+    found = {CPU: pool.cpu_m, MEMORY: pool.memory, PODS: pool.pods}
     for offer in offers_of(pool):
         found[offer.resource] = found.get(offer.resource, 0) + offer.per_node
     return found
@@ -158,4 +156,12 @@ def _find_shortages(fleet: _Fleet) -> Iterator[str]:
         pools = [pool for pool in fleet.pools if any(ask.may_go_to(pool) for ask in asks)]
         demand, supply = fleet.demand(resource, asks), fleet.supply(resource, pools)
         if demand > supply:
-            yield f"{demand} of {resource} are needed, and there are {supply}"
+            yield f"{_show(resource, demand)} are needed, and there are {_show(resource, supply, of=False)}"
+
+
+def _show(resource: str, amount: int, *, of: bool = True) -> str:
+    if resource == CPU:
+        return f"{amount / 1000:g}" + " processors" * of
+    if resource == MEMORY:
+        return f"{amount / 2**30:.4g} GiB" + " of memory" * of
+    return f"{amount}" + (f" of {resource}" if resource != PODS else " pods") * of

@@ -14,6 +14,9 @@ Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 WHOLE: Final = "nvidia.com/gpu"
 SHARED: Final = "nvidia.com/gpu.shared"
 
+MOST_PODS: Final = 110
+"""Pods of one node, as the kubelet has it where nothing is said."""
+
 ISOLATED: Final[frozenset[Mode]] = frozenset({"exclusive", "mig", "mps"})
 """How a part has memory of its own; of time-slicing, each may take all and break the others."""
 
@@ -45,16 +48,18 @@ class Gpus:
 
 @record
 class Pool:
-    """Nodes that are alike; cpu in thousandths of a processor, memory in MiB, both allocatable on each node."""
+    """Nodes that are alike; cpu in thousandths of a processor, memory in bytes, both allocatable on each node."""
 
     name: str
     nodes: int
     cpu_m: int
-    memory_mib: int
+    memory: int
     gpus: Gpus | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     taints: tuple[Taint, ...] = ()
     runtime_class: str | None = None
+    pods: int = MOST_PODS
+    """How many pods a node takes."""
 
 
 @record

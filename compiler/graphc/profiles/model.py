@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final, Literal
 
-from graphc.gpus.pools import Effect
+from graphc.gpus.pools import MOST_PODS, Effect
 from graphc.profiles.profile import SELDON_PATH
 from graphc.spec.declare import AfterValidator, Field, Spec
 from graphc.spec.model import Anything, Digest, ImageName, Positive
@@ -154,6 +154,7 @@ class PoolSpec(Spec):
     nodes: Positive = Field(1, description="how many there are, or may become")
     cpu: Quantity = Field(description="allocatable processors of a node")
     memory: Memory = Field(description="allocatable memory of a node")
+    pods: Positive = Field(MOST_PODS, description="pods that a node takes")
     labels: dict[str, str] = Field(
         default_factory=dict[str, str], description="what tells its nodes from others"
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
@@ -35,12 +35,13 @@ def _pool(spec: PoolSpec, gpus: Gpus | None) -> Pool:
     return Pool(
         spec.name,
         spec.nodes,
-        floor(parse_quantity(spec.cpu) * 1000),
-        floor(parse_quantity(spec.memory) / MIB),
+        ceil(round(parse_quantity(spec.cpu) * 1000, 3)),
+        ceil(round(parse_quantity(spec.memory), 3)),
         gpus,
         spec.labels,
         tuple(Taint(each.key, each.value, each.effect) for each in spec.taints),
         spec.runtime_class,
+        spec.pods,
     )
 
 

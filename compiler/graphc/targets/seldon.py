@@ -21,7 +21,7 @@ from graphc.profiles.profile import Ingress
 from graphc.quantities import parse_quantity
 from graphc.records import record
 from graphc.rollout.model import ANNOTATION, Rollout
-from graphc.targets.check_capacity import check_capacity, describe_pods
+from graphc.targets.check_capacity import EXECUTOR, Amount, check_capacity, describe_pods
 from graphc.targets.hardware import DEVICES, Hardware, Landing, Load, ask_of, choose_hardware
 from graphc.targets.istio import STICKY_LABEL, UNUSED_HOST, sticky_service
 from graphc.targets.region import describe_region
@@ -61,6 +61,10 @@ ANSWER_MS: Final = 500
 # A unit that does not say how long it loads gets this many seconds before it is restarted.
 LOAD_SECONDS: Final = 120
 PROBE_SECONDS: Final = 5
+
+LOADER: Final[Mapping[str, str]] = {"cpu": "100m", "memory": "256Mi"}
+"""What a container asks for that downloads artefacts before the others start."""
+_LOADER: Final = Amount(parse_quantity(LOADER["cpu"]), parse_quantity(LOADER["memory"]))
 
 
 @record
@@ -134,6 +138,8 @@ class Emission:
     """With the predictor that each is for: its nodes may have other files than those of the next."""
     landings: Mapping[str, tuple[Landing, ...]] = field(default_factory=dict[str, tuple[Landing, ...]])
     """By predictor, where its units run; nothing of a cluster whose nodes are not known."""
+    pods: tuple[PodAsk, ...] = ()
+    """What the pods take of nodes, in the order of the documents."""
 
 
 def emit_deployment(
@@ -183,7 +189,7 @@ def emit_deployment(
     for document in documents:
         _check_size(document, settings, purpose, sink)
     local = tuple((name, each) for (name, _), each in emitting.local.items())
-    return Emission(documents, local, emitting.landings)
+    return Emission(documents, local, emitting.landings, tuple(emitting.pods))
 
 
 def _routing(
@@ -309,7 +315,11 @@ class _Emitting:
         if self.settings.comparing.url is not None:
             graph["logger"] = _logger(self.settings.comparing, shadow=version.name in shadows)
         predictor["graph"] = graph
-        pods = [self._pod(version, group) for group in _pods(units)]
+        # The operator puts its executor into the first pod.
+        pods = [
+            self._pod(version, group, has_engine=has_engine and not index)
+            for index, group in enumerate(_pods(units))
+        ]
         if self.purpose == "cluster" and routing.ingress.kind == "istio":
             self._mark_sticky(pods[0], version, routing)
         predictor["componentSpecs"] = list[Value](pods)
@@ -320,7 +330,7 @@ class _Emitting:
         if service is not None:
             pod["metadata"] = {"labels": {STICKY_LABEL: service}}
 
-    def _pod(self, version: Version, units: Sequence[Unit]) -> Data:
+    def _pod(self, version: Version, units: Sequence[Unit], *, has_engine: bool) -> Data:
         plan, hardware = version.plan, self._hardware(version, units)
         containers = [_Container(self, plan, unit, hardware) for unit in units]
         spec: Data = dict(hardware.pod)
@@ -331,6 +341,8 @@ class _Emitting:
         loaders = [loader for container in containers for loader in container.loaders()]
         if loaders:
             spec["initContainers"] = list[Value](loaders)
+        if self.purpose == "cluster":
+            self._count(version, units, hardware, has_engine=has_engine, has_loaders=bool(loaders))
         spec["containers"] = [container.emit() for container in containers]
         volumes = {str(volume["name"]): volume for container in containers for volume in container.volumes()}
         if volumes:
@@ -345,18 +357,32 @@ class _Emitting:
         return pod
 
     def _hardware(self, version: Version, units: Sequence[Unit]) -> Hardware:
-        """Choose the GPUs of a pod, and count its pods; a run on this machine takes what is there."""
+        """Choose the GPUs of a pod; a run on this machine takes what is there."""
         if self.purpose == "local":
             return Hardware()
         given, pools = version.settings.resources, self.settings.pools
         loads = {unit.name: _load(version, unit) for unit in units}
         found = choose_hardware(units, given, self.settings.at, pools, loads, self.sink)
         self.landings[version.name] = self.landings.get(version.name, ()) + found.landings
+        return found
+
+    def _count(
+        self,
+        version: Version,
+        units: Sequence[Unit],
+        hardware: Hardware,
+        *,
+        has_engine: bool,
+        has_loaders: bool,
+    ) -> None:
+        """Remember what the pods take of a cluster."""
         placement, name = units[0].region.placement, f"{version.name}/{units[0].name}"
         scaling = placement.autoscaling
         pods = version.count_pods(scaling.most if scaling else placement.replicas)
-        self.pods.append(describe_pods(name, units, given, found, pods))
-        return found
+        beside = [EXECUTOR] if has_engine else []
+        before = [_LOADER] if has_loaders else []
+        given = version.settings.resources
+        self.pods.append(describe_pods(name, units, given, hardware, pods, beside, before))
 
     def ship(self, unit: Unit) -> list[Shipment]:
         """Return the shipments of a unit, remembering what is emitted beside the deployment."""
@@ -453,7 +479,7 @@ class _Container:
             }
             if shipment.credentials is not None:
                 loader["envFrom"] = [{"secretRef": {"name": shipment.credentials}}]
-            loader["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}}
+            loader["resources"] = {"requests": dict(LOADER)}
             loader["securityContext"] = _security()
             loader["volumeMounts"] = [_mount(shipment, read_only=False)]
             yield loader
