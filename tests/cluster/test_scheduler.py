@@ -100,7 +100,7 @@ def is_bound(pod: Data) -> bool:
 def floor(scheduler: Path) -> Floor:
     cluster = connect(Access(kubeconfig=str(scheduler)))
     for path, name, more in SURROUNDINGS:
-        cluster.request("POST", path, body={"metadata": {"name": name}} | more)
+        cluster.request("POST", path, body={"metadata": {"name": name}, **more})
     return Floor(cluster, "models")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from graphc.cluster.read import Data
 from graphc.gpus.pools import Gpus, Pool
+from graphc.graph import Value
 
 GPU = "nvidia.com/gpu"
 
@@ -20,15 +21,16 @@ def _node(pool: Pool, name: str) -> Data:
     resources |= {key: str(count) for key, count in _resources(pool.gpus)}
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
     labels |= dict(_labels(pool.gpus)) | dict(pool.labels)
-    taints = [
+    taints: list[Value] = [
         {"key": each.key, "effect": each.effect} | ({} if each.value is None else {"value": each.value})
         for each in pool.taints
     ]
+    spec: Data = {"taints": taints} if taints else {}
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": dict(labels)},
-        "spec": {"taints": list(taints)} if taints else {},
+        "spec": spec,
         "status": {
             "capacity": dict(resources),
             "allocatable": dict(resources),

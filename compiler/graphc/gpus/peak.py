@@ -72,56 +72,73 @@ class Fit:
 
 
 @dataclass(slots=True)
+class _Kind:
+    """Pods that need the same of a node and may go to the same pools, and how many there are; the asks for them."""
+
+    needs: Amounts
+    pools: Sequence[Pool]
+    count: int = 0
+    asks: list[PodAsk] = field(default_factory=list[PodAsk])
+
+
+@dataclass(slots=True)
 class _Fleet:
     asks: Sequence[PodAsk]
     pools: Sequence[Pool]
     phase: Phase
     room: dict[str, Amounts] = field(default_factory=dict[str, Amounts])
+    kinds: list[_Kind] = field(default_factory=list[_Kind])
 
     def __post_init__(self) -> None:
         self.room = {pool.name: _room(pool) for pool in self.pools}
+        # The graphs of a large cluster ask for few different things.
+        found: dict[object, _Kind] = {}
+        for ask in self.asks:
+            needs, pools = ask.needs, [pool for pool in self.pools if ask.may_go_to(pool)]
+            key = (tuple(sorted(needs.items())), tuple(pool.name for pool in pools))
+            kind = found.setdefault(key, _Kind(needs, pools))
+            kind.count += ask.count(self.phase)
+            kind.asks.append(ask)
+        self.kinds = list(found.values())
 
-    def eligible(self, ask: PodAsk) -> list[Pool]:
-        return [pool for pool in self.pools if ask.may_go_to(pool)]
+    def most_pods(self, kind: _Kind) -> int:
+        """Return how many pods of a kind there is room for if nothing else runs."""
+        return sum(pool.nodes * self._each(kind, pool) for pool in kind.pools)
 
-    def most_pods(self, ask: PodAsk) -> int:
-        """Return how many pods of an ask there is room for if nothing else runs."""
-        return sum(pool.nodes * self._each(ask, pool) for pool in self.eligible(ask))
-
-    def _each(self, ask: PodAsk, pool: Pool) -> int:
+    def _each(self, kind: _Kind, pool: Pool) -> int:
         room = self.room[pool.name]
-        return min(room.get(name, 0) // amount for name, amount in ask.needs.items())
+        return min(room.get(name, 0) // amount for name, amount in kind.needs.items())
 
-    def demand(self, resource: str, asks: Sequence[PodAsk]) -> int:
-        return sum(ask.needs.get(resource, 0) * ask.count(self.phase) for ask in asks)
+    def demand(self, resource: str, kinds: Sequence[_Kind]) -> int:
+        return sum(kind.needs.get(resource, 0) * kind.count for kind in kinds)
 
     def supply(self, resource: str, pools: Sequence[Pool]) -> int:
         return sum(pool.nodes * self.room[pool.name].get(resource, 0) for pool in pools)
 
-    def always_finds(self, ask: PodAsk) -> bool:
-        """Whether the last pod of an ask finds room wherever all other pods went."""
-        nodes = sum(pool.nodes for pool in self.eligible(ask) if self._each(ask, pool))
-        blocked = sum(self._blockable(ask, resource) for resource in ask.needs)
+    def always_finds(self, kind: _Kind) -> bool:
+        """Whether the last pod of a kind finds room wherever all other pods went."""
+        nodes = sum(pool.nodes for pool in kind.pools if self._each(kind, pool))
+        blocked = sum(self._blockable(kind, resource) for resource in kind.needs)
         return blocked < nodes
 
-    def _blockable(self, ask: PodAsk, resource: str) -> int:
+    def _blockable(self, kind: _Kind, resource: str) -> int:
         """Return on how many nodes the other pods can leave too little of a resource."""
-        eligible = self.eligible(ask)
-        rivals = [each for each in self.asks if any(each.may_go_to(pool) for pool in eligible)]
-        left = self.demand(resource, rivals) - ask.needs[resource]
+        names = {pool.name for pool in kind.pools}
+        rivals = [each for each in self.kinds if any(pool.name in names for pool in each.pools)]
+        left = self.demand(resource, rivals) - kind.needs[resource]
         step = gcd(*(each.needs.get(resource, 0) for each in rivals)) or 1
         blocked = 0
-        for cost, nodes in sorted(self._costs(ask, resource, step)):
+        for cost, nodes in sorted(self._costs(kind, resource, step)):
             count = min(nodes, left // cost)
             blocked += count
             left -= count * cost
         return blocked
 
-    def _costs(self, ask: PodAsk, resource: str, step: int) -> Iterator[tuple[int, int]]:
+    def _costs(self, kind: _Kind, resource: str, step: int) -> Iterator[tuple[int, int]]:
         """Yield how much of a resource has to be taken on a node so that too little is left, and of how many nodes."""
-        for pool in self.eligible(ask):
-            if self._each(ask, pool):
-                enough = self.room[pool.name][resource] - ask.needs[resource] + 1
+        for pool in kind.pools:
+            if self._each(kind, pool):
+                enough = self.room[pool.name][resource] - kind.needs[resource] + 1
                 yield ceil(enough / step) * step, pool.nodes
 
 
@@ -137,24 +154,28 @@ def fit_pods(asks: Sequence[PodAsk], pools: Sequence[Pool], phase: Phase = "stea
     wanted = [ask for ask in asks if ask.count(phase)]
     fleet = _Fleet(wanted, pools, phase)
     names = dict.fromkeys(name for ask in wanted for name in ask.needs if name != PODS)
-    needs = {name: fleet.demand(name, wanted) for name in names}
+    needs = {name: fleet.demand(name, fleet.kinds) for name in names}
     reasons = tuple(dict.fromkeys(_find_shortages(fleet)))
     if reasons:
         return Fit("short", needs, reasons)
-    loose = [ask.name for ask in wanted if not fleet.always_finds(ask)]
-    tight = tuple(f"`{name}` fits only if the other pods leave room together" for name in loose)
+    loose = [ask.name for kind in fleet.kinds if not fleet.always_finds(kind) for ask in kind.asks]
+    tight = tuple(
+        f"`{name}` fits only if the other pods leave room together" for name in dict.fromkeys(loose)
+    )
     return Fit("tight" if loose else "fits", needs, tight)
 
 
 def _find_shortages(fleet: _Fleet) -> Iterator[str]:
-    for ask in fleet.asks:
-        count, most = ask.count(fleet.phase), fleet.most_pods(ask)
-        if count > most:
-            yield f"`{ask.name}` has {count} pods, and there is room for {most}"
-    for resource in dict.fromkeys(name for ask in fleet.asks for name in ask.needs):
-        asks = [ask for ask in fleet.asks if resource in ask.needs]
-        pools = [pool for pool in fleet.pools if any(ask.may_go_to(pool) for ask in asks)]
-        demand, supply = fleet.demand(resource, asks), fleet.supply(resource, pools)
+    for kind in fleet.kinds:
+        most = fleet.most_pods(kind)
+        for ask in kind.asks:
+            if (count := ask.count(fleet.phase)) > most:
+                yield f"`{ask.name}` has {count} pods, and there is room for {most}"
+    for resource in dict.fromkeys(name for kind in fleet.kinds for name in kind.needs):
+        kinds = [kind for kind in fleet.kinds if resource in kind.needs]
+        names = {pool.name for kind in kinds for pool in kind.pools}
+        demand = fleet.demand(resource, kinds)
+        supply = fleet.supply(resource, [pool for pool in fleet.pools if pool.name in names])
         if demand > supply:
             yield f"{_show(resource, demand)} are needed, and there are {_show(resource, supply, of=False)}"
 
