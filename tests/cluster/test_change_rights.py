@@ -179,7 +179,9 @@ def test_kustomize_renders_the_roles_and_the_deployer_gathers_them(kubectl: Kube
     done = kubectl("kustomize", ROLES)
     assert (done.returncode, done.stderr) == (0, "")
     roles: Mapping[str, Json] = {each["metadata"]["name"]: each for each in yaml.safe_load_all(done.stdout)}
-    assert set(roles) == {"graphc-reader", "graphc-deployer", "graphc-changes", "graphc-routes"}
+    assert set(roles) == {
+        f"graphc-{name}" for name in ("reader", "deployer", "changes", "routes", "surveyor")
+    }
     assert not kubectl(
         "apply", "--dry-run=server", "--validate=strict", "-f", "-", text=done.stdout
     ).returncode

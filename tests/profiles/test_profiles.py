@@ -1,5 +1,6 @@
 """Profiles of clusters: those that come with graphc, files, and what they make of images."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,10 @@ ASKED = Image("graphc-runtime", "0.1.0")
 )
 def test_images(runtime: RuntimeImage, asked: Image, wanted: str) -> None:
     assert runtime.locate(asked) == wanted
+
+
+def test_a_live_cluster_takes_the_kubernetes_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    done = CliRunner().invoke(main, ["profile"])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "the Kubernetes client is not installed; `graphc-compiler[cluster]` has it" in done.stderr

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from graphc.cluster.read import Data
-from graphc.gpus.pools import Gpus, Pool
+from graphc.gpus.pools import Gpus, Pool, Taint
 from graphc.graph import Value
 
 GPU = "nvidia.com/gpu"
@@ -21,10 +21,7 @@ def _node(pool: Pool, name: str) -> Data:
     resources |= {key: str(count) for key, count in _resources(pool.gpus)}
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
     labels |= dict(_labels(pool.gpus)) | dict(pool.labels)
-    taints: list[Value] = [
-        {"key": each.key, "effect": each.effect} | ({} if each.value is None else {"value": each.value})
-        for each in pool.taints
-    ]
+    taints = [_taint(each) for each in pool.taints]
     spec: Data = {"taints": taints} if taints else {}
     return {
         "apiVersion": "v1",
@@ -37,6 +34,11 @@ def _node(pool: Pool, name: str) -> Data:
             "conditions": [{"type": "Ready", "status": "True"}],
         },
     }
+
+
+def _taint(taint: Taint) -> Value:
+    value: Data = {"value": taint.value} if taint.value else {}
+    return {"key": taint.key, "effect": taint.effect, **value}
 
 
 def _resources(gpus: Gpus | None) -> Iterator[tuple[str, int]]:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "krm": "Compile graphs as a function of kustomize's.",
     "lint": "The same as check.",
     "plan": "Say what applying graph files would change.",
+    "profile": "Write the profile of a live cluster.",
     "promote": "Move a graph's traffic to a predictor, step by step.",
     "rollback": "Return a graph in a cluster to a revision.",
     "run": "Run a graph on this machine behind a V2 endpoint.",

@@ -275,8 +275,10 @@ WELL_KNOWN: Final[Mapping[Kind, str]] = {
     Kind("v1", "ConfigMap"): "configmaps",
     Kind("v1", "Pod"): "pods",
     Kind("v1", "Event"): "events",
+    Kind("v1", "Node"): "nodes",
     Kind("apps/v1", "Deployment"): "deployments",
     Kind("apps/v1", "ReplicaSet"): "replicasets",
+    Kind("node.k8s.io/v1", "RuntimeClass"): "runtimeclasses",
     Kind("machinelearning.seldon.io/v1", "SeldonDeployment"): "seldondeployments",
 }
 """Kinds whose place in the API is known without asking the server."""
