@@ -11,6 +11,12 @@ _SCALES: Final = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9} | {
 }
 
 
+def is_quantity(text: str) -> bool:
+    """Say whether a text is a quantity of something, and not of less than nothing."""
+    number = _NUMBER.match(text)
+    return number is not None and text[number.end() :] in _SCALES
+
+
 def parse_quantity(text: str) -> float:
     """Return the number that a checked quantity stands for, in its base unit: `500m` is 0.5."""
     number = _NUMBER.match(text)

@@ -205,6 +205,18 @@ def scheduler(binaries: Path, with_nodes: Path, tmp_path_factory: pytest.TempPat
         yield with_nodes
 
 
+@pytest.fixture(scope="module")
+def seldon_scheduler(binaries: Path, scheduler: Path) -> Path:
+    """Let the server beside the scheduler know SeldonDeployments, and return the file that leads to it."""
+    if not CRD.exists():
+        pytest.skip(f"Seldon's CRD is not part of this repository, and {CRD.name} is absent")
+    run = _kubectl(binaries, scheduler)
+    created = run("create", "-f", CRD)
+    assert not created.returncode, created.stderr
+    _await_served(run, "seldondeployments")
+    return scheduler
+
+
 def _is_healthy(port: int) -> bool:
     # The certificate is the program's own, and written as it starts.
     context = ssl.create_default_context()

@@ -180,7 +180,7 @@ def test_kustomize_renders_the_roles_and_the_deployer_gathers_them(kubectl: Kube
     assert (done.returncode, done.stderr) == (0, "")
     roles: Mapping[str, Json] = {each["metadata"]["name"]: each for each in yaml.safe_load_all(done.stdout)}
     assert set(roles) == {
-        f"graphc-{name}" for name in ("reader", "deployer", "changes", "routes", "surveyor")
+        f"graphc-{name}" for name in ("reader", "deployer", "changes", "routes", "surveyor", "room")
     }
     assert not kubectl(
         "apply", "--dry-run=server", "--validate=strict", "-f", "-", text=done.stdout

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import pytest
 from graphc.cluster.client import Access, Cluster, Kind, connect
-from graphc.cluster.problem import RefusedError
 from graphc.cluster.read import Data, fields, objects, text, texts
 from graphc.compilation import Request, compile_files
 from graphc.diagnostics import Sink
@@ -31,7 +30,6 @@ from operator_pods import pods_of
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SIZE: Final = int(os.environ.get("GRAPHC_FLEET", "1000"))
-CRD: Final = Path(__file__).parents[3] / "shared" / "seldon" / "seldondeployment-crd.json"
 MODEL: Final = Path(__file__).parents[2] / "graphs/diabetes-route/models/lean.onnx"
 PODS: Final = Kind("v1", "Pod")
 THREADS: Final = 4
@@ -125,10 +123,8 @@ class Watch:
         self._last = now
 
 
-def test_a_fleet_is_applied_and_scheduled(scheduler: Path, tmp_path: Path) -> None:
-    if not CRD.exists():
-        pytest.skip(f"Seldon's CRD is not part of this repository, and {CRD.name} is absent")
-    cluster = connect(Access(kubeconfig=str(scheduler)))
+def test_a_fleet_is_applied_and_scheduled(seldon_scheduler: Path, tmp_path: Path) -> None:
+    cluster = connect(Access(kubeconfig=str(seldon_scheduler)))
     prepare(cluster)
     paths = list(write_graphs(tmp_path, SIZE))
     profile = write_profile(SIZE)
@@ -160,25 +156,11 @@ def test_a_fleet_is_applied_and_scheduled(scheduler: Path, tmp_path: Path) -> No
 
 
 def prepare(cluster: Cluster) -> None:
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    cluster.request("POST", path, body=json.loads(CRD.read_text()))
     for path, name in (
         ("/api/v1/namespaces", "fleet"),
         ("/api/v1/namespaces/fleet/serviceaccounts", "default"),
     ):
         cluster.request("POST", path, body={"metadata": {"name": name}})
-    end = time.monotonic() + 60
-    while not is_served(cluster):
-        assert time.monotonic() < end, "the server took the CRD, and does not serve it"
-        time.sleep(0.2)
-
-
-def is_served(cluster: Cluster) -> bool:
-    try:
-        found = cluster.request("GET", "/apis/machinelearning.seldon.io/v1")
-    except RefusedError:
-        return False
-    return any(text(each, "name") == "seldondeployments" for each in objects(found, "resources"))
 
 
 def compile_all(paths: Sequence[str], profile: Profile) -> list[Emission]:

@@ -145,7 +145,7 @@ def rules() -> list[Json]:
     """The role's rules, each for one group and one resource."""
     return [
         {"apiGroups": [group], "resources": rule["resources"], "verbs": rule["verbs"]}
-        for rule in yaml.safe_load(ROLE.read_text())["rules"]
+        for rule in next(iter(yaml.safe_load_all(ROLE.read_text())))["rules"]
         for group in rule["apiGroups"]
     ]
 

@@ -7,20 +7,26 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import pytest
 from generated_clusters import Judged, draw_worlds, judge
 from graphc.cluster.client import Access, Cluster, Kind, connect
+from graphc.cluster.node_gpus import count_gpus
 from graphc.cluster.read import Data, fields, objects, text
+from graphc.cluster.rollout_room import find_places, find_stages, fit_stage
 from made_up_nodes import nodes_of
 from operator_pods import EXECUTOR, pods_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 CASES: Final = 320
+OCCUPIED: Final = 80
+"""Cases in which other things run on the nodes."""
 SEED: Final = 7
+NODES: Final = Kind("v1", "Node")
 PODS: Final = Kind("v1", "Pod")
 PENDING_SECONDS: Final = 30.0
 RECORDED: Final = Path(__file__).parents[3] / "shared" / "seldon" / "operator.json"
@@ -152,6 +158,53 @@ def test_the_scheduler_agrees(floor: Floor, tmp_path: Path) -> None:
         assert any(
             re.search(rf"{re.escape(reason)}(?![.\w])|{re.escape(reason)}\d", it) for it in floor.messages
         )
+
+
+def put_others(floor: Floor, judged: Judged, chance: random.Random) -> None:
+    """Let pods of somebody else's take some of the nodes' room; those that find none are gone again."""
+    nodes = list(floor.cluster.find(NODES, "", {}))
+    resources = sorted({name for node in nodes for name in count_gpus(node)})
+    made: list[Data] = []
+    for index in range(chance.randint(0, 2 * len(nodes))):
+        requests: Data = {
+            "cpu": chance.choice(["150m", "1", "1900m"]),
+            "memory": chance.choice(["100M", "2Gi"]),
+        }
+        if resources and chance.random() < 0.4:
+            requests[chance.choice(resources)] = "1"
+        container: Data = {"name": "c", "image": "x", "resources": {"requests": requests, "limits": requests}}
+        spec: Data = {"containers": [container], "tolerations": [{"operator": "Exists"}]}
+        metadata: Data = {"name": f"other-{index}", "namespace": "models"}
+        made.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    for each in floor.schedule(made, len(nodes)):
+        if not is_bound(each):
+            name = text(each, "metadata", "name")
+            options: Data = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+            floor.cluster.request("DELETE", f"/api/v1/namespaces/models/pods/{name}", body=options)
+
+
+def test_it_agrees_on_nodes_that_run_other_things(floor: Floor, tmp_path: Path) -> None:
+    """What `graphc plan --room` finds out of live nodes and pods, whatever made them."""
+    seen: Counter[tuple[str, bool]] = Counter()
+    chance = random.Random(SEED)
+    for judged in islice(cases(tmp_path), OCCUPIED):
+        count = len(floor.set_up(judged))
+        put_others(floor, judged, chance)
+        nodes, others = floor.cluster.find(NODES, "", {}), floor.cluster.find(PODS, "", {})
+        places = find_places(nodes, others, "models", "none")
+        stage = [each for deployment in judged.deployments for each in find_stages(None, deployment)[0]]
+        fit = fit_stage(stage, nodes, places)
+        pods = floor.schedule(in_some_order(judged, chance, surging=False), count)
+        all_bound = all(is_bound(each) for each in pods)
+        seen[fit.verdict, all_bound] += 1
+        if fit.verdict != "tight":
+            assert all_bound == (fit.verdict == "fits"), (fit, told(pods), str(judged.world))
+        floor.tear_down()
+    print(f"\n{OCCUPIED} occupied: {dict(seen)}")
+    assert sum(seen.values()) == OCCUPIED
+    for outcome in (("fits", True), ("short", False)):
+        assert seen[outcome] > OCCUPIED / 5
+    assert seen["tight", True] + seen["tight", False] < OCCUPIED / 4
 
 
 def told(pods: Sequence[Data]) -> list[str]:

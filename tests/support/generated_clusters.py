@@ -10,8 +10,9 @@ from typing import Any, Final
 from graphc.cluster.read import Data
 from graphc.compilation import Compilation, Request, compile_files
 from graphc.diagnostics import Sink
-from graphc.gpus.peak import Fit, Phase, PodAsk, fit_pods
+from graphc.gpus.peak import Phase, PodAsk, fit_pods
 from graphc.gpus.pools import Pool
+from graphc.gpus.room import Fit
 from graphc.profiles.profile import Profile
 from graphc.profiles.read import read_profile
 from graphc.source.files import Source

@@ -13,6 +13,7 @@ from graphc.cluster.ledger import Ledger
 from graphc.cluster.offline import plan_offline, read_other
 from graphc.cluster.planning import plan_graph
 from graphc.cluster.render import plan_as_data, write_data, write_plan
+from graphc.cluster.rollout_room import judge_room
 
 CHANGED = 2
 """The exit code where something would change."""
@@ -26,6 +27,11 @@ CHANGED = 2
     metavar="FILE|REV:PATH",
     help="Compare with a rendered file, a graph file, or one of a git revision, instead of the cluster.",
 )
+@click.option(
+    "--room",
+    is_flag=True,
+    help="Ask all nodes of the cluster, too, whether they have room for the rollout.",
+)
 @cluster_options
 def command(
     access: Access,
@@ -37,12 +43,15 @@ def command(
     output_format: str,
     as_json: bool,
     against: str | None,
+    room: bool,
 ) -> None:
     """Say what `graphc apply` would change: which model, which weight, which predictor, and what is dangerous.
 
     Nothing is changed: the API server itself works out the outcome, defaults and conflicts included.
     Exits with 0 if nothing would change, 2 if something would, and 1 where that cannot be said.
     """
+    if room and against is not None:
+        raise click.ClickException("--room asks the cluster, and --against leaves it out")
     graphs = read_bundles(files, settings, level, costs, batch, output_format)
     if against is not None:
         bundles = [place(graph, access.namespace, "default") for graph in graphs]
@@ -54,6 +63,8 @@ def command(
         plans = [
             plan_graph(cluster, each, Ledger(cluster, each.namespace, each.name).load()) for each in bundles
         ]
+        if room:
+            plans = [judge_room(cluster, each) for each in plans]
     if as_json:
         click.echo(write_data([plan_as_data(each) for each in plans]), nl=False)
     else:

@@ -14,6 +14,7 @@ Kind = Literal[
     "gpu-peak",
     "interface",
     "live-removed",
+    "no-room",
     "no-replicas",
     "renamed",
     "restart",
@@ -119,7 +120,7 @@ def _find_restarts(
     before: Data, after: Data, old: Mapping[str, Data], new: Mapping[str, Data]
 ) -> Iterator[Danger]:
     live = [name for name in new if name in old and new[name].get("shadow") is not True]
-    if live and all(_restarted(before, after, old[name], new[name]) == _pods(new[name]) for name in live):
+    if live and all(find_restarted(before, after, old[name], new[name]) == _pods(new[name]) for name in live):
         what = "every predictor" if len(live) > 1 else f"`{live[0]}`, the only live predictor,"
         yield Danger("restart", f"all pods of {what} are replaced at once")
 
@@ -128,7 +129,7 @@ def _pods(predictor: Data) -> set[int]:
     return set(range(len(items(predictor, "componentSpecs"))))
 
 
-def _restarted(before: Data, after: Data, old: Data, new: Data) -> set[int]:
+def find_restarted(before: Data, after: Data, old: Data, new: Data) -> set[int]:
     """Return which of a predictor's Deployments, by their place, get other pods."""
     pods = [list(objects(each, "componentSpecs")) for each in (old, new)]
     changed = {
@@ -162,7 +163,7 @@ def _find_gpus(
     peak = steady + sum(_gpus(before, old[name]) for name in old if name not in new)
     for name, predictor in new.items():
         if name in old:
-            peak += _surge(after, predictor, _restarted(before, after, old[name], predictor))
+            peak += _surge(after, predictor, find_restarted(before, after, old[name], predictor))
     if peak > max(steady, was):
         message = f"the rollout needs {peak} GPUs at its peak; the graph has {was} now and keeps {steady}"
         yield Danger("gpu-peak", message)

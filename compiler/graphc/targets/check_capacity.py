@@ -7,8 +7,9 @@ from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.gpus import CLUSTER_TOO_SMALL, ROLLOUT_PEAK
-from graphc.gpus.peak import Fit, PodAsk, fit_pods
+from graphc.gpus.peak import PodAsk, fit_pods
 from graphc.gpus.pools import Pool
+from graphc.gpus.room import Fit
 from graphc.graph import Resources
 from graphc.plan import Unit
 from graphc.quantities import parse_quantity

@@ -1,0 +1,155 @@
+"""Says whether the nodes of a live cluster have room for a rollout, beside all else that runs there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Final
+
+from graphc.cluster.client import Cluster, Kind, ref_of
+from graphc.cluster.dangers import SURGE, Danger, find_restarted
+from graphc.cluster.planning import GraphPlan
+from graphc.cluster.pod_needs import may_go_to, needs_of, room_of
+from graphc.cluster.read import Data, copy_fields, fields, number, objects, text, texts
+from graphc.gpus.room import PODS, Demand, Fit, Place, find_room
+from graphc.graph import Value
+
+NODE: Final = Kind("v1", "Node")
+POD: Final = Kind("v1", "Pod")
+OWN: Final = "seldon-deployment-id"
+"""The label by which the operator marks the pods of a graph."""
+
+UNENDED: Final = "status.phase!=Succeeded,status.phase!=Failed"
+
+# What the operator asks for its executor, where neither its installation nor the predictor says otherwise.
+EXECUTOR: Final[Mapping[str, Value]] = {"cpu": "500m", "memory": "512Mi"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """The pods of one Deployment: how many there are to be, and what each is."""
+
+    name: str
+    count: int
+    spec: Data
+
+    @property
+    def surge(self) -> int:
+        """How many new pods may be there before an old one goes."""
+        return ceil(self.count * SURGE)
+
+
+def judge_room(cluster: Cluster, plan: GraphPlan) -> GraphPlan:
+    """Add to a plan what the live nodes have no room for."""
+    after = plan.bundle.deployment
+    if after is None or plan.is_silent:
+        return plan
+    before = plan.live.get(ref_of(after))
+    nodes = cluster.find(NODE, "", {})
+    places = find_places(nodes, cluster.find(POD, "", {}, UNENDED), plan.bundle.namespace, plan.bundle.name)
+    # A rollout begins with new pods beside all old ones, and ends with old ones beside all new.
+    for stage in find_stages(before, after):
+        fit = fit_stage(stage, nodes, places)
+        if fit.verdict != "fits":
+            return replace(plan, dangers=(*plan.dangers, Danger("no-room", _say(fit, stage))))
+    return plan
+
+
+def find_places(nodes: Sequence[Data], pods: Sequence[Data], namespace: str, graph: str) -> list[Place]:
+    """Return what each node has left by all pods but the graph's own."""
+    left = {text(node, "metadata", "name"): room_of(node) for node in nodes}
+    for pod in pods:
+        room = left.get(text(pod, "spec", "nodeName"))
+        is_own = (
+            text(pod, "metadata", "namespace") == namespace
+            and texts(pod, "metadata", "labels").get(OWN) == graph
+        )
+        if room is not None and not is_own:
+            for name, amount in needs_of(fields(pod, "spec")).items():
+                room[name] = max(0, room.get(name, 0) - amount)
+    return [Place(name, 1, room) for name, room in left.items()]
+
+
+def fit_stage(stage: Sequence[Pods], nodes: Sequence[Data], places: Sequence[Place]) -> Fit:
+    """Say whether all pods of a stage find room."""
+    return find_room([_demand(each, nodes) for each in stage], places)
+
+
+def _demand(pods: Pods, nodes: Sequence[Data]) -> Demand:
+    places = tuple(text(node, "metadata", "name") for node in nodes if may_go_to(pods.spec, node))
+    return Demand(pods.name, pods.count, needs_of(pods.spec), places)
+
+
+def find_stages(before: Data | None, after: Data) -> tuple[list[Pods], list[Pods]]:
+    """Return the pods that there are at the beginning and at the end of a rollout."""
+    news = {name: list(_pods(after, name, each)) for name, each in _predictors(after).items()}
+    if before is None:
+        whole = [pods for each in news.values() for pods in each]
+        return whole, whole
+    first: list[Pods] = []
+    last: list[Pods] = []
+    olds = _predictors(before)
+    for name, old in olds.items():
+        if name not in news:
+            # What goes is there until what comes is ready.
+            first += _pods(before, name, old)
+            last += _pods(before, name, old)
+    for name, pods in news.items():
+        old = olds.get(name)
+        changed = find_restarted(before, after, old, _predictors(after)[name]) if old else set[int]()
+        there = list(_pods(before, name, old)) if old else []
+        for index, new in enumerate(pods):
+            if index >= len(there):
+                first.append(new)
+                last.append(new)
+            elif index in changed:
+                was = there[index]
+                first += [was, replace(new, count=max(0, new.count + new.surge - was.count))]
+                last += [replace(was, count=new.surge), new]
+            else:
+                first.append(replace(new, count=max(new.count, there[index].count)))
+                last.append(new)
+    return first, last
+
+
+def _predictors(deployment: Data) -> dict[str, Data]:
+    return {text(each, "name"): each for each in objects(deployment, "spec", "predictors")}
+
+
+def _pods(deployment: Data, name: str, predictor: Data) -> Iterator[Pods]:
+    for index, part in enumerate(objects(predictor, "componentSpecs")):
+        spec = copy_fields(fields(part, "spec"))
+        if not index and texts(predictor, "annotations").get("seldon.io/no-engine") != "true":
+            own = fields(predictor, "svcOrchSpec", "resources")
+            executor: Data = {"name": "executor", "resources": own or {"requests": dict(EXECUTOR)}}
+            spec["containers"] = [*objects(spec, "containers"), executor]
+        said = (
+            number(part, "hpaSpec", "maxReplicas"),
+            number(part, "replicas"),
+            number(predictor, "replicas"),
+            number(deployment, "spec", "replicas"),
+        )
+        count = next((each for each in said if each is not None), 1)
+        first = next((text(each, "name") for each in objects(spec, "containers")), "")
+        yield Pods(f"{name}/{first}", count, spec)
+
+
+def _say(fit: Fit, pods: Sequence[Pods]) -> str:
+    surely = "have not" if fit.verdict == "short" else "may not have"
+    reasons = "; ".join(fit.reasons[:3])
+    choices = ", ".join(_choices(pods))
+    return (
+        f"the nodes {surely} room for the rollout beside what runs there, and it would wait for itself: {reasons}; "
+        f"{choices}"
+    )
+
+
+def _choices(pods: Sequence[Pods]) -> Iterator[str]:
+    """Yield what can be done; that the operator starts new pods before old ones end nothing can change."""
+    on_gpus = [each for each in pods if any("/" in name for name in needs_of(each.spec) if name != PODS)]
+    if any("nvidia.com/gpu" in needs_of(each.spec) for each in pods):
+        yield "ask for a part of a GPU or a smaller slice"
+    if any(each.count > 1 for each in pods):
+        yield "run fewer replicas while it rolls"
+    if len({each.name.partition("/")[0] for each in on_gpus}) > 1:
+        yield "let a shadow or canary run with `device: cpu`"
+    yield "or add a node"
