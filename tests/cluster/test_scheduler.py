@@ -23,7 +23,7 @@ from operator_pods import EXECUTOR, pods_of
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 CASES: Final = 320
-OCCUPIED: Final = 80
+OCCUPIED: Final = 60
 """Cases in which other things run on the nodes."""
 SEED: Final = 7
 NODES: Final = Kind("v1", "Node")
