@@ -26,6 +26,7 @@ from typing import Final
 import pytest
 
 TOOLS: Final = Path(__file__).parent / "tools"
+KUSTOMIZE: Final = Path(__file__).parent / "kustomize"
 PACKAGES: Final = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -429,3 +430,33 @@ def new_namespace(kubectl: Kubectl) -> Callable[..., str]:
         return name
 
     return make
+
+
+@pytest.fixture(scope="session")
+def kustomize() -> Path:
+    """Return kustomize, built from its sources the first time (a minute or two)."""
+    digest = hashlib.sha256(
+        b"".join((KUSTOMIZE / name).read_bytes() for name in ("go.mod", "go.sum"))
+    ).hexdigest()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphc-tests"
+    program = cache / f"kustomize-{digest[:8]}"
+    if not program.exists():
+        go = shutil.which("go")
+        if go is None:
+            pytest.skip("kustomize is built from its sources, and Go is not installed")
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as temporary:
+            built = Path(temporary) / "kustomize"
+            command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o", built]
+            done = subprocess.run(
+                [*command, "sigs.k8s.io/kustomize/kustomize/v5"],
+                cwd=KUSTOMIZE,
+                env=os.environ | {"CGO_ENABLED": "0"},
+                capture_output=True,
+                text=True,
+                timeout=BUILD_SECONDS,
+            )
+            if done.returncode:
+                pytest.skip(f"kustomize could not be built: {done.stderr.strip()[-300:]}")
+            built.rename(program)
+    return program

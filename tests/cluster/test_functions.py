@@ -1,11 +1,9 @@
 """The real kustomize runs graphc as a function, Argo CD's plugin prints manifests, and the server takes both."""
 
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -14,44 +12,12 @@ import pytest
 import yaml
 
 ROOT: Final = Path(__file__).parents[2]
-SOURCES: Final = Path(__file__).parent / "kustomize"
 EXAMPLE: Final = ROOT / "graphs" / "wine-average"
-BUILD_SECONDS: Final = 900
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 Json = dict[str, Any]
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="session")
-def kustomize() -> Path:
-    """Return kustomize, built from its sources the first time (a minute or two)."""
-    digest = hashlib.sha256(
-        b"".join((SOURCES / name).read_bytes() for name in ("go.mod", "go.sum"))
-    ).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphc-tests"
-    program = cache / f"kustomize-{digest[:8]}"
-    if not program.exists():
-        go = shutil.which("go")
-        if go is None:
-            pytest.skip("kustomize is built from its sources, and Go is not installed")
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as temporary:
-            built = Path(temporary) / "kustomize"
-            command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o", built]
-            done = subprocess.run(
-                [*command, "sigs.k8s.io/kustomize/kustomize/v5"],
-                cwd=SOURCES,
-                env=os.environ | {"CGO_ENABLED": "0"},
-                capture_output=True,
-                text=True,
-                timeout=BUILD_SECONDS,
-            )
-            if done.returncode:
-                pytest.skip(f"kustomize could not be built: {done.stderr.strip()[-300:]}")
-            built.rename(program)
-    return program
 
 
 def graphc() -> Path:
