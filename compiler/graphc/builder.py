@@ -51,7 +51,7 @@ class NodeFields(TypedDict, total=False):
     unit: str
     resources: Mapping[str, Data]
     replicas: int
-    autoscaling: Mapping[str, int]
+    autoscaling: Mapping[str, int | float]
     workers: int
     batch: Mapping[str, int | float]
     env: Mapping[str, str | Mapping[str, str]]
@@ -72,6 +72,7 @@ class GraphFields(TypedDict, total=False):
     sticky: Mapping[str, str]
     runtime: Mapping[str, str]
     replicas: int
+    autoscaling: Mapping[str, int | float]
     resources: Mapping[str, Data]
     placement: str | Mapping[str, str]
     artifacts: str

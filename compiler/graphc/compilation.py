@@ -17,7 +17,7 @@ from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
 from graphc.diagnostics.codes.limits import EXECUTOR_REFUSED
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
-from graphc.frontend.assemble import resources_of, type_of_outputs
+from graphc.frontend.assemble import autoscaling_of, resources_of, type_of_outputs
 from graphc.frontend.check_gates import check_compared, check_gates
 from graphc.frontend.read import read_graph
 from graphc.graph import Graph
@@ -322,7 +322,14 @@ def _check_names(done: Compilation) -> None:
 def _emit(spec: GraphSpec, checked: Mapping[str, _Checked], request: Request, sink: Sink) -> Emission | None:
     profile = request.cluster
     versions = [
-        Version(name, each.plan, predictor.replicas, _settings(each.spec, profile), at)
+        Version(
+            name,
+            each.plan,
+            predictor.replicas,
+            autoscaling_of(predictor.autoscaling, spec, "predictors", name),
+            _settings(each.spec, profile),
+            at,
+        )
         for name, predictor in predictors_of(spec).items()
         for each, at in ((checked[name], spec.at("predictors", name, key=True)),)
     ]
@@ -371,6 +378,8 @@ def _settings(spec: GraphSpec, profile: Profile) -> Settings:
         pull_secret=runtime.pull_secret or profile.runtime.pull_secret,
         resources=resources_of(fields.resources),
         pools=profile.pools,
+        scaler=profile.scaler,
+        autoscaling=autoscaling_of(fields.autoscaling, spec),
         workers=fields.workers,
         replicas=fields.replicas,
         store=fields.artifacts,

@@ -206,11 +206,17 @@ class Batch:
 
 @record
 class Autoscaling:
-    """Replicas by average CPU use in percent."""
+    """Replicas by load: average use of processors and GPUs in percent, and requests for each replica.
+
+    What asks for the most replicas counts.
+    """
 
     least: int
     most: int
-    cpu: int
+    cpu: int | None
+    gpu: int | None
+    requests: float | None
+    at: Span = field(compare=False)
 
 
 @record

@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,18 @@ ROUTES: Final = {
     ),
 }
 """The Go modules, with their checksums, that hold the CRDs of routes, and the CRDs' files."""
+
+SCALERS: Final = {
+    "github.com/kedacore/keda/v2@v2.21.0": (
+        "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=",
+        ("config/crd/bases/keda.sh_scaledobjects.yaml",),
+    ),
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0": (
+        "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+        ("example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",),
+    ),
+}
+"""The same for what sets numbers of replicas by load."""
 
 CRD: Final = Path(__file__).parents[3] / "shared" / "seldon" / "seldondeployment-crd.json"
 BUILD_SECONDS: Final = 1500
@@ -377,22 +389,35 @@ def seldon(kubectl: Kubectl) -> Kubectl:
 @pytest.fixture(scope="session")
 def routes(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     """Return kubectl for a server that knows the routes of the Gateway API and of Istio."""
-    folder = tmp_path_factory.mktemp("modules")
-    for module, (checksum, files) in ROUTES.items():
-        source = _download(module, checksum, folder)
-        for file in files:
-            # A CRD is larger than what client-side apply remembers of it.
-            done = kubectl("apply", "--server-side", "-f", source / file)
-            assert not done.returncode, done.stderr
+    _install(kubectl, ROUTES, tmp_path_factory.mktemp("modules"))
     for kind in ("httproutes", "grpcroutes", "virtualservices", "destinationrules"):
         _await_served(kubectl, kind)
     return kubectl
 
 
+@pytest.fixture(scope="session")
+def scalers(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """Return kubectl for a server that knows KEDA's ScaledObjects and the monitors of Prometheus' operator."""
+    _install(kubectl, SCALERS, tmp_path_factory.mktemp("modules"))
+    for kind in ("scaledobjects.keda.sh", "podmonitors.monitoring.coreos.com"):
+        _await_served(kubectl, kind)
+    return kubectl
+
+
+def _install(kubectl: Kubectl, modules: Mapping[str, tuple[str, Sequence[str]]], folder: Path) -> None:
+    """Apply the CRDs that come inside Go modules."""
+    for module, (checksum, files) in modules.items():
+        source = _download(module, checksum, folder)
+        for file in files:
+            # A CRD is larger than what client-side apply remembers of it.
+            done = kubectl("apply", "--server-side", "-f", source / file)
+            assert not done.returncode, done.stderr
+
+
 def _download(module: str, checksum: str, folder: Path) -> Path:
     go = shutil.which("go")
     if go is None:
-        pytest.skip("the CRDs of routes come inside Go modules, and Go is not installed")
+        pytest.skip("these CRDs come inside Go modules, and Go is not installed")
     command = [go, "mod", "download", "-json", module]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS)
     if done.returncode:

@@ -132,6 +132,19 @@ def test_components_go_with_the_device_plugin_alone(
     assert applied.returncode == 0, applied.stderr
 
 
+def test_the_exporter_is_scraped_with_the_names_of_the_pods_that_have_the_gpus(
+    kustomize: Path, tmp_path: Path
+) -> None:
+    folder = overlay(tmp_path, "operator", ["mps"])
+    shutil.copytree(GPU.parent / "autoscaling" / "gpu-metrics", tmp_path / "gpu" / "metrics")
+    written = json.loads((folder / "kustomization.yaml").read_text())
+    written["components"].append("../gpu/metrics")
+    (folder / "kustomization.yaml").write_text(json.dumps(written))
+    policy = by_name(built(kustomize, folder))["cluster-policy"]["spec"]
+    assert policy["dcgmExporter"]["serviceMonitor"]["honorLabels"] is True
+    assert policy["devicePlugin"]["config"]["default"] == "whole"
+
+
 def test_both_strategies_of_mig_at_once_are_refused(kustomize: Path, tmp_path: Path) -> None:
     done = build(kustomize, overlay(tmp_path, "operator", ["mig-mixed", "mig-single"]))
     assert done.returncode

@@ -200,6 +200,7 @@ def _count(value: Value) -> int:
 
 def _replicas(deployment: Data, predictor: Data, spec: Data) -> int:
     said = (
+        number(spec, "kedaSpec", "minReplicaCount"),
         number(spec, "hpaSpec", "minReplicas"),
         number(spec, "replicas"),
         number(predictor, "replicas"),

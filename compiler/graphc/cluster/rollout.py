@@ -151,7 +151,7 @@ def _find(spec: Data, deployments: list[Data]) -> Data | None:
 
 
 def _wanted(deployment: Mapping[str, Value], predictor: Data, spec: Data, made: Data | None) -> int:
-    if fields(spec, "hpaSpec") and made is not None:
+    if (fields(spec, "hpaSpec") or fields(spec, "kedaSpec")) and made is not None:
         # The autoscaler decides, and writes it here.
         return number(made, "spec", "replicas") or 1
     said = (number(spec, "replicas"), number(predictor, "replicas"), number(deployment, "spec", "replicas"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import cast
+from typing import Final, cast
 
 from graphc_components.tensors import TensorType
 
@@ -40,6 +40,9 @@ from graphc.spec import model as spec_model
 from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router, Working
 from graphc.spec.model import Batch as BatchSpec
 from graphc.spec.read import GraphSpec
+
+DEFAULT_CPU: Final = 80
+"""The use of processors aimed at, in percent, where a file names no load."""
 
 
 def assemble_graph(
@@ -170,13 +173,13 @@ def resources_of(spec: spec_model.Resources | None) -> Resources | None:
 
 def _placement(graph: GraphSpec, node: DraftNode, unit: str | None) -> Placement:
     spec: AnyNode = node.spec
-    resources, scaling = spec.resources, spec.autoscaling
+    resources = spec.resources
     return Placement(
         unit=spec.unit or unit,
         image=spec.image if isinstance(spec, Python) else None,
         resources=resources_of(resources),
         replicas=spec.replicas,
-        autoscaling=Autoscaling(scaling.min, scaling.max, scaling.cpu) if scaling else None,
+        autoscaling=autoscaling_of(spec.autoscaling, graph, "nodes", node.name),
         workers=spec.workers,
         batch=_batch(graph, spec.batch, "nodes", node.name, "batch"),
         env=tuple(
@@ -184,6 +187,16 @@ def _placement(graph: GraphSpec, node: DraftNode, unit: str | None) -> Placement
             for name, variable in sorted(spec.env.items())
         ),
     )
+
+
+def autoscaling_of(spec: spec_model.Autoscaling | None, graph: GraphSpec, *path: str) -> Autoscaling | None:
+    """Return what a file says of replicas by load; `path` leads to where it does."""
+    if spec is None:
+        return None
+    nothing_said = spec.cpu is None and spec.gpu is None and spec.requests_per_second is None
+    cpu = DEFAULT_CPU if nothing_said else spec.cpu
+    at = graph.at(*path, "autoscaling", key=True)
+    return Autoscaling(spec.min, spec.max, cpu, spec.gpu, spec.requests_per_second, at)
 
 
 def _batch(graph: GraphSpec, batch: BatchSpec | None, *path: str) -> Batch | None:

@@ -26,6 +26,18 @@ def check_placement(spec: GraphSpec, sink: Sink) -> None:
             sink.report(Diagnostic(REPLICAS_TWICE, message, at, "keep one of them"))
     for unit, names in units.items():
         _check_unit(spec, unit, names, sink)
+    _check_replicas(spec, sink)
+
+
+def _check_replicas(spec: GraphSpec, sink: Sink) -> None:
+    owners = {(): ("the graph", spec.fields)} | {
+        ("predictors", name): (f"`{name}`", each) for name, each in spec.fields.predictors.items()
+    }
+    for path, (name, owner) in owners.items():
+        if owner.autoscaling and owner.replicas is not None:
+            message = f"{name} has `replicas` and `autoscaling`"
+            at = spec.at(*path, "replicas", key=True)
+            sink.report(Diagnostic(REPLICAS_TWICE, message, at, "keep one of them"))
 
 
 def _check_grouping(spec: GraphSpec, sink: Sink) -> None:

@@ -5,9 +5,9 @@ from typing import Annotated, Final, Literal
 
 from graphc.gpus.pools import MOST_PODS, Effect
 from graphc.profiles.profile import SELDON_PATH
-from graphc.spec.declare import AfterValidator, Field, Spec
+from graphc.spec.declare import AfterValidator, Field, Spec, model_validator
 from graphc.spec.model import Anything, Digest, ImageName, Positive
-from graphc.spec.scalars import Memory, Quantity
+from graphc.spec.scalars import Memory, Quantity, ServiceUrl
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\Z")
@@ -116,6 +116,24 @@ class ClusterRuntime(Spec):
     pull_secret: str | None = Field(None, description="the Secret that pulls it, if the graph names none")
 
 
+class AutoscalingSpec(Spec):
+    """Who sets numbers of replicas by load, and where the load is known."""
+
+    kind: Literal["hpa", "keda"] = Field("hpa", description="which fields of Seldon's are written")
+    adapter: bool = Field(
+        False, description="hpa: whether the Prometheus adapter has graphc's rules (k8s/autoscaling/hpa)"
+    )
+    prometheus: ServiceUrl | None = Field(None, description="keda: the Prometheus that it asks")
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> "AutoscalingSpec":
+        if self.kind == "hpa" and self.prometheus is not None:
+            raise ValueError("an autoscaler of Kubernetes' own asks the adapter, not `prometheus`")
+        if self.kind == "keda" and self.adapter:
+            raise ValueError("KEDA asks `prometheus`, not the adapter")
+        return self
+
+
 class TaintSpec(Spec):
     """What keeps pods away that do not tolerate it."""
 
@@ -177,4 +195,5 @@ class ClusterProfile(Spec):
     executor_policy: bool = Field(
         False, description="whether k8s/executor-security lets Seldon's executor into such namespaces"
     )
+    autoscaling: AutoscalingSpec = Field(default_factory=lambda: AutoscalingSpec.model_validate({}))
     pools: list[PoolSpec] | None = Field(None, description="the nodes; nothing is known of them where absent")

@@ -70,6 +70,20 @@ class RuntimeImage:
 
 
 @record
+class Scaler:
+    """Who sets numbers of replicas by load; `adapter` or `prometheus` tells other loads than processors' use."""
+
+    kind: Literal["hpa", "keda"] = "hpa"
+    adapter: bool = False
+    prometheus: str | None = None
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether more is known than the use of processors."""
+        return self.adapter if self.kind == "hpa" else self.prometheus is not None
+
+
+@record
 class Profile:
     """Everything that a profile says."""
 
@@ -80,6 +94,7 @@ class Profile:
     """The nodes; None where nothing is known of them."""
     refuses_executor: bool = False
     """Whether pods with Seldon's executor are refused: it drops no capabilities, as `restricted` asks."""
+    scaler: Scaler = field(default_factory=Scaler)
 
 
 def _has_registry(image: str) -> bool:

@@ -129,7 +129,15 @@ class Autoscaling(Spec):
 
     min: Positive = Field(1, description="the fewest replicas")
     max: Positive = Field(description="the most replicas")
-    cpu: Annotated[int, Field(ge=1, le=1000)] = Field(80, description="average CPU use aimed at, in percent")
+    cpu: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="average CPU use aimed at, in percent of what is asked for; 80 where nothing is"
+    )
+    gpu: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="average use of the GPU aimed at, in percent"
+    )
+    requests_per_second: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="requests aimed at for each replica"
+    )
 
     @model_validator(mode="after")
     def _goes_up(self) -> "Autoscaling":
@@ -259,6 +267,7 @@ class Predictor(Spec):
     )
     when: Condition | None = Field(None, description="the requests it answers; all where absent")
     replicas: Annotated[int, Field(ge=0)] | None = Field(None, description="pods of this version")
+    autoscaling: Autoscaling | None = Field(None, description="pods of this version, by load")
     parameters: Annotated[dict[str, Anything], AfterValidator(_read_values)] = Field(
         default_factory=dict, description="values of the graph's parameters in this version"
     )
@@ -563,6 +572,7 @@ class InferenceGraph(Spec):
     sticky: Sticky | None = Field(None, description="what keeps a client at one of the versions")
     runtime: Runtime = Field(default_factory=lambda: Runtime.model_validate({}))
     replicas: Positive | None = Field(None, description="pods of the graph")
+    autoscaling: Autoscaling | None = Field(None, description="pods of the graph, by load")
     resources: Resources | None = Field(None, description="what a container asks for whose nodes say nothing")
     workers: Positive | None = Field(None, description="processes of a container whose nodes say nothing")
     batch: Batch | None = Field(None, description="let requests that wait for a container run together")

@@ -17,10 +17,11 @@ from graphc.gpus.peak import PodAsk
 from graphc.gpus.pools import Pool
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
 from graphc.plan import Plan, Unit
-from graphc.profiles.profile import Ingress
+from graphc.profiles.profile import Ingress, Scaler
 from graphc.quantities import parse_quantity
 from graphc.records import record
 from graphc.rollout.model import ANNOTATION, Rollout
+from graphc.targets.autoscaling import ScaledPod, emit_autoscaler
 from graphc.targets.check_capacity import EXECUTOR, Amount, check_capacity, describe_pods
 from graphc.targets.hardware import DEVICES, Hardware, Landing, Load, ask_of, choose_hardware
 from graphc.targets.istio import STICKY_LABEL, UNUSED_HOST, sticky_service
@@ -102,6 +103,8 @@ class Settings:
     comparing: Comparing = Comparing()
     pools: tuple[Pool, ...] | None = None
     """The nodes of the cluster, where they are known."""
+    scaler: Scaler = field(default_factory=Scaler)
+    autoscaling: Autoscaling | None = None
 
 
 @record
@@ -111,6 +114,7 @@ class Version:
     name: str
     plan: Plan
     replicas: int | None
+    autoscaling: Autoscaling | None
     settings: Settings
     at: Span
 
@@ -118,10 +122,18 @@ class Version:
     def pods(self) -> int | None:
         """Return how many pods take the requests; None where that changes with the load."""
         # The first pod takes them: it carries the executor.
-        placement = _pods([*self.plan.root.walk()])[0][0].region.placement
-        if placement.autoscaling is not None:
+        units = _pods([*self.plan.root.walk()])[0]
+        if self.scaling_of(units) is not None:
             return None
-        return self.count_pods(placement.replicas)
+        return self.count_pods(units[0].region.placement.replicas)
+
+    def scaling_of(self, units: Sequence[Unit]) -> Autoscaling | None:
+        """Return how the replicas of a pod follow the load; None where their number is fixed."""
+        if _scales_alone(units[0]):
+            return units[0].region.placement.autoscaling
+        if self.autoscaling is not None or self.replicas is not None:
+            return self.autoscaling
+        return self.settings.autoscaling
 
     def count_pods(self, own: int | None) -> int:
         """Return how many pods there are of a container that says so itself, or leaves it to the version."""
@@ -315,11 +327,7 @@ class _Emitting:
         if self.settings.comparing.url is not None:
             graph["logger"] = _logger(self.settings.comparing, shadow=version.name in shadows)
         predictor["graph"] = graph
-        # The operator puts its executor into the first pod.
-        pods = [
-            self._pod(version, group, has_engine=has_engine and not index)
-            for index, group in enumerate(_pods(units))
-        ]
+        pods = [self._pod(version, index, group, has_engine) for index, group in enumerate(_pods(units))]
         if self.purpose == "cluster" and routing.ingress.kind == "istio":
             self._mark_sticky(pods[0], version, routing)
         predictor["componentSpecs"] = list[Value](pods)
@@ -330,7 +338,7 @@ class _Emitting:
         if service is not None:
             pod["metadata"] = {"labels": {STICKY_LABEL: service}}
 
-    def _pod(self, version: Version, units: Sequence[Unit], *, has_engine: bool) -> Data:
+    def _pod(self, version: Version, index: int, units: Sequence[Unit], has_engine: bool) -> Data:
         plan, hardware = version.plan, self._hardware(version, units)
         containers = [_Container(self, plan, unit, hardware) for unit in units]
         spec: Data = dict(hardware.pod)
@@ -342,7 +350,9 @@ class _Emitting:
         if loaders:
             spec["initContainers"] = list[Value](loaders)
         if self.purpose == "cluster":
-            self._count(version, units, hardware, has_engine=has_engine, has_loaders=bool(loaders))
+            # The operator puts its executor into the first pod.
+            is_first = has_engine and not index
+            self._count(version, units, hardware, has_engine=is_first, has_loaders=bool(loaders))
         spec["containers"] = [container.emit() for container in containers]
         volumes = {str(volume["name"]): volume for container in containers for volume in container.volumes()}
         if volumes:
@@ -351,10 +361,28 @@ class _Emitting:
         placement = units[0].region.placement
         if placement.replicas is not None:
             pod["replicas"] = placement.replicas
-        if placement.autoscaling is not None:
-            pod["hpaSpec"] = _autoscaler(placement.autoscaling)
+        scaling = version.scaling_of(units)
+        # On this machine nothing follows a load.
+        if scaling is not None and self.purpose == "cluster":
+            scaled = self._scaled(version, index, units, hardware, has_engine)
+            pod |= emit_autoscaler(scaling, scaled, self.settings.scaler, self.sink)
         pod["spec"] = spec
         return pod
+
+    def _scaled(
+        self, version: Version, index: int, units: Sequence[Unit], hardware: Hardware, has_engine: bool
+    ) -> ScaledPod:
+        return ScaledPod(
+            self.settings.name,
+            version.name,
+            self.settings.namespace,
+            index,
+            tuple(units),
+            self.settings.resources,
+            hardware,
+            has_executor=has_engine and index == 0,
+            is_called=not has_engine,
+        )
 
     def _hardware(self, version: Version, units: Sequence[Unit]) -> Hardware:
         """Choose the GPUs of a pod; a run on this machine takes what is there."""
@@ -377,7 +405,7 @@ class _Emitting:
     ) -> None:
         """Remember what the pods take of a cluster."""
         placement, name = units[0].region.placement, f"{version.name}/{units[0].name}"
-        scaling = placement.autoscaling
+        scaling = version.scaling_of(units)
         pods = version.count_pods(scaling.most if scaling else placement.replicas)
         beside = [EXECUTOR] if has_engine else []
         before = [_LOADER] if has_loaders else []
@@ -421,16 +449,6 @@ def _pods(units: Sequence[Unit]) -> list[list[Unit]]:
 def _scales_alone(unit: Unit) -> bool:
     placement = unit.region.placement
     return placement.replicas is not None or placement.autoscaling is not None
-
-
-def _autoscaler(scaling: Autoscaling) -> Data:
-    # The field that the operator reads by default; it turns it into an autoscaling/v2 resource itself.
-    resource: Data = {"name": "cpu", "targetAverageUtilization": scaling.cpu}
-    return {
-        "minReplicas": scaling.least,
-        "maxReplicas": scaling.most,
-        "metrics": [{"type": "Resource", "resource": resource}],
-    }
 
 
 def _load(version: Version, unit: Unit) -> Load:

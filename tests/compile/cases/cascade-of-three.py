@@ -16,7 +16,7 @@ large = graph.model(
     "s3://bucket/large.onnx",
     {"X": x},
     out={"probabilities": "FP32[batch, 3]"},
-    resources={"gpu": 1},
+    resources={"cpu": 1, "gpu": 1},
     autoscaling={"max": 4},
 )["probabilities"]
 answer = graph.cascade(

@@ -38,4 +38,17 @@ ROUTE_NAMESPACE: Final = error(
 STICKY_REPLICAS: Final = error(
     "GC428", "sticky-replicas", "Replicas do not stand as the traffic does, by which a sticky choice goes."
 )
+NO_SCALER: Final = error("GC430", "no-scaler", "Replicas follow a load that nothing on the cluster tells.")
+GPU_NOT_MEASURED: Final = error(
+    "GC431", "gpu-not-measured", "Replicas follow the use of a GPU that is not known for one container."
+)
+SCALES_BY_CPU: Final = warning(
+    "GC432", "scales-by-cpu", "Replicas that follow a GPU follow processors, as there is none."
+)
+SCALER_NAMESPACE: Final = error(
+    "GC433", "scaler-namespace", "A load is asked for by namespace, and the graph names none."
+)
+CPU_NOT_ASKED: Final = warning(
+    "GC434", "cpu-not-asked", "Replicas follow processors that the pod does not ask for."
+)
 NOT_A_PROFILE: Final = error("GC429", "not-a-profile", "What was named is not the profile of a cluster.")

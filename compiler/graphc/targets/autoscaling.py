@@ -1,0 +1,230 @@
+"""Emits autoscalers through Seldon's own fields: Kubernetes' HPA, or KEDA, as the cluster has them."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.rollout import (
+    CPU_NOT_ASKED,
+    GPU_NOT_MEASURED,
+    NO_SCALER,
+    SCALER_NAMESPACE,
+    SCALES_BY_CPU,
+)
+from graphc.gpus.choose import Grant
+from graphc.graph import Autoscaling, Resources, Value
+from graphc.plan import Unit
+from graphc.profiles.profile import Scaler
+from graphc.records import record
+from graphc.targets.hardware import Hardware, ask_of
+
+Data = dict[str, Value]
+
+WHOLE_USE: Final = "DCGM_FI_DEV_GPU_UTIL"
+SLICE_USE: Final = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
+"""What NVIDIA's exporter tells of a device in percent, and of a MIG slice as a part of 1."""
+
+EXECUTOR_CALLS: Final = "seldon_api_executor_server_requests_seconds_count"
+INFERENCES: Final = "model_infer_request_duration_count"
+UNIT_CALLS: Final = "rest_server_requests_total"
+"""What Seldon's executor counts, what a unit does that clients call, and what one does that the executor calls."""
+
+ADAPTED: Final[Mapping[str, str]] = {
+    WHOLE_USE: "graphc_gpu_utilization",
+    SLICE_USE: "graphc_gpu_slice_utilization",
+    EXECUTOR_CALLS: "graphc_executor_requests_per_second",
+    INFERENCES: "graphc_inferences_per_second",
+    UNIT_CALLS: "graphc_unit_requests_per_second",
+}
+"""What the rules for the Prometheus adapter (k8s/autoscaling/hpa) make of these, for each pod."""
+
+WINDOW: Final = "2m"
+"""How far back a rate looks: enough for four scrapes at the usual 30 s."""
+
+# Kubernetes cuts a name that it ends itself with five characters to this length, and lets none be longer than that.
+_LONGEST_BASE: Final = 58
+_LONGEST_NAME: Final = 63
+_REVISION: Final = 12
+"""What the name of a ReplicaSet adds to its Deployment's, at most, with the hyphen that follows."""
+
+
+@record
+class ScaledPod:
+    """The pod whose replicas follow a load; `is_called` is whether clients call it and not the executor."""
+
+    graph: str
+    predictor: str
+    namespace: str | None
+    index: int
+    units: tuple[Unit, ...]
+    given: Resources | None
+    hardware: Hardware
+    has_executor: bool
+    is_called: bool
+
+    @property
+    def deployment(self) -> str:
+        """Return the name that the operator gives to the Deployment: a hash where it would be too long."""
+        units = "-".join(unit.name for unit in self.units)
+        name = f"{self.graph}-{self.predictor}-{self.index}-{units}"
+        if len(name) <= _LONGEST_NAME:
+            return name
+        return f"seldon-{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}"
+
+    @property
+    def selector(self) -> str:
+        """Return what selects the pods in Prometheus."""
+        base = f"{self.deployment}-"
+        is_cut = len(base) + _REVISION > _LONGEST_BASE
+        # Another Deployment's name may begin with this one's, and goes on with more hyphens.
+        pods = f"{base[:_LONGEST_BASE]}.*" if is_cut else f"{base}[a-z0-9]+-[a-z0-9]{{5}}"
+        return f'namespace="{self.namespace}",pod=~"{pods}"'
+
+    @property
+    def calls(self) -> str:
+        """Return the metric that counts its requests."""
+        if self.has_executor:
+            return EXECUTOR_CALLS
+        return INFERENCES if self.is_called else UNIT_CALLS
+
+
+def emit_autoscaler(scaling: Autoscaling, pod: ScaledPod, scaler: Scaler, sink: Sink) -> Data:
+    """Return the field of the pod that has its replicas follow the load; nothing, reported, where none can."""
+    found = _settle(scaling, pod, scaler, sink)
+    if found is None:
+        return {}
+    if found.cpu is not None:
+        _check_cpu(pod, found.at, sink)
+    return {"kedaSpec": _keda(found, pod, scaler)} if scaler.kind == "keda" else {"hpaSpec": _hpa(found, pod)}
+
+
+# What can be followed
+
+
+def _settle(scaling: Autoscaling, pod: ScaledPod, scaler: Scaler, sink: Sink) -> Autoscaling | None:
+    """Return the loads that are followed on this cluster; None where one of them cannot be."""
+    if scaling.gpu is not None:
+        scaling = _settle_gpu(scaling, pod, sink)
+    wanted = [
+        name for name, each in (("gpu", scaling.gpu), ("requests_per_second", scaling.requests)) if each
+    ]
+    if not wanted:
+        return scaling
+    if not scaler.has_metrics:
+        names = " and ".join(f"`{name}`" for name in wanted)
+        message = f"replicas follow {names}, and the cluster's profile does not say who measures that"
+        hint = (
+            "say in the profile `autoscaling: {kind: keda, prometheus: URL}` or `{kind: hpa, adapter: true}`"
+        )
+        sink.report(Diagnostic(NO_SCALER, message, scaling.at, hint))
+        return None
+    if scaler.kind == "keda" and pod.namespace is None:
+        message = "KEDA asks Prometheus for the pods of a namespace, and the graph names none"
+        sink.report(Diagnostic(SCALER_NAMESPACE, message, scaling.at, "name it in `metadata`"))
+        return None
+    return scaling
+
+
+def _settle_gpu(scaling: Autoscaling, pod: ScaledPod, sink: Sink) -> Autoscaling:
+    """Return the scaling by the GPU that there is; one that is merely preferred may be none."""
+    grants = pod.hardware.grants
+    asks = [ask for unit in pod.units if (ask := ask_of(unit, pod.given)) is not None]
+    if pod.hardware.resources:
+        for unit, grant in grants.items():
+            if grant.first.mode in {"mps", "time-slicing"}:
+                _report_shared(unit, grant, scaling.at, sink)
+        return scaling
+    if any(ask.device == "prefer-gpu" for ask in asks):
+        message = "replicas would follow the use of a GPU, and the cluster has none for the pod"
+        others = scaling.cpu is not None or scaling.requests is not None
+        sink.report(Diagnostic(SCALES_BY_CPU, message, scaling.at))
+        return replace(scaling, gpu=None, cpu=scaling.cpu if others else scaling.gpu)
+    # A GPU that is asked for and not to be had is reported as such.
+    if not asks:
+        message = "replicas follow the use of a GPU, and nothing in the pod asks for one"
+        hint = "ask for one in `resources`, or follow `cpu` or `requests_per_second`"
+        sink.report(Diagnostic(GPU_NOT_MEASURED, message, scaling.at, hint))
+    return replace(scaling, gpu=None)
+
+
+def _report_shared(unit: str, grant: Grant, at: Span, sink: Sink) -> None:
+    how = "MPS" if grant.first.mode == "mps" else "time-slicing"
+    message = f"`{unit}` shares a GPU by {how}, and how much of it one container uses is not known"
+    hint = "follow `requests_per_second`, or ask for a whole GPU or a MIG slice"
+    sink.report(Diagnostic(GPU_NOT_MEASURED, message, at, hint))
+
+
+def _check_cpu(pod: ScaledPod, at: Span, sink: Sink) -> None:
+    """Warn where a share of what is asked for is a share of nothing: the autoscaler then does nothing."""
+    for unit in pod.units:
+        resources = unit.region.placement.resources or pod.given
+        if resources is None or resources.cpu is None:
+            message = f"replicas follow the use of processors, and `{unit.name}` asks for none"
+            hint = "say `resources: {cpu: 500m}`; the use is a share of that"
+            sink.report(Diagnostic(CPU_NOT_ASKED, message, at, hint))
+
+
+# What is written
+
+
+def _hpa(scaling: Autoscaling, pod: ScaledPod) -> Data:
+    metrics: list[Value] = []
+    if scaling.cpu is not None:
+        resource: Data = {"name": "cpu", "targetAverageUtilization": scaling.cpu}
+        metrics.append({"type": "Resource", "resource": resource})
+    for metric, target in _targets(scaling, pod):
+        pods: Data = {"metricName": ADAPTED[metric], "targetAverageValue": _quantity(target)}
+        metrics.append({"type": "Pods", "pods": pods})
+    # The field that the operator reads by default; it turns it into an autoscaling/v2 resource itself.
+    return {"minReplicas": scaling.least, "maxReplicas": scaling.most, "metrics": metrics}
+
+
+def _keda(scaling: Autoscaling, pod: ScaledPod, scaler: Scaler) -> Data:
+    # The operator passes on these fields, and neither `fallback` nor `idleReplicaCount`.
+    triggers: list[Value] = []
+    if scaling.cpu is not None:
+        metadata: Data = {"value": str(scaling.cpu)}
+        triggers.append({"type": "cpu", "metricType": "Utilization", "metadata": metadata})
+    for metric, target in _targets(scaling, pod):
+        metadata = {
+            "serverAddress": scaler.prometheus,
+            "query": _query(metric, pod),
+            "threshold": _decimal(target),
+        }
+        triggers.append({"type": "prometheus", "metricType": "AverageValue", "metadata": metadata})
+    return {"minReplicaCount": scaling.least, "maxReplicaCount": scaling.most, "triggers": triggers}
+
+
+def _targets(scaling: Autoscaling, pod: ScaledPod) -> Iterator[tuple[str, float]]:
+    """Yield the metrics that are followed, each with what one replica should have of it."""
+    if scaling.gpu is not None:
+        yield _gpu_metric(pod.hardware), scaling.gpu
+    if scaling.requests is not None:
+        yield pod.calls, scaling.requests
+
+
+def _gpu_metric(hardware: Hardware) -> str:
+    resources: Sequence[str] = [name for name, _ in hardware.resources.values()]
+    is_sliced = any(grant.first.mode == "mig" for grant in hardware.grants.values())
+    return SLICE_USE if is_sliced or any("/mig-" in name for name in resources) else WHOLE_USE
+
+
+def _query(metric: str, pod: ScaledPod) -> str:
+    """Return the query for what all replicas have together, which KEDA divides by their number."""
+    if metric == WHOLE_USE:
+        return f"sum(avg by (pod) ({metric}{{{pod.selector}}}))"
+    if metric == SLICE_USE:
+        return f"sum(avg by (pod) (100 * {metric}{{{pod.selector}}}))"
+    counted = f'{pod.selector},method="POST"' if metric == UNIT_CALLS else pod.selector
+    return f"sum(rate({metric}{{{counted}}}[{WINDOW}]))"
+
+
+def _quantity(number: float) -> str:
+    """Write a number as the API server writes it back, in thousandths where it is not whole."""
+    return str(int(number)) if float(number).is_integer() else f"{max(1, round(number * 1000))}m"
+
+
+def _decimal(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else repr(float(number))
