@@ -142,6 +142,7 @@ class Graph:
         model: str,
         inputs: Sources,
         *,
+        cpu_model: str | None = None,
         framework: str | None = None,
         out: Mapping[str, str] | None = None,
         credentials: str | None = None,
@@ -151,6 +152,7 @@ class Graph:
     ) -> Node:
         """Add a trained model: a path beside this file, or a URI."""
         own = {
+            "cpu_model": cpu_model,
             "framework": framework,
             "out": out,
             "credentials": credentials,

@@ -85,6 +85,15 @@ class Policy:
 
 
 @record
+class CpuModel:
+    """Another file of a model, for processors: where it is, and what a local one needs beside it."""
+
+    location: str
+    local: Path | None
+    files: tuple[str, ...] = ()
+
+
+@record
 class ModelWork:
     """Run a trained model: a local file, or what a URI leads to."""
 
@@ -99,6 +108,8 @@ class ModelWork:
     """The nodes of the file that graphc made the model of, if it did."""
     gpu_mib: int | None = None
     """The memory of a GPU that it was measured to take."""
+    cpu: CpuModel | None = None
+    """What runs in its place where there is no GPU."""
 
 
 @record

@@ -245,6 +245,9 @@ def _merge_node(node: Located, change: Located) -> Located:
     kinds = {entry.key for entry in change.entries} & _KIND_FIELDS
     if kinds and not kinds & {entry.key for entry in node.entries}:
         return change
+    if change.find("model") is not None:
+        # A variant of one model says nothing of another.
+        node = Fields(tuple(entry for entry in node.entries if entry.key != "cpu_model"), node.span)
     return _merge(node, change)
 
 

@@ -30,6 +30,13 @@ def queue_seconds() -> Histogram:
 
 
 @cache
+def cpu_models() -> Gauge:
+    """Return the gauge of nodes that run another model, which is named for the CPU: 1 for each."""
+    text = "Nodes that run the model named for the CPU in place of the other."
+    return Gauge("graphc_cpu_model", text, ["unit", "node"], multiprocess_mode="max")
+
+
+@cache
 def device_fallback() -> Gauge:
     """Return the gauge of units that prefer a GPU: 1 where one does without, of any of its processes."""
     text = "Whether a unit that prefers a GPU runs on the CPU."

@@ -10,11 +10,11 @@ import orjson
 from fastapi import Request, Response
 
 from graphc_runtimes.batching import answer
-from graphc_runtimes.devices import find_fallback
+from graphc_runtimes.devices import find_fallback, find_variants
 from graphc_runtimes.environment import Environment, read_environment
 from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
-from graphc_runtimes.metrics import device_fallback
+from graphc_runtimes.metrics import cpu_models, device_fallback
 from graphc_runtimes.payloads import to_message, to_metadata, to_response
 from graphc_runtimes.serving import (
     CustomHandler,
@@ -72,6 +72,7 @@ class RegionModel(MLModel):
         self._describe(self._unit)
         if environment.device == "prefer-cuda":
             self._note_device(self._unit, environment)
+        self._note_variants(self._unit, environment)
         note_loaded()
         announce(self)
         return True
@@ -94,8 +95,16 @@ class RegionModel(MLModel):
         if reason is not None:
             self._device = {"graphc_device": "cpu", "graphc_device_fallback": reason}
 
+    def _note_variants(self, unit: Unit, environment: Environment) -> None:
+        variants = find_variants(environment)
+        for node in variants:
+            cpu_models().labels(unit.region.unit, node).set(1)
+        if variants:
+            told = ", ".join(f"{node}: {path}" for node, path in variants.items())
+            self._device = {"graphc_device": "cpu", **self._device, "graphc_cpu_models": told}
+
     async def metadata(self) -> MetadataModelResponse:
-        """Describe the model; one that prefers a GPU says what it runs on."""
+        """Describe the model; one that prefers a GPU, or has another model for the CPU, says what runs on what."""
         found = await super().metadata()
         if self._device:
             found.parameters = Parameters.model_validate(self._device)

@@ -150,11 +150,17 @@ class ComponentNode(_WorkingNode):
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelNode(_WorkingNode):
-    """A model artefact; the path is relative to the artefacts' folder."""
+    """A model artefact, and what stands for it on the CPU; paths are relative to the artefacts' folder."""
 
     kind: Literal["model"]
     framework: Literal["onnx", "sklearn", "xgboost"]
     path: str
+    cpu_path: str | None = None
+
+    @property
+    def path_on_cpu(self) -> str:
+        """The path of what runs on the CPU."""
+        return self.cpu_path or self.path
 
 
 @with_config(_STRICT)

@@ -67,7 +67,7 @@ def _find_models(environment: Environment) -> Iterator[Path]:
         return
     for node in parse_region(environment.region).nodes:
         if isinstance(node, ModelNode) and node.framework == "onnx":
-            path = find_file(node.path, environment, (".onnx",))
+            path = find_file(node.path_on_cpu, environment, (".onnx",))
             if sum(each.stat().st_size for each in path.parent.iterdir() if each.is_file()) >= LEAST:
                 yield path
 

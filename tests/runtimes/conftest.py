@@ -78,6 +78,16 @@ def write_double(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
 
 
+def write_triple(path: Path) -> None:
+    """Write an ONNX model like the one that doubles, and that triples: nobody would name it a variant."""
+    three = helper.make_tensor("three", TensorProto.FLOAT, [1], [3.0])
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2]) for name in ("X", "Y", "Z")]
+    nodes = [helper.make_node("Mul", ["X", "three"], ["Y"]), helper.make_node("Neg", ["X"], ["Z"])]
+    graph = helper.make_graph(nodes, "triple", infos[:1], infos[1:], [three])
+    opset = helper.make_opsetid("", 18)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+
+
 def write_classifier(path: Path, *, texts: bool = False) -> None:
     """Write a scikit-learn model of two features that tells small numbers (0) from great ones (1)."""
     rows = np.array([[0.0, 0.0], [1.0, 1.0], [4.0, 4.0], [6.0, 6.0]])
@@ -88,6 +98,11 @@ def write_classifier(path: Path, *, texts: bool = False) -> None:
 @pytest.fixture(name="write_double", scope="session")
 def write_double_fixture() -> Callable[[Path], None]:
     return write_double
+
+
+@pytest.fixture(name="write_triple", scope="session")
+def write_triple_fixture() -> Callable[[Path], None]:
+    return write_triple
 
 
 @pytest.fixture(name="write_classifier", scope="session")

@@ -10,7 +10,7 @@ import pytest
 import xgboost
 from graphc_runtimes.adapters import load_runner
 from graphc_runtimes.choose import Call
-from graphc_runtimes.devices import find_fallback, has_gpu
+from graphc_runtimes.devices import find_fallback, find_variants, has_gpu
 from graphc_runtimes.environment import Device, Environment
 from graphc_runtimes.errors import LoadError, RunError
 from graphc_runtimes.execute import Runner, execute
@@ -126,6 +126,43 @@ def test_a_device_that_is_preferred_is_replaced_and_that_is_said_once(
         "WARNING",
         f"no GPU, so models run on the CPU: {reason}",
     )
+
+
+@pytest.mark.parametrize(("device", "times"), [("prefer-cuda", 3), ("cpu", 3)])
+def test_the_model_that_is_named_for_the_cpu_runs_there_and_that_is_said(
+    device: Device,
+    times: int,
+    load: Load,
+    tmp_path: Path,
+    write_double: Callable[[Path], None],
+    write_triple: Callable[[Path], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_double(tmp_path / "m.onnx")
+    (tmp_path / "cpu").mkdir()
+    write_triple(tmp_path / "cpu" / "small.onnx")
+    fields = _model("onnx", "m.onnx") | {"cpu_path": "cpu/small.onnx"}
+    assert load(["X"], ["Y"], device, **fields)({"X": X})["Y"].tolist() == (times * X).tolist()
+    assert find_variants(_environment(tmp_path, device)) == {"n": "cpu/small.onnx"}
+    said = [each.getMessage() for each in caplog.records if each.name == "mlserver.graphc"]
+    assert said[0] == "node `n` runs its model for the CPU, `cpu/small.onnx`"
+    assert len(said) == (2 if device == "prefer-cuda" else 1)
+
+
+def test_the_model_that_is_named_for_the_cpu_never_stands_for_a_gpu_that_has_to_be(
+    load: Load, tmp_path: Path, write_double: Callable[[Path], None]
+) -> None:
+    write_double(tmp_path / "m.onnx")
+    with pytest.raises(LoadError, match="GRAPHC_DEVICE asks for CUDAExecutionProvider; onnxruntime here has"):
+        load(["X"], ["Y"], "cuda", **_model("onnx", "m.onnx"), cpu_path="m.onnx")
+
+
+def test_a_model_for_the_cpu_that_is_not_there_is_said(
+    load: Load, tmp_path: Path, write_double: Callable[[Path], None]
+) -> None:
+    write_double(tmp_path / "m.onnx")
+    with pytest.raises(LoadError, match=r"there is no `absent\.onnx`"):
+        load(["X"], ["Y"], "prefer-cuda", **_model("onnx", "m.onnx"), cpu_path="absent.onnx")
 
 
 def test_a_model_that_is_no_good_is_no_reason_to_go_without_a_gpu(load: Load, tmp_path: Path) -> None:

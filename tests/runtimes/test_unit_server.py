@@ -138,12 +138,15 @@ class Server:
 def artifacts(
     tmp_path_factory: pytest.TempPathFactory,
     write_double: Callable[[Path], None],
+    write_triple: Callable[[Path], None],
     write_classifier: Callable[..., None],
 ) -> Path:
     root = tmp_path_factory.mktemp("artifacts")
     for name in ("scale", "lr", "label", "shout", "silent"):
         (root / name).mkdir()
     write_double(root / "scale" / "model.onnx")
+    (root / "scale" / "cpu").mkdir()
+    write_triple(root / "scale" / "cpu" / "small.onnx")
     write_classifier(root / "lr" / "lr.joblib")
     (root / "label" / "post.py").write_text(CODE)
     (root / "label" / "names.py").write_text("NAMES = ['low', 'high']\n")
@@ -244,7 +247,11 @@ def preferring(
 ) -> Iterator[Server]:
     """Serve two models that prefer a GPU, where there is none."""
     model = {"kind": "model", "framework": "onnx", "path": "scale/model.onnx"}
-    nodes = [node("a", {"X": "x"}, {"Y": "a.Y"}, **model), node("b", {"X": "a.Y"}, {"Y": "b.Y"}, **model)]
+    small = {"cpu_path": "scale/cpu/small.onnx"}
+    nodes = [
+        node("a", {"X": "x"}, {"Y": "a.Y"}, **model),
+        node("b", {"X": "a.Y"}, {"Y": "b.Y"}, **model, **small),
+    ]
     region = build(nodes, takes=["x: FP32[batch, 2]"], answers={"b.Y": "y: FP32[batch, 2]"})
     variables = {"GRAPHC_ARTIFACTS": str(artifacts), "GRAPHC_DEVICE": "prefer-cuda"}
     yield from _serve(tmp_path_factory.mktemp("preferring"), region, start, **variables)
@@ -555,6 +562,19 @@ def test_a_unit_that_goes_without_a_gpu_says_so(preferring: Server) -> None:
     page = httpx.get(f"http://127.0.0.1:{preferring.metrics}/metrics", timeout=5).text
     (line,) = (each for each in page.splitlines() if each.startswith("graphc_device_fallback{"))
     assert line.endswith(" 1.0")
+
+
+def test_a_node_that_runs_its_model_for_the_cpu_says_so(preferring: Server) -> None:
+    told = "scale/cpu/small.onnx"
+    metadata = preferring.get("/v2/models/unit").json()
+    assert metadata["parameters"]["graphc_cpu_models"] == f"b: {told}"
+    assert preferring.log.read_text().count(f"node `b` runs its model for the CPU, `{told}`") == 1
+    page = httpx.get(f"http://127.0.0.1:{preferring.metrics}/metrics", timeout=5).text
+    (line,) = (each for each in page.splitlines() if each.startswith("graphc_cpu_model{"))
+    assert 'node="b"' in line
+    x = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}
+    (answer,) = preferring.post("/v2/models/unit/infer", {"inputs": [x]}).json()["outputs"]
+    assert answer["data"] == [6.0, 12.0]
 
 
 def test_a_unit_that_prefers_nothing_says_nothing_of_it(whole: Server) -> None:

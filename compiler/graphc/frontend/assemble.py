@@ -117,6 +117,7 @@ def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions:
                 model.credentials,
                 model.load_seconds,
                 gpu_mib=_mib(model.gpu_memory),
+                cpu=node.cpu,
             )
         case Component() as component:
             parameters = cast("Mapping[str, Value]", inferred.parameters[node.name])

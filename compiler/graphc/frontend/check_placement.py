@@ -1,13 +1,15 @@
 """Checks what nodes ask of their containers."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.artefacts import USELESS_VARIANT
 from graphc.diagnostics.codes.flow import UNKNOWN_NODE
 from graphc.diagnostics.codes.limits import UNIT_CONFLICT
 from graphc.diagnostics.codes.rollout import REPLICAS_TWICE
 from graphc.diagnostics.suggest import nearest
-from graphc.spec.model import AnyNode, Python
+from graphc.spec.model import AnyNode, Model, Python
 from graphc.spec.read import GraphSpec
 
 
@@ -26,7 +28,25 @@ def check_placement(spec: GraphSpec, sink: Sink) -> None:
             sink.report(Diagnostic(REPLICAS_TWICE, message, at, "keep one of them"))
     for unit, names in units.items():
         _check_unit(spec, unit, names, sink)
+    _check_variants(spec, units, sink)
     _check_replicas(spec, sink)
+
+
+def _check_variants(spec: GraphSpec, units: Mapping[str, list[str]], sink: Sink) -> None:
+    """Report models for processors in containers that never run on them, or on nothing else."""
+    containers = {name: names for names in units.values() for name in names}
+    for name, node in spec.nodes.items():
+        if not isinstance(node, Model) or node.cpu_model is None:
+            continue
+        said = [spec.nodes[each].resources for each in containers.get(name, [name])]
+        resources = next((each for each in said if each is not None), spec.fields.resources)
+        gpu = resources.gpu if resources else None
+        if gpu is not None and gpu.device != "gpu":
+            continue
+        why = "has to have a GPU" if gpu else "asks for no GPU"
+        message = f"`{name}` names a `cpu_model`, and its container {why}"
+        hint = "say `device: prefer-gpu`, or leave `cpu_model` out" if gpu else "name it as the `model`"
+        sink.report(Diagnostic(USELESS_VARIANT, message, spec.at("nodes", name, "cpu_model"), hint))
 
 
 def _check_replicas(spec: GraphSpec, sink: Sink) -> None:

@@ -7,6 +7,7 @@ from graphc_components.catalog import Component as CatalogEntry
 
 from graphc.artefacts.signature import Signature
 from graphc.diagnostics import Span
+from graphc.graph import CpuModel
 from graphc.records import record
 from graphc.spec.model import AnyNode
 from graphc.spec.read import GraphSpec
@@ -33,6 +34,8 @@ class DraftNode:
     signature: Signature | None = None
     component: CatalogEntry | None = None
     local: Path | None = None
+    cpu: CpuModel | None = None
+    """What stands for a model where there is no GPU."""
     arguments: tuple[str, ...] | None = None
     required: tuple[str, ...] = ()
 

@@ -10,13 +10,21 @@ from graphc.artefacts.locations import check_location, is_uri
 from graphc.artefacts.locations import framework_of as tell_framework
 from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_reader import read_entry
-from graphc.artefacts.signature import Signatures
+from graphc.artefacts.signature import Signature, Signatures
 from graphc.diagnostics import Diagnostic, Rule, Sink
-from graphc.diagnostics.codes.artefacts import UNDECLARED_REMOTE, UNKNOWN_SIGNATURE
+from graphc.diagnostics.codes.artefacts import (
+    UNDECLARED_REMOTE,
+    UNKNOWN_SIGNATURE,
+    USELESS_VARIANT,
+    VARIANT_DIFFERS,
+    VARIANT_ELSEWHERE,
+)
 from graphc.diagnostics.codes.fields import BAD_BRANCH, UNKNOWN_COMPONENT
 from graphc.diagnostics.codes.flow import BRANCHES_DISAGREE, UNKNOWN_INPUT, UNREACHABLE
 from graphc.diagnostics.suggest import nearest
+from graphc.frontend.compare_signatures import find_differences
 from graphc.frontend.draft import Draft, DraftNode, DraftUse
+from graphc.graph import CpuModel
 from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router
 from graphc.spec.read import GraphSpec
 
@@ -44,6 +52,14 @@ def draft_graph(spec: GraphSpec, folder: Path, signatures: Signatures, sink: Sin
 def framework_of(model: Model) -> str | ArtefactFault:
     """Return the framework that a model names, or that its suffix tells."""
     return model.framework or tell_framework(model.model)
+
+
+def _comes_alike(model: str, other: str) -> bool:
+    """Say whether two models travel in the same way; of a claim, one folder is mounted."""
+    if not is_uri(model) or not is_uri(other):
+        return is_uri(model) == is_uri(other)
+    claims = [each.rpartition("/")[0] for each in (model, other) if each.startswith("pvc://")]
+    return not claims or (len(claims) == 2 and claims[0] == claims[1])
 
 
 class _Drafting:
@@ -92,7 +108,7 @@ class _Drafting:
             self._report_fault(framework, "model")
             return DraftNode(self.name, model, self.at, self._uses(model.in_), None)
         if is_uri(model.model):
-            return self._draft_remote(model)
+            return self._draft_remote(model, framework)
         path = self.folder / model.model
         signature = self.signatures.read(path, framework, model.model)
         if isinstance(signature, ArtefactFault):
@@ -102,9 +118,39 @@ class _Drafting:
             return DraftNode(self.name, model, self.at, self._uses(model.in_), outputs, local=path)
         outputs = tuple(tensor.name for tensor in signature.outputs)
         uses = self._uses(model.in_)
-        return DraftNode(self.name, model, self.at, uses, outputs, signature=signature, local=path)
+        cpu = self._draft_variant(model, framework, signature)
+        return DraftNode(self.name, model, self.at, uses, outputs, signature=signature, local=path, cpu=cpu)
 
-    def _draft_remote(self, model: Model) -> DraftNode:
+    def _draft_variant(self, model: Model, framework: str, signature: Signature | None) -> CpuModel | None:
+        """Return what stands for a model where there is no GPU, which has to be the same to all others."""
+        name = model.cpu_model
+        if name is None:
+            return None
+        if framework != "onnx":
+            message = f"`{self.name}` is no ONNX model, and always runs on processors"
+            self._report(USELESS_VARIANT, message, "cpu_model", hint="leave `cpu_model` out")
+            return None
+        if not _comes_alike(model.model, name):
+            message = f"`{self.name}` has its `model` and its `cpu_model` where no one way brings both"
+            hint = "have both beside the graph, both in stores, or both in one folder of a claim"
+            self._report(VARIANT_ELSEWHERE, message, "cpu_model", hint=hint)
+            return None
+        if is_uri(name):
+            fault = check_location(name)
+            if fault is not None:
+                self._report_fault(fault, "cpu_model")
+            return CpuModel(name, None)
+        path = self.folder / name
+        found = self.signatures.read(path, framework, name)
+        if isinstance(found, ArtefactFault):
+            self._report_fault(found, "cpu_model")
+            return None
+        if signature is not None:
+            for message in find_differences(signature, found):
+                self._report(VARIANT_DIFFERS, f"`{name}` {message}", "cpu_model")
+        return CpuModel(name, path, found.files)
+
+    def _draft_remote(self, model: Model, framework: str) -> DraftNode:
         fault = check_location(model.model)
         if fault is not None:
             self._report_fault(fault, "model")
@@ -117,7 +163,8 @@ class _Drafting:
                 f"`{self.name}` is fetched on the cluster, so the names of its inputs are not known here"
             )
             self._report(UNDECLARED_REMOTE, message, "in", hint="name them, as in `in: {X: x}`")
-        return DraftNode(self.name, model, self.at, self._uses(model.in_), tuple(model.out) or None)
+        outputs, cpu = tuple(model.out) or None, self._draft_variant(model, framework, None)
+        return DraftNode(self.name, model, self.at, self._uses(model.in_), outputs, cpu=cpu)
 
     # The others
 

@@ -98,8 +98,13 @@ class _Merging:
 
     @staticmethod
     def _is_model(node: Node) -> bool:
+        work = node.work
+        # A merged model would have to be merged once more, from the variants for processors.
         return (
-            isinstance(node.work, ModelWork) and node.work.framework == "onnx" and node.work.local is not None
+            isinstance(work, ModelWork)
+            and work.framework == "onnx"
+            and work.local is not None
+            and work.cpu is None
         )
 
     def _decide(self, group: Sequence[Node], found: Node | Apart) -> None:

@@ -362,6 +362,12 @@ class Model(Working):
         description="path beside the graph file, or an s3://, gs://, https:// or pvc:// URI",
         json_schema_extra={"minLength": 1},
     )
+    cpu_model: str | None = Field(
+        None,
+        description="another file of the same ONNX model, quantised for instance, that runs where its container"
+        " has no GPU",
+        json_schema_extra={"minLength": 1},
+    )
     framework: Literal["onnx", "sklearn", "xgboost"] | None = Field(
         None, description="told from the suffix where it is absent"
     )

@@ -9,6 +9,7 @@ from graphc_components.tensors import TensorType
 from graphc.graph import (
     ChoiceWork,
     ComponentWork,
+    CpuModel,
     Default,
     Gather,
     Guard,
@@ -22,6 +23,7 @@ from graphc.graph import (
     Value,
 )
 from graphc.plan import Plan, Unit, Wire
+from graphc.targets.shipping import VARIANTS
 
 FORMAT = 1
 """The version of the region's form; the runtime refuses one that it does not know."""
@@ -128,7 +130,9 @@ def _branches(branches: Sequence[int]) -> Value:
 def _work(node: Node) -> Data:
     match node.work:
         case ModelWork() as work:
-            return {"kind": "model", "framework": work.framework, "path": artefact_path(node.origin, work)}
+            path = artefact_path(node.origin, work)
+            variant = {"cpu_path": _variant_path(node.origin, work.cpu)} if work.cpu else {}
+            return {"kind": "model", "framework": work.framework, "path": path, **variant}
         case ComponentWork() as work:
             data: Data = {
                 "kind": "component",
@@ -163,6 +167,14 @@ def _work(node: Node) -> Data:
 
 def _branch(takes: Sequence[Use]) -> Value:
     return {use.port: _use(use) for use in takes}
+
+
+def _variant_path(node: str, variant: CpuModel) -> str:
+    if variant.location.startswith("pvc://"):
+        # The folder of a claim that is mounted has both.
+        return f"{node}/{PurePosixPath(urlsplit(variant.location).path).name}"
+    local = variant.local.name if variant.local is not None else None
+    return f"{node}/{VARIANTS}/{local or PurePosixPath(urlsplit(variant.location).path).name}"
 
 
 def artefact_path(node: str, work: ModelWork) -> str:

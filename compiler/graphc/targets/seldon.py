@@ -31,6 +31,7 @@ from graphc.targets.routes import Routed, Routing, check_routing, emit_routes, t
 from graphc.targets.shipping import (
     MOST_REGION,
     REGION_FILE,
+    VARIANTS,
     ClaimShipment,
     ConfigMapShipment,
     DownloadShipment,
@@ -490,17 +491,22 @@ class _Container:
             if not isinstance(shipment, DownloadShipment):
                 continue
             target = f"{ARTEFACTS}/{shipment.node}"
-            loader: Data = {
-                "name": f"load-{shipment.node}",
-                "image": self._image(),
-                "command": ["python", "-m", "graphc_runtimes.fetch", shipment.uri, target, *shipment.beside],
-            }
-            if shipment.credentials is not None:
-                loader["envFrom"] = [{"secretRef": {"name": shipment.credentials}}]
-            loader["resources"] = {"requests": dict(LOADER)}
-            loader["securityContext"] = _security()
-            loader["volumeMounts"] = [_mount(shipment, read_only=False)]
-            yield loader
+            yield self._loader(shipment, f"load-{shipment.node}", target)
+            if shipment.cpu is not None:
+                yield self._loader(shipment.cpu, f"variant-{shipment.node}", f"{target}/{VARIANTS}")
+
+    def _loader(self, shipment: DownloadShipment, name: str, target: str) -> Data:
+        loader: Data = {
+            "name": name,
+            "image": self._image(),
+            "command": ["python", "-m", "graphc_runtimes.fetch", shipment.uri, target, *shipment.beside],
+        }
+        if shipment.credentials is not None:
+            loader["envFrom"] = [{"secretRef": {"name": shipment.credentials}}]
+        loader["resources"] = {"requests": dict(LOADER)}
+        loader["securityContext"] = _security()
+        loader["volumeMounts"] = [_mount(shipment, read_only=False)]
+        return loader
 
     def volumes(self) -> Iterable[Data]:
         """Yield the volumes of the shipments."""

@@ -11,11 +11,14 @@ from urllib.parse import urlsplit
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP, UPLOAD_MERGED
-from graphc.graph import ModelWork, Node, PythonWork, Value
+from graphc.graph import CpuModel, ModelWork, Node, PythonWork, Value
 from graphc.records import record
 
 # Kubernetes refuses a config map with more bytes of data; it counts them decoded.
 CONFIG_MAP_LIMIT: Final = 1_048_576
+
+VARIANTS: Final = "cpu"
+"""The folder, beside a model, of what runs in its place where there is no GPU."""
 
 REGION_FILE: Final = "region"
 """The file of a config map that holds a region which is too large for a variable."""
@@ -46,6 +49,8 @@ class DownloadShipment:
     credentials: str | None
     beside: tuple[str, ...] = ()
     """Further files of the model, relative to it."""
+    cpu: "DownloadShipment | None" = None
+    """What runs in its place where there is no GPU."""
 
 
 @record
@@ -75,7 +80,7 @@ def ship_node(graph: str, node: Node, store: str | None, purpose: Purpose, sink:
         case ModelWork(local=None) as work:
             return _ship_remote(node, work)
         case ModelWork(local=Path() as path) as work:
-            files = [(name, path.parent / name) for name in (path.name, *work.files)]
+            files = [*_files_of(path, work.files), *_files_of_variant(work.cpu)]
             is_large = sum(each.stat().st_size for _, each in files) > CONFIG_MAP_LIMIT
             if work.merged and is_large and purpose == "cluster" and store is not None:
                 uri = f"{store.rstrip('/')}/{work.location}"
@@ -85,13 +90,32 @@ def ship_node(graph: str, node: Node, store: str | None, purpose: Purpose, sink:
                 return _ship_files(graph, node, files, purpose, sink)
             if purpose == "cluster" and store is not None:
                 uri = f"{store.rstrip('/')}/{work.location}"
-                return DownloadShipment(node.origin, uri, work.credentials, work.files)
+                return DownloadShipment(
+                    node.origin, uri, work.credentials, work.files, _stored(node, work, store)
+                )
             return _ship_files(graph, node, files, purpose, sink)
         case PythonWork(local=Path() as path) as work:
             module = work.entry.partition(":")[0].replace(".", "/") + ".py"
             return _ship_files(graph, node, [(module, path)], purpose, sink)
         case _:
             return None
+
+
+def _files_of(path: Path, beside: Sequence[str]) -> list[tuple[str, Path]]:
+    return [(name, path.parent / name) for name in (path.name, *beside)]
+
+
+def _files_of_variant(variant: CpuModel | None) -> list[tuple[str, Path]]:
+    if variant is None or variant.local is None:
+        return []
+    return [(f"{VARIANTS}/{name}", path) for name, path in _files_of(variant.local, variant.files)]
+
+
+def _stored(node: Node, work: ModelWork, store: str) -> DownloadShipment | None:
+    if work.cpu is None:
+        return None
+    uri = f"{store.rstrip('/')}/{work.cpu.location}"
+    return DownloadShipment(node.origin, uri, work.credentials, work.cpu.files)
 
 
 def _ask_for_upload(node: Node, path: Path, uri: str, has_files: bool, sink: Sink) -> None:
@@ -107,7 +131,8 @@ def _ship_remote(node: Node, work: ModelWork) -> Shipment:
     parts = urlsplit(work.location)
     if parts.scheme == "pvc":
         return ClaimShipment(node.origin, parts.netloc, parts.path.lstrip("/"))
-    return DownloadShipment(node.origin, work.location, work.credentials)
+    variant = work.cpu and DownloadShipment(node.origin, work.cpu.location, work.credentials)
+    return DownloadShipment(node.origin, work.location, work.credentials, cpu=variant)
 
 
 def _ship_files(

@@ -13,7 +13,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeExc
 
 from graphc_runtimes.adapters.artifact import find_file
 from graphc_runtimes.arrays import as_tensor
-from graphc_runtimes.devices import note_fallback
+from graphc_runtimes.devices import note_fallback, note_variant
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
@@ -70,7 +70,7 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
 
     Only the outputs in use are copied out, but onnxruntime's inference builds compute all that the file holds.
     """
-    session = _open(find_file(node.path, environment, (".onnx",)), environment)
+    session = _open(node, environment)
     texts = {each.name for each in session.get_inputs() if each.type == "tensor(string)"}
     _check_names(node, session)
     outputs = list(node.outputs)
@@ -122,16 +122,28 @@ def _options(environment: Environment) -> _Options:
     return options
 
 
-def _open(path: Path, environment: Environment) -> _Session:
+def _open(node: ModelNode, environment: Environment) -> _Session:
+    if environment.device == "cpu":
+        return _start_on_cpu(node, environment)
+    path = find_file(node.path, environment, (".onnx",))
     if environment.device != "prefer-cuda":
         return _start(path, environment)
     try:
         return _start(path, replace(environment, device="cuda"))
     # A model that is no good fails on the CPU too, with a reason of its own.
     except (LoadError, Fail, RuntimeException, EPFail, RuntimeError, ValueError) as error:
-        session = _start(path, replace(environment, device="cpu"))
+        session = _start_on_cpu(node, environment)
         note_fallback(environment, str(error))
         return session
+
+
+def _start_on_cpu(node: ModelNode, environment: Environment) -> _Session:
+    """Start what is named for the CPU, and say so, or else the model itself."""
+    path = find_file(node.path_on_cpu, environment, (".onnx",))
+    session = _start(path, replace(environment, device="cpu"))
+    if node.cpu_path is not None:
+        note_variant(environment, node.name, node.cpu_path)
+    return session
 
 
 def _start(path: Path, environment: Environment) -> _Session:

@@ -32,6 +32,15 @@ UNKNOWN_SCHEME: Final = error("GC511", "unknown-scheme", "A model's URI has a sc
 UNDECLARED_REMOTE: Final = error(
     "GC512", "undeclared-remote", "A model that is fetched on the cluster has no declared tensors."
 )
+VARIANT_DIFFERS: Final = error(
+    "GC513", "cpu-variant-differs", "A model for processors takes or gives other tensors than the model."
+)
+USELESS_VARIANT: Final = error(
+    "GC514", "useless-cpu-variant", "A model for processors is named where it can never be the one that runs."
+)
+VARIANT_ELSEWHERE: Final = error(
+    "GC515", "cpu-variant-elsewhere", "A model for processors does not come to the cluster as the model does."
+)
 NO_ONNXRUNTIME: Final = error(
     "GC520", "no-onnxruntime", "Merging ONNX models needs onnxruntime, which is not installed."
 )
