@@ -3,15 +3,30 @@
 import os
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from graphc_runtimes.errors import RegionError
 
-Device = Literal["cpu", "cuda", "prefer-cuda"]
+Device = Literal["cpu", "cuda", "prefer-cuda", "tensorrt", "prefer-tensorrt"]
+Accelerator = Literal["cpu", "cuda", "tensorrt"]
 
-_DEVICES: Final = ("cpu", "cuda", "prefer-cuda")
+_DEVICES: Final[Mapping[str, Device]] = {device: device for device in get_args(Device)}
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What a container was given of GPUs, and how models are made ready for them."""
+
+    devices: int = 1
+    """How many it has; processes take them in turn."""
+    memory_mib: int | None = None
+    """What one process may take of a device; None where it has all of it."""
+    engines: Path | None = None
+    """Where TensorRT keeps the engines that it builds; None builds them anew with every start."""
+    fp16: bool = False
+    """Whether TensorRT may compute in half precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,23 @@ class Environment:
     device: Device
     threads: int | None
     """How many threads a framework may use; None leaves it to the framework."""
+    gpu: Gpu = field(default_factory=Gpu)
+
+    @property
+    def is_preferred(self) -> bool:
+        """Whether the CPU will do where the device cannot be had."""
+        return self.device.startswith("prefer-")
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """What models run on, but for those that go without."""
+        match self.device:
+            case "cuda" | "prefer-cuda":
+                return "cuda"
+            case "tensorrt" | "prefer-tensorrt":
+                return "tensorrt"
+            case "cpu":
+                return "cpu"
 
 
 def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
@@ -34,7 +66,18 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         unit=variables.get("MLSERVER_MODEL_NAME") or None,
         artifacts=Path(variables.get("GRAPHC_ARTIFACTS") or "/mnt/graphc"),
         device=_read_device(variables.get("GRAPHC_DEVICE") or "cpu"),
-        threads=_read_threads(variables.get("GRAPHC_THREADS")),
+        threads=_read_number("GRAPHC_THREADS", variables),
+        gpu=_read_gpu(variables),
+    )
+
+
+def _read_gpu(variables: Mapping[str, str]) -> Gpu:
+    engines = variables.get("GRAPHC_TENSORRT_CACHE")
+    return Gpu(
+        devices=_read_number("GRAPHC_GPUS", variables) or 1,
+        memory_mib=_read_number("GRAPHC_GPU_MEMORY_MIB", variables),
+        engines=Path(engines) if engines else None,
+        fp16=variables.get("GRAPHC_TENSORRT_FP16") == "1",
     )
 
 
@@ -55,14 +98,17 @@ def _read_region(variables: Mapping[str, str]) -> str:
 
 
 def _read_device(text: str) -> Device:
-    if text not in _DEVICES:
-        raise RegionError(f"GRAPHC_DEVICE is `{text}`, which is none of `cpu`, `cuda` and `prefer-cuda`")
-    return text
+    found = _DEVICES.get(text)
+    if found is None:
+        listed = ", ".join(f"`{device}`" for device in _DEVICES)
+        raise RegionError(f"GRAPHC_DEVICE is `{text}`, which is none of {listed}")
+    return found
 
 
-def _read_threads(text: str | None) -> int | None:
+def _read_number(name: str, variables: Mapping[str, str]) -> int | None:
+    text = variables.get(name)
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise RegionError(f"GRAPHC_THREADS is `{text}`, which is not a positive whole number")
+        raise RegionError(f"{name} is `{text}`, which is not a positive whole number")
     return int(text)

@@ -70,7 +70,7 @@ class RegionModel(MLModel):
             # MLServer would go on to end with 0, which a cluster takes for a job well done.
             raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)
-        if environment.device == "prefer-cuda":
+        if environment.is_preferred:
             self._note_device(self._unit, environment)
         self._note_variants(self._unit, environment)
         note_loaded()
@@ -91,7 +91,7 @@ class RegionModel(MLModel):
     def _note_device(self, unit: Unit, environment: Environment) -> None:
         reason = find_fallback(environment)
         device_fallback().labels(unit.region.unit).set(reason is not None)
-        self._device = {"graphc_device": "cuda"}
+        self._device = {"graphc_device": environment.accelerator}
         if reason is not None:
             self._device = {"graphc_device": "cpu", "graphc_device_fallback": reason}
 

@@ -86,6 +86,11 @@ def note_loaded() -> None:
         asyncio.get_running_loop().call_later(_SETTLED, lambda: here.board.note(here.worker, loaded=True))
 
 
+def worker_number() -> int:
+    """Return which of the processes that serve the unit this is, 0 where there is one."""
+    return 0 if _self is None else _self.worker
+
+
 def have_all_loaded() -> bool:
     """Say whether all processes that serve the unit have loaded: none is ready before."""
     return _self is None or _self.board.was_complete

@@ -12,7 +12,7 @@ from graphc.frontend.draft_nodes import framework_of
 from graphc.frontend.infer import Inferred
 from graphc.frontend.policies import find_defaults
 from graphc.frontend.resolve import Resolved
-from graphc.gpus.ask import Amount, GpuAsk
+from graphc.gpus.ask import Amount, Engine, GpuAsk
 from graphc.graph import (
     Autoscaling,
     Batch,
@@ -168,8 +168,15 @@ def resources_of(spec: spec_model.Resources | None) -> Resources | None:
     if spec is None:
         return None
     gpu = spec.gpu
-    ask = GpuAsk(cast("Amount", gpu.amount), gpu.sharing, tuple(gpu.model), gpu.device) if gpu else None
-    return Resources(spec.cpu, spec.memory, ask)
+    return Resources(spec.cpu, spec.memory, _ask(gpu) if gpu else None)
+
+
+def _ask(gpu: spec_model.Gpu) -> GpuAsk:
+    engine = None
+    if gpu.tensorrt is not None:
+        claim, _, path = (gpu.tensorrt.cache or "").removeprefix("pvc://").partition("/")
+        engine = Engine(gpu.tensorrt.fp16, claim or None, path)
+    return GpuAsk(cast("Amount", gpu.amount), gpu.sharing, tuple(gpu.model), gpu.device, engine)
 
 
 def _placement(graph: GraphSpec, node: DraftNode, unit: str | None) -> Placement:

@@ -123,12 +123,25 @@ def _check_variables(spec: GraphSpec, name: str, node: AnyNode, sink: Sink) -> N
         _check_object(value.secret, "Secret", spec.at("nodes", name, "env", variable, "secret"), sink)
 
 
+_GPU_VARIABLES: Final = frozenset(
+    {
+        "GRAPHC_DEVICE",
+        "GRAPHC_GPUS",
+        "GRAPHC_GPU_MEMORY_MIB",
+        "GRAPHC_TENSORRT_CACHE",
+        "GRAPHC_TENSORRT_FP16",
+    }
+)
+
+
 def _hardware_variables(resources: Resources | None) -> set[str]:
     """Return the variables that tell the runtime what its container gets."""
     if resources is None:
         return set()
-    told = {"GRAPHC_THREADS": resources.cpu, "GRAPHC_DEVICE": resources.gpu and resources.gpu.amount}
-    return {name for name, value in told.items() if value}
+    asks_gpu = resources.gpu is not None and resources.gpu.amount
+    return ({"GRAPHC_THREADS"} if resources.cpu else set[str]()) | (
+        _GPU_VARIABLES if asks_gpu else set[str]()
+    )
 
 
 def _check_objects(spec: GraphSpec, sink: Sink) -> None:

@@ -65,6 +65,15 @@ Amount = Count | Share | MemoryNeed | SliceNeed
 
 
 @record
+class Engine:
+    """That TensorRT runs the models: whether in half precision, and the claim and path where engines are kept."""
+
+    fp16: bool = False
+    claim: str | None = None
+    path: str = ""
+
+
+@record
 class GpuAsk:
     """An amount, how it may be shared, the products that will do (any where none is named), and what else will do."""
 
@@ -72,6 +81,8 @@ class GpuAsk:
     sharing: Sharing = "any"
     models: tuple[str, ...] = ()
     device: Device = "gpu"
+    engine: Engine | None = None
+    """How TensorRT runs the models; None leaves them to CUDA."""
 
     @property
     def wants_gpu(self) -> bool:

@@ -64,6 +64,45 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _read_cache(value: str) -> str:
+    if not re.fullmatch(r"pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[^/\s]+)*", value) or "/.." in value:
+        raise ValueError(f"{show(value)} is not a folder of a claim, such as `pvc://engines/fraud`")
+    return value
+
+
+class Tensorrt(Spec):
+    """How TensorRT runs ONNX models."""
+
+    fp16: bool = Field(False, description="compute in half precision where that is faster")
+    cache: Annotated[str, AfterValidator(_read_cache)] | None = Field(
+        None,
+        description="the folder of a claim, pvc://CLAIM/FOLDER, that keeps what it builds; else every pod builds",
+    )
+
+
+def _read_tensorrt(value: object) -> object:
+    return {} if value is True else None if value is False else value
+
+
+TensorrtValue = Annotated[
+    Tensorrt | None,
+    BeforeValidator(_read_tensorrt),
+    WithJsonSchema(
+        {
+            "description": "let TensorRT run ONNX models, and how",
+            "anyOf": [
+                {"type": "boolean"},
+                {
+                    "type": "object",
+                    "properties": {"fp16": {"type": "boolean"}, "cache": {"type": "string"}},
+                    "additionalProperties": False,
+                },
+            ],
+        }
+    ),
+]
+
+
 class Gpu(Spec):
     """GPUs, or a part of one, and how it may be shared with others."""
 
@@ -75,6 +114,7 @@ class Gpu(Spec):
         default_factory=list[str], description="the product that will do, such as A100, or several"
     )
     device: Device = Field("gpu", description="what will do: a GPU, one or else the CPU, or the CPU")
+    tensorrt: TensorrtValue = Field(None, description="let TensorRT run ONNX models, and how")
 
 
 def _read_gpu(value: object) -> object:
@@ -98,6 +138,20 @@ _GPU_SCHEMA: Final[dict[str, object]] = {
                     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
                 },
                 "device": {"enum": list(DEVICES), "description": "what will do: a GPU, one or else the CPU"},
+                "tensorrt": {
+                    "description": "let TensorRT run ONNX models, and how",
+                    "anyOf": [
+                        {"type": "boolean"},
+                        {
+                            "type": "object",
+                            "properties": {
+                                "fp16": {"type": "boolean", "description": "compute in half precision"},
+                                "cache": {"type": "string", "description": "pvc://CLAIM/FOLDER for engines"},
+                            },
+                            "additionalProperties": False,
+                        },
+                    ],
+                },
             },
             "required": ["amount"],
             "additionalProperties": False,

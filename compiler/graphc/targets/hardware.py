@@ -24,8 +24,27 @@ Data = dict[str, Value]
 
 _SOFT: Final = "PreferNoSchedule"
 
-DEVICES: Final[Mapping[str, str]] = {"gpu": "cuda", "prefer-gpu": "prefer-cuda"}
-"""What the runtime is told, by what a graph says."""
+# As estimates of memory have it; they take onnx, which is slow to import.
+CONTEXT: Final = 500
+"""The MiB of a device that a process takes for CUDA itself."""
+
+
+def name_device(ask: GpuAsk) -> str:
+    """Return what the runtime is told to compute on."""
+    device = "cuda" if ask.engine is None else "tensorrt"
+    return f"prefer-{device}" if ask.device == "prefer-gpu" else device
+
+
+def limit_memory(ask: GpuAsk, grant: Grant | None, workers: int) -> int | None:
+    """Return the MiB that each process may take of a device that others share; None where nobody else has it."""
+    if grant is None or grant.first.mode not in {"mps", "time-slicing"}:
+        return None
+    part = (
+        int(grant.first.share * grant.memory_mib) if grant.first.mode == "time-slicing" else grant.memory_mib
+    )
+    asked = ask.amount.mib if isinstance(ask.amount, MemoryNeed) else 0
+    # What CUDA itself takes is beside what a session may.
+    return max(max(part, asked) // workers - CONTEXT, CONTEXT)
 
 
 @record

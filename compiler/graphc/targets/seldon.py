@@ -13,6 +13,7 @@ from graphc.compare.settings import ANNOTATION as COMPARE
 from graphc.compare.settings import read_settings
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE, TOO_LARGE
+from graphc.gpus.ask import Engine, GpuAsk
 from graphc.gpus.peak import PodAsk
 from graphc.gpus.pools import Pool
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
@@ -23,7 +24,15 @@ from graphc.records import record
 from graphc.rollout.model import ANNOTATION, Rollout
 from graphc.targets.autoscaling import ScaledPod, emit_autoscaler
 from graphc.targets.check_capacity import EXECUTOR, Amount, check_capacity, describe_pods
-from graphc.targets.hardware import DEVICES, Hardware, Landing, Load, ask_of, choose_hardware
+from graphc.targets.hardware import (
+    Hardware,
+    Landing,
+    Load,
+    ask_of,
+    choose_hardware,
+    limit_memory,
+    name_device,
+)
 from graphc.targets.istio import STICKY_LABEL, UNUSED_HOST, sticky_service
 from graphc.targets.region import describe_region
 from graphc.targets.route_parts import find_backend
@@ -67,6 +76,11 @@ PROBE_SECONDS: Final = 5
 LOADER: Final[Mapping[str, str]] = {"cpu": "100m", "memory": "256Mi"}
 """What a container asks for that downloads artefacts before the others start."""
 _LOADER: Final = Amount(parse_quantity(LOADER["cpu"]), parse_quantity(LOADER["memory"]))
+# TensorRT tries kernels for each layer of a model before it is ready, where no engine of it was kept.
+ENGINE_SECONDS: Final = 900
+
+ENGINES: Final = "/mnt/graphc-engines"
+"""Where a unit keeps the engines that TensorRT builds."""
 
 
 @record
@@ -481,6 +495,9 @@ class _Container:
         mounts = [_mount(shipment, read_only=True) for shipment in self._shipments]
         if self._region_map:
             mounts.append({"name": f"region-{self._unit.name}", "mountPath": REGIONS, "readOnly": True})
+        if self._engine is not None:
+            path: Data = {"subPath": self._engine.path} if self._engine.path else {}
+            mounts.append({"name": f"engines-{self._unit.name}", "mountPath": ENGINES} | path)
         if mounts:
             container["volumeMounts"] = list[Value](mounts)
         return container
@@ -514,6 +531,11 @@ class _Container:
             yield {"name": _volume(shipment)} | _source(shipment)
         if self._region_map:
             yield {"name": f"region-{self._unit.name}"} | _source(self._region_map)
+        if self._engine is not None:
+            kept: Data = {"emptyDir": {}}
+            if self._engine.claim is not None:
+                kept = {"persistentVolumeClaim": {"claimName": self._engine.claim}}
+            yield {"name": f"engines-{self._unit.name}"} | kept
 
     def _ship_region(self) -> ConfigMapShipment | None:
         """Return the config map of a region that is too large for a variable."""
@@ -540,7 +562,8 @@ class _Container:
         works = [node.work for node in self._unit.region.nodes]
         said = [work.load_seconds for work in works if isinstance(work, ModelWork | PythonWork)]
         # Models load one after the other; twice the time leaves room for a busy machine.
-        return max(LOAD_SECONDS, 2 * sum(seconds for seconds in said if seconds))
+        least = LOAD_SECONDS if self._engine is None else ENGINE_SECONDS
+        return max(least, 2 * sum(seconds for seconds in said if seconds))
 
     def _env(self) -> Iterable[Data]:
         if self._region_map:
@@ -573,7 +596,27 @@ class _Container:
         ask = ask_of(self._unit, self._emitting.settings.resources)
         # A run on this machine may have no GPU; on a cluster a unit that asked for one must not go without.
         if ask is not None and (self._emitting.purpose == "cluster" or ask.device == "prefer-gpu"):
-            yield {"name": "GRAPHC_DEVICE", "value": DEVICES[ask.device]}
+            yield {"name": "GRAPHC_DEVICE", "value": name_device(ask)}
+            yield from self._gpu(ask, workers)
+
+    def _gpu(self, ask: GpuAsk, workers: int) -> Iterable[Data]:
+        """Tell the runtime what it may take of GPUs, and how TensorRT makes models ready for them."""
+        _, devices = self._hardware_of.resources.get(self._unit.name, ("", 0))
+        if devices > 1 and workers > 1:
+            yield {"name": "GRAPHC_GPUS", "value": str(devices)}
+        limit = limit_memory(ask, self._hardware_of.grants.get(self._unit.name), workers)
+        if limit is not None:
+            yield {"name": "GRAPHC_GPU_MEMORY_MIB", "value": str(limit)}
+        if ask.engine is not None and ask.engine.fp16:
+            yield {"name": "GRAPHC_TENSORRT_FP16", "value": "1"}
+        if self._engine is not None:
+            yield {"name": "GRAPHC_TENSORRT_CACHE", "value": ENGINES}
+
+    @property
+    def _engine(self) -> Engine | None:
+        """How TensorRT runs the models; a run on this machine keeps nothing of it."""
+        ask = ask_of(self._unit, self._emitting.settings.resources)
+        return ask.engine if ask is not None and self._emitting.purpose == "cluster" else None
 
 
 def _escape(text: str) -> str:

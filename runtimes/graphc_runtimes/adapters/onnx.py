@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 import onnxruntime
@@ -17,10 +17,10 @@ from graphc_runtimes.devices import note_fallback, note_variant
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
+from graphc_runtimes.providers import CPU, fill_shapes, find_providers, rows_to_warm
 from graphc_runtimes.region import ModelNode
 from graphc_runtimes.weights import find_shared
-
-_PROVIDERS: Final[Mapping[str, str]] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+from graphc_runtimes.workers import worker_number
 
 _ERROR: Final = 3
 """onnxruntime's severity of errors, below which nothing is logged."""
@@ -34,9 +34,20 @@ _PLAIN: Final = frozenset(
 )
 
 
+_WARMED: Final[Mapping[str, np.dtype[Any]]] = {
+    "tensor(bool)": np.dtype(np.bool_),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(double)": np.dtype(np.float64),
+    **{f"tensor({name})": np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8")},
+}
+"""What inputs of these types may be filled with zeros of; models of others start cold."""
+
+
 class _Argument(Protocol):
     name: str
     type: str
+    shape: Sequence[object]
 
 
 class _Options(Protocol):
@@ -109,7 +120,7 @@ def write_optimised(path: Path, environment: Environment, to: Path) -> None:
         options.add_session_config_entry(f"session.optimized_model_external_initializers_{name}", value)
     # That what is written is for this machine only is just what is wanted.
     options.log_severity_level = _ERROR
-    onnxruntime.InferenceSession(str(path), options, providers=[_PROVIDERS[environment.device]])
+    onnxruntime.InferenceSession(str(path), options, providers=[CPU])
 
 
 def _options(environment: Environment) -> _Options:
@@ -126,10 +137,10 @@ def _open(node: ModelNode, environment: Environment) -> _Session:
     if environment.device == "cpu":
         return _start_on_cpu(node, environment)
     path = find_file(node.path, environment, (".onnx",))
-    if environment.device != "prefer-cuda":
+    if not environment.is_preferred:
         return _start(path, environment)
     try:
-        return _start(path, replace(environment, device="cuda"))
+        return _start(path, replace(environment, device=environment.accelerator))
     # A model that is no good fails on the CPU too, with a reason of its own.
     except (LoadError, Fail, RuntimeException, EPFail, RuntimeError, ValueError) as error:
         session = _start_on_cpu(node, environment)
@@ -147,22 +158,43 @@ def _start_on_cpu(node: ModelNode, environment: Environment) -> _Session:
 
 
 def _start(path: Path, environment: Environment) -> _Session:
-    wanted = _PROVIDERS[environment.device]
+    providers = find_providers(environment, worker_number())
     available = cast("list[str]", onnxruntime.get_available_providers())
-    if wanted not in available:
-        raise LoadError(f"GRAPHC_DEVICE asks for {wanted}; onnxruntime here has {', '.join(available)}")
+    for name, _ in providers:
+        if name not in available:
+            raise LoadError(f"GRAPHC_DEVICE asks for {name}; onnxruntime here has {', '.join(available)}")
     options = _options(environment)
     shared = find_shared(path)
     if shared is not None:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    opened = onnxruntime.InferenceSession(str(shared or path), options, providers=[wanted])
+    opened = onnxruntime.InferenceSession(str(shared or path), options, providers=providers)
     session = cast("_Session", opened)
     # onnxruntime goes on with the CPU where a provider's libraries cannot be loaded, and only logs it.
-    if wanted not in session.get_providers():
-        raise LoadError(f"GRAPHC_DEVICE asks for {wanted}, which onnxruntime could not start")
+    for name, _ in providers:
+        if name not in session.get_providers():
+            raise LoadError(f"GRAPHC_DEVICE asks for {name}, which onnxruntime could not start")
     # It would do the same when a request fails on the device.
     session.disable_fallback()
+    if environment.device != "cpu":
+        # A device that is full says so here, before the unit is ready, and TensorRT builds its engines.
+        warm_up(session, rows_to_warm(environment))
     return session
+
+
+def warm_up(session: _Session, batches: Sequence[int]) -> int:
+    """Run a model on zeros for each number of rows, and return how often; never where its sizes are not known."""
+    inputs = {each.name: each for each in session.get_inputs()}
+    outputs = [each.name for each in session.get_outputs()]
+    runs = 0
+    if any(each.type not in _WARMED for each in inputs.values()):
+        return runs
+    for rows in batches:
+        shapes = fill_shapes({name: each.shape for name, each in inputs.items()}, rows)
+        if shapes is not None:
+            zeros = {name: np.zeros(shape, _WARMED[inputs[name].type]) for name, shape in shapes.items()}
+            session.run(outputs, zeros)
+            runs += 1
+    return runs
 
 
 def _check_names(node: ModelNode, session: _Session) -> None:

@@ -28,10 +28,13 @@ class _Booster(Protocol):
 
 def _choose_device(environment: Environment) -> str:
     is_built = xgboost.build_info().get("USE_CUDA") is True
-    if environment.device == "cuda" and not is_built:
-        raise LoadError("GRAPHC_DEVICE asks for `cuda`, and this XGBoost was built without it")
-    if environment.device != "prefer-cuda":
-        return environment.device
+    if environment.device == "cpu":
+        return "cpu"
+    if not environment.is_preferred:
+        if not is_built:
+            asked = environment.device
+            raise LoadError(f"GRAPHC_DEVICE asks for `{asked}`, and this XGBoost was built without CUDA")
+        return "cuda"
     # Without a device XGBoost would go on with the CPU too, and only print it.
     if is_built and has_gpu():
         return "cuda"

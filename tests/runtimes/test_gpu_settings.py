@@ -1,0 +1,165 @@
+"""What sessions on a GPU are told and warmed up with; whatever needs the GPU itself skips where there is none."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from graphc_runtimes.adapters import load_runner
+from graphc_runtimes.adapters.onnx import warm_up
+from graphc_runtimes.environment import Device, Environment, Gpu, read_environment
+from graphc_runtimes.errors import LoadError, RegionError
+from graphc_runtimes.providers import CPU, CUDA, TENSORRT, fill_shapes, find_providers, rows_to_warm
+from graphc_runtimes.region import ModelNode, Read
+from onnx import TensorProto, helper
+
+Json = dict[str, object]
+
+MIB: Final = 2**20
+X: Final = np.array([[0.0, 1.0], [5.0, 6.0]], dtype=np.float32)
+NODE: Final = ModelNode(
+    name="n", outputs={"Y": "n.Y"}, inputs={"X": Read("x")}, kind="model", framework="onnx", path="m.onnx"
+)
+
+
+def environment(device: Device = "cpu", region: str = "", folder: Path = Path(), **gpu: Any) -> Environment:
+    return Environment(region, None, folder, device, 1, Gpu(**gpu))
+
+
+# --- What the container says -----------------------------------------------------------------------------
+
+
+def test_variables_are_read() -> None:
+    variables = {
+        "GRAPHC_REGION": "{}",
+        "GRAPHC_DEVICE": "prefer-tensorrt",
+        "GRAPHC_GPUS": "2",
+        "GRAPHC_GPU_MEMORY_MIB": "4096",
+        "GRAPHC_TENSORRT_FP16": "1",
+        "GRAPHC_TENSORRT_CACHE": "/mnt/graphc-engines",
+    }
+    found = read_environment(variables)
+    assert found.gpu == Gpu(2, 4096, Path("/mnt/graphc-engines"), fp16=True)
+    assert (found.is_preferred, found.accelerator) == (True, "tensorrt")
+
+
+@pytest.mark.parametrize("name", ["GRAPHC_GPUS", "GRAPHC_GPU_MEMORY_MIB", "GRAPHC_THREADS"])
+def test_what_is_no_number_is_said(name: str) -> None:
+    with pytest.raises(RegionError, match=f"{name} is `many`, which is not a positive whole number"):
+        read_environment({"GRAPHC_REGION": "{}", name: "many"})
+
+
+# --- Providers -------------------------------------------------------------------------------------------
+
+
+def test_the_cpu_has_no_options() -> None:
+    assert find_providers(environment()) == [(CPU, {})]
+
+
+def test_cuda_takes_its_own_device_and_no_more_memory_than_it_may() -> None:
+    ((name, options),) = find_providers(environment("cuda", devices=2, memory_mib=1024), worker=3)
+    assert name == CUDA
+    assert options == {
+        "device_id": "1",
+        "gpu_mem_limit": str(1024 * MIB),
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+
+
+def test_tensorrt_comes_before_cuda_and_keeps_its_engines() -> None:
+    kept = environment("tensorrt", engines=Path("/engines"), fp16=True)
+    (first, options), (second, others) = find_providers(kept)
+    assert (first, second) == (TENSORRT, CUDA)
+    assert options["trt_fp16_enable"] == "1"
+    assert (options["trt_engine_cache_enable"], options["trt_engine_cache_path"]) == ("1", "/engines")
+    assert options["device_id"] == others["device_id"] == "0"
+    plain = dict(find_providers(environment("tensorrt")))
+    assert plain[TENSORRT] == {"device_id": "0"}
+
+
+@pytest.mark.parametrize("device", ["tensorrt", "prefer-tensorrt"])
+def test_tensorrt_that_is_not_there_is_never_replaced_in_silence(
+    device: Device, tmp_path: Path, write_double: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    if TENSORRT in cast("list[str]", onnxruntime.get_available_providers()):
+        pytest.skip("this onnxruntime has TensorRT, and here is tested what happens without")
+    write_double(tmp_path / "m.onnx")
+    asked = environment(device, folder=tmp_path)
+    reason = f"GRAPHC_DEVICE asks for {TENSORRT}; onnxruntime here has"
+    if device == "tensorrt":
+        with pytest.raises(LoadError, match=f"node `n`: {reason}"):
+            asyncio.run(load_runner(NODE, asked))
+        return
+    run = asyncio.run(load_runner(NODE, asked))
+    assert run({"X": X})["Y"].tolist() == (2 * X).tolist()
+    said = [each.getMessage() for each in caplog.records if each.name == "mlserver.graphc"]
+    assert len(said) == 1
+    assert said[0].startswith(f"no GPU, so models run on the CPU: {reason}")
+
+
+# --- Warming up ------------------------------------------------------------------------------------------
+
+
+def test_shapes_are_filled_where_only_the_rows_are_open() -> None:
+    assert fill_shapes({"a": ["batch", 4], "b": [None], "c": [2, 3]}, 8) == {
+        "a": (8, 4),
+        "b": (8,),
+        "c": (2, 3),
+    }
+    assert fill_shapes({"a": ["batch", 4], "b": ["batch", "length"]}, 8) is None
+
+
+def test_a_unit_is_ready_for_one_row_and_for_its_largest_batch(build: Callable[..., Json]) -> None:
+    region = build(takes=["x: FP32[batch, 2]"], answers={"x": "x: FP32[batch, 2]"})
+    assert rows_to_warm(environment(region=json.dumps(region))) == (1,)
+    region["batch"] = {"max_size": 64, "max_delay_ms": 0}
+    assert rows_to_warm(environment(region=json.dumps(region))) == (1, 64)
+
+
+def session_of(path: Path) -> Any:
+    return onnxruntime.InferenceSession(str(path), providers=[CPU])
+
+
+def test_a_model_is_run_with_each_number_of_rows(
+    tmp_path: Path, write_double: Callable[[Path], None]
+) -> None:
+    write_double(tmp_path / "m.onnx")
+    assert warm_up(session_of(tmp_path / "m.onnx"), (1, 64)) == 2
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape"), [(TensorProto.FLOAT, ["batch", "length"]), (TensorProto.STRING, ["batch"])]
+)
+def test_a_model_whose_inputs_cannot_be_made_up_starts_cold(
+    datatype: int, shape: list[str], tmp_path: Path
+) -> None:
+    infos = [helper.make_tensor_value_info(name, datatype, shape) for name in ("X", "Y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["X"], ["Y"])], "same", infos[:1], infos[1:])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9),
+        tmp_path / "m.onnx",
+    )
+    assert warm_up(session_of(tmp_path / "m.onnx"), (1, 64)) == 0
+
+
+# --- On a GPU --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_gpu_answers_as_the_cpu_does(
+    device: Device, tmp_path: Path, write_double: Callable[[Path], None]
+) -> None:
+    wanted = {"cuda": CUDA, "tensorrt": TENSORRT}[device]
+    if wanted not in cast("list[str]", onnxruntime.get_available_providers()):
+        pytest.skip(f"this onnxruntime has no {wanted}")
+    write_double(tmp_path / "m.onnx")
+    asked = replace(environment(device, folder=tmp_path), gpu=Gpu(memory_mib=1024, engines=tmp_path))
+    run = asyncio.run(load_runner(NODE, asked))
+    assert run({"X": X})["Y"] == pytest.approx(2 * X)
