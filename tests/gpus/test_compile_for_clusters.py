@@ -61,7 +61,7 @@ def test_sharing_and_models_are_chosen_among_pools(golden: Callable[[str, str], 
     golden("choices.yaml", run("compile", *CHOICES))
 
 
-@pytest.mark.parametrize("profile", ["no-gpu", "gpu-mig-mixed"])
+@pytest.mark.parametrize("profile", RESOURCES)
 def test_explained(profile: str, golden: Callable[[str, str], None]) -> None:
     golden(f"explain-{profile}.txt", run("explain", "--profile", profile, str(ANYWHERE)))
 

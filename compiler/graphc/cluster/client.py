@@ -163,6 +163,12 @@ class Cluster:
         path = f"/api/v1/namespaces/{quote(namespace, '')}/pods/{quote(pod, '')}/log"
         return self._send("GET", path, query, None, "", "text/plain, */*").decode("utf-8", "replace")
 
+    def read_first_words(self, namespace: str, pod: str, container: str) -> str:
+        """Return the first 64 KiB that a container wrote: what it said as it started."""
+        query = {"container": container, "limitBytes": "65536"}
+        path = f"/api/v1/namespaces/{quote(namespace, '')}/pods/{quote(pod, '')}/log"
+        return self._send("GET", path, query, None, "", "text/plain, */*").decode("utf-8", "replace")
+
     def request(
         self,
         method: Method,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Cluster, Ref
+from graphc.cluster.fallbacks import Fallback, describe_fallback, find_fallbacks
 from graphc.cluster.ledger import list_states
 from graphc.cluster.planning import traffic_of
 from graphc.cluster.read import Data, number, text
@@ -27,6 +28,8 @@ class Status:
     shadows: tuple[str, ...]
     progress: tuple[Progress, ...]
     troubles: tuple[Trouble, ...]
+    fallbacks: tuple[Fallback, ...]
+    """Units that prefer a GPU and go without, which is well: the CPU will do."""
     is_drifted: bool
     """Whether somebody else changed the SeldonDeployment since."""
 
@@ -45,7 +48,7 @@ def find_status(cluster: Cluster, state: State) -> Status:
     ref = Ref(DEPLOYMENT, state.namespace, state.graph)
     live = cluster.get(ref)
     if live is None:
-        return Status(state, "absent", {}, (), (), (), False)
+        return Status(state, "absent", {}, (), (), (), (), False)
     deployments = list_deployments(cluster, ref)
     progress = tuple(look(live, deployments))
     known = state.generations.get(str(ref))
@@ -56,6 +59,7 @@ def find_status(cluster: Cluster, state: State) -> Status:
         tuple(shadows_of([live])),
         progress,
         tuple(find_trouble(cluster, ref, deployments)),
+        tuple(find_fallbacks(cluster, ref, deployments)),
         known is not None and known != number(live, "metadata", "generation") and state.pending is None,
     )
 
@@ -78,6 +82,8 @@ def _lines(status: Status) -> Iterator[str]:
         share = "shadow" if each.predictor in status.shadows else f"{status.traffic.get(each.predictor, 0)} %"
         taken = "" if each.is_current else ", not yet as the file says"
         yield f"  {each.predictor}: {share}, {each.ready} of {each.wanted} pods ready{taken}"
+    for fallback in status.fallbacks:
+        yield from (f"  {line}" for line in describe_fallback(fallback))
     if status.is_drifted:
         yield "  somebody else changed it since; `graphc plan` shows what"
     if state.promotion is not None:
@@ -111,6 +117,18 @@ def status_as_data(status: Status) -> Data:
         "well": status.is_well,
         "revision": state.current,
         "predictors": predictors,
+        "fallbacks": [
+            {
+                "predictor": each.predictor,
+                "unit": each.unit,
+                "pods": each.pods,
+                "on_cpu": each.on_cpu,
+                "unread": each.unread,
+                "reason": each.reason,
+                "models": list(each.models),
+            }
+            for each in status.fallbacks
+        ],
         "drifted": status.is_drifted,
         "unfinished": describe_pending(pending) if pending else None,
         "troubles": [

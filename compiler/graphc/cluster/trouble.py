@@ -33,14 +33,14 @@ class Trouble:
 def find_trouble(cluster: Cluster, ref: Ref, deployments: list[Data]) -> list[Trouble]:
     """Return what stands in the way of a SeldonDeployment's pods; what may not be read is passed over."""
     found = [*_of_deployments(deployments)]
-    pods = [pod for each in deployments for pod in _pods(cluster, ref.namespace, each)]
+    pods = [pod for each in deployments for pod in list_pods(cluster, ref.namespace, each)]
     for pod in pods[:MOST_PODS]:
         found += _of_pod(cluster, ref.namespace, pod)
     found += _of_events(cluster, ref.namespace, ref.kind.kind, ref.name)
     return list(dict.fromkeys(found))
 
 
-def _pods(cluster: Cluster, namespace: str, deployment: Data) -> Iterator[Data]:
+def list_pods(cluster: Cluster, namespace: str, deployment: Data) -> Iterator[Data]:
     """Yield the pods of a Deployment that are as it now says: those of the version before are on their way out."""
     label = text(deployment, "metadata", "labels", "app")
     wanted = {
@@ -83,7 +83,7 @@ def _of_deployments(deployments: list[Data]) -> Iterator[Trouble]:
             continue
         for condition in objects(each, "status", "conditions"):
             kind, status = text(condition, "type"), text(condition, "status")
-            message = _words(text(condition, "message"))
+            message = say(text(condition, "message"))
             if kind == "ReplicaFailure" and status == "True":
                 yield Trouble(f"Deployment {name}", _of_creation(message))
             if kind == "Progressing" and status == "False":
@@ -107,7 +107,7 @@ def _of_pod(cluster: Cluster, namespace: str, pod: Data) -> Iterator[Trouble]:
     name = text(pod, "metadata", "name")
     for condition in objects(pod, "status", "conditions"):
         if text(condition, "type") == "PodScheduled" and text(condition, "status") == "False":
-            yield Trouble(f"Pod {name}", _of_scheduling(_words(text(condition, "message"))))
+            yield Trouble(f"Pod {name}", _of_scheduling(say(text(condition, "message"))))
     for part in ("initContainerStatuses", "containerStatuses"):
         for status in objects(pod, "status", part):
             yield from _of_container(cluster, namespace, name, status)
@@ -127,15 +127,13 @@ def _of_container(cluster: Cluster, namespace: str, pod: str, status: Data) -> I
     container = text(status, "name")
     subject = f"Pod {pod}, container `{container}`"
     waiting, message = text(status, "state", "waiting", "reason"), text(status, "state", "waiting", "message")
-    words = _words(message)
+    words = say(message)
     if waiting in _IMAGE:
         yield Trouble(
-            subject, f"the image `{_words(text(status, 'image'))}` cannot be pulled: {words or waiting}"
+            subject, f"the image `{say(text(status, 'image'))}` cannot be pulled: {words or waiting}"
         )
     elif waiting == "InvalidImageName":
-        yield Trouble(
-            subject, f"`{_words(text(status, 'image'))}` is not the name of an image", is_final=True
-        )
+        yield Trouble(subject, f"`{say(text(status, 'image'))}` is not the name of an image", is_final=True)
     elif waiting in _CONFIGURATION:
         yield Trouble(subject, f"the container cannot be created: {words or waiting}")
     restarts = number(status, "restartCount") or 0
@@ -157,7 +155,7 @@ def _read_log(
     except RefusedError:
         # What a container wrote may be gone with it, or not be for everyone.
         return ()
-    return tuple(_words(line) for line in written.splitlines()[-MOST_LINES:])
+    return tuple(say(line) for line in written.splitlines()[-MOST_LINES:])
 
 
 def _of_events(
@@ -167,10 +165,11 @@ def _of_events(
     having = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
     for event in _list(cluster, Kind("v1", "Event"), namespace, {}, having):
         if not reasons or text(event, "reason") in reasons:
-            yield Trouble(f"{kind} {name}", _words(text(event, "message")))
+            yield Trouble(f"{kind} {name}", say(text(event, "message")))
 
 
-def _words(written: str) -> str:
+def say(written: str) -> str:
+    """Return words of a cluster as they may be shown: on one line, not too many, and without secrets."""
     return conceal(shorten(written, 400))
 
 
