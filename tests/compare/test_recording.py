@@ -1,6 +1,5 @@
 """The observer takes references and returns; pairing, queue and database are bounded, and survive what comes."""
 
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from graphc.compare.store_problem import StoreError
 from hypothesis import given
 from hypothesis import strategies as st
 from seen_answers import body_of, live, shadow
+from sqlalchemy import create_engine, text
 
 GOOD = body_of(("label", "INT32", [2], [0, 1]))
 BAD = body_of(("label", "INT32", [2], [0, 2]))
@@ -284,8 +284,8 @@ def record(store: Store, windows: int, *, keep: int = 0) -> str:
     return recording.run
 
 
-def test_a_run_is_read_back_as_it_was(tmp_path: Path) -> None:
-    store = Store(url_of(str(tmp_path / "runs.db")))
+def test_a_run_is_read_back_as_it_was(database: str) -> None:
+    store = Store(database)
     run = record(store, 30)
     (found,) = store.runs()
     assert (found.run, found.graph, found.started) == (run, "score", 100.0)
@@ -316,8 +316,8 @@ def test_no_payload_is_stored_unless_it_is_asked_for(tmp_path: Path) -> None:
         assert all(len(each.asked) == MOST_KEPT for each in samples)
 
 
-def test_a_long_run_stays_small_and_whole(tmp_path: Path) -> None:
-    store = Store(url_of(str(tmp_path / "runs.db")))
+def test_a_long_run_stays_small_and_whole(database: str) -> None:
+    store = Store(database)
     recording = store.begin("score", 0.0, None)
     for number in range(2 * MOST_WINDOWS + 7):
         figures = Figures()
@@ -339,6 +339,7 @@ from graphc.compare.recorder import Recorder, RecorderOptions
 from graphc.compare.store import Store
 sys.path.insert(0, sys.argv[2])
 from seen_answers import body_of, live, shadow
+from sqlalchemy import create_engine, text
 body = body_of(("label", "INT32", [1], [1]))
 recording = Store(sys.argv[1]).begin("score", time.time(), None)
 recorder = Recorder(RecorderOptions(window_s=0.1, busy=1.0), recording)
@@ -353,8 +354,8 @@ while True:
 """
 
 
-def test_readers_see_whole_windows_while_a_writer_is_killed(tmp_path: Path) -> None:
-    url = url_of(str(tmp_path / "runs.db"))
+def test_readers_see_whole_windows_while_a_writer_is_killed(database: str) -> None:
+    url = database
     support = str(Path(__file__).parents[1] / "support")
     writer = subprocess.Popen([sys.executable, "-c", KILLED, url, support], stdout=subprocess.PIPE)
     try:
@@ -381,16 +382,58 @@ def test_readers_see_whole_windows_while_a_writer_is_killed(tmp_path: Path) -> N
     store.close()
 
 
-def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "runs.db"
-    Store(url_of(str(path))).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE graphc_compare_format SET version = 99")
-    connection.close()
+def test_names_of_any_length_and_letter_are_kept(database: str) -> None:
+    graph = "models/" + "g" * 240
+    hostile = "r\0\ud800\U0001f600" + "x" * 300
+    store = Store(database)
+    recording = store.begin(graph, 0.0, None)
+    recorder = Recorder(RecorderOptions(busy=1.0, keep_samples=3), recording)
+    recorder.observe(live(hostile, GOOD, asked=b"\0\xff"))
+    recorder.observe(shadow(hostile, BAD))
+    recorder.close()
+    (run,) = store.runs()
+    assert run.graph == graph
+    assert run.ended is not None
+    assert store.report(run).figures.comparisons["main", "ghost"].overall.pairs == 1
+    (sample,) = store.samples(run)
+    assert sample.request.startswith("r")
+    assert len(sample.request) <= 256
+    assert sample.asked == b"\0\xff"
+    store.close()
+
+
+def test_several_writers_begin_at_once(database: str) -> None:
+    failures: list[BaseException] = []
+
+    def begin() -> None:
+        try:
+            store = Store(database)
+            record(store, 3)
+            store.close()
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    store = Store(database)
+    assert len(store.runs()) == 4
+    store.close()
+
+
+def test_a_database_of_a_later_version_is_left_alone(database: str) -> None:
+    Store(database).close()
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE graphc_compare_format SET version = 99"))
+    engine.dispose()
     with pytest.raises(
         StoreError, match="by a later graphc: its tables have version 99, and this one knows 1"
     ):
-        Store(url_of(str(path)))
+        Store(database)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Figures in a database: SQLite in a file by default, any server that SQLAlchemy knows by URL."""
 
 import json
+import time
 import uuid
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any, Final, cast
 import sqlalchemy as sql
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from graphc.compare.figures import Figures
 from graphc.compare.plain import Plain
@@ -25,6 +26,12 @@ VERSION: Final = 1
 MOST_WINDOWS: Final = 240
 """Where a run has more windows, neighbours are merged: a run of any length stays this small."""
 
+OPENINGS: Final = 5
+OPENING_SECONDS: Final = 0.1
+RUN_LETTERS: Final = 64
+GRAPH_LETTERS: Final = 253
+REQUEST_LETTERS: Final = 256
+
 _TABLES: Final = sql.MetaData()
 _FORMAT: Final = sql.Table(
     "graphc_compare_format",
@@ -34,8 +41,8 @@ _FORMAT: Final = sql.Table(
 _RUNS: Final = sql.Table(
     "graphc_compare_runs",
     _TABLES,
-    sql.Column("run", sql.String(64), primary_key=True),
-    sql.Column("graph", sql.String(253), nullable=False),
+    sql.Column("run", sql.String(RUN_LETTERS), primary_key=True),
+    sql.Column("graph", sql.String(GRAPH_LETTERS), nullable=False),
     sql.Column("started", sql.Float(53), nullable=False),
     sql.Column("ended", sql.Float(53)),
     sql.Column("gates", sql.Text, nullable=False),
@@ -43,7 +50,7 @@ _RUNS: Final = sql.Table(
 _WINDOWS: Final = sql.Table(
     "graphc_compare_windows",
     _TABLES,
-    sql.Column("run", sql.String(64), primary_key=True),
+    sql.Column("run", sql.String(RUN_LETTERS), primary_key=True),
     sql.Column("number", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("started", sql.Float(53), nullable=False),
     sql.Column("ended", sql.Float(53), nullable=False),
@@ -52,13 +59,13 @@ _WINDOWS: Final = sql.Table(
 _SAMPLES: Final = sql.Table(
     "graphc_compare_samples",
     _TABLES,
-    sql.Column("run", sql.String(64), primary_key=True),
+    sql.Column("run", sql.String(RUN_LETTERS), primary_key=True),
     sql.Column("place", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("differing", sql.Float(53), nullable=False),
     sql.Column("error", sql.Float(53), nullable=False),
-    sql.Column("request", sql.String(256), nullable=False),
-    sql.Column("live", sql.String(253), nullable=False),
-    sql.Column("candidate", sql.String(253), nullable=False),
+    sql.Column("request", sql.String(REQUEST_LETTERS), nullable=False),
+    sql.Column("live", sql.String(GRAPH_LETTERS), nullable=False),
+    sql.Column("candidate", sql.String(GRAPH_LETTERS), nullable=False),
     sql.Column("asked", sql.LargeBinary, nullable=False),
     sql.Column("live_answer", sql.LargeBinary, nullable=False),
     sql.Column("answer", sql.LargeBinary, nullable=False),
@@ -84,7 +91,11 @@ class Store:
             self._engine = sql.create_engine(url, pool_pre_ping=True, hide_parameters=True)
             if self._engine.dialect.name == "sqlite":
                 event.listen(self._engine, "connect", _prepare_sqlite)
-            self._open_tables()
+            try:
+                self._open_tables()
+            except BaseException:
+                self._engine.dispose()
+                raise
 
     def close(self) -> None:
         """Close all connections."""
@@ -92,7 +103,9 @@ class Store:
 
     def begin(self, graph: str, started: float, gates: Plain) -> "Recording":
         """Begin a run."""
-        run = f"{graph}-{uuid.uuid4().hex[:8]}"
+        number = uuid.uuid4().hex[:8]
+        graph = _as_text(graph, GRAPH_LETTERS)
+        run = f"{graph[: RUN_LETTERS - len(number) - 1]}-{number}"
         row = {"run": run, "graph": graph, "started": started, "ended": None, "gates": json.dumps(gates)}
         with _plainly(self._url), self._engine.begin() as connection:
             connection.execute(sql.insert(_RUNS).values(row))
@@ -140,6 +153,17 @@ class Store:
             ]
 
     def _open_tables(self) -> None:
+        # Another process may make the same tables at the same moment: what one of them lost is there the next time.
+        for _ in range(OPENINGS - 1):
+            try:
+                self._make_tables()
+            except (IntegrityError, OperationalError, ProgrammingError):
+                time.sleep(OPENING_SECONDS)
+            else:
+                return
+        self._make_tables()
+
+    def _make_tables(self) -> None:
         with self._engine.begin() as connection:
             _TABLES.create_all(connection)
             version = connection.execute(sql.select(sql.func.max(_FORMAT.c.version))).scalar()
@@ -184,9 +208,9 @@ class Recording:
                 "place": place,
                 "differing": each.score[0],
                 "error": min(each.score[1], 1e300),
-                "request": each.request[:256],
-                "live": each.live,
-                "candidate": each.candidate,
+                "request": _as_text(each.request, REQUEST_LETTERS),
+                "live": _as_text(each.live, GRAPH_LETTERS),
+                "candidate": _as_text(each.candidate, GRAPH_LETTERS),
                 "asked": each.asked,
                 "live_answer": each.live_answer,
                 "answer": each.answer,
@@ -211,6 +235,11 @@ class Recording:
             return
         finally:
             self._engine.dispose()
+
+
+def _as_text(given: str, most: int) -> str:
+    """Return what every database takes as text: clients choose these names, and PostgreSQL has no zero bytes."""
+    return given.encode("utf-8", "replace").decode().replace("\0", "?")[:most]
 
 
 def url_of(place: str) -> str:
@@ -247,10 +276,10 @@ def _read(text: str) -> Figures:
 
 def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
     cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=5000")
     # Readers go on while a window is written, and a killed writer leaves whole windows.
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA busy_timeout=5000")
     cursor.close()
 
 
