@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from graphc.compare.figures import Comparison, Figures, PairFigures
 from graphc.compare.gates import (
     ANNOTATION,
@@ -254,13 +255,40 @@ def test_gates_and_loggers_are_in_the_compiled_manifest(tmp_path: Path) -> None:
     assert read_annotation(annotations[ANNOTATION], "ghost").gates[1].text == ">= 10"
     assert read_settings(annotations["graphc.dev/compare"]) == CompareSettings(0.5, "tier")
     loggers = {each["name"]: each["graph"]["logger"] for each in plain["spec"]["predictors"]}
-    asked = "?sample=0.5&segment=tier"
+    # Both versions hold the same: the last word names what that is.
+    (content,) = {each["url"].rpartition("=")[2] for each in loggers.values()}
+    asked = f"?sample=0.5&segment=tier&content={content}"
     assert loggers == {
         "main": {"mode": "all", "url": f"http://graphc-compare.graphc-system/live{asked}"},
         "ghost": {"mode": "all", "url": f"http://graphc-compare.graphc-system/shadow{asked}"},
     }
     # The executor logs, so it has to be there although the graph is of one unit.
     assert not any("annotations" in each for each in plain["spec"]["predictors"])
+
+
+@pytest.mark.parametrize(
+    ("change", "is_another"),
+    [
+        ({"traffic": 50, "shadow": False}, False),
+        ({"replicas": 3}, False),
+        ({"nodes": {"both": {"component": "max"}}}, True),
+        ({"resources": {"cpu": 2}}, True),
+    ],
+)
+def test_loggers_name_what_a_version_holds(
+    change: dict[str, object], is_another: bool, tmp_path: Path
+) -> None:
+    contents: list[str] = []
+    for fields in ({"shadow": True}, {"shadow": True} | change):
+        predictors = {"main": {"traffic": 50 if "traffic" in fields else 100}, "ghost": fields}
+        path = tmp_path / "graph.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(GRAPH) | {"predictors": predictors}, sort_keys=False))
+        done = compile_files(Request([str(path)], {}, {}))
+        assert not done.sink.has_errors, [each.message for each in done.sink]
+        (deployment,) = (each for each in done.emissions[0].documents if each["kind"] == "SeldonDeployment")
+        ghost = json.loads(json.dumps(deployment))["spec"]["predictors"][1]
+        contents.append(ghost["graph"]["logger"]["url"].rpartition("content=")[2])
+    assert (contents[0] != contents[1]) == is_another
 
 
 def test_nothing_is_said_of_comparing_where_the_file_says_nothing(tmp_path: Path) -> None:

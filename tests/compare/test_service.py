@@ -214,6 +214,35 @@ def test_engines_logs_become_a_report_and_hostile_posts_do_no_harm(service: int,
     assert tmp_path.joinpath("compare.db").exists()
 
 
+def test_a_changed_version_is_compared_anew(service: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", service, timeout=20)
+
+    def answer(number: int, content: str, body: bytes) -> None:
+        for role, predictor, found in (
+            ("live?content=m", "main", ANSWER),
+            (f"shadow?content={content}", "ghost", body),
+        ):
+            for type_, sent in ((REQUEST, ASKED), (RESPONSE, found)):
+                assert post(connection, f"/{role}", sent, headers_of(str(number), type_, predictor)) == 202
+
+    for number in range(20):
+        answer(number, "bad", OTHER)
+    assert agreement_of(await_pairs(service, 20)) == 0
+    for number in range(20, 50):
+        # The old pods answer a few more.
+        answer(number, "bad" if number in {25, 26} else "good", OTHER if number in {25, 26} else ANSWER)
+    # The first good answer comes after the live one of its request was put away.
+    report = await_pairs(service, 27)
+    assert agreement_of(report) == 1
+    assert b'graphc_compare_refused_total{reason="outdated"} 4.0' in get(service, "/metrics")[1]
+    connection.close()
+
+
+def agreement_of(report: dict[str, object]) -> float:
+    found: float = json.loads(json.dumps(report))["candidates"]["ghost"]["agreement"]
+    return found
+
+
 def start_slow_posts(port: int) -> list[socket.socket]:
     """Begin posts that never end."""
     sockets: list[socket.socket] = []

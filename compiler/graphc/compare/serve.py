@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from graphc.compare.contents import Admission, Contents
 from graphc.compare.decode import MOST_BYTES
 from graphc.compare.exposition import write_metrics
 from graphc.compare.intake import EventError, Intake, IntakeLimits, read_event
@@ -53,6 +54,7 @@ class _Graph:
     intake: Intake
     run: str
     started: float
+    contents: Contents
 
 
 class CompareService:
@@ -63,6 +65,7 @@ class CompareService:
         self._store = open_store(options.database) if options.database else None
         self._graphs: dict[Key, _Graph] = {}
         self._posts = 0
+        self._ending = set[asyncio.Task[None]]()
         self.refused = Counter[str]()
 
     def app(self) -> web.Application:
@@ -125,9 +128,18 @@ class CompareService:
             event = read_event(request.headers, body, shadow=shadow)
         except EventError as error:
             return self._refuse("no event", 400, str(error))
-        graph = self._graph((event.namespace, event.graph), request)
+        key = event.namespace, event.graph
+        graph = self._graph(key, request)
         if graph is None:
             return self._refuse("too many graphs", 503)
+        match graph.contents.admit(event.predictor, request.query.get("content", ""), time.monotonic()):
+            case Admission.OUTDATED:
+                self.refused["outdated"] += 1
+                return web.Response(status=202)
+            case Admission.NEW:
+                graph = self._begin_anew(key, request)
+            case Admission.CURRENT:
+                pass
         graph.intake.take(event, time.monotonic())
         return web.Response(status=202)
 
@@ -139,10 +151,19 @@ class CompareService:
         if key not in self._graphs:
             if len(self._graphs) >= MOST_GRAPHS:
                 return None
-            self._graphs[key] = self._begin(key, request)
+            self._graphs[key] = self._begin(key, request, Contents())
         return self._graphs[key]
 
-    def _begin(self, key: Key, request: web.Request) -> _Graph:
+    def _begin_anew(self, key: Key, request: web.Request) -> _Graph:
+        """Put away the figures of a predictor that is another one now; they stay in the database as a run."""
+        before = self._graphs[key]
+        ending = asyncio.create_task(asyncio.to_thread(before.recorder.close))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        self._graphs[key] = self._begin(key, request, before.contents)
+        return self._graphs[key]
+
+    def _begin(self, key: Key, request: web.Request, contents: Contents) -> _Graph:
         options = RecorderOptions(
             _share(request.query.get("sample", "1")), request.query.get("segment"), busy=self._options.busy
         )
@@ -150,7 +171,7 @@ class CompareService:
         recording = self._record(name, started)
         recorder = Recorder(options, recording)
         run = recording.run if recording else ""
-        return _Graph(recorder, Intake(recorder, self._options.intake), run, started)
+        return _Graph(recorder, Intake(recorder, self._options.intake), run, started, contents)
 
     def _record(self, name: str, started: float) -> "Recording | None":
         try:
@@ -164,6 +185,7 @@ class CompareService:
         task = asyncio.create_task(self._expire())
         yield
         task.cancel()
+        await asyncio.gather(*self._ending)
         for graph in self._graphs.values():
             await asyncio.to_thread(graph.recorder.close)
 

@@ -338,11 +338,11 @@ class _Emitting:
         if not has_engine:
             predictor["annotations"] = {"seldon.io/no-engine": "true"}
         shadows = {each.predictor for each in routing.rollout.mirrors}
-        graph = _graph(version.plan.root)
-        if self.settings.comparing.url is not None:
-            graph["logger"] = _logger(self.settings.comparing, shadow=version.name in shadows)
-        predictor["graph"] = graph
+        predictor["graph"] = graph = _graph(version.plan.root)
         pods = [self._pod(version, index, group, has_engine) for index, group in enumerate(_pods(units))]
+        if self.settings.comparing.url is not None:
+            content = _name_content(graph, pods)
+            graph["logger"] = _logger(self.settings.comparing, content, shadow=version.name in shadows)
         if self.purpose == "cluster" and routing.ingress.kind == "istio":
             self._mark_sticky(pods[0], version, routing)
         predictor["componentSpecs"] = list[Value](pods)
@@ -445,13 +445,23 @@ def _graph(unit: Unit) -> Data:
     return {"name": unit.name, "type": unit.type, "children": [_graph(child) for child in unit.children]}
 
 
-def _logger(comparing: Comparing, *, shadow: bool) -> Data:
-    """Return how the root tells what the whole tree took and gave; the address says in which role, and how much."""
+def _name_content(graph: Data, pods: Sequence[Data]) -> str:
+    """Return a name for what a predictor runs, however many pods it has."""
+    text = json.dumps([graph, *(pod["spec"] for pod in pods)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _logger(comparing: Comparing, content: str, *, shadow: bool) -> Data:
+    """Return how the root tells what the whole tree took and gave; the address says in which role, and how much.
+
+    It names the content too: what answered before a change says nothing of what answers after it.
+    """
     role = "shadow" if shadow else "live"
     settings = read_settings(comparing.settings)
     asked = {"sample": f"{settings.sample:g}"} if settings.sample < 1 else {}
     asked |= {"segment": settings.segment} if settings.segment is not None else {}
-    return {"mode": "all", "url": f"{comparing.url}/{role}" + (f"?{urlencode(asked)}" if asked else "")}
+    asked |= {"content": content}
+    return {"mode": "all", "url": f"{comparing.url}/{role}?{urlencode(asked)}"}
 
 
 def _pods(units: Sequence[Unit]) -> list[list[Unit]]:
