@@ -1,10 +1,9 @@
 """Judges a candidate by what was compared of it, and by the gates that its graph carries."""
 
-import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final
 
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.judges import load
@@ -16,33 +15,6 @@ GATES: Final = "graphc.dev/promote-when"
 """The annotation in which a SeldonDeployment carries its gates."""
 
 FINDINGS: Final[Mapping[str, Finding]] = {"passed": "passed", "failed": "failed"}
-
-
-class _Statement(Protocol):
-    statement: str
-
-
-class _Verdict(Protocol):
-    @property
-    def outcome(self) -> str: ...
-    @property
-    def judgements(self) -> Iterable[_Statement]: ...
-
-
-class _Gates(Protocol):
-    def read_annotation(self, text: str | None, predictor: str) -> object: ...
-
-
-class _Verdicts(Protocol):
-    def evaluate(self, gates: object, report: object, candidate: str) -> _Verdict: ...
-
-
-class _Reading(Protocol):
-    def find_report(self, target: str | None, database: str) -> object: ...
-
-
-class _Problems(Protocol):
-    StoreError: type[Exception]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +31,7 @@ class ComparedAnswers:
         del baseline
         if _is_json(self.place):
             return judge_written(load(self.place), candidate, self.place)
-        return _judge_report(self.place, text(bundle.deployment, "metadata", "annotations", GATES), candidate)
+        return _judge_report(self.place, bundle, candidate)
 
 
 def _is_json(place: str) -> bool:
@@ -73,24 +45,35 @@ def judge_written(report: Mapping[str, object], candidate: str, place: str) -> J
     """Return the verdict on a candidate that a written report holds; one that says nothing decides nothing."""
     for verdict in objects(report, "verdicts"):
         if text(verdict, "candidate") == candidate:
-            statements = tuple(f"gate: {text(each, 'statement')}" for each in objects(verdict, "gates"))
-            return Judgement(FINDINGS.get(text(verdict, "outcome"), "undecided"), statements)
+            outcome = text(verdict, "outcome")
+            gates = [(text(each, "outcome"), text(each, "statement")) for each in objects(verdict, "gates")]
+            return _judgement(outcome, gates)
     return Judgement("undecided", (f"{place} has no verdict on `{candidate}`",))
 
 
-def _judge_report(place: str, annotation: str, candidate: str) -> Judgement:
+def _judge_report(place: str, bundle: Bundle, candidate: str) -> Judgement:
     # Numbers and databases are slow to import, and most promotions' commands never get here.
-    reading = cast("_Reading", importlib.import_module("graphc.compare.reading"))
-    gates = cast("_Gates", importlib.import_module("graphc.compare.gates"))
-    verdicts = cast("_Verdicts", importlib.import_module("graphc.compare.verdict"))
-    problems = cast("_Problems", importlib.import_module("graphc.compare.store_problem"))
+    from graphc.compare.gates import read_annotation
+    from graphc.compare.reading import find_report_of
+    from graphc.compare.store_problem import StoreError
+    from graphc.compare.verdict import evaluate
+
+    annotation = text(bundle.deployment, "metadata", "annotations", GATES)
+    names = (f"{bundle.namespace}/{bundle.name}", bundle.name)
     try:
-        wanted = gates.read_annotation(annotation or None, candidate)
-        found = verdicts.evaluate(wanted, reading.find_report(place, place), candidate)
-    except (problems.StoreError, ValueError) as error:
+        wanted = read_annotation(annotation or None, candidate)
+        found = evaluate(wanted, find_report_of(names, place), candidate)
+    except (StoreError, ValueError) as error:
         raise ClusterError(str(error)) from error
-    statements = tuple(f"gate: {each.statement}" for each in found.judgements)
-    return Judgement(FINDINGS.get(str(found.outcome), "undecided"), statements)
+    gates = [(each.outcome.value, each.statement) for each in found.judgements]
+    return _judgement(found.outcome.value, gates)
+
+
+def _judgement(outcome: str, gates: Sequence[tuple[str, str]]) -> Judgement:
+    statements = [(each, f"gate: {statement}") for each, statement in gates]
+    reasons = tuple(statement for each, statement in statements if each == outcome)
+    finding = FINDINGS.get(outcome, "undecided")
+    return Judgement(finding, tuple(statement for _, statement in statements), reasons)
 
 
 def has_gates(bundle: Bundle) -> bool:

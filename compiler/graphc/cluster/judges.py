@@ -70,7 +70,9 @@ class LiveMetrics:
             words = f"p99 of {slow * 1000:.0f} ms, {ratio:.2f}x that of `{baseline}`"
             found.append(self._state(ratio <= self.limits.latency, words, f"{self.limits.latency:g}x"))
         finding: Finding = "failed" if any(not good for good, _ in found) else "passed"
-        return Judgement(finding, tuple(f"live: `{candidate}` has {words}" for _, words in found))
+        told = [(good, f"live: `{candidate}` has {words}") for good, words in found]
+        bad = tuple(words for good, words in told if not good)
+        return Judgement(finding, tuple(words for _, words in told), bad)
 
     def _state(self, good: bool, words: str, bound: str) -> tuple[bool, str]:
         return good, words if good else f"{words}; no more than {bound} is allowed"

@@ -3,6 +3,7 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -34,22 +35,35 @@ def find_report(target: str | None, database: str) -> Report:
     if target is not None and target.startswith(("http://", "https://")):
         return _fetch(target)
     if target is not None and ("://" in target or Path(target).is_file()):
-        return _of_store(target, None)
-    return _of_store(database, target)
+        return _of_store(target, ())
+    return _of_store(database, () if target is None else (target,))
 
 
-def _of_store(place: str, name: str | None) -> Report:
+def find_report_of(graphs: Sequence[str], place: str) -> Report:
+    """Return the latest report of a graph, called by any of its names, from a database or service.
+
+    Raises StoreError, also where the report is one of another graph: nobody is to be promoted by that.
+    """
+    if not place.startswith(("http://", "https://")):
+        return _of_store(place, graphs)
+    report = _fetch(place)
+    if report.graph not in graphs:
+        raise StoreError(f"`{place}` reports on `{report.graph}`, not on `{graphs[-1]}`")
+    return report
+
+
+def _of_store(place: str, names: Sequence[str]) -> Report:
     if "://" not in place and not Path(place).is_file():
         raise StoreError(f"there is no database `{place}`: nothing was compared yet")
     store = open_store(place)
     try:
         runs = store.runs()
-        found = [run for run in runs if name is None or name in {run.run, run.graph}]
+        found = [run for run in runs if not names or {run.run, run.graph}.intersection(names)]
         if not found:
             known = ", ".join(f"`{run.run}`" for run in runs[:5]) or "none"
             raise StoreError(
-                f"the database has no run `{name}`; the latest are {known}"
-                if name
+                f"the database has no run `{names[-1]}`; the latest are {known}"
+                if names
                 else "the database has no runs"
             )
         return store.report(found[0])
