@@ -32,7 +32,7 @@ COMMANDS: Final = {
     "promote": "Move a graph's traffic to a predictor, step by step.",
     "rollback": "Return a graph in a cluster to a revision.",
     "run": "Run a graph on this machine behind a V2 endpoint.",
-    "schema": "Print the JSON Schema of a graph file.",
+    "schema": "Print the JSON Schema of a graph file or a cluster profile.",
     "status": "Say how graphs are in a cluster.",
 }
 """Every command with its line in the help, so that the help needs no command's imports."""

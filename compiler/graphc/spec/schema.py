@@ -1,12 +1,13 @@
 """The JSON Schema of a graph file, from the same models that read it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from graphc_components.catalog import CATALOG
 from graphc_components.parameters import parameters_schema
 from pydantic.json_schema import models_json_schema
 
+from graphc.spec.declare import Spec
 from graphc.spec.examine import model_of
 from graphc.spec.model import NODE_KINDS, InferenceGraph, Predictor
 
@@ -35,6 +36,12 @@ _DECLARATION: Final[Schema] = {
         },
     ],
 }
+
+
+def define(models: Sequence[type[Spec]]) -> dict[str, Schema]:
+    """Return the schema of each model, and of those that they hold, by its name."""
+    _, whole = models_json_schema([(model_of(model), "validation") for model in models], by_alias=True)
+    return cast("dict[str, Schema]", whole["$defs"])
 
 
 def graph_schema() -> Schema:
