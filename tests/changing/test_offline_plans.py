@@ -63,6 +63,13 @@ def test_against_a_rendered_file_and_a_graph_file(folder: Path) -> None:
         assert data[0]["changed"] is True
 
 
+def test_the_other_side_is_compiled_for_the_same_cluster(folder: Path) -> None:
+    text = (folder / GRAPH).read_text().replace("metadata:\n", "metadata:\n  namespace: models\n", 1)
+    (folder / GRAPH).write_text(text)
+    done = run("plan", GRAPH, "--against", GRAPH, "--profile", "gateway")
+    assert (done.exit_code, done.output) == (0, "diabetes-tier (models): no change\n")
+
+
 @pytest.mark.parametrize(
     ("against", "words"),
     [

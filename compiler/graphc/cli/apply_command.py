@@ -17,6 +17,7 @@ from graphc.cluster.ledger import Ledger
 from graphc.cluster.planning import GraphPlan, plan_graph, traffic_of
 from graphc.cluster.render import describe_conflicts, describe_promotion, write_plan
 from graphc.cluster.traffic import WHOLE, move
+from graphc.compilation import Request
 
 
 @click.command("apply")
@@ -32,11 +33,7 @@ from graphc.cluster.traffic import WHOLE, move
 @cluster_options
 def command(
     access: Access,
-    files: tuple[str, ...],
-    settings: tuple[str, ...],
-    level: int,
-    costs: str | None,
-    batch: int,
+    request: Request,
     output_format: str,
     yes: bool,
     force_conflicts: bool,
@@ -52,7 +49,7 @@ def command(
     """
     if keep_traffic and reset_traffic:
         raise click.UsageError("--keep-traffic and --reset-traffic exclude each other")
-    graphs = read_bundles(files, settings, level, costs, batch, output_format)
+    graphs = read_bundles(request, output_format)
     cluster = connect(access)
     plans: list[GraphPlan] = []
     for graph in graphs:

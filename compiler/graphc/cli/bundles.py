@@ -4,21 +4,14 @@ from collections.abc import Sequence
 
 import click
 
-from graphc.cli.reporting import exit_if_rejected, read_request, report
+from graphc.cli.reporting import exit_if_rejected, report
 from graphc.cluster.bundle import Bundle, make_bundle
-from graphc.compilation import CheckedGraph, compile_files
+from graphc.compilation import CheckedGraph, Request, compile_files
 
 
-def read_bundles(
-    files: tuple[str, ...],
-    settings: tuple[str, ...],
-    level: int,
-    costs: str | None,
-    batch: int,
-    output_format: str,
-) -> Sequence[CheckedGraph]:
+def read_bundles(request: Request, output_format: str) -> Sequence[CheckedGraph]:
     """Compile the files; problems are reported, and end the command."""
-    done = compile_files(read_request(files, settings, level, costs, batch))
+    done = compile_files(request)
     report(done, output_format, to_stderr=True)
     exit_if_rejected(done)
     graphs = [graph for graph in done.graphs if graph.emission is not None]
@@ -32,3 +25,14 @@ def place(graph: CheckedGraph, asked: str | None, default: str) -> Bundle:
     metadata, emission = graph.spec.fields.metadata, graph.emission
     assert emission is not None
     return make_bundle(metadata.name, metadata.namespace, emission.documents, asked, default)
+
+
+def read_local_bundle(path: str) -> Bundle:
+    """Compile the one graph of a file as a run on this machine does; problems are reported, and end the command."""
+    done = compile_files(Request([path], purpose="local"))
+    report(done, "text", to_stderr=True)
+    exit_if_rejected(done)
+    graphs = [graph for graph in done.graphs if graph.emission is not None]
+    if len(graphs) != 1:
+        raise click.ClickException(f"{path} holds {len(graphs)} graphs; one is promoted at a time")
+    return place(graphs[0], None, "default")

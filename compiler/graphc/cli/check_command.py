@@ -4,18 +4,14 @@ from dataclasses import replace
 
 import click
 
-from graphc.cli.reporting import exit_if_rejected, graph_options, read_request, report
-from graphc.compilation import Compilation, compile_files
+from graphc.cli.reporting import exit_if_rejected, graph_options, report
+from graphc.compilation import Compilation, Request, compile_files
 
 
 @click.command("check")
 @graph_options
 def command(
-    files: tuple[str, ...],
-    settings: tuple[str, ...],
-    level: int,
-    costs: str | None,
-    batch: int,
+    request: Request,
     output_format: str,
 ) -> None:
     """Check graph files and report every problem; `-` is standard input.
@@ -25,7 +21,6 @@ def command(
 
     Exits with 0 if no error was found, and with 1 otherwise.
     """
-    request = read_request(files, settings, level, costs, batch)
     done = compile_files(replace(request, takes_manifests=True))
     _check_manifests(done)
     report(done, output_format, to_stderr=False)

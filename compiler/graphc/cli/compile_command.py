@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from graphc.cli.reporting import exit_if_rejected, graph_options, read_request, report
-from graphc.compilation import compile_files
+from graphc.cli.reporting import exit_if_rejected, graph_options, report
+from graphc.compilation import Request, compile_files
 from graphc.documents import write_json, write_yaml
 
 
@@ -15,11 +15,7 @@ from graphc.documents import write_json, write_yaml
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to this file.")
 @click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 def command(
-    files: tuple[str, ...],
-    settings: tuple[str, ...],
-    level: int,
-    costs: str | None,
-    batch: int,
+    request: Request,
     output_format: str,
     output: str | None,
     form: str,
@@ -28,7 +24,7 @@ def command(
 
     Nothing is written unless everything is sound; problems go to standard error.
     """
-    done = compile_files(read_request(files, settings, level, costs, batch))
+    done = compile_files(request)
     report(done, output_format, to_stderr=True)
     exit_if_rejected(done)
     documents = [document for emission in done.emissions for document in emission.documents]

@@ -1,10 +1,12 @@
 """`graphc explain`: say why a rule exists, or why a plan is as it is."""
 
 import json
+from dataclasses import replace
 
 import click
 
-from graphc.cli.reporting import exit_if_rejected, plan_options, read_request, report
+from graphc.cli.reporting import exit_if_rejected, plan_options, report
+from graphc.compilation import Request
 from graphc.diagnostics.pages import find_rule, names_rule, nearest_rule, read_page
 from graphc.diagnostics.rules import RULES
 
@@ -21,10 +23,7 @@ from graphc.diagnostics.rules import RULES
 )
 def command(
     target: str | None,
-    settings: tuple[str, ...],
-    level: int,
-    costs: str | None,
-    batch: int,
+    request: Request,
     output_format: str,
 ) -> None:
     """Say why the rule CODE exists, or how the graph of FILE is planned, and why so.
@@ -36,7 +35,7 @@ def command(
     elif names_rule(target):
         _explain_rule(target)
     else:
-        _explain_file(target, settings, level, costs, batch, output_format)
+        _explain_file(replace(request, paths=(target,)), output_format)
 
 
 def _list_rules() -> None:
@@ -55,15 +54,13 @@ def _explain_rule(target: str) -> None:
     click.echo(read_page(rule), nl=False)
 
 
-def _explain_file(
-    file: str, settings: tuple[str, ...], level: int, costs: str | None, batch: int, output_format: str
-) -> None:
+def _explain_file(request: Request, output_format: str) -> None:
     # The compiler is slow to import, and a rule's page needs none of it.
     from graphc.compilation import compile_files
     from graphc.explanation import explain_plan
     from graphc.explanation_text import write_explanation
 
-    done = compile_files(read_request((file,), settings, level, costs, batch))
+    done = compile_files(request)
     report(done, "text", to_stderr=True)
     exit_if_rejected(done)
     plans = [

@@ -14,6 +14,7 @@ from graphc.cluster.offline import plan_offline, read_other
 from graphc.cluster.planning import plan_graph
 from graphc.cluster.render import plan_as_data, write_data, write_plan
 from graphc.cluster.rollout_room import judge_room
+from graphc.compilation import Request
 
 CHANGED = 2
 """The exit code where something would change."""
@@ -35,11 +36,7 @@ CHANGED = 2
 @cluster_options
 def command(
     access: Access,
-    files: tuple[str, ...],
-    settings: tuple[str, ...],
-    level: int,
-    costs: str | None,
-    batch: int,
+    request: Request,
     output_format: str,
     as_json: bool,
     against: str | None,
@@ -52,10 +49,10 @@ def command(
     """
     if room and against is not None:
         raise click.ClickException("--room asks the cluster, and --against leaves it out")
-    graphs = read_bundles(files, settings, level, costs, batch, output_format)
+    graphs = read_bundles(request, output_format)
     if against is not None:
         bundles = [place(graph, access.namespace, "default") for graph in graphs]
-        others = read_other(against, settings, level, costs, batch)
+        others = read_other(against, request)
         plans = [plan_offline(bundle, others) for bundle in bundles]
     else:
         cluster = connect(access)

@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from functools import wraps
+from typing import Any
 
 import click
 
@@ -13,8 +14,6 @@ from graphc.compilation import Compilation, Request
 from graphc.diagnostics.render import Format, render
 from graphc.lower.options import Options
 from graphc.source.parameters import SettingError, parse_settings
-
-Command = TypeVar("Command", bound=Callable[..., None])
 
 REJECTED = 1
 """The exit code for input in which something is wrong."""
@@ -31,7 +30,7 @@ _PROFILE = "graphc.profile"
 
 
 def _keep_profile(context: click.Context, _: click.Parameter, value: str | None) -> None:
-    """Keep the option where `read_request` finds it: commands need not pass it on."""
+    """Keep the option where the request is made: it is no parameter of a command."""
     context.meta[_PROFILE] = value
 
 
@@ -57,8 +56,15 @@ cache_option = click.option(
 )
 
 
-def plan_options(command: Command) -> Command:
-    """Give a command the options that decide what a graph is compiled to."""
+def plan_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that decide what a graph is compiled to; it gets them as a `Request`."""
+
+    @wraps(command)
+    def run(*arguments: object, **given: Any) -> None:
+        files: tuple[str, ...] = given.pop("files", ())
+        chosen = (given.pop(name) for name in ("settings", "level", "costs", "batch"))
+        command(*arguments, request=_make_request(files, *chosen), **given)
+
     options = [
         click.option(
             "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter."
@@ -78,12 +84,12 @@ def plan_options(command: Command) -> Command:
         cache_option,
     ]
     for option in reversed(options):
-        command = option(command)
-    return command
+        run = option(run)
+    return run
 
 
-def graph_options(command: Command) -> Command:
-    """Give a command the options of everything that reads graph files."""
+def graph_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of everything that reads graph files, which its `Request` names."""
     command = click.option(
         "--output-format",
         type=click.Choice([each.value for each in Format]),
@@ -94,7 +100,7 @@ def graph_options(command: Command) -> Command:
     return click.argument("files", nargs=-1, required=True)(plan_options(command))
 
 
-def read_request(
+def _make_request(
     files: tuple[str, ...], settings: tuple[str, ...], level: int, costs: str | None, batch: int
 ) -> Request:
     """Return the request that the options make; a setting that is none is a usage error."""

@@ -7,6 +7,7 @@ import tarfile
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -21,11 +22,9 @@ from graphc.cluster.view import FindMap, view_document
 from graphc.compilation import Request, compile_files
 from graphc.diagnostics import Sink
 from graphc.diagnostics.model import Severity
-from graphc.lower.options import Options
 from graphc.manifests.kinds import is_manifest
 from graphc.source.files import read_source
 from graphc.source.located import Fields, to_plain
-from graphc.source.parameters import SettingError, parse_settings
 from graphc.source.yaml_reader import read_documents
 
 GIT_SECONDS: Final = 60
@@ -77,23 +76,16 @@ def _dangers(before: Data, after: Data, finders: tuple[FindMap, FindMap]) -> Ite
         yield from find_dangers(strip(before), strip(after), views)
 
 
-def read_other(
-    place: str, settings: tuple[str, ...], level: int, costs: str | None, batch: int
-) -> list[Data]:
-    """Return the documents of a rendered file or of a graph; `REV:PATH` is a file of a git revision."""
-    request = Request((), _settings(settings), options=Options(level, batch=batch), costs=costs)
+def read_other(place: str, request: Request) -> list[Data]:
+    """Return the documents of a rendered file or of a graph; `REV:PATH` is a file of a git revision.
+
+    A graph is compiled as `request` says, whose own files are others.
+    """
     if Path(place).exists() or ":" not in place:
         return _read(Path(place), place, request)
     revision, _, path = place.partition(":")
     with _checked_out(revision, path) as file:
         return _read(file, place, request)
-
-
-def _settings(settings: tuple[str, ...]) -> Mapping[str, str]:
-    try:
-        return parse_settings(settings)
-    except SettingError as error:
-        raise ClusterError(str(error)) from error
 
 
 def _read(path: Path, shown: str, request: Request) -> list[Data]:
@@ -105,9 +97,7 @@ def _read(path: Path, shown: str, request: Request) -> list[Data]:
     rendered = [to_plain(each) for each in documents if isinstance(each, Fields) and is_manifest(each)]
     if rendered and not sink.has_errors:
         return [each for document in rendered if isinstance(document, dict) for each in _flatten(document)]  # pyright: ignore
-    done = compile_files(
-        Request([str(path)], request.settings, request.environ, request.options, costs=request.costs)
-    )
+    done = compile_files(replace(request, paths=[str(path)]))
     for problem in [*sink, *done.sink]:
         if problem.severity is Severity.ERROR:
             raise ClusterError(f"{shown} cannot be compared with: {problem.message}")
