@@ -161,7 +161,8 @@ class Cluster:
         if previous:
             query["previous"] = "true"
         path = f"/api/v1/namespaces/{quote(namespace, '')}/pods/{quote(pod, '')}/log"
-        return self._send("GET", path, query, None, "", "text/plain, */*").decode("utf-8", "replace")
+        call = _Call("GET", path, query, accept="text/plain, */*")
+        return self._send(call).decode("utf-8", "replace")
 
     def read_first_words(self, namespace: str, pod: str, container: str) -> str:
         """Return the first 64 KiB that a container wrote: what it said as it started."""
@@ -180,25 +181,17 @@ class Cluster:
     ) -> Data:
         """Send a request and return the object that is answered."""
         payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        return _parse(self._send(method, path, query or {}, payload, content, accept), path)
+        return _parse(self._send(_Call(method, path, query or {}, payload, content, accept)), path)
 
-    def _send(
-        self,
-        method: Method,
-        path: str,
-        query: Mapping[str, str],
-        payload: bytes | None,
-        content: str,
-        accept: str,
-    ) -> bytes:
+    def _send(self, call: "_Call") -> bytes:
         """Send a request until it is answered: all that graphc asks may be asked twice."""
         start, wait = time.monotonic(), 0.2
         while True:
             try:
-                if method == "GET" or "dryRun" in query:
-                    return self._send_once(method, path, query, payload, content, accept)
+                if call.is_harmless:
+                    return self._send_once(call)
                 with shielded():
-                    return self._send_once(method, path, query, payload, content, accept)
+                    return self._send_once(call)
             except (UnreachableError, RefusedError) as problem:
                 passing = isinstance(problem, UnreachableError) or problem.is_passing
                 if not passing or time.monotonic() - start + wait > self.access.retry_seconds:
@@ -206,29 +199,24 @@ class Cluster:
             self.sleep(wait)
             wait = min(2 * wait, 5.0)
 
-    def _send_once(
-        self,
-        method: Method,
-        path: str,
-        query: Mapping[str, str],
-        payload: bytes | None,
-        content: str,
-        accept: str,
-    ) -> bytes:
+    def _send_once(self, call: "_Call") -> bytes:
         import urllib3
         from urllib3.exceptions import HTTPError
 
-        headers = urllib3.HTTPHeaderDict(self._headers(content if payload is not None else "", accept))
+        headers = urllib3.HTTPHeaderDict(
+            self._headers(call.content if call.payload is not None else "", call.accept)
+        )
         for group in self.access.groups:
             headers.add("Impersonate-Group", group)
         configuration = self._api.configuration
-        url = f"{str(configuration.host).rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
+        url = f"{str(configuration.host).rstrip('/')}{call.path}"
+        url += f"?{urlencode(call.query)}" if call.query else ""
         timeout = urllib3.Timeout(self.access.request_seconds)
         try:
             answer = self._api.rest_client.pool_manager.request(
-                method,
+                call.method,
                 url,
-                body=payload,
+                body=call.payload,
                 headers=headers,
                 timeout=timeout,
                 retries=False,
@@ -305,6 +293,23 @@ def _read_whole(answer: Any) -> bytes:
             raise ClusterError(f"the API server's answer has more than {LARGEST_ANSWER // 1024**2} MiB")
         parts.append(part)
     return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request as it goes out, however often it has to."""
+
+    method: Method
+    path: str
+    query: Mapping[str, str]
+    payload: bytes | None = None
+    content: str = ""
+    accept: str = JSON
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether nothing changes when it is abandoned."""
+        return self.method == "GET" or "dryRun" in self.query
 
 
 def _parse(data: bytes, path: str) -> Data:
