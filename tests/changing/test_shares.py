@@ -1,15 +1,19 @@
 """Traffic: shares that always sum to 100, moved in every document that says them, and what the file has to say."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml
-from graphc.cluster.bundle import Bundle
+from graphc.cluster.bundle import Bundle, is_route, make_bundle
+from graphc.cluster.client import ref_of
 from graphc.cluster.file_traffic import write_difference
 from graphc.cluster.planning import traffic_of, undone_promotion
+from graphc.cluster.problem import ClusterError
+from graphc.cluster.promotion import check_routes
 from graphc.cluster.records import Promotion, State
 from graphc.cluster.traffic import move, share_out
+from graphc.compilation import Request, compile_files
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,6 +116,16 @@ def test_a_file_undoes_a_promotion_unless_it_says_the_same(traffic: dict[str, in
             "  a:\n    traffic: 0  # most\n  b:\n    traffic: 100\n",
         ),
         ("  a: {traffic: 100}\n  b: {shadow: true}\n", "  a: {traffic: 0}\n  b: {traffic: 100}\n"),
+        ("  a: {traffic: 9}\n  b: {shadow: true, mirror: 5}\n", "  a: {traffic: 0}\n  b: {traffic: 100}\n"),
+        ("  a: {traffic: 9}\n  b: {mirror: 5, shadow: true}\n", "  a: {traffic: 0}\n  b: {traffic: 100}\n"),
+        (
+            "  a:\n    traffic: 9\n  b:\n    shadow: true\n    mirror: 50\n    n: 1\n",
+            "  a:\n    traffic: 0\n  b:\n    traffic: 100\n    n: 1\n",
+        ),
+        (
+            "  a:\n    traffic: 9\n  b:\n    mirror: 50  # half\n    shadow: true\n",
+            "  a:\n    traffic: 0\n  b:\n    # half\n    traffic: 100\n",
+        ),
     ],
 )
 def test_the_difference_of_the_file_makes_it_true(text: str, wanted: str, tmp_path: Path) -> None:
@@ -126,3 +140,64 @@ def test_the_difference_of_the_file_makes_it_true(text: str, wanted: str, tmp_pa
     assert yaml.safe_load(head + wanted)["predictors"]["b"]["traffic"] == 100
     assert write_difference(str(path), "other", {"a": 0}) is None
     assert write_difference(str(tmp_path / "absent.yaml"), "g", {"a": 0}) is None
+
+
+VERSIONS: Final = """
+apiVersion: graphc/v1
+kind: InferenceGraph
+metadata: {name: g, namespace: ns}
+inputs: {a: "FP32[batch]", b: "FP32[batch]"}
+nodes: {both: {component: mean, in: [a, b]}}
+outputs: {y: both}
+predictors:
+  main: {traffic: 100}
+  dark: {shadow: true, mirror: 50}
+  ghost: {shadow: true}
+  beta: {when: {header: {x-version: beta}}}
+"""
+
+
+def compiled(profile: str, folder: Path, text: str = VERSIONS) -> Bundle:
+    path = folder / "graph.yaml"
+    path.write_text(text)
+    done = compile_files(Request([str(path)], profile=profile))
+    assert not done.sink.has_errors, [each.message for each in done.sink]
+    return make_bundle("g", "ns", done.emissions[0].documents, None, "ns")
+
+
+@pytest.mark.parametrize("profile", ["gateway", "istio"])
+def test_a_mirrored_shadow_becomes_a_backend_step_by_step(profile: str, tmp_path: Path) -> None:
+    bundle = compiled(profile, tmp_path)
+    for shares in ({"main": 90, "dark": 10}, {"main": 50, "dark": 50}, {"main": 0, "dark": 100}):
+        whole = shares | {"ghost": 0, "beta": 0}
+        moved = move(bundle, whole)
+        check_routes(bundle, moved, whole)
+        # A file that says the same compiles to the same routes.
+        text = VERSIONS.replace("main: {traffic: 100}", f"main: {{traffic: {shares['main']}}}")
+        text = text.replace("dark: {shadow: true, mirror: 50}", f"dark: {{traffic: {shares['dark']}}}")
+        wanted = compiled(profile, tmp_path, text)
+        routes = [
+            [each["spec"] for each in found.documents if is_route(ref_of(each))] for found in (moved, wanted)
+        ]
+        assert routes[0] == routes[1]
+        assert routes[0]
+        bundle = moved
+
+
+@pytest.mark.parametrize("profile", ["gateway", "istio"])
+def test_a_version_with_a_rule_of_its_own_is_refused_with_the_way_out(profile: str, tmp_path: Path) -> None:
+    bundle = compiled(profile, tmp_path)
+    shares = {"main": 90, "beta": 10, "dark": 0, "ghost": 0}
+    with pytest.raises(
+        ClusterError, match=r"sends nothing to `beta`: .*; give it traffic in the file, and apply that"
+    ):
+        check_routes(bundle, move(bundle, shares), shares)
+
+
+def test_sticky_requests_are_shared_by_pods_and_not_by_weights(tmp_path: Path) -> None:
+    text = VERSIONS.partition("  main:")[0].replace("predictors:", "sticky: {header: X-User}\npredictors:")
+    text += "  main: {traffic: 50, replicas: 1}\n  dark: {traffic: 50, replicas: 1}\n"
+    bundle = compiled("istio", tmp_path, text)
+    shares = {"main": 0, "dark": 100}
+    with pytest.raises(ClusterError, match="requests are shared by a key"):
+        check_routes(bundle, move(bundle, shares), shares)

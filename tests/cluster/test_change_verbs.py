@@ -442,6 +442,42 @@ def test_a_shadow_that_is_promoted_keeps_its_name_and_answers_clients(place: Pla
     assert "say which" not in words
 
 
+def test_a_shadow_that_a_route_mirrors_to_becomes_a_backend_of_it(place: Place, routes: object) -> None:
+    del routes
+    quick = {"nodes": {"lean": {"model": str(MODELS / "diabetes-tier/models/quick.onnx")}}}
+    predictors = {
+        "main": {"traffic": 100},
+        "dark": {"shadow": True, "mirror": 50, **quick},
+        "ghost": {"shadow": True, **quick},
+        "beta": {"when": {"header": {"x-version": "beta"}}, **quick},
+    }
+    path = place.graph("mirrored", predictors=predictors)
+    place.apply(path, "--profile", "gateway")
+    promote = ("promote", "--yes", "--pause", "0s", "--without-gates", str(path))
+
+    words = place.run(*promote, "--to", "beta", code=1)
+    assert "HTTPRoute mirrored sends nothing to `beta`" in words
+    assert "give it traffic in the file, and apply that" in words
+    assert "no change" in place.run("plan", "--profile", "gateway", str(path))
+
+    words = place.run(*promote, "--to", "dark")
+    found = place.cluster.request(
+        "GET", f"/apis/gateway.networking.k8s.io/v1/namespaces/{place.namespace}/httproutes/mirrored"
+    )
+    spec: Json = dict(found)["spec"]  # pyright: ignore[reportAssignmentType]
+    header, shared = spec["rules"]
+    assert [each["name"] for each in header["backendRefs"]] == ["mirrored-beta"]
+    weights = {each["name"]: each["weight"] for each in shared["backendRefs"]}
+    assert weights == {"mirrored-main": 0, "mirrored-dark": 100}
+    copies = [each["requestMirror"] for each in shared["filters"] if each["type"] == "RequestMirror"]
+    assert [each["backendRef"]["name"] for each in copies] == ["mirrored-ghost"]
+
+    path.write_text(_patch(path.read_text(), words[words.index("--- ") :]).replace("    mirror: 50\n", ""))
+    assert "no change" in place.run("plan", "--profile", "gateway", str(path))
+    place.run("rollback", "--yes", "mirrored", "1")
+    assert place.shares("mirrored") == {"main": 100, "dark": 0, "ghost": 0, "beta": 0}
+
+
 def test_a_killed_step_of_a_promotion_is_taken_up_again(place: Place) -> None:
     import os
     import signal

@@ -9,22 +9,27 @@ from graphc.source.located import Entry, Fields, Located
 from graphc.source.yaml_reader import read_documents
 
 Edit = tuple[Span, str]
+"""What takes the place of a span; nothing takes the whole line, or the comma before it, with it."""
 
 
 def write_difference(path: str, graph: str, shares: Mapping[str, int]) -> str | None:
     """Return the file's difference to one with these shares, as `patch` reads it; None where none can be written."""
+    found = write_shares(path, graph, shares)
+    if found is None or found[0] == found[1]:
+        return None
+    old, new = (each.splitlines(keepends=True) for each in found)
+    return "".join(difflib.unified_diff(old, new, path, path, n=2))
+
+
+def write_shares(path: str, graph: str, shares: Mapping[str, int]) -> tuple[str, str] | None:
+    """Return a file's text, and the text with these shares; None where the graph is not in it once."""
     sink = Sink()
     source = read_source(path, sink)
     documents = list(read_documents(source.text, path, sink)) if source is not None else []
     own = [each for each in documents if _name(each) == graph]
     if source is None or len(own) != 1:
         return None
-    edits = list(_edits(own[0], shares))
-    if not edits:
-        return None
-    old = source.text.splitlines(keepends=True)
-    new = _apply(source.text, edits).splitlines(keepends=True)
-    return "".join(difflib.unified_diff(old, new, path, path, n=2))
+    return source.text, _apply(source.text, list(_edits(own[0], shares)))
 
 
 def _name(document: Located) -> object:
@@ -51,8 +56,11 @@ def _edits(document: Located, shares: Mapping[str, int]) -> Iterator[Edit]:
         if traffic is not None:
             if getattr(traffic.value, "value", None) != share:
                 yield traffic.value.span, str(share)
-        elif shadow is not None:
+        elif shadow is not None and share:
             yield _join(shadow.key_span, shadow.value.span), f"traffic: {share}"
+            mirror = predictor.value.find("mirror")
+            if mirror is not None:
+                yield _join(mirror.key_span, mirror.value.span), ""
 
 
 def _join(start: Span, end: Span) -> Span:
@@ -65,5 +73,16 @@ def _apply(text: str, edits: Sequence[Edit]) -> str:
         if span.line != span.end_line:
             continue
         line = lines[span.line - 1]
-        lines[span.line - 1] = line[: span.column - 1] + written + line[span.end_column - 1 :]
+        before, after = line[: span.column - 1], line[span.end_column - 1 :]
+        lines[span.line - 1] = before + written + after if written else _cut(before, after)
     return "".join(lines)
+
+
+def _cut(before: str, after: str) -> str:
+    """Join what is left of a line; of a line of its own only a comment is."""
+    if not before.strip():
+        rest = after.strip()
+        return f"{before}{rest}\n" if rest else ""
+    if before.rstrip().endswith(","):
+        return before.rstrip().removesuffix(",") + after
+    return before + after.lstrip().removeprefix(",").lstrip()

@@ -12,8 +12,10 @@ from graphc.cluster.interrupt import Stopper
 from graphc.cluster.ledger import Ledger
 from graphc.cluster.planning import plan_graph, traffic_of
 from graphc.cluster.problem import ClusterError
+from graphc.cluster.read import text
 from graphc.cluster.records import Promotion, State
 from graphc.cluster.reverting import bundle_of, take_back
+from graphc.cluster.route_shares import Moves, find_left_out
 from graphc.cluster.traffic import move, shadows_of, share_out
 
 WORD: Final = "promote"
@@ -29,6 +31,8 @@ class Judgement:
 
     finding: Finding
     statements: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """The statements that the finding comes of; all of them where this is empty."""
 
 
 class Judge(Protocol):
@@ -53,6 +57,8 @@ class Wish:
     """How long a step may take to be ready."""
     force: bool = False
 
+
+SHARING: Final = frozenset({"HTTPRoute", "GRPCRoute", "VirtualService"})
 
 DEFAULT_STEPS: Final = (10, 50, 100)
 
@@ -118,11 +124,8 @@ class Promoting:
         shares, shadows = traffic_of(self._bundle.documents), shadows_of(self._bundle.documents)
         before = self._state.promotion
         resumed = before is not None and not before.is_done and self.wish.target in {None, before.target}
-        target = self.wish.target or (before.target if before and resumed else None)
-        target = target or _candidate(shares, shadows, self.ledger.graph)
-        if target not in shares and target not in shadows:
-            names = ", ".join(f"`{each}`" for each in [*shares, *shadows])
-            raise ClusterError(f"`{self.ledger.graph}` has no predictor `{target}`; it has {names}")
+        wished = self.wish.target or (before.target if before and resumed else None)
+        target = choose_candidate(wished, shares, shadows, self.ledger.graph)
         steps = self.wish.steps or (before.steps if before and resumed else DEFAULT_STEPS)
         filed = before.filed if before else shares
         unshadowed = before.shadows if before else ()
@@ -205,7 +208,7 @@ class Promoting:
 
     def _move(self, promotion: Promotion, what: str) -> Outcome:
         moved = move(self._bundle, promotion.moved)
-        check_routes(moved, promotion.moved)
+        check_routes(self._bundle, moved, promotion.moved)
         outcome = self._change(moved, what, promotion)
         if outcome.failure is None:
             self._bundle = moved
@@ -226,8 +229,15 @@ class Promoting:
             self.cluster.sleep(min(left, 1.0))
 
 
-def _candidate(shares: Mapping[str, int], shadows: Sequence[str], graph: str) -> str:
-    """Return the one predictor that can be meant: the only shadow, or the only other that is live."""
+def choose_candidate(
+    wished: str | None, shares: Mapping[str, int], shadows: Sequence[str], graph: str
+) -> str:
+    """Return the predictor that is wished for, or the one that can be meant: the only shadow, or other live one."""
+    if wished is not None:
+        if wished not in shares and wished not in shadows:
+            names = ", ".join(f"`{each}`" for each in [*shares, *shadows])
+            raise ClusterError(f"`{graph}` has no predictor `{wished}`; it has {names}")
+        return wished
     others = list(shares)[1:] or list(shadows)
     if len(others) != 1 or (len(shares) > 1 and shadows):
         names = ", ".join(f"`{each}`" for each in [*list(shares)[1:], *shadows]) or "no other"
@@ -238,17 +248,17 @@ def _candidate(shares: Mapping[str, int], shadows: Sequence[str], graph: str) ->
 def _reasons(found: Sequence[Judgement]) -> Iterator[str]:
     for each in found:
         if each.finding != "passed":
-            yield from each.statements
+            yield from each.reasons or each.statements
 
 
-def check_routes(bundle: Bundle, shares: Mapping[str, int]) -> None:
-    """Raise where routes share requests out, and a predictor with a share is in none of them."""
-    routes = [each for each in bundle.documents if is_route(ref_of(each))]
-    if not routes:
-        return
-    written = str(routes)
-    for name, share in shares.items():
-        if share and f"{bundle.name}-{name}" not in written:
+def check_routes(bundle: Bundle, moved: Bundle, shares: Mapping[str, int]) -> None:
+    """Raise where routes share requests out, and would send nothing to a predictor with a share."""
+    before = frozenset(name for name, share in traffic_of(bundle.documents).items() if share)
+    moves = Moves(bundle.name, shares, before)
+    for route in (each for each in moved.documents if is_route(ref_of(each))):
+        if text(route, "kind") in SHARING and (left := find_left_out(route, moves)):
+            names = ", ".join(f"`{each}`" for each in sorted(left))
             raise ClusterError(
-                f"the routes of `{bundle.name}` send nothing to `{name}`; give it traffic in the file, and apply that"
+                f"{ref_of(route)} sends nothing to {names}: it has a rule of its own, or requests are shared by a "
+                "key; give it traffic in the file, and apply that"
             )

@@ -6,7 +6,8 @@ from typing import Final
 
 from graphc.cluster.bundle import Bundle, is_route
 from graphc.cluster.client import ref_of
-from graphc.cluster.read import Data, copy_fields, fields, number, objects, text
+from graphc.cluster.read import Data, copy_fields, number, objects, text
+from graphc.cluster.route_shares import Moves, move_rules
 
 WHOLE: Final = 100
 
@@ -29,36 +30,26 @@ def share_out(shares: Mapping[str, int], target: str, wanted: int) -> dict[str, 
 
 def move(bundle: Bundle, shares: Mapping[str, int]) -> Bundle:
     """Return the documents with these shares; a shadow that gets one answers clients from now on."""
-    return Bundle(
-        bundle.name, bundle.namespace, tuple(_move(each, bundle.name, shares) for each in bundle.documents)
-    )
+    before = {
+        text(predictor, "name")
+        for predictor in objects(bundle.deployment or {}, "spec", "predictors")
+        if predictor.get("shadow") is not True and number(predictor, "traffic") != 0
+    }
+    moves = Moves(bundle.name, shares, frozenset(before))
+    return Bundle(bundle.name, bundle.namespace, tuple(_move(each, moves) for each in bundle.documents))
 
 
-def _move(document: Data, graph: str, shares: Mapping[str, int]) -> Data:
+def _move(document: Data, moves: Moves) -> Data:
     moved = copy_fields(document)
     if text(document, "kind") == "SeldonDeployment":
         for predictor in objects(moved, "spec", "predictors"):
-            share = shares.get(text(predictor, "name"))
+            share = moves.shares.get(text(predictor, "name"))
             if share is not None:
                 predictor.pop("shadow", None)
                 predictor["traffic"] = share
     elif is_route(ref_of(document)):
-        for part in ("rules", "http"):
-            for rule in objects(moved, "spec", part):
-                _move_rule(rule, graph, shares)
+        move_rules(moved, moves)
     return moved
-
-
-def _move_rule(rule: Data, graph: str, shares: Mapping[str, int]) -> None:
-    """Set the weights of a rule that splits requests; one that sends all to a predictor is no split."""
-    backends = [*objects(rule, "backendRefs"), *objects(rule, "route")]
-    if len(backends) < 2 or any(number(each, "weight") is None for each in backends):
-        return
-    for backend in backends:
-        host = text(backend, "name") or text(fields(backend, "destination"), "host").partition(".")[0]
-        for predictor, share in shares.items():
-            if host == f"{graph}-{predictor}":
-                backend["weight"] = share
 
 
 def shadows_of(documents: Sequence[Data]) -> list[str]:
