@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,10 +12,10 @@ import pytest
 import yaml
 from faulty_proxy import Proxy, When, harming
 from forked_commands import Forks, forking
-from graphc.cluster.bundle import Bundle, make_bundle
-from graphc.cluster.client import Access, Cluster, connect
+from graphc.cluster.bundle import DEPLOYMENT, Bundle, make_bundle
+from graphc.cluster.client import Access, Cluster, Ref, connect
 from graphc.cluster.ledger import Ledger, list_states
-from graphc.cluster.planning import plan_graph
+from graphc.cluster.planning import plan_graph, traffic_of
 from graphc.cluster.records import State
 from graphc.compilation import Request, compile_files
 from stand_in_operator import READY, SILENT, Mood, operating
@@ -89,6 +89,11 @@ class Place:
         plan = plan_graph(self.cluster, bundle, self.state(bundle.name))
         return plan.is_silent and not plan.conflicts
 
+    def shares(self, name: str) -> dict[str, int]:
+        """Return the shares of the predictors that answer clients."""
+        live = self.cluster.get(Ref(DEPLOYMENT, self.namespace, name))
+        return traffic_of([live or {}])
+
     def names(self, graph: str) -> list[str]:
         """Return everything in the namespace that belongs to the graph, by its name."""
         from graphc.cluster.client import Kind
@@ -130,6 +135,13 @@ def run_with_signal(
     place: Place, path: Path, number: int, when: When, sent: signal.Signals
 ) -> tuple[int, str, Proxy]:
     """Apply, and send the command a signal around its request of that number."""
+    return interrupt(place, ("apply", "--yes", "--timeout", "60s", str(path)), number, when, sent)
+
+
+def interrupt(
+    place: Place, command: Sequence[str], number: int, when: When, sent: signal.Signals
+) -> tuple[int, str, Proxy]:
+    """Run a command, and send it a signal around its request of that number."""
     process: list[int] = []
 
     def harm(count: int, at: When) -> bool:
@@ -138,13 +150,15 @@ def run_with_signal(
         return False
 
     with harming(place.kubeconfig, place.folder, harm) as proxy:
-        process.append(
-            place.forks.start(
-                place.arguments("apply", "--yes", "--timeout", "60s", str(path), config=proxy.kubeconfig)
-            )
-        )
+        process.append(place.forks.start(place.arguments(*command, config=proxy.kubeconfig)))
         code, words = place.forks.wait()
     return code, words, proxy
+
+
+def alternate(requests: int) -> Iterator[tuple[int, signal.Signals]]:
+    """Yield every second request, with Ctrl-C and a kill in turns."""
+    for number in range(1, requests + 1, 2):
+        yield number, signal.SIGINT if number % 4 == 1 else signal.SIGKILL
 
 
 def test_ctrl_c_at_any_request_leaves_one_whole_version(place: Place) -> None:
@@ -225,6 +239,64 @@ def test_a_first_change_killed_at_any_request_leaves_nothing_after_a_rollback(pl
             assert place.names(name) == [f"{name}.graphc"]
         if place.names(name):
             place.delete(name)
+
+
+PROMOTE: Final = (
+    *("promote", "--yes", "--to", "canary", "--steps", "60,100", "--pause", "0s"),
+    "--without-gates",
+)
+
+
+def test_a_promotion_stopped_at_any_request_goes_on_when_run_again(place: Place) -> None:
+    whole = [{"main": 80, "canary": 20}, {"main": 40, "canary": 60}, {"main": 0, "canary": 100}]
+    assert place.apply(write_graph(place.folder, "stopped", 1))[0] == 0
+    code, words, proxy = interrupt(place, (*PROMOTE, "stopped"), 0, "after", signal.SIGINT)
+    assert code == 0, words
+    place.delete("stopped")
+    stopped = 0
+    for number, sent in alternate(len(proxy.seen)):
+        name = f"stop{number}"
+        path = write_graph(place.folder, name, 1)
+        assert place.apply(path)[0] == 0
+        code, words, _ = interrupt(place, (*PROMOTE, name), number, "after", sent)
+        stopped += code != 0
+        assert place.shares(name) in whole, f"{number} {sent}: {words}"
+        assert "Traceback" not in words
+        if sent == signal.SIGINT:
+            assert place.state(name).pending is None, f"{number}: {words}"
+        code, words = place.forks.run(place.arguments(*PROMOTE, name))
+        assert code == 0, f"{number} {sent}: {words}"
+        assert place.shares(name) == whole[-1]
+        assert place.state(name).pending is None
+        place.delete(name)
+    assert stopped > len(proxy.seen) / 4
+
+
+def test_a_rollback_stopped_at_any_request_is_completed_when_run_again(place: Place) -> None:
+    def prepare(name: str) -> tuple[Path, Path]:
+        old, new = (write_graph(place.folder, name, version) for version in (1, 2))
+        assert place.apply(old)[0] == place.apply(new)[0] == 0
+        return old, new
+
+    prepare("undone")
+    code, words, proxy = interrupt(place, ("rollback", "--yes", "undone", "1"), 0, "after", signal.SIGINT)
+    assert code == 0, words
+    place.delete("undone")
+    stopped = 0
+    for number, sent in alternate(len(proxy.seen)):
+        name = f"undo{number}"
+        old, new = prepare(name)
+        code, words, _ = interrupt(place, ("rollback", "--yes", name, "1"), number, "after", sent)
+        stopped += code != 0
+        if sent == signal.SIGINT:
+            assert place.state(name).pending is None, f"{number}: {words}"
+            assert place.is_exactly(old) or place.is_exactly(new), f"{number}: {words}"
+        code, words = place.forks.run(place.arguments("rollback", "--yes", name, "1"))
+        assert code == 0, f"{number} {sent}: {words}"
+        assert place.is_exactly(old)
+        assert place.state(name).pending is None
+        place.delete(name)
+    assert stopped > len(proxy.seen) / 4
 
 
 def test_answers_that_are_lost_are_asked_for_again(place: Place) -> None:
