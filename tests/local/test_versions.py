@@ -82,6 +82,7 @@ class Front:
     grpc_port: int
     stubs: Stubs
     recorder: Recorder
+    versions: Versions
 
     async def ask(self, path: str = "", headers: dict[str, str] | None = None) -> tuple[int, str]:
         url = f"{self.url}{path}/v2/models/g/infer"
@@ -143,7 +144,8 @@ async def serving(
         stack.push_async_callback(listener.stop)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         assert listener.grpc_port is not None
-        yield Front(http, f"http://127.0.0.1:{listener.http_port}", listener.grpc_port, stubs, recorder)
+        url = f"http://127.0.0.1:{listener.http_port}"
+        yield Front(http, url, listener.grpc_port, stubs, recorder, versions)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -167,6 +169,23 @@ def test_a_canary_gets_its_share() -> None:
         assert set(counts) == {"main", "canary"}
         # Five standard deviations of a draw of 600 around 60.
         assert 24 <= counts["canary"] <= 96
+
+    run(test)
+
+
+@pytest.mark.slow
+def test_ten_thousand_requests_are_shared_90_to_10() -> None:
+    async def test() -> None:
+        counts = Counter[str]()
+        async with serving(rollout()) as front:
+            for _ in range(500):
+                answers = await asyncio.gather(*(front.ask() for _ in range(20)))
+                assert {status for status, _ in answers} == {200}
+                counts.update(version for _, version in answers)
+        assert counts.total() == 10_000
+        assert set(counts) == {"main", "canary"}
+        # The standard deviation is 30; one run in a million is further away than this.
+        assert abs(counts["canary"] - 1000) < 150
 
     run(test)
 
@@ -285,6 +304,40 @@ MISBEHAVING: Final[dict[str, Handler | None]] = {
     "drops": drop,
     "is dead": None,
 }
+
+
+def test_shares_move_while_requests_come_and_a_shadow_becomes_live() -> None:
+    async def test() -> None:
+        async with serving(rollout(ghost=100), bounds=Bounds(waiting=1000)) as front:
+            stop = asyncio.Event()
+            seen: list[tuple[int, str]] = []
+
+            async def ask() -> None:
+                while not stop.is_set():
+                    seen.append(await front.ask())
+
+            clients = [asyncio.create_task(ask()) for _ in range(4)]
+            for main, ghost in ((90, 10), (50, 50), (0, 100)):
+                await asyncio.sleep(0.2)
+                shares = (Share("main", main), Share("canary", 0), Share("ghost", ghost))
+                await front.versions.share(Rollout((Way(Match(), shares), *rollout().ways[:-1])))
+            # What was under way when the shares moved is answered as they were.
+            await asyncio.sleep(0.05)
+            before = len(seen)
+            await asyncio.sleep(0.2)
+            stop.set()
+            await asyncio.gather(*clients)
+            copies = await front.count_copies()
+            assert front.versions.live >= {"ghost"}
+            # Back again: it gets copies, and answers nobody.
+            await front.versions.share(rollout(ghost=100))
+            assert [await front.ask() for _ in range(20)].count((200, "ghost")) == 0
+            await settle(front, sum(copies.values()) + 20)
+        assert {status for status, _ in seen} == {200}
+        assert {version for _, version in seen[before:]} == {"ghost"}
+        assert len(seen) > before > 0
+
+    run(test)
 
 
 @pytest.mark.parametrize("how", MISBEHAVING)

@@ -68,6 +68,9 @@ class Steps(click.ParamType[tuple[int, ...]]):
     "--patience", type=Seconds(), default="10m", show_default=True, help="How long gates may be undecided."
 )
 @click.option("--without-gates", is_flag=True, help="Promote though nothing was compared or measured.")
+@click.option(
+    "--local", is_flag=True, help="Move the traffic in the file, which `graphc run --follow` follows."
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--timeout", type=Seconds(), default="10m", show_default=True, help="How long a step may take to serve."
@@ -86,6 +89,7 @@ def command(
     least_samples: int,
     patience: float,
     without_gates: bool,
+    local: bool,
     yes: bool,
     timeout: float,
 ) -> None:
@@ -95,6 +99,12 @@ def command(
     and the other stays, without traffic, until the file drops it. Interrupted, it stays where it is, and goes on
     when run again.
     """
+    wish = Wish(target, steps, pause, patience, timeout)
+    if local:
+        if prometheus is not None:
+            raise click.UsageError("`--prometheus` is for what runs on a cluster")
+        promote_file(graph, wish, report, without_gates=without_gates)
+        return
     cluster = connect(access)
     name, own = find_name(graph)
     ledger = Ledger(cluster, access.namespace or own or cluster.namespace, name)
@@ -104,9 +114,7 @@ def command(
     if prometheus is not None:
         judges.append(LiveMetrics(prometheus, Limits(most_errors, most_latency, least_samples)))
     with stoppable(say) as stopper:
-        promoting = Promoting(
-            cluster, ledger, Wish(target, steps, pause, patience, timeout), judges, say, stopper
-        )
+        promoting = Promoting(cluster, ledger, wish, judges, say, stopper)
         promotion = promoting.find()
         if has_gates(promoting.bundle) and report is None and not without_gates:
             raise click.ClickException(
@@ -133,6 +141,25 @@ def command(
             raise
     tell(name, graph, done)
     if done.failure is not None:
+        sys.exit(1)
+
+
+def promote_file(path: str, wish: Wish, report: str | None, *, without_gates: bool) -> None:
+    """Promote in a graph file; ends with code 1 where that is refused."""
+    if not Path(path).is_file():
+        raise click.UsageError("`--local` takes a graph file")
+    # The compiler and the database are slow to import, and a cluster's promotion needs neither.
+    from graphc.cli.bundles import read_local_bundle
+    from graphc.cluster.file_promotion import FilePromoting
+    from graphc.compare.start import default_database
+
+    bundle = read_local_bundle(path)
+    judges = [] if without_gates else [ComparedAnswers(report or default_database())]
+    with stoppable(say) as stopper:
+        del stopper
+        failure = FilePromoting(Path(path), bundle, wish, judges, say).carry_out()
+    if failure is not None:
+        say(f"Error: {bundle.name}: {failure}")
         sys.exit(1)
 
 

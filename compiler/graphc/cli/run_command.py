@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from graphc.compare.observer import Observer
     from graphc.local.console import RunConsole
+    from graphc.local.load import Loaded
     from graphc.local.plain import Document
 
 _PORT = click.IntRange(0, 65535)
@@ -30,6 +31,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--mount", "mounts", multiple=True, metavar="CLAIM=DIR", help="A folder for a volume claim.")
 @click.option("--request", type=click.File("rb"), help="Send this V2 request and print the answer.")
 @click.option("--seed", type=int, help="Draw versions and mirrored requests in a repeatable order.")
+@click.option("--follow", is_flag=True, help="Share the requests anew whenever the files say so.")
 @click.option("--once", is_flag=True, help="End when all is ready and the request is answered.")
 def command(
     files: tuple[str, ...],
@@ -43,6 +45,7 @@ def command(
     mounts: tuple[str, ...],
     request: BinaryIO | None,
     seed: int | None,
+    follow: bool,
     once: bool,
 ) -> None:
     """Run graph files or compiled manifests on this machine; `-` is standard input.
@@ -52,9 +55,12 @@ def command(
     copied to shadows, as on a cluster. Only the answer to --request goes to standard output.
     """
     claims = _read_mounts(mounts)
+    if follow and (predictor is not None or "-" in files):
+        raise click.UsageError("`--follow` is for files, and for all of their predictors")
     # The compiler, the engine and rich are slow to import, and the help needs none of them.
     from graphc.cli.running import load
     from graphc.local.console import RunConsole
+    from graphc.local.following import Follower, Source
     from graphc.local.run import run_documents
     from graphc.local.running import RunOptions
 
@@ -63,7 +69,24 @@ def command(
     body = None if request is None else request.read()
     options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed)
     observer = _observe(loaded.documents, console, 0)
-    raise SystemExit(run_documents(loaded.documents, loaded.overrides, options, console, observer))
+
+    def read() -> "Loaded | None":
+        try:
+            return load(files, settings, level, costs, console)
+        except SystemExit:
+            return None
+
+    source = Source(files, read)
+    raise SystemExit(
+        run_documents(
+            loaded.documents,
+            loaded.overrides,
+            options,
+            console,
+            observer,
+            (lambda share: Follower(source, loaded, share, console.say).follow()) if follow else None,
+        )
+    )
 
 
 def _observe(documents: "Sequence[Document]", console: "RunConsole", keep_samples: int) -> "Observer | None":

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from graphc.local.manifest import Deployment, Predictor, choose_predictors, read
 from graphc.local.plain import Document
 from graphc.local.plan import RunPlan, Workplace, plan_run
 from graphc.local.problem import Findings
-from graphc.local.running import Chosen, Run, RunOptions, Version
+from graphc.local.running import Chosen, Follow, Run, RunOptions, Version
 from graphc.local.volumes import Sources
 from graphc.rollout.model import ALL, Match, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
@@ -32,6 +32,7 @@ def run_documents(
     options: RunOptions,
     console: RunConsole,
     observer: Observer | None = None,
+    follow: Follow | None = None,
 ) -> int:
     """Run a manifest until it is interrupted; return the exit code."""
     findings = Findings()
@@ -53,8 +54,8 @@ def run_documents(
         ]
         if code := report_findings(findings, console):
             return code
-        run = Run(replace(chosen, versions=tuple(planned)), options, console, observer)
-        return asyncio.run(_run_until_signal(run))
+        whole = replace(chosen, versions=tuple(planned))
+        return asyncio.run(_run_until_signal(lambda: Run(whole, options, console, observer, follow)))
 
 
 def _plan(version: Version, chosen: Chosen, place: Workplace, findings: Findings) -> RunPlan:
@@ -130,8 +131,8 @@ def report_findings(findings: Findings, console: RunConsole) -> int:
     return 1 if findings.problems else 0
 
 
-async def _run_until_signal(run: Run) -> int:
-    stopped = asyncio.Event()
+async def _run_until_signal(make: Callable[[], Run]) -> int:
+    run, stopped = make(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,9 @@ from graphc.local.versions import Tree, Versions
 from graphc.rollout.choose import Chooser
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
+
+Follow = Callable[[Callable[[Rollout], Awaitable[None]]], Coroutine[None, None, None]]
+"""Calls what it is given whenever the requests are to be shared otherwise, until it is cancelled."""
 
 SHADOW_SECONDS: Final = 60
 """How long the front waits for shadows once the live predictors are ready."""
@@ -78,11 +81,18 @@ class Run:
     """Brings the artefacts, starts the units, serves, and ends all of it."""
 
     def __init__(
-        self, chosen: Chosen, options: RunOptions, console: RunConsole, observer: Observer | None
+        self,
+        chosen: Chosen,
+        options: RunOptions,
+        console: RunConsole,
+        observer: Observer | None,
+        follow: Follow | None = None,
     ) -> None:
         self.console = console
         self.serving = False
-        self._chosen, self._options, self._observer = chosen, options, observer
+        self._chosen, self._options, self._observer, self._follow = chosen, options, observer, follow
+        self._versions: Versions | None = None
+        self._lost: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> int:
         """Serve until a live unit gives up, or for one request."""
@@ -92,18 +102,18 @@ class Run:
             # Closed last: the ends of the units and the last answers are still told.
             if self._observer is not None:
                 stack.callback(self._observer.close)
-            shadows = [
-                await stack.enter_async_context(self._supervise([each]))
+            shadows = {
+                each.predictor.name: await stack.enter_async_context(self._supervise([each]))
                 for each in self._chosen.versions
                 if each.predictor.name in self._chosen.shadows
-            ]
+            }
             live = [each for each in self._chosen.versions if each.predictor.name not in self._chosen.shadows]
             supervisor = await stack.enter_async_context(self._supervise(live))
-            failure = await self._wait_ready(supervisor, shadows)
+            failure = await self._wait_ready(supervisor, [*shadows.values()])
             if failure:
                 return self._fail(str(failure))
-            for each in shadows:
-                watching = asyncio.create_task(self._watch_shadow(each))
+            for name, each in shadows.items():
+                watching = asyncio.create_task(self._watch_shadow(name, each))
                 stack.push_async_callback(_cancel, watching)
             return await self._serve(supervisor)
 
@@ -132,9 +142,12 @@ class Run:
                 for task in waiting:
                     await _cancel(task)
 
-    async def _watch_shadow(self, shadow: Supervisor) -> None:
-        """Say that a shadow has given up; nobody waits for its answers."""
+    async def _watch_shadow(self, name: str, shadow: Supervisor) -> None:
+        """Say that a shadow has given up; nobody waits for its answers, unless it was promoted meanwhile."""
         failure = await shadow.watch()
+        if self._versions is not None and name in self._versions.live:
+            self._lost.set_result(failure)
+            return
         self.console.say(f"warning: {failure}\nthe run goes on without this shadow")
 
     async def _serve(self, supervisor: Supervisor) -> int:
@@ -153,13 +166,19 @@ class Run:
         versions = Versions(trees, chooser, self._observer)
         listener = Listener(options.host, options.port, options.grpc_port)
         versions.start()
+        self._versions = versions
+        following: asyncio.Task[None] | None = None
         try:
             await listener.start(versions.rest, versions.calls, versions.below)
             self.serving = True
+            if self._follow is not None:
+                following = asyncio.create_task(self._follow(versions.share))
             return await self._answer(supervisor, listener, signatures)
         except OSError as failure:
             return self._fail(f"cannot listen: {failure.strerror or failure}")
         finally:
+            if following is not None:
+                await _cancel(following)
             await listener.stop()
             await versions.stop()
 
@@ -179,7 +198,16 @@ class Run:
                 return 1 if problem else 0
         elif self._options.once:
             return 0
-        return self._fail(str(await supervisor.watch()))
+        return self._fail(str(await self._watch(supervisor)))
+
+    async def _watch(self, supervisor: Supervisor) -> Failure:
+        """Return when a unit that clients need has died too often."""
+        watching = asyncio.create_task(supervisor.watch())
+        try:
+            done, _ = await asyncio.wait({watching, self._lost}, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            await _cancel(watching)
 
     def _fail(self, message: str) -> int:
         self.console.say(f"error: {message}")

@@ -14,6 +14,7 @@ from graphc.engine.tree import Unit
 from graphc.local.mirroring import Bounds, Copy, Mirrored, Shadow
 from graphc.local.version_metrics import VersionMetrics
 from graphc.rollout.choose import Chooser
+from graphc.rollout.model import Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Versions:
         self._services: dict[str, Service] = {}
         self._shadows: dict[str, Shadow] = {}
         self._metrics = VersionMetrics({})
-        self._live = {share.predictor for way in chooser.rollout.ways for share in way.shares}
+        self._live = _find_live(chooser.rollout)
 
     def start(self) -> None:
         """Open the connections; called within the event loop that serves."""
@@ -54,9 +55,23 @@ class Versions:
             client = UnitClient(engines[name], tree.timeout_s)
             self._clients.append(client)
             self._services[name] = Service(tree.root, client, engines[name], tree.graph)
+        self._open_shadows()
+
+    def _open_shadows(self) -> None:
         for mirror in self._chooser.rollout.mirrors:
-            tell = self._teller(mirror.predictor)
-            self._shadows[mirror.predictor] = Shadow(self._services[mirror.predictor], tell, self._bounds)
+            if mirror.predictor not in self._shadows:
+                tell = self._teller(mirror.predictor)
+                self._shadows[mirror.predictor] = Shadow(self._services[mirror.predictor], tell, self._bounds)
+
+    async def share(self, rollout: Rollout) -> None:
+        """Share the next requests as another rollout of the same predictors and paths says."""
+        self._chooser = Chooser(self._chooser.graph, rollout, self._chooser.chance)
+        self._live = _find_live(rollout)
+        self._open_shadows()
+        mirrored = {each.predictor for each in rollout.mirrors}
+        left = [self._shadows.pop(name) for name in self._shadows.keys() - mirrored]
+        for shadow in left:
+            await shadow.close()
 
     async def stop(self) -> None:
         """Close the connections; copies under way get a moment."""
@@ -64,6 +79,11 @@ class Versions:
             await shadow.close()
         for client in self._clients:
             await client.close()
+
+    @property
+    def live(self) -> frozenset[str]:
+        """The predictors that answer clients."""
+        return self._live
 
     @property
     def metrics(self) -> Rendered:
@@ -113,6 +133,9 @@ class Versions:
         return lambda headers: self._chooser.choose(headers, path)
 
     def _offer(self, shadow: str, copy: Copy) -> bool:
+        if shadow not in self._shadows:
+            # It answers clients by now.
+            return False
         taken = self._shadows[shadow].offer(copy)
         if not taken:
             self._metrics.count_copy(shadow, "dropped")
@@ -159,6 +182,10 @@ class _Entry:
 
     async def ready(self) -> bool:
         return await self.versions.ready()
+
+
+def _find_live(rollout: Rollout) -> frozenset[str]:
+    return frozenset(share.predictor for way in rollout.ways for share in way.shares)
 
 
 def _nothing() -> Answer:
