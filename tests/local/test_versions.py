@@ -327,8 +327,9 @@ def test_shares_move_while_requests_come_and_a_shadow_becomes_live() -> None:
             await asyncio.sleep(0.2)
             stop.set()
             await asyncio.gather(*clients)
-            copies = await front.count_copies()
             assert front.versions.live >= {"ghost"}
+            assert await front.call() == "ghost"
+            copies = await front.count_copies()
             # Back again: it gets copies, and answers nobody.
             await front.versions.share(rollout(ghost=100))
             assert [await front.ask() for _ in range(20)].count((200, "ghost")) == 0

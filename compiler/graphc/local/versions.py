@@ -99,7 +99,7 @@ class Versions:
     @property
     def calls(self) -> Serving:
         """What answers gRPC calls."""
-        return _Entry(self, self._chooser.choose_call)
+        return _Entry(self, lambda headers: self._chooser.choose_call(headers))
 
     @property
     def below(self) -> Mapping[str, Serving]:
