@@ -131,7 +131,7 @@ def await_scrapes(url: str, count: int) -> None:
             with urllib.request.urlopen(
                 f"{url}/api/v1/query?query=count_over_time(up[5m])", timeout=5
             ) as found:
-                result = json.load(found)["data"]["result"]
+                result: list[Any] = json.load(found)["data"]["result"]
         except (urllib.error.URLError, OSError):
             result = []
         if result and int(result[0]["value"][1]) >= count:

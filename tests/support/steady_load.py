@@ -62,7 +62,7 @@ class Load:
             predictor = response.getheader("X-Predictor", "")
             if response.status != 200:
                 problem = f"{response.status} {text[:200]!r}"
-            elif {each["name"] for each in json.loads(text)["outputs"]} != self.outputs:
+            elif frozenset(each["name"] for each in json.loads(text)["outputs"]) != self.outputs:
                 problem = f"other outputs: {text[:200]!r}"
         except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
             connection.close()

@@ -72,7 +72,7 @@ def _judge_report(place: str, bundle: Bundle, candidate: str) -> Judgement:
 def _judgement(outcome: str, gates: Sequence[tuple[str, str]]) -> Judgement:
     statements = [(each, f"gate: {statement}") for each, statement in gates]
     reasons = tuple(statement for each, statement in statements if each == outcome)
-    finding = FINDINGS.get(outcome, "undecided")
+    finding: Finding = FINDINGS.get(outcome, "undecided")
     return Judgement(finding, tuple(statement for _, statement in statements), reasons)
 
 
