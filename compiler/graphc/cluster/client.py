@@ -160,15 +160,16 @@ class Cluster:
         query = {"container": container, "tailLines": "15", "limitBytes": "16384"}
         if previous:
             query["previous"] = "true"
-        path = f"/api/v1/namespaces/{quote(namespace, '')}/pods/{quote(pod, '')}/log"
-        call = _Call("GET", path, query, accept="text/plain, */*")
-        return self._send(call).decode("utf-8", "replace")
+        return self._read_log(namespace, pod, query)
 
     def read_first_words(self, namespace: str, pod: str, container: str) -> str:
         """Return the first 64 KiB that a container wrote: what it said as it started."""
-        query = {"container": container, "limitBytes": "65536"}
+        return self._read_log(namespace, pod, {"container": container, "limitBytes": "65536"})
+
+    def _read_log(self, namespace: str, pod: str, query: Mapping[str, str]) -> str:
         path = f"/api/v1/namespaces/{quote(namespace, '')}/pods/{quote(pod, '')}/log"
-        return self._send("GET", path, query, None, "", "text/plain, */*").decode("utf-8", "replace")
+        call = _Call("GET", path, query, accept="text/plain, */*")
+        return self._send(call).decode("utf-8", "replace")
 
     def request(
         self,
