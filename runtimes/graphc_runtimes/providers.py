@@ -12,11 +12,12 @@ CUDA: Final = "CUDAExecutionProvider"
 TENSORRT: Final = "TensorrtExecutionProvider"
 
 Options = dict[str, str]
+Provider = tuple[str, Options]
 
 _MIB: Final = 2**20
 
 
-def find_providers(environment: Environment, worker: int = 0) -> list[tuple[str, Options]]:
+def find_providers(environment: Environment, worker: int = 0) -> list[Provider]:
     """Return the providers of a session, the first of which is the device that was asked for.
 
     What TensorRT has no kernel for, CUDA runs; the processes of a unit take its devices in turn.
@@ -50,6 +51,14 @@ def _tensorrt(gpu: Gpu, device: int) -> Options:
         options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(gpu.engines)}
         options |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": str(gpu.engines)}
     return options
+
+
+def record_graphs(providers: Sequence[Provider]) -> list[Provider]:
+    """Return the providers told to record what the first run launches, and to replay that from then on."""
+    keys = {CUDA: "enable_cuda_graph", TENSORRT: "trt_cuda_graph_enable"}
+    # Of several, the first runs the whole model, or there is nothing to record.
+    first, options = providers[0]
+    return [(first, options | {keys[first]: "1"}), *providers[1:]]
 
 
 def rows_to_warm(environment: Environment) -> tuple[int, ...]:

@@ -3,7 +3,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,10 +14,19 @@ import onnx
 import onnxruntime
 import pytest
 from graphc_runtimes.adapters import load_runner
+from graphc_runtimes.adapters.bound import BoundRunner, can_bind
 from graphc_runtimes.adapters.onnx import warm_up
 from graphc_runtimes.environment import Device, Environment, Gpu, read_environment
 from graphc_runtimes.errors import LoadError, RegionError
-from graphc_runtimes.providers import CPU, CUDA, TENSORRT, fill_shapes, find_providers, rows_to_warm
+from graphc_runtimes.providers import (
+    CPU,
+    CUDA,
+    TENSORRT,
+    fill_shapes,
+    find_providers,
+    record_graphs,
+    rows_to_warm,
+)
 from graphc_runtimes.region import ModelNode, Read
 from onnx import TensorProto, helper
 
@@ -149,17 +159,81 @@ def test_a_model_whose_inputs_cannot_be_made_up_starts_cold(
     assert warm_up(session_of(tmp_path / "m.onnx"), (1, 64)) == 0
 
 
+# --- Memory that is bound once ---------------------------------------------------------------------------
+
+
+def write_fixed(path: Path, shape: Sequence[int | str] = (2, 2)) -> None:
+    """Write a model that gives `X` doubled, and its sum, for one shape."""
+    two = helper.make_tensor("two", TensorProto.FLOAT, [1], [2.0])
+    ins = [helper.make_tensor_value_info("X", TensorProto.FLOAT, shape)]
+    outs = [helper.make_tensor_value_info("Y", TensorProto.FLOAT, shape)]
+    outs += [helper.make_tensor_value_info("sum", TensorProto.FLOAT, [1, 1])]
+    nodes = [helper.make_node("Mul", ["X", "two"], ["Y"]), helper.make_node("ReduceSum", ["X"], ["sum"])]
+    graph = helper.make_graph(nodes, "fixed", ins, outs, [two])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path / "m.onnx"
+    )
+
+
+def test_bound_memory_answers_as_any(tmp_path: Path) -> None:
+    write_fixed(tmp_path)
+    session = session_of(tmp_path / "m.onnx")
+    assert can_bind(session)
+    bound = BoundRunner(session, "cpu")
+    bound.try_twice()
+    first = bound.run({"X": X}, ["Y", "sum"])
+    second = bound.run({"X": X.T[::-1]}, ["sum", "Y"])
+    # What was answered before is not what the next request writes to.
+    assert first["Y"].tolist() == (2 * X).tolist()
+    assert second["Y"].tolist() == (2 * X.T[::-1]).tolist()
+    assert first["sum"].tolist() == second["sum"].tolist() == [[12.0]]
+
+
+def test_bound_memory_is_one_request_at_a_time(tmp_path: Path) -> None:
+    write_fixed(tmp_path)
+    bound = BoundRunner(session_of(tmp_path / "m.onnx"), "cpu")
+
+    def ask(number: int) -> bool:
+        array = np.full((2, 2), number, np.float32)
+        return bool((bound.run({"X": array}, ["Y"])["Y"] == 2 * number).all())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(400)))
+
+
+def test_another_shape_is_refused(tmp_path: Path) -> None:
+    write_fixed(tmp_path)
+    bound = BoundRunner(session_of(tmp_path / "m.onnx"), "cpu")
+    with pytest.raises(ValueError, match=r"takes `X` as \[2, 2\], not \[1, 2\]"):
+        bound.run({"X": X[:1]}, ["Y"])
+
+
+def test_open_shapes_are_not_bound(tmp_path: Path) -> None:
+    write_fixed(tmp_path, ["batch", 2])
+    assert not can_bind(session_of(tmp_path / "m.onnx"))
+
+
+def test_the_first_provider_records() -> None:
+    assert record_graphs([(CUDA, {"device_id": "1"})]) == [
+        (CUDA, {"device_id": "1", "enable_cuda_graph": "1"})
+    ]
+    assert record_graphs([(TENSORRT, {}), (CUDA, {})]) == [
+        (TENSORRT, {"trt_cuda_graph_enable": "1"}),
+        (CUDA, {}),
+    ]
+
+
 # --- On a GPU --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("shape", [[2, 2], ["batch", 2]])
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
-def test_a_gpu_answers_as_the_cpu_does(
-    device: Device, tmp_path: Path, write_double: Callable[[Path], None]
-) -> None:
+def test_a_gpu_answers_as_the_cpu_does(device: Device, shape: list[int | str], tmp_path: Path) -> None:
     wanted = {"cuda": CUDA, "tensorrt": TENSORRT}[device]
     if wanted not in cast("list[str]", onnxruntime.get_available_providers()):
         pytest.skip(f"this onnxruntime has no {wanted}")
-    write_double(tmp_path / "m.onnx")
+    write_fixed(tmp_path, shape)
     asked = replace(environment(device, folder=tmp_path), gpu=Gpu(memory_mib=1024, engines=tmp_path))
     run = asyncio.run(load_runner(NODE, asked))
-    assert run({"X": X})["Y"] == pytest.approx(2 * X)
+    for array in (X, X + 1):
+        assert run({"X": array})["Y"] == pytest.approx(2 * array)

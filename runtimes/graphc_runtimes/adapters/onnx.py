@@ -1,10 +1,11 @@
-"""Runs an ONNX model: the one module that talks to onnxruntime."""
+"""Runs an ONNX model: with `bound`, what talks to onnxruntime."""
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import onnxruntime
@@ -12,15 +13,25 @@ from graphc_components.datatypes import Array
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeException
 
 from graphc_runtimes.adapters.artifact import find_file
+from graphc_runtimes.adapters.bound import Bindable, BoundRunner, can_bind
 from graphc_runtimes.arrays import as_tensor
 from graphc_runtimes.devices import note_fallback, note_variant
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
-from graphc_runtimes.providers import CPU, fill_shapes, find_providers, rows_to_warm
+from graphc_runtimes.providers import (
+    CPU,
+    Provider,
+    fill_shapes,
+    find_providers,
+    record_graphs,
+    rows_to_warm,
+)
 from graphc_runtimes.region import ModelNode
 from graphc_runtimes.weights import find_shared
 from graphc_runtimes.workers import worker_number
+
+_LOG: Final = logging.getLogger("mlserver.graphc")
 
 _ERROR: Final = 3
 """onnxruntime's severity of errors, below which nothing is logged."""
@@ -74,6 +85,13 @@ class _Session(Protocol):
     ) -> Sequence[object]: ...
 
 
+class _Opened(NamedTuple):
+    """A session, and what runs it over memory of a device that is always the same."""
+
+    session: _Session
+    bound: BoundRunner | None
+
+
 def load_onnx(node: ModelNode, environment: Environment) -> Runner:
     """Return the runner of an ONNX model, on the device asked for; raises LoadError.
 
@@ -81,7 +99,7 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
 
     Only the outputs in use are copied out, but onnxruntime's inference builds compute all that the file holds.
     """
-    session = _open(node, environment)
+    session, bound = _open(node, environment)
     texts = {each.name for each in session.get_inputs() if each.type == "tensor(string)"}
     _check_names(node, session)
     outputs = list(node.outputs)
@@ -107,8 +125,14 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
         result = cast("Sequence[Array]", direct.run(outputs, inputs, None))[0]
         return {outputs[0]: result if result.ndim else as_tensor(result)}
 
+    def run_bound(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        assert bound is not None
+        return bound.run(inputs, outputs)
+
     if not is_plain:
         return run
+    if bound is not None:
+        return run_bound
     return run_one if len(outputs) == 1 else run_plain
 
 
@@ -133,7 +157,7 @@ def _options(environment: Environment) -> _Options:
     return options
 
 
-def _open(node: ModelNode, environment: Environment) -> _Session:
+def _open(node: ModelNode, environment: Environment) -> _Opened:
     if environment.device == "cpu":
         return _start_on_cpu(node, environment)
     path = find_file(node.path, environment, (".onnx",))
@@ -143,21 +167,21 @@ def _open(node: ModelNode, environment: Environment) -> _Session:
         return _start(path, replace(environment, device=environment.accelerator))
     # A model that is no good fails on the CPU too, with a reason of its own.
     except (LoadError, Fail, RuntimeException, EPFail, RuntimeError, ValueError) as error:
-        session = _start_on_cpu(node, environment)
+        opened = _start_on_cpu(node, environment)
         note_fallback(environment, str(error))
-        return session
+        return opened
 
 
-def _start_on_cpu(node: ModelNode, environment: Environment) -> _Session:
+def _start_on_cpu(node: ModelNode, environment: Environment) -> _Opened:
     """Start what is named for the CPU, and say so, or else the model itself."""
     path = find_file(node.path_on_cpu, environment, (".onnx",))
-    session = _start(path, replace(environment, device="cpu"))
+    opened = _start(path, replace(environment, device="cpu"))
     if node.cpu_path is not None:
         note_variant(environment, node.name, node.cpu_path)
-    return session
+    return opened
 
 
-def _start(path: Path, environment: Environment) -> _Session:
+def _start(path: Path, environment: Environment) -> _Opened:
     providers = find_providers(environment, worker_number())
     available = cast("list[str]", onnxruntime.get_available_providers())
     for name, _ in providers:
@@ -167,18 +191,43 @@ def _start(path: Path, environment: Environment) -> _Session:
     shared = find_shared(path)
     if shared is not None:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    opened = onnxruntime.InferenceSession(str(shared or path), options, providers=providers)
-    session = cast("_Session", opened)
+    session = _open_session(shared or path, options, providers)
     # onnxruntime goes on with the CPU where a provider's libraries cannot be loaded, and only logs it.
     for name, _ in providers:
         if name not in session.get_providers():
             raise LoadError(f"GRAPHC_DEVICE asks for {name}, which onnxruntime could not start")
     # It would do the same when a request fails on the device.
     session.disable_fallback()
-    if environment.device != "cpu":
-        # A device that is full says so here, before the unit is ready, and TensorRT builds its engines.
-        warm_up(session, rows_to_warm(environment))
-    return session
+    if environment.device == "cpu":
+        return _Opened(session, None)
+    # A device that is full says so here, before the unit is ready, and TensorRT builds its engines.
+    warm_up(session, rows_to_warm(environment))
+    if not can_bind(cast("Bindable", session)):
+        return _Opened(session, None)
+    device = int(providers[0][1]["device_id"])
+    return _record(shared or path, options, record_graphs(providers), device) or _Opened(
+        session, BoundRunner(cast("Bindable", session), "cuda", device)
+    )
+
+
+def _open_session(path: Path, options: _Options, providers: Sequence[Provider]) -> _Session:
+    return cast("_Session", onnxruntime.InferenceSession(str(path), options, providers=providers))
+
+
+def _record(path: Path, options: _Options, providers: Sequence[Provider], device: int) -> _Opened | None:
+    """Return a session that replays a CUDA graph; None, which is logged, where the model has none.
+
+    It has none where an operator of it runs on the CPU, or decides what else runs.
+    """
+    try:
+        session = _open_session(path, options, providers)
+        session.disable_fallback()
+        bound = BoundRunner(cast("Bindable", session), "cuda", device)
+        bound.try_twice()
+    except (Fail, RuntimeException, EPFail, RuntimeError, ValueError) as error:
+        _LOG.info("`%s` runs without a CUDA graph: %s", path.name, str(error).split("\n", 1)[0])
+        return None
+    return _Opened(session, bound)
 
 
 def warm_up(session: _Session, batches: Sequence[int]) -> int:
