@@ -1,7 +1,7 @@
 """Units that prefer a GPU and run where there is none: they compute on the CPU, and say so."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ _LOG: Final = logging.getLogger("mlserver.graphc")
 
 _reasons: dict[Environment, str] = {}
 _variants: dict[Environment, dict[str, str]] = {}
+_listeners: dict[Environment, list[Callable[[], None]]] = {}
 
 
 def note_fallback(environment: Environment, reason: str) -> None:
@@ -18,6 +19,7 @@ def note_fallback(environment: Environment, reason: str) -> None:
     # Nodes load in several threads.
     if _reasons.setdefault(environment, reason) is reason:
         _LOG.warning("no GPU, so models run on the CPU: %s", reason)
+        _tell(environment)
 
 
 def find_fallback(environment: Environment) -> str | None:
@@ -30,6 +32,17 @@ def note_variant(environment: Environment, node: str, path: str) -> None:
     noted = _variants.setdefault(environment, {})
     if noted.setdefault(node, path) is path:
         _LOG.warning("node `%s` runs its model for the CPU, `%s`", node, path)
+        _tell(environment)
+
+
+def listen(environment: Environment, listener: Callable[[], None]) -> None:
+    """Call when a unit goes without its GPU from then on, or runs another model."""
+    _listeners.setdefault(environment, []).append(listener)
+
+
+def _tell(environment: Environment) -> None:
+    for listener in _listeners.get(environment, ()):
+        listener()
 
 
 def find_variants(environment: Environment) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ import orjson
 from fastapi import Request, Response
 
 from graphc_runtimes.batching import answer
-from graphc_runtimes.devices import find_fallback, find_variants
+from graphc_runtimes.devices import find_fallback, find_variants, listen
 from graphc_runtimes.environment import Environment, read_environment
 from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
@@ -70,9 +70,16 @@ class RegionModel(MLModel):
             # MLServer would go on to end with 0, which a cluster takes for a job well done.
             raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)
-        if environment.is_preferred:
-            self._note_device(self._unit, environment)
-        self._note_variants(self._unit, environment)
+        unit = self._unit
+
+        def note() -> None:
+            if environment.is_preferred:
+                self._note_device(unit, environment)
+            self._note_variants(unit, environment)
+
+        note()
+        # A GPU may be gone later, too.
+        listen(environment, note)
         note_loaded()
         announce(self)
         return True

@@ -14,6 +14,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeExc
 
 from graphc_runtimes.adapters.artifact import find_file
 from graphc_runtimes.adapters.bound import Bindable, BoundRunner, can_bind
+from graphc_runtimes.adapters.lost import WatchedRunner
 from graphc_runtimes.arrays import as_tensor
 from graphc_runtimes.devices import note_fallback, note_variant
 from graphc_runtimes.environment import Environment
@@ -89,7 +90,8 @@ class _Opened(NamedTuple):
     """A session, and what runs it over memory of a device that is always the same."""
 
     session: _Session
-    bound: BoundRunner | None
+    bound: BoundRunner | None = None
+    is_on_gpu: bool = False
 
 
 def load_onnx(node: ModelNode, environment: Environment) -> Runner:
@@ -99,7 +101,19 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
 
     Only the outputs in use are copied out, but onnxruntime's inference builds compute all that the file holds.
     """
-    session, bound = _open(node, environment)
+    opened = _open(node, environment)
+    run = _make_runner(node, opened)
+    if not opened.is_on_gpu:
+        return run
+
+    def load_on_cpu() -> Runner:
+        return _make_runner(node, _start_on_cpu(node, environment))
+
+    return WatchedRunner(run, environment, load_on_cpu, (EPFail, Fail, RuntimeException))
+
+
+def _make_runner(node: ModelNode, opened: _Opened) -> Runner:
+    session, bound = opened.session, opened.bound
     texts = {each.name for each in session.get_inputs() if each.type == "tensor(string)"}
     _check_names(node, session)
     outputs = list(node.outputs)
@@ -199,14 +213,14 @@ def _start(path: Path, environment: Environment) -> _Opened:
     # It would do the same when a request fails on the device.
     session.disable_fallback()
     if environment.device == "cpu":
-        return _Opened(session, None)
+        return _Opened(session)
     # A device that is full says so here, before the unit is ready, and TensorRT builds its engines.
     warm_up(session, rows_to_warm(environment))
     if not can_bind(cast("Bindable", session)):
-        return _Opened(session, None)
+        return _Opened(session, is_on_gpu=True)
     device = int(providers[0][1]["device_id"])
     return _record(shared or path, options, record_graphs(providers), device) or _Opened(
-        session, BoundRunner(cast("Bindable", session), "cuda", device)
+        session, BoundRunner(cast("Bindable", session), "cuda", device), is_on_gpu=True
     )
 
 
@@ -227,7 +241,7 @@ def _record(path: Path, options: _Options, providers: Sequence[Provider], device
     except (Fail, RuntimeException, EPFail, RuntimeError, ValueError) as error:
         _LOG.info("`%s` runs without a CUDA graph: %s", path.name, str(error).split("\n", 1)[0])
         return None
-    return _Opened(session, bound)
+    return _Opened(session, bound, is_on_gpu=True)
 
 
 def warm_up(session: _Session, batches: Sequence[int]) -> int:
