@@ -1,9 +1,7 @@
 """The API server dies, a webhook refuses, a quota is full: in the middle of a change, for real."""
 
 import base64
-import http.server
 import json
-import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -19,6 +17,7 @@ from graphc.cluster.client import Access, Cluster, connect
 from graphc.cluster.ledger import Ledger
 from graphc.cluster.read import number, objects, text
 from stand_in_operator import operating
+from tls_server import Answering, serving_tls
 
 if TYPE_CHECKING:
     from conftest import FragileServer
@@ -145,38 +144,18 @@ def test_a_change_that_the_server_did_not_outlive_is_completed_or_taken_back(
 def webhook(kubeconfig: Path, judge: Callable[[Json], str | None]) -> Generator[str]:
     """Serve an admission webhook with the API server's own certificate; `judge` gives a reason to refuse."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Handler(Answering):
+        def do_POST(self) -> None:  # noqa: N802 (the server's name)
             review = json.loads(self.rfile.read(int(self.headers["content-length"])))
             reason = judge(review["request"])
             answer: Json = {"uid": review["request"]["uid"], "allowed": reason is None}
             if reason is not None:
                 answer["status"] = {"message": reason}
-            body = json.dumps(
-                {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": answer}
-            ).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            told = {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": answer}
+            self.answer("application/json", json.dumps(told).encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the server's name)
-            """Say nothing."""
-
-    folder = kubeconfig.parent / "certificates"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "apiserver.crt", folder / "apiserver.key")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{server.server_address[1]}/judge"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with serving_tls(kubeconfig, Handler) as port:
+        yield f"https://127.0.0.1:{port}/judge"
 
 
 @contextmanager

@@ -1,9 +1,6 @@
 """`graphc status` asks the real API server for logs, which a stand-in for a node's kubelet gives."""
 
-import http.server
 import json
-import ssl
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -17,6 +14,7 @@ from forked_commands import forking
 from graphc.cluster.client import Access, Cluster, connect
 from graphc.cluster.problem import RefusedError
 from stand_in_operator import Mood, operating
+from tls_server import Answering, serving_tls
 
 MODELS: Final = Path(__file__).parents[2] / "graphs"
 SAID: Final = """2026-01-01 [mlserver.graphc] WARNING - node `score` runs its model for the CPU, `score/cpu/quick.onnx`
@@ -45,32 +43,13 @@ RUNNING: Final[Json] = {
 def kubelet(kubeconfig: Path, asked: list[str]) -> Generator[int]:
     """Serve the logs of containers as a kubelet does, with the API server's own certificate; return the port."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(Answering):
+        def do_GET(self) -> None:  # noqa: N802 (the server's name)
             asked.append(self.path)
-            body = SAID.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer("text/plain", SAID.encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the server's name)
-            """Say nothing."""
-
-    folder = kubeconfig.parent / "certificates"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "apiserver.crt", folder / "apiserver.key")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with serving_tls(kubeconfig, Handler) as port:
+        yield port
 
 
 def write_graph(folder: Path) -> Path:

@@ -6,7 +6,6 @@ are the real ones.
 """
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -25,7 +24,7 @@ import pytest
 import yaml
 from stand_in_operator import Operator, operating
 from stand_in_pods import Place, Pods, running_pods
-from steady_load import loading
+from steady_load import loading, single_rows
 
 EXAMPLE: Final = Path(__file__).parents[2] / "graphs" / "cancer-rollout"
 README: Final = EXAMPLE.parents[1] / "README.md"
@@ -38,15 +37,6 @@ GRAPHC: Final = [sys.executable, "-c", "from graphc.cli import start; start()"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 Json = dict[str, Any]
-
-
-def single_rows() -> list[Json]:
-    """Return one request for every row of the example's largest case."""
-    cases = [each["request"] for each in json.loads((EXAMPLE / "cases.json").read_text())]
-    largest = max((each["inputs"][0] for each in cases), key=lambda each: each["shape"][0])
-    width = largest["shape"][1]
-    rows = [largest["data"][at : at + width] for at in range(0, len(largest["data"]), width)]
-    return [{"inputs": [{**largest, "shape": [1, width], "data": row}]} for row in rows]
 
 
 @contextmanager
@@ -155,7 +145,7 @@ def test_a_good_shadow_is_promoted_and_a_bad_one_refused_with_no_failed_request(
     (planning, applying), *more = commands_of_the_readme()[:2], *commands_of_the_readme()[2:]
     for command, code in (planning, applying):
         words[command.split()[1]] = stage.type(command, code)
-    with loading(f"{stage.url}/v2/models/cancer-rollout/infer", single_rows(), OUTPUTS) as load:
+    with loading(f"{stage.url}/v2/models/cancer-rollout/infer", single_rows(EXAMPLE), OUTPUTS) as load:
         # Half the requests are copied.
         load.await_answers(800)
         assert set(load.by) == {"main", "canary"}

@@ -25,7 +25,7 @@ from graphc.local.following import Follower, Source
 from graphc.local.load import Loaded, load_compiled
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
-from steady_load import loading
+from steady_load import loading, single_rows
 
 EXAMPLE: Final = Path(__file__).parents[2] / "graphs" / "cancer-rollout"
 README: Final = EXAMPLE.parents[1] / "README.md"
@@ -174,14 +174,6 @@ def test_what_cannot_be_promoted_in_a_file_is_said(more: list[str], tmp_path: Pa
     assert "Traceback" not in words
 
 
-def single_rows() -> list[Json]:
-    cases = [each["request"] for each in json.loads((EXAMPLE / "cases.json").read_text())]
-    largest = max((each["inputs"][0] for each in cases), key=lambda each: each["shape"][0])
-    width = largest["shape"][1]
-    rows = [largest["data"][at : at + width] for at in range(0, len(largest["data"]), width)]
-    return [{"inputs": [{**largest, "shape": [1, width], "data": row}]} for row in rows]
-
-
 @contextmanager
 def following(command: str, folder: Path, environment: dict[str, str]) -> Generator[str]:
     """Run the README's command for the first terminal, at any ports; yield the URL that answers."""
@@ -222,7 +214,10 @@ def test_a_good_shadow_is_promoted_and_a_bad_one_refused_with_no_failed_request(
     counted: dict[str, int] = {}
     for name, text, code in (("bad", good.replace("forest.onnx}\n", swapped), 1), ("good", good, 0)):
         path.write_text(text)
-        with following(serve, tmp_path, environment) as url, loading(url, single_rows(), OUTPUTS) as load:
+        with (
+            following(serve, tmp_path, environment) as url,
+            loading(url, single_rows(EXAMPLE), OUTPUTS) as load,
+        ):
             # Half are copied, and the database hears of them within ten seconds.
             load.await_answers(900)
             time.sleep(11)

@@ -9,12 +9,22 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 Json = dict[str, Any]
 CLIENTS: Final = 2
 ANSWER_SECONDS: Final = 60
+
+
+def single_rows(example: Path) -> list[Json]:
+    """Return one request for every row of an example's largest case."""
+    cases = [each["request"] for each in json.loads((example / "cases.json").read_text())]
+    largest = max((each["inputs"][0] for each in cases), key=lambda each: each["shape"][0])
+    width = largest["shape"][1]
+    rows = [largest["data"][at : at + width] for at in range(0, len(largest["data"]), width)]
+    return [{"inputs": [{**largest, "shape": [1, width], "data": row}]} for row in rows]
 
 
 @dataclass

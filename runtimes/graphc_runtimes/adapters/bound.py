@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from graphc_components.datatypes import Array
 
-_DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
+DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
     "tensor(bool)": np.dtype(np.bool_),
     "tensor(float16)": np.dtype(np.float16),
     "tensor(float)": np.dtype(np.float32),
@@ -20,6 +20,7 @@ _DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
         for bits in (8, 16, 32, 64)
     },
 }
+"""What onnxruntime calls tensors of numbers, which are arrays of a V2 datatype as they stand."""
 
 
 class Argument(Protocol):
@@ -54,7 +55,7 @@ def can_bind(session: Bindable) -> bool:
     """Say whether every shape of a model is fixed, and all it takes and gives are numbers."""
     arguments = [*session.get_inputs(), *session.get_outputs()]
     return all(
-        each.type in _DTYPES and each.shape and all(isinstance(size, int) and size > 0 for size in each.shape)
+        each.type in DTYPES and each.shape and all(isinstance(size, int) and size > 0 for size in each.shape)
         for each in arguments
     )
 
@@ -101,5 +102,5 @@ def _shape_of(argument: Argument) -> tuple[int, ...]:
 
 
 def _allocate(argument: Argument, device: str, number: int) -> Any:
-    zeros = np.zeros(_shape_of(argument), _DTYPES[argument.type])
+    zeros = np.zeros(_shape_of(argument), DTYPES[argument.type])
     return onnxruntime.OrtValue.ortvalue_from_numpy(zeros, device, number)

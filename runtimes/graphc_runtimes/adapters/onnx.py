@@ -13,7 +13,7 @@ from graphc_components.datatypes import Array
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeException
 
 from graphc_runtimes.adapters.artifact import find_file
-from graphc_runtimes.adapters.bound import Bindable, BoundRunner, can_bind
+from graphc_runtimes.adapters.bound import DTYPES, Bindable, BoundRunner, can_bind
 from graphc_runtimes.adapters.lost import WatchedRunner
 from graphc_runtimes.arrays import as_tensor
 from graphc_runtimes.devices import note_fallback, note_variant
@@ -36,15 +36,6 @@ _LOG: Final = logging.getLogger("mlserver.graphc")
 
 _ERROR: Final = 3
 """onnxruntime's severity of errors, below which nothing is logged."""
-# What onnxruntime gives as these is an array of a V2 datatype as it stands.
-_PLAIN: Final = frozenset(
-    f"tensor({name})"
-    for name in (
-        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "float", "double"),
-    )
-)
-
 
 _WARMED: Final[Mapping[str, np.dtype[Any]]] = {
     "tensor(bool)": np.dtype(np.bool_),
@@ -118,7 +109,7 @@ def _make_runner(node: ModelNode, opened: _Opened) -> Runner:
     _check_names(node, session)
     outputs = list(node.outputs)
     types = {each.name: each.type for each in session.get_outputs()}
-    is_plain = not texts and all(types[name] in _PLAIN for name in outputs)
+    is_plain = not texts and all(types[name] in DTYPES for name in outputs)
 
     def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         feeds = {name: _as_text(array) if name in texts else array for name, array in inputs.items()}
