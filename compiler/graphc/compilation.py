@@ -221,6 +221,7 @@ def _check_versions(
         request.options,
         room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT,
         keeps_one=request.cluster.refuses_executor and request.purpose == "cluster",
+        pools=request.cluster.pools,
     )
     checked: dict[str, _Checked] = {}
     sinks: list[Sink] = []
@@ -230,7 +231,7 @@ def _check_versions(
         # Most versions change nothing: what was read and found sound is not read again.
         version = spec if root is spec.root and is_sound else read_graph_spec(root, found)
         graph = read_graph(version, folder, found, request.signatures) if version else None
-        plan = lower_graph(graph, options, found) if graph else None
+        plan = lower_graph(graph, _options_of(version, options), found) if version and graph else None
         if version and graph and plan:
             checked[name] = _Checked(version, graph, plan)
         sinks.append(found)
@@ -243,6 +244,12 @@ def _check_versions(
         check_compared(spec, predictors_of(spec), outputs.values(), sink)
     emission = None if sink.has_errors else _emit(spec, checked, request, sink)
     return CheckedGraph(spec, plans, emission)
+
+
+def _options_of(version: GraphSpec, options: Options) -> Options:
+    """Return the options with what a version gives to units that say nothing themselves."""
+    fields = version.fields
+    return replace(options, given=resources_of(fields.resources), workers=fields.workers or 1)
 
 
 @record

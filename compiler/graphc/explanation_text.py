@@ -18,6 +18,7 @@ _WORDS: Final = {
     "fused": "fused",
     "join": "joining",
     "parallel": "side by side",
+    "pooled": "one device",
     "route": "router",
     "sequence": "in sequence",
     "shortened": "joined",

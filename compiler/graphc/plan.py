@@ -111,7 +111,9 @@ class Prediction:
     units: Mapping[str, UnitCost]
 
 
-DecisionKind = Literal["apart", "fused", "parallel", "sequence", "route", "join", "shortened", "forced"]
+DecisionKind = Literal[
+    "apart", "fused", "parallel", "pooled", "sequence", "route", "join", "shortened", "forced"
+]
 
 
 @record

@@ -1,6 +1,8 @@
 """Kubernetes quantities as numbers."""
 
 import re
+from collections.abc import Iterable
+from math import ceil
 from typing import Final
 
 _NUMBER: Final = re.compile(r"[+]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -23,3 +25,18 @@ def parse_quantity(text: str) -> float:
     assert number
     suffix = text[number.end() :]
     return float(number[0]) * _SCALES[suffix]
+
+
+def add_cpu(quantities: Iterable[str]) -> str:
+    """Return the sum of processors, rounded up to thousandths."""
+    thousandths = ceil(sum(parse_quantity(each) for each in quantities) * 1000 - 1e-6)
+    return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
+
+
+def add_memory(quantities: Iterable[str]) -> str:
+    """Return the sum of memory, in the largest unit that says it in whole numbers."""
+    count = ceil(sum(parse_quantity(each) for each in quantities))
+    for power, letter in zip(range(4, 0, -1), "TGMK", strict=True):
+        if count and count % 1024**power == 0:
+            return f"{count // 1024**power}{letter}i"
+    return str(count)

@@ -12,6 +12,7 @@ from graphc.profiles.read import shipped_profiles
 
 CASES: Final = Path(__file__).parent / "cases"
 ANYWHERE: Final = CASES / "anywhere.yaml"
+POOLED: Final = CASES / "pooled.yaml"
 CHOICES: Final = ("--profile", str(CASES / "choices.profile"), str(CASES / "choices.yaml"))
 
 RESOURCES: Final = {
@@ -64,6 +65,13 @@ def test_sharing_and_models_are_chosen_among_pools(golden: Callable[[str, str], 
 @pytest.mark.parametrize("profile", RESOURCES)
 def test_explained(profile: str, golden: Callable[[str, str], None]) -> None:
     golden(f"explain-{profile}.txt", run("explain", "--profile", profile, str(ANYWHERE)))
+
+
+@pytest.mark.parametrize("profile", RESOURCES)
+def test_models_of_one_device_on_every_cluster(profile: str, golden: Callable[[str, str], None]) -> None:
+    arguments = ("--profile", profile, str(POOLED))
+    golden(f"pooled-{profile}.yaml", run("compile", *arguments))
+    golden(f"explain-pooled-{profile}.txt", run("explain", *arguments))
 
 
 def test_explained_choices(golden: Callable[[str, str], None]) -> None:

@@ -27,7 +27,7 @@ from served_graphs import Call, serve_graph
 
 Json = dict[str, Any]
 
-DECISIONS: Final = {"apart", "fused", "join", "parallel", "sequence"}
+DECISIONS: Final = {"apart", "fused", "join", "parallel", "pooled", "sequence"}
 """What has to come up among the plans at -O1."""
 
 SHAPES: Final = {

@@ -135,7 +135,7 @@ def test_of_forks_of_placed_nodes_the_heavier_one_runs_side_by_side(first: float
 @pytest.mark.parametrize(
     "wish",
     [
-        {"resources": {"gpu": 1}},
+        {"resources": {"cpu": 1}},
         {"replicas": 2},
         {"autoscaling": {"max": 3}},
         {"env": {"LIMIT": "1"}},

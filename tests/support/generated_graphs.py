@@ -20,6 +20,16 @@ IDS: Final = "INT64[batch] ids"
 TEXTS: Final = "BYTES[batch]"
 FLAGS: Final = "BOOL[batch]"
 
+PLACEMENTS: Final[list[Json]] = [
+    {},
+    {},
+    {"resources": {"cpu": 1}},
+    {"resources": {"gpu": {"amount": 0.25, "device": "prefer-gpu"}}},
+    {"unit": "shared"},
+    {"unit": "other"},
+]
+"""What nodes say of their containers; parts of a device may be pooled."""
+
 MODULE: Final = """
 import time
 
@@ -126,9 +136,7 @@ class _Building:
     def node(self, shape: str, fields: Json) -> str:
         name = self.name()
         if self.placed:
-            fields |= self.draw(
-                st.sampled_from([{}, {}, {"resources": {"cpu": 1}}, {"unit": "shared"}, {"unit": "other"}])
-            )
+            fields |= self.draw(st.sampled_from(PLACEMENTS))
         if self.costly:
             fields |= {"cost_ms": self.draw(st.floats(0.01, 50))}
         self.nodes[name] = fields

@@ -5,11 +5,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from graphc.diagnostics import Sink
 from graphc.frontend.read import read_graph
+from graphc.gpus.pools import Gpus, Pool
+from graphc.gpus.products import PRODUCTS
 from graphc.graph import Graph
 from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
@@ -26,6 +28,10 @@ from graphc_runtimes.unit import Unit as LoadedUnit
 from graphc_runtimes.unit import load_unit
 
 Json = dict[str, Any]
+
+
+POOLS: Final = (Pool("gpus", 4, 64_000, 2**38, Gpus(PRODUCTS["A100-80GB"], 4, "mps", 2)),)
+"""Nodes whose GPUs are parted, so that there is something to pool."""
 
 
 class FailedError(Exception):
@@ -68,7 +74,7 @@ def lower(graph: Graph, level: int) -> Plan | list[str]:
     sink = Sink()
     watch = Verifying()
     watch(graph)
-    plan = lower_graph(graph, Options(level, watch=watch), sink)
+    plan = lower_graph(graph, Options(level, pools=POOLS, watch=watch), sink)
     return plan if plan else [each.rule.code for each in sink]
 
 

@@ -88,7 +88,7 @@ def choose_plan(graph: Graph, groups: Groups, costs: Costs, options: Options) ->
         return first if is_fixed else choosing.lay_out_anyhow(groups, first)
     choice = Choice(first)
     if not is_fixed and not (options.keeps_one and len(first.prediction.units) == 1):
-        if graph.grouping == "auto":
+        if graph.grouping == "auto" and not options.shares_device:
             choosing.part(choice)
         choosing.lay_out(choice)
     return choice

@@ -1,23 +1,22 @@
 """Writes down why a plan is as it is, while what it was chosen from is still known."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Final
 
-from graphc.graph import ComponentWork, Graph, Node, Placement
+from graphc.graph import ComponentWork, Graph
 from graphc.lower.choose import Branch, Choice, Fork
 from graphc.lower.costs import MODEL, region_ms
 from graphc.lower.options import Options
-from graphc.plan import Costs, Decision, Plan, Region, Unit
+from graphc.lower.pool import Planned
+from graphc.lower.words import listed, quoted, show_ms, show_placement
+from graphc.plan import Costs, Decision, Plan, Unit
 
-SHOWN: Final = 3
-"""Names in one sentence; more are counted."""
 
-
-def complete_plan(choice: Choice, costs: Costs, graph: Graph, options: Options) -> Plan:
+def complete_plan(planned: Planned, costs: Costs, options: Options) -> Plan:
     """Return the chosen plan with its costs, its prediction and its decisions."""
-    draft = choice.draft
-    decisions = (*_decide_forced(graph, options, draft.plan), *_decide_units(choice, costs, graph, options))
+    draft, graph = planned.choice.draft, planned.graph
+    forced = _decide_forced(graph, options, draft.plan)
+    decisions = (*forced, *planned.decisions, *_decide_units(planned, costs, options))
     return replace(draft.plan, decisions=decisions, costs=costs, prediction=draft.prediction)
 
 
@@ -27,17 +26,21 @@ def _decide_forced(graph: Graph, options: Options, plan: Plan) -> Iterator[Decis
         yield Decision("forced", units, "-O0 gives every node a unit of its own")
     elif graph.grouping != "auto":
         yield Decision("forced", units, f"the file says `placement: {graph.grouping}`")
+    elif options.shares_device and options.given:
+        because = f"the graph asks for {options.given.gpu}, which all nodes share that say nothing of it"
+        yield Decision("pooled", units, because)
     elif options.keeps_one and len(units) == 1:
         because = "the profile's namespaces refuse Seldon's executor, which a graph of several units needs"
         yield Decision("forced", units, because)
 
 
-def _decide_units(choice: Choice, costs: Costs, graph: Graph, options: Options) -> Iterator[Decision]:
+def _decide_units(planned: Planned, costs: Costs, options: Options) -> Iterator[Decision]:
+    choice, graph = planned.choice, planned.graph
     plan = choice.draft.plan
     is_searched = options.level > 0 and graph.grouping == "auto"
     yield from (_decide_fork(fork, plan) for fork in choice.forks)
     for unit in plan.root.walk():
-        yield from _decide_unit(unit)
+        yield from _decide_unit(unit, planned.settled)
         if (
             is_searched
             and len({node.origin for node in unit.region.nodes}) > 1
@@ -47,8 +50,8 @@ def _decide_units(choice: Choice, costs: Costs, graph: Graph, options: Options) 
     yield from _decide_joined(choice)
     if choice.by_layout_ms is not None:
         because = (
-            f"of the orders in which they can run, this takes {_ms(choice.draft.prediction.ms)}, "
-            f"and the one that forks first {_ms(choice.by_layout_ms)}"
+            f"of the orders in which they can run, this takes {show_ms(choice.draft.prediction.ms)}, "
+            f"and the one that forks first {show_ms(choice.by_layout_ms)}"
         )
         yield Decision("sequence", tuple(unit.name for unit in plan.root.walk()), because)
 
@@ -56,15 +59,13 @@ def _decide_units(choice: Choice, costs: Costs, graph: Graph, options: Options) 
 def _decide_fork(fork: Fork, plan: Plan) -> Decision:
     units = {node.name: unit.name for unit in plan.root.walk() for node in unit.region.nodes}
     names = tuple(dict.fromkeys(units[branch.heaviest] for branch in fork.branches))
-    branches = _listed([f"{_name(branch)} ({_ms(branch.ms)})" for branch in fork.branches])
+    branches = listed([f"{_name(branch)} ({show_ms(branch.ms)})" for branch in fork.branches])
     waits = (
         "needs nothing of the units that nodes ask for"
         if len(fork.branches) == 1
         else "need nothing of each other"
     )
-    because = (
-        f"{branches} {waits}: {_ms(fork.parted_ms)} side by side, {_ms(fork.fused_ms)} one after another"
-    )
+    because = f"{branches} {waits}: {show_ms(fork.parted_ms)} side by side, {show_ms(fork.fused_ms)} one after another"
     return Decision("parallel", names, because)
 
 
@@ -74,17 +75,17 @@ def _name(branch: Branch) -> str:
     return f"{name} with {others} more node{'s' * (others > 1)}" if others else name
 
 
-def _decide_unit(unit: Unit) -> Iterator[Decision]:
+def _decide_unit(unit: Unit, settled: frozenset[str]) -> Iterator[Decision]:
     if unit.route is not None:
         router = unit.route.choice.partition(":")[0]
         below = [node.origin for each in unit.walk() for node in each.region.nodes]
-        because = f"what is below it, {_quoted(below)}, runs only for some branches of `{router}`"
+        because = f"what is below it, {quoted(below)}, runs only for some branches of `{router}`"
         yield Decision("route", (unit.name,), because)
     elif not unit.region.nodes:
         because = "the branches' messages have to be put together before the next unit reads them"
         yield Decision("join", (unit.name,), because)
-    elif not unit.region.placement.is_free:
-        yield Decision("apart", (unit.name,), _say_placement(unit.region))
+    elif not unit.region.placement.is_free and unit.name not in settled:
+        yield Decision("apart", (unit.name,), show_placement(unit.region.nodes))
     for node in unit.region.nodes:
         if isinstance(node.work, ComponentWork) and node.work.waits_for_quorum:
             because = (
@@ -96,58 +97,21 @@ def _decide_unit(unit: Unit) -> Iterator[Decision]:
         yield Decision("sequence", (unit.name,), because)
 
 
-def _say_placement(region: Region) -> str:
-    first, *others = [_say_wish(node) for node in region.nodes if not node.placement.is_free] or [""]
-    return "; ".join(dict.fromkeys([first, *others]))
-
-
-def _say_wish(node: Node) -> str:
-    placement = node.placement
-    wishes = [wish for wish in _wishes(placement) if wish]
-    asks = f"`{node.origin}` asks for {' and '.join(wishes)}" if wishes else ""
-    named = f"`{node.origin}` names the unit `{placement.unit}`" if placement.unit else ""
-    return " and ".join(
-        each for each in (named, asks.replace(f"`{node.origin}` ", "") if named else asks) if each
-    )
-
-
-def _wishes(placement: Placement) -> Iterator[str]:
-    resources = placement.resources
-    if resources and resources.gpu and resources.gpu.wants_gpu:
-        yield str(resources.gpu)
-    if resources and resources.cpu:
-        yield f"{resources.cpu} CPU"
-    if resources and resources.memory:
-        yield f"{resources.memory} of memory"
-    if placement.replicas is not None:
-        yield f"{placement.replicas} replica{'s' * (placement.replicas > 1)}"
-    if placement.autoscaling is not None:
-        yield "replicas by load"
-    if placement.workers is not None:
-        yield f"{placement.workers} process{'es' * (placement.workers > 1)}"
-    if placement.batch is not None:
-        yield "batches of its own"
-    if placement.image is not None:
-        yield f"the image `{placement.image}`"
-    if placement.env:
-        yield "variables of its own"
-
-
 def _decide_fused(unit: Unit, choice: Choice, costs: Costs) -> Decision:
     nodes = unit.region.nodes
     count = len({node.origin for node in nodes})
     because = (
         f"none of its {count} nodes asks for a container of its own; together they take "
-        f"{_ms(region_ms(nodes, costs))}, and each further hop would add {_ms(MODEL.hop)}"
+        f"{show_ms(region_ms(nodes, costs))}, and each further hop would add {show_ms(MODEL.hop)}"
     )
     names = {node.name for node in nodes}
     refused = choice.refused
     if refused and all(branch.nodes <= names for branch in refused.branches):
-        branches = _listed([_name(branch) for branch in refused.branches])
+        branches = listed([_name(branch) for branch in refused.branches])
         beside = " and the units that nodes ask for" if len(refused.branches) == 1 else ""
         because += (
-            f"; {branches}{beside} side by side would take {_ms(refused.parted_ms)} instead of "
-            f"{_ms(refused.fused_ms)}, which is not clearly less"
+            f"; {branches}{beside} side by side would take {show_ms(refused.parted_ms)} instead of "
+            f"{show_ms(refused.fused_ms)}, which is not clearly less"
         )
     return Decision("fused", (unit.name,), because)
 
@@ -161,18 +125,3 @@ def _decide_joined(choice: Choice) -> Iterator[Decision]:
             unit = home[region.nodes[0].name]
             because = f"`{region.name}` runs in it too, as the tree has no more than ten levels"
             yield Decision("shortened", (unit,), because)
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return _listed([f"`{name}`" for name in dict.fromkeys(names)])
-
-
-def _listed(words: Sequence[str]) -> str:
-    if len(words) > SHOWN + 1:
-        words = [*words[:SHOWN], f"{len(words) - SHOWN} more"]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _ms(ms: float) -> str:
-    """Write a time with as many digits as it deserves."""
-    return f"{ms:.0f} ms" if ms >= 100 else f"{ms:.1f} ms" if ms >= 10 else f"{ms:.2g} ms"

@@ -15,6 +15,7 @@ from graphc.lower.decide import complete_plan
 from graphc.lower.fallbacks import lower_fallbacks
 from graphc.lower.options import Options
 from graphc.lower.partition import partition_nodes
+from graphc.lower.pool import pool_nodes
 from graphc.lower.shorten import MAX_DEPTH
 from graphc.lower.trim import trim_outputs
 from graphc.plan import Plan
@@ -39,7 +40,7 @@ def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
     if isinstance(choice, TooDeep):
         _report_depth(graph, options, choice, sink)
         return None
-    plan = complete_plan(choice, costs, straight, options)
+    plan = complete_plan(pool_nodes(straight, choice, costs, options), costs, options)
     check_quorums(plan, sink)
     check_batches(plan, graph.types, sink)
     if sink.has_errors:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import field
 
-from graphc.graph import Graph
+from graphc.gpus.pools import Pool
+from graphc.graph import Graph, Resources
 from graphc.plan import Plan
 from graphc.records import record
 
@@ -28,5 +29,16 @@ class Options:
     """How many bytes a merged model may have; None where a store takes any."""
     keeps_one: bool = False
     """Whether one unit is better than any number that is faster: several need the executor, which cannot run."""
+    pools: tuple[Pool, ...] | None = None
+    """The nodes of the cluster; None where nothing is known of them."""
+    given: Resources | None = None
+    """What a unit gets that says nothing of it."""
+    workers: int = 1
+    """The processes of such a unit."""
     watch: Watch = _look_away
     """Is shown what each pass made, and every plan that was tried: tests look there for faults."""
+
+    @property
+    def shares_device(self) -> bool:
+        """Whether units that say nothing get a GPU each: then no more of them are made than there have to be."""
+        return self.given is not None and self.given.gpu is not None and self.given.gpu.wants_gpu

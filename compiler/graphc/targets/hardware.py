@@ -88,7 +88,7 @@ class _Wish:
 
     unit: Unit
     name: str
-    """The node that asks, or the unit where the graph does."""
+    """The node that asks, or the unit where several do, or the graph does."""
     ask: GpuAsk
     at: Span
     least_mib: int
@@ -136,8 +136,10 @@ def ask_of(unit: Unit, given: Resources | None) -> GpuAsk | None:
 
 
 def _wish(unit: Unit, ask: GpuAsk, at: Span, load: Load | None) -> _Wish:
-    asking = next((node for node in unit.region.nodes if node.placement.resources), None)
-    name, said = (asking.origin, asking.at) if asking else (unit.name, at)
+    asking = {node.origin: node for node in unit.region.nodes if node.placement.resources}
+    # What several ask for together is the unit's.
+    name = next(iter(asking)) if len(asking) == 1 else unit.name
+    said = next((node.at for node in asking.values()), at)
     if load is None:
         return _Wish(unit, name, ask, said, 0, 0)
     # onnx takes long to import, and only graphs that ask for GPUs need it.
