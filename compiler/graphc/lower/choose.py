@@ -116,6 +116,10 @@ class _Choosing:
         return Draft(groups, regions, tree, plan, predict_plan(plan, self.costs))
 
     @property
+    def _most_plans(self) -> int:
+        return max(LEAST_PLANS, min(MOST_PLANS, MOST_PLANNED // max(1, len(self.graph.nodes))))
+
+    @property
     def _joins(self) -> bool:
         return self.options.level > 0 and self.graph.grouping != "separate"
 
@@ -133,7 +137,7 @@ class _Choosing:
 
     def part(self, choice: Choice) -> None:
         """Part units into branches while that is clearly faster."""
-        left = max(LEAST_PLANS, min(MOST_PLANS, MOST_PLANNED // max(1, len(self.graph.nodes))))
+        left = self._most_plans
         for _ in range(MOST_ROUNDS):
             tried = list(islice(self._try_forks(choice.draft), left))
             left -= len(tried)
@@ -199,7 +203,7 @@ class _Choosing:
     def lay_out(self, choice: Choice) -> None:
         """Try which fork runs side by side where several follow each other."""
         first = choice.draft
-        for layout in _layouts(len(first.regions)):
+        for layout in islice(_layouts(len(first.regions)), self._most_plans):
             tried = self.draft(first.groups, layout)
             if isinstance(tried, Draft) and _rank(tried) < _rank(choice.draft):
                 choice.draft, choice.layout, choice.by_layout_ms = tried, layout, first.prediction.ms

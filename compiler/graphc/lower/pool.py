@@ -35,7 +35,7 @@ from graphc.quantities import add_cpu, add_memory
 from graphc.records import record
 
 MOST_TRIES: Final = 32
-LEAST_TRIES: Final = 4
+LEAST_TRIES: Final = 3
 """Plans that are tried, of a large graph fewer."""
 
 POOL: Final = "gpu"
@@ -61,8 +61,8 @@ class Planned:
 class _Pool:
     """Nodes of the file in one unit, and what moved in beside them; one node alone may still be joined."""
 
-    members: list[str]
-    unit: str
+    members: list[Node]
+    unit: str = ""
     room: Room | None = None
     beside: list[str] = field(default_factory=list[str])
 
@@ -131,31 +131,37 @@ class _Pooling:
     # Devices
 
     def join_all(self, asking: Sequence[Node]) -> None:
-        """Let each node join the first pool that has room for it, or begin one of its own."""
-        by_name = {node.origin: node for node in asking}
-        alike: dict[object, list[_Pool]] = defaultdict(list)
+        """Let nodes that ask alike share one device, or each the first that has room for it beside others."""
+        alike: dict[object, list[Node]] = defaultdict(list)
         for node in asking:
             ask = _ask(node)
-            if ask.sharing == "exclusive" or add_asks([ask]) is None:
-                continue
-            wants = replace(ask, amount=Count(0)), type(ask.amount), replace(node.placement, resources=None)
-            pools = alike[wants]
-            if not any(self._join(pool, node, by_name) for pool in pools):
-                pools.append(_Pool([node.origin], ""))
-        self.pools = [pool for pools in alike.values() for pool in pools if len(pool.members) > 1]
+            if ask.sharing != "exclusive" and add_asks([ask]) is not None:
+                kind = replace(ask, amount=Count(0)), type(ask.amount)
+                alike[kind, replace(node.placement, resources=None)].append(node)
+        for first, *others in alike.values():
+            pools = [_Pool([first])]
+            if len(others) < 2 or not self._join(pools[0], others):
+                for node in others:
+                    if not any(self._join(pool, [node]) for pool in pools):
+                        pools.append(_Pool([node]))
+            self.pools += [pool for pool in pools if pool.room]
 
-    def _join(self, pool: _Pool, node: Node, by_name: dict[str, Node]) -> bool:
+    def _join(self, pool: _Pool, nodes: Sequence[Node]) -> bool:
+        """Put nodes into a pool, or remember why they are not."""
         if not self.left:
             return False
         self.left -= 1
-        members = [*pool.members, node.origin]
-        tried = self._try_pool(pool, [by_name[name] for name in members])
+        members = [*pool.members, *nodes]
+        tried = self._try_pool(pool, members)
         if isinstance(tried, NoRoom):
-            refusal = _Refusal(node.origin, tuple(pool.members), tried.because)
-            self.refused.setdefault(node.origin, refusal)
+            if len(nodes) == 1:
+                others = tuple(node.origin for node in pool.members)
+                refusal = _Refusal(nodes[0].origin, others, tried.because)
+                self.refused.setdefault(nodes[0].origin, refusal)
             return False
         self.best, pool.members, (pool.unit, pool.room) = tried[0], members, tried[1:]
-        self.refused.pop(node.origin, None)
+        for node in nodes:
+            self.refused.pop(node.origin, None)
         return True
 
     def _try_pool(self, pool: _Pool, nodes: Sequence[Node]) -> tuple[Planned, str, Room] | NoRoom:
@@ -206,10 +212,10 @@ class _Pooling:
 
     def draw_near(self, asking: Sequence[Node]) -> None:
         """Let light units move in with those that have a device, while that saves a hop."""
-        pooled = {name for pool in self.pools for name in pool.members}
+        pooled = {node.origin for pool in self.pools for node in pool.members}
         units = {node.placement.unit for node in self.best.graph.nodes}
         alone = [node for node in asking if node.origin not in pooled and node.origin not in units]
-        pools = [*self.pools, *(_Pool([node.origin], node.origin) for node in alone)]
+        pools = [*self.pools, *(_Pool([node], node.origin) for node in alone)]
         while self.left and any(self._draw_one(pool, unit) for pool in pools for unit in self._light_units()):
             pass
         self.pools = [pool for pool in pools if len(pool.members) > 1 or pool.beside]
@@ -219,7 +225,7 @@ class _Pooling:
 
     def _draw_one(self, pool: _Pool, unit: Unit) -> bool:
         """Plan a light unit's nodes as a part of a pool's, and say whether that is worth it."""
-        graph, names = self.best.graph, set(pool.members)
+        graph, names = self.best.graph, {node.origin for node in pool.members}
         inside = [node for node in graph.nodes if node.origin in names and not node.placement.is_free]
         if not self.left or inside[0].placement.image is not None or not _are_near(unit, inside):
             return False
@@ -257,22 +263,17 @@ class _Pooling:
         """Return the best plan, with why it is so."""
         plan = self.best.choice.draft.plan
         units = {node.origin: unit.name for unit in plan.root.walk() for node in unit.region.nodes}
-        decisions = [each for pool in self.pools for each in self._say(pool, units[pool.members[0]])]
+        homes = [(pool, units[pool.members[0].origin]) for pool in self.pools]
+        decisions = [each for pool, unit in homes for each in self._say(pool, unit)]
         decisions += [_say_refused(each, units) for each in self.refused.values()]
-        settled = frozenset(units[pool.members[0]] for pool in self.pools)
+        settled = frozenset(unit for _, unit in homes)
         return replace(self.best, decisions=tuple(decisions), settled=settled)
 
     def _say(self, pool: _Pool, unit: str) -> Iterator[Decision]:
-        wishes = [
-            node
-            for name in pool.members
-            for node in self.first.graph.nodes
-            if node.origin == name and not node.placement.is_free
-        ]
         if pool.room is None:
-            yield Decision("apart", (unit,), show_placement(wishes))
+            yield Decision("apart", (unit,), show_placement(pool.members))
         else:
-            yield Decision("pooled", (unit,), self._say_shared(pool.room, wishes))
+            yield Decision("pooled", (unit,), self._say_shared(pool.room, pool.members))
         if pool.beside:
             because = f"{quoted(pool.beside)} beside the GPU: less work than the hop that this saves"
             yield Decision("fused", (unit,), because)
