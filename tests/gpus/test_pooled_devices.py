@@ -283,7 +283,7 @@ def test_a_graph_that_asks_for_one_device_is_not_parted_over_several() -> None:
 
 
 def test_many_models_are_planned_in_few_tries() -> None:
-    nodes: Json = {f"n{index:03}": model("lean", "1Gi") for index in range(120)}
+    nodes: Json = {f"n{index:03}": model("lean", "1Gi") for index in range(60)}
     tried: list[object] = []
     document = {
         "apiVersion": "graphc/v1",
