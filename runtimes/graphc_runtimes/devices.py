@@ -1,4 +1,4 @@
-"""Units that prefer a GPU and run where there is none: they compute on the CPU, and say so."""
+"""What runs on the CPU of units that ask for a GPU: all of one that goes without, or some operators. It is said."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ _LOG: Final = logging.getLogger("mlserver.graphc")
 
 _reasons: dict[Environment, str] = {}
 _variants: dict[Environment, dict[str, str]] = {}
+_operators: dict[Environment, dict[str, Mapping[str, int]]] = {}
 _listeners: dict[Environment, list[Callable[[], None]]] = {}
 
 
@@ -35,8 +36,18 @@ def note_variant(environment: Environment, node: str, path: str) -> None:
         _tell(environment)
 
 
+def note_operators(environment: Environment, node: str, on_cpu: Mapping[str, int], operators: int) -> None:
+    """Say in the log that some of a node's operators run on the CPU, beside a GPU: how many, by name."""
+    _operators.setdefault(environment, {})[node] = on_cpu
+    count = sum(on_cpu.values())
+    _LOG.warning(
+        "node `%s` runs %d of its %d operators on the CPU: %s", node, count, operators, write(on_cpu)
+    )
+    _tell(environment)
+
+
 def listen(environment: Environment, listener: Callable[[], None]) -> None:
-    """Call when a unit goes without its GPU from then on, or runs another model."""
+    """Call when a unit goes without its GPU from then on, runs another model, or operators on the CPU."""
     _listeners.setdefault(environment, []).append(listener)
 
 
@@ -48,6 +59,16 @@ def _tell(environment: Environment) -> None:
 def find_variants(environment: Environment) -> Mapping[str, str]:
     """Return the models for the CPU that run in place of others, by node."""
     return dict(sorted(_variants.get(environment, {}).items()))
+
+
+def find_operators(environment: Environment) -> Mapping[str, Mapping[str, int]]:
+    """Return the operators that run on the CPU beside a GPU, counted by name, for each node that has some."""
+    return dict(sorted(_operators.get(environment, {}).items()))
+
+
+def write(operators: Mapping[str, int]) -> str:
+    """Return counted operators as text."""
+    return ", ".join(f"{count} {name}" for name, count in sorted(operators.items()))
 
 
 def has_gpu(devices: Path = Path("/dev")) -> bool:

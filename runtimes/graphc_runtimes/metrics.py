@@ -37,6 +37,13 @@ def cpu_models() -> Gauge:
 
 
 @cache
+def cpu_operators() -> Gauge:
+    """Return the gauge of operators that run on the CPU, of nodes that have a GPU."""
+    text = "How many operators of a node's model run on the CPU, although it has a GPU."
+    return Gauge("graphc_cpu_operators", text, ["unit", "node"], multiprocess_mode="max")
+
+
+@cache
 def device_fallback() -> Gauge:
     """Return the gauge of units that prefer a GPU: 1 where one does without, of any of its processes."""
     text = "Whether a unit that prefers a GPU runs on the CPU."

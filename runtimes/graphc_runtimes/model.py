@@ -10,11 +10,11 @@ import orjson
 from fastapi import Request, Response
 
 from graphc_runtimes.batching import answer
-from graphc_runtimes.devices import find_fallback, find_variants, listen
+from graphc_runtimes.devices import find_fallback, find_operators, find_variants, listen, write
 from graphc_runtimes.environment import Environment, read_environment
 from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
-from graphc_runtimes.metrics import cpu_models, device_fallback
+from graphc_runtimes.metrics import cpu_models, cpu_operators, device_fallback
 from graphc_runtimes.payloads import to_message, to_metadata, to_response
 from graphc_runtimes.serving import (
     CustomHandler,
@@ -76,6 +76,7 @@ class RegionModel(MLModel):
             if environment.is_preferred:
                 self._note_device(unit, environment)
             self._note_variants(unit, environment)
+            self._note_operators(unit, environment)
 
         note()
         # A GPU may be gone later, too.
@@ -110,8 +111,22 @@ class RegionModel(MLModel):
             told = ", ".join(f"{node}: {path}" for node, path in variants.items())
             self._device = {"graphc_device": "cpu", **self._device, "graphc_cpu_models": told}
 
+    def _note_operators(self, unit: Unit, environment: Environment) -> None:
+        # Of a unit that goes without, everything runs there.
+        has_gpu = find_fallback(environment) is None
+        operators = find_operators(environment)
+        for node, on_cpu in operators.items():
+            cpu_operators().labels(unit.region.unit, node).set(sum(on_cpu.values()) if has_gpu else 0)
+        if operators and has_gpu:
+            told = "; ".join(f"{node}: {write(on_cpu)}" for node, on_cpu in operators.items())
+            self._device = {
+                "graphc_device": environment.accelerator,
+                **self._device,
+                "graphc_cpu_operators": told,
+            }
+
     async def metadata(self) -> MetadataModelResponse:
-        """Describe the model; one that prefers a GPU, or has another model for the CPU, says what runs on what."""
+        """Describe the model; one that prefers a GPU, or runs in part on the CPU, says what runs on what."""
         found = await super().metadata()
         if self._device:
             found.parameters = Parameters.model_validate(self._device)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import cast
 
+import pytest
 from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Access, Cluster, Ref
 from graphc.cluster.fallbacks import Fallback, describe_fallback, find_fallbacks
@@ -15,6 +16,9 @@ LOG = """2026-01-01 10:00:00,000 [mlserver] INFO - Using asyncio event-loop poli
 2026-01-01 10:00:01,000 [mlserver.graphc] WARNING - node `score` runs its model for the CPU, `score/cpu/small.onnx`
 2026-01-01 10:00:01,000 [mlserver.graphc] WARNING - no GPU, so models run on the CPU: GRAPHC_DEVICE asks for it
 2026-01-01 10:00:01,000 [mlserver.graphc] WARNING - no GPU, so models run on the CPU: GRAPHC_DEVICE asks for it
+"""
+BESIDE = """[mlserver.graphc] WARNING - node `vote` runs 2 of its 9 operators on the CPU: 2 Unique
+[mlserver.graphc] WARNING - node `scale` runs 1 of its 1 operators on the CPU: 1 ai.onnx.ml.Scaler
 """
 
 
@@ -81,8 +85,20 @@ def test_pods_that_go_without_are_counted_and_the_reason_is_said() -> None:
     ]
 
 
-def test_units_for_which_nothing_but_a_gpu_will_do_are_not_asked() -> None:
-    assert Pods({"a": None}, device="cuda").look() == []
+def test_a_unit_for_which_nothing_but_a_gpu_will_do_has_it_where_it_runs() -> None:
+    assert Pods({"a": None, "b": "ready\n"}, device="cuda").look() == []
+    assert Pods({"a": LOG}, device="cpu").look() == []
+
+
+@pytest.mark.parametrize("device", ["cuda", "prefer-tensorrt"])
+def test_operators_that_run_on_the_cpu_are_told_of(device: str) -> None:
+    pods = Pods({"a": BESIDE, "b": BESIDE}, device=device)
+    (found,) = pods.look()
+    operators = ("scale: 1 of its 1 operators, 1 ai.onnx.ml.Scaler", "vote: 2 of its 9 operators, 2 Unique")
+    assert found == Fallback("main", "heavy", 2, 0, 0, operators=operators)
+    assert list(describe_fallback(found)) == [
+        f"`heavy` of `main` has a GPU and runs in part on the CPU: {each}" for each in operators
+    ]
 
 
 def test_containers_that_have_not_started_are_not_asked() -> None:

@@ -15,7 +15,11 @@ from typing import Final, cast
 
 import httpx
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
+
+SUPPORT: Final = Path(__file__).parents[1] / "support"
 
 Json = dict[str, object]
 Build = Callable[..., Json]
@@ -69,6 +73,15 @@ STARTS: Final = {
 }
 """Our own data plane, and MLServer as it comes: what they answer is the same."""
 
+WITH_CUDA: Final = """
+import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+from fake_cuda import having_cuda
+with having_cuda():
+    runpy.run_module("graphc_runtimes", run_name="__main__", alter_sys=True)
+"""
+"""Ours, with an onnxruntime that says it has CUDA."""
+
 
 class Server:
     """A running server: its ports and its log."""
@@ -96,7 +109,7 @@ class Server:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *STARTS[start], empty],
+                [sys.executable, *(STARTS.get(start) or ("-c", WITH_CUDA, SUPPORT)), empty],
                 env=environment,
                 cwd=folder,
                 stdout=log,
@@ -575,6 +588,38 @@ def test_a_node_that_runs_its_model_for_the_cpu_says_so(preferring: Server) -> N
     x = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}
     (answer,) = preferring.post("/v2/models/unit/infer", {"inputs": [x]}).json()["outputs"]
     assert answer["data"] == [6.0, 12.0]
+
+
+@pytest.mark.slow
+def test_a_node_that_runs_in_part_on_the_cpu_says_so(build: Build, node: Build, tmp_path: Path) -> None:
+    write_scaler(tmp_path / "scaler.onnx")
+    region = build(
+        [node("a", {"X": "x"}, {"Y": "a.Y"}, kind="model", framework="onnx", path="scaler.onnx")],
+        takes=["x: FP32[batch, 2]"],
+        answers={"a.Y": "y: FP32[batch, 2]"},
+    )
+    server = Server(
+        tmp_path / "server", region, "cuda", GRAPHC_ARTIFACTS=str(tmp_path), GRAPHC_DEVICE="prefer-cuda"
+    )
+    try:
+        server.wait()
+        told = server.get("/v2/models/unit").json()["parameters"]
+        page = httpx.get(f"http://127.0.0.1:{server.metrics}/metrics", timeout=5).text
+    finally:
+        server.stop()
+    assert told == {"graphc_device": "cuda", "graphc_cpu_operators": "a: 1 ai.onnx.ml.Scaler"}
+    (line,) = (each for each in page.splitlines() if each.startswith("graphc_cpu_operators{"))
+    assert 'node="a"' in line
+    assert line.endswith(" 1.0")
+
+
+def write_scaler(path: Path) -> None:
+    """Write a model as scikit-learn's scalers are converted, for which GPUs have no kernel."""
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2]) for name in ("X", "Y")]
+    scale = helper.make_node("Scaler", ["X"], ["Y"], domain="ai.onnx.ml", offset=[1.0], scale=[3.0])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    graph = helper.make_graph([scale], "scaler", infos[:1], infos[1:])
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
 
 
 def test_a_unit_that_prefers_nothing_says_nothing_of_it(whole: Server) -> None:

@@ -1,4 +1,4 @@
-"""Finds units that prefer a GPU and run without one: by what their containers said as they started."""
+"""Finds units that ask for a GPU and compute without, or in part: by what their containers said as they started."""
 
 import re
 from collections.abc import Iterator
@@ -15,12 +15,16 @@ _PREFERS: Final = "prefer-"
 
 # What the runtime writes into its log; it says no more of it later.
 _REASON: Final = re.compile(r"no GPU, so models run on the CPU: (.*)")
+_OPERATORS: Final = re.compile(r"node `([^`\s]+)` runs (\d+ of its \d+ operators) on the CPU: (.*)")
 _MODEL: Final = re.compile(r"node `([^`\s]+)` runs its model for the CPU, `([^`\s]+)`")
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """A unit that prefers a GPU: in how many pods it runs without, and why; `unread` pods do not tell."""
+    """A unit that prefers a GPU: in how many pods it runs without, and why; `unread` pods do not tell.
+
+    Or one that has a GPU, and `operators` that run on the CPU.
+    """
 
     predictor: str
     unit: str
@@ -30,33 +34,41 @@ class Fallback:
     reason: str = ""
     models: tuple[str, ...] = ()
     """Nodes that run another model there, each with its file."""
+    operators: tuple[str, ...] = ()
+    """Nodes that run in part on the CPU, each with how much and what."""
 
 
 def find_fallbacks(cluster: Cluster, ref: Ref, deployments: list[Data]) -> list[Fallback]:
-    """Return the units of a SeldonDeployment that prefer a GPU, and go without or do not tell."""
+    """Return the units of a SeldonDeployment that go without the GPU that they prefer, wholly or in part.
+
+    Those that prefer one and whose logs cannot be read are among them, as nobody can tell.
+    """
     # A node that does not answer is not asked again and again for something that is not in the way.
     asked = replace(cluster, access=replace(cluster.access, retry_seconds=0))
     found: list[Fallback] = []
     for each in deployments:
-        units = list(_preferring(each))
+        units = dict(_find_units(each))
         pods = list(list_pods(asked, ref.namespace, each))[:MOST_PODS] if units else []
-        for unit in units:
+        for unit, prefers in units.items():
             fallback = _look(asked, ref.namespace, text(each, "metadata", "labels", "version"), unit, pods)
-            if fallback.on_cpu or fallback.unread:
+            if fallback.on_cpu or fallback.operators or (fallback.unread and prefers):
                 found.append(fallback)
     return found
 
 
-def _preferring(deployment: Data) -> Iterator[str]:
+def _find_units(deployment: Data) -> Iterator[tuple[str, bool]]:
+    """Yield the units that ask for a GPU, and whether the CPU will do."""
     for container in objects(deployment, "spec", "template", "spec", "containers"):
         told = {text(each, "name"): text(each, "value") for each in objects(container, "env")}
-        if told.get("GRAPHC_DEVICE", "").startswith(_PREFERS):
-            yield text(container, "name")
+        device = told.get("GRAPHC_DEVICE") or "cpu"
+        if device != "cpu":
+            yield text(container, "name"), device.startswith(_PREFERS)
 
 
 def _look(cluster: Cluster, namespace: str, predictor: str, unit: str, pods: list[Data]) -> Fallback:
     reasons: list[str] = []
     models: dict[str, None] = {}
+    operators: dict[str, None] = {}
     seen = unread = 0
     for pod in pods:
         if not _is_running(pod, unit):
@@ -70,8 +82,13 @@ def _look(cluster: Cluster, namespace: str, predictor: str, unit: str, pods: lis
         if found := _REASON.search(written):
             reasons.append(say(found[1]))
             models |= {say(f"{node}: {file}"): None for node, file in _MODEL.findall(written)}
+        else:
+            operators |= {
+                say(f"{node}: {some}, {names}"): None for node, some, names in _OPERATORS.findall(written)
+            }
+    reason = reasons[0] if reasons else ""
     return Fallback(
-        predictor, unit, seen, len(reasons), unread, reasons[0] if reasons else "", tuple(sorted(models))
+        predictor, unit, seen, len(reasons), unread, reason, tuple(sorted(models)), tuple(sorted(operators))
     )
 
 
@@ -92,5 +109,7 @@ def describe_fallback(fallback: Fallback) -> Iterator[str]:
         )
         if fallback.models:
             yield f"  with the models that are named for it: {', '.join(fallback.models)}"
+    for operators in fallback.operators:
+        yield f"{where} has a GPU and runs in part on the CPU: {operators}"
     if fallback.unread:
         yield f"{where} prefers a GPU, and the logs of {fallback.unread} of {fallback.pods} pods cannot be read"

@@ -29,7 +29,7 @@ class Status:
     progress: tuple[Progress, ...]
     troubles: tuple[Trouble, ...]
     fallbacks: tuple[Fallback, ...]
-    """Units that prefer a GPU and go without, which is well: the CPU will do."""
+    """Units that go without the GPU that they prefer, or in part, which is well: the CPU will do."""
     is_drifted: bool
     """Whether somebody else changed the SeldonDeployment since."""
 
@@ -126,6 +126,7 @@ def status_as_data(status: Status) -> Data:
                 "unread": each.unread,
                 "reason": each.reason,
                 "models": list(each.models),
+                "operators": list(each.operators),
             }
             for each in status.fallbacks
         ],

@@ -24,6 +24,7 @@ from graphc.records import record
 from graphc.rollout.model import ANNOTATION, Rollout
 from graphc.targets.autoscaling import ScaledPod, emit_autoscaler
 from graphc.targets.check_capacity import EXECUTOR, Amount, check_capacity, describe_pods
+from graphc.targets.cpu_operators import check_operators
 from graphc.targets.hardware import (
     Hardware,
     Landing,
@@ -405,6 +406,7 @@ class _Emitting:
             return Hardware()
         given, pools = version.settings.resources, self.settings.pools
         loads = {unit.name: _load(version, unit) for unit in units}
+        check_operators(units, given, self.settings.at, self.sink)
         found = choose_hardware(units, given, self.settings.at, pools, loads, self.sink)
         self.landings[version.name] = self.landings.get(version.name, ()) + found.landings
         return found

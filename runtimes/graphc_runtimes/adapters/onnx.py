@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import onnxruntime
@@ -15,8 +15,9 @@ from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeExc
 from graphc_runtimes.adapters.artifact import find_file
 from graphc_runtimes.adapters.bound import DTYPES, Bindable, BoundRunner, can_bind
 from graphc_runtimes.adapters.lost import WatchedRunner
+from graphc_runtimes.adapters.placed import RECORD, Subgraph, place
 from graphc_runtimes.arrays import as_tensor
-from graphc_runtimes.devices import note_fallback, note_variant
+from graphc_runtimes.devices import note_fallback, note_operators, note_variant
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
@@ -36,15 +37,6 @@ _LOG: Final = logging.getLogger("mlserver.graphc")
 
 _ERROR: Final = 3
 """onnxruntime's severity of errors, below which nothing is logged."""
-
-_WARMED: Final[Mapping[str, np.dtype[Any]]] = {
-    "tensor(bool)": np.dtype(np.bool_),
-    "tensor(float16)": np.dtype(np.float16),
-    "tensor(float)": np.dtype(np.float32),
-    "tensor(double)": np.dtype(np.float64),
-    **{f"tensor({name})": np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8")},
-}
-"""What inputs of these types may be filled with zeros of; models of others start cold."""
 
 
 class _Argument(Protocol):
@@ -72,6 +64,8 @@ class _Session(Protocol):
 
     def disable_fallback(self) -> None: ...
 
+    def get_provider_graph_assignment_info(self) -> Sequence[Subgraph]: ...
+
     def run(
         self, outputs: Sequence[str], feeds: Mapping[str, Array], options: None = None, /
     ) -> Sequence[object]: ...
@@ -96,11 +90,28 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
     run = _make_runner(node, opened)
     if not opened.is_on_gpu:
         return run
+    _say_what_runs_on_cpu(node, environment, opened.session)
 
     def load_on_cpu() -> Runner:
         return _make_runner(node, _start_on_cpu(node, environment))
 
     return WatchedRunner(run, environment, load_on_cpu, (EPFail, Fail, RuntimeException))
+
+
+def _say_what_runs_on_cpu(node: ModelNode, environment: Environment, session: _Session) -> None:
+    """Say which operators have no kernel on the device: onnxruntime runs them on the CPU, and is silent about it."""
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        _LOG.warning(
+            "onnxruntime %s does not tell whether operators of `%s` run on the CPU",
+            onnxruntime.__version__,
+            node.name,
+        )
+        return
+    placement = place(session.get_provider_graph_assignment_info())
+    if placement.on_cpu:
+        note_operators(environment, node.name, placement.on_cpu, placement.operators)
+    if placement.shapes:
+        _LOG.info("node `%s` computes shapes on the CPU, with %d operators", node.name, placement.shapes)
 
 
 def _make_runner(node: ModelNode, opened: _Opened) -> Runner:
@@ -196,6 +207,8 @@ def _start(path: Path, environment: Environment) -> _Opened:
     shared = find_shared(path)
     if shared is not None:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if environment.device != "cpu":
+        options.add_session_config_entry(RECORD, "1")
     session = _open_session(shared or path, options, providers)
     # onnxruntime goes on with the CPU where a provider's libraries cannot be loaded, and only logs it.
     for name, _ in providers:
@@ -236,16 +249,19 @@ def _record(path: Path, options: _Options, providers: Sequence[Provider], device
 
 
 def warm_up(session: _Session, batches: Sequence[int]) -> int:
-    """Run a model on zeros for each number of rows, and return how often; never where its sizes are not known."""
+    """Run a model on zeros for each number of rows, and return how often.
+
+    Never where its sizes are not known, or it takes anything but numbers: such models start cold.
+    """
     inputs = {each.name: each for each in session.get_inputs()}
     outputs = [each.name for each in session.get_outputs()]
     runs = 0
-    if any(each.type not in _WARMED for each in inputs.values()):
+    if any(each.type not in DTYPES for each in inputs.values()):
         return runs
     for rows in batches:
         shapes = fill_shapes({name: each.shape for name, each in inputs.items()}, rows)
         if shapes is not None:
-            zeros = {name: np.zeros(shape, _WARMED[inputs[name].type]) for name, shape in shapes.items()}
+            zeros = {name: np.zeros(shape, DTYPES[inputs[name].type]) for name, shape in shapes.items()}
             session.run(outputs, zeros)
             runs += 1
     return runs

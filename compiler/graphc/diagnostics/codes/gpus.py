@@ -1,4 +1,4 @@
-"""GC490 to GC499: GPUs that are asked for, and those that a cluster has."""
+"""GC490 to GC499 and GC522: GPUs that are asked for, and those that a cluster has."""
 
 from typing import Final
 
@@ -24,4 +24,7 @@ ROLLOUT_PEAK: Final = warning(
 )
 ON_CPU: Final = warning(
     "GC498", "gpu-not-had", "A node that prefers a GPU runs without, as the cluster has none."
+)
+WITHOUT_KERNELS: Final = warning(
+    "GC522", "gpu-without-kernels", "A model asks for a GPU, and its operators run on processors."
 )

@@ -1,0 +1,60 @@
+"""An onnxruntime that says it has CUDA: its sessions take what real ones take, and compute on the CPU.
+
+Operators of the domain ai.onnx.ml stay on the CPU, as with the real provider, which has no kernels for them.
+"""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Final
+from unittest.mock import patch
+
+import onnxruntime
+from graphc_runtimes.providers import CPU, CUDA, TENSORRT, Options, Provider
+
+_REAL: Final = onnxruntime.InferenceSession
+
+
+@dataclass
+class Told:
+    """What the sessions were told that were opened: the options of CUDA or TensorRT, by the model's file name."""
+
+    sessions: dict[str, list[Options]] = field(default_factory=dict[str, list[Options]])
+
+
+@contextmanager
+def having_cuda(refuse: Callable[[str, Options], None] | None = None) -> Generator[Told]:
+    """Have onnxruntime say for a while that it has CUDA and TensorRT; `refuse` may raise for a model on a device."""
+    told = Told()
+
+    class Session(_REAL):
+        """A session that pretends to be on a device."""
+
+        def __init__(self, path: str, options: Any = None, providers: Sequence[str | Provider] = ()) -> None:
+            self.named = [each if isinstance(each, str) else each[0] for each in providers]
+            first = providers[0]
+            if not isinstance(first, str) and first[0] != CPU:
+                name, device = path.rpartition("/")[2], first[1]
+                if refuse is not None:
+                    refuse(name, device)
+                told.sessions.setdefault(name, []).append(dict(device))
+            super().__init__(path, options, providers=[CPU])
+
+        def get_providers(self) -> list[str]:
+            return list(dict.fromkeys([*self.named, CPU]))
+
+        def get_provider_graph_assignment_info(self) -> Any:
+            return [self._place(each) for each in super().get_provider_graph_assignment_info()]
+
+        def _place(self, subgraph: Any) -> Any:
+            nodes = subgraph.get_nodes()
+            has_kernels = all(each.domain != "ai.onnx.ml" for each in nodes)
+            return SimpleNamespace(ep_name=self.named[0] if has_kernels else CPU, get_nodes=lambda: nodes)
+
+    with (
+        patch.object(onnxruntime, "InferenceSession", Session),
+        patch.object(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU]),
+    ):
+        yield told
