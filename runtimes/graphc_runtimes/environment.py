@@ -22,7 +22,7 @@ class Gpu:
     devices: int = 1
     """How many it has; processes take them in turn."""
     memory_mib: int | None = None
-    """What one process may take of a device; None where it has all of it."""
+    """What one process may take of a device, or one of its models; None where that is all of it."""
     engines: Path | None = None
     """Where TensorRT keeps the engines that it builds; None builds them anew with every start."""
     fp16: bool = False

@@ -156,6 +156,8 @@ class ModelNode(_WorkingNode):
     framework: Literal["onnx", "sklearn", "xgboost"]
     path: str
     cpu_path: str | None = None
+    gpu_mib: Annotated[int, Field(ge=1)] | None = None
+    """What it may take of a device, in each process; None leaves it all that the process may take."""
 
     @property
     def path_on_cpu(self) -> str:

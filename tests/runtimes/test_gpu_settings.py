@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from fake_cuda import having_cuda
 from graphc_runtimes.adapters import load_runner
 from graphc_runtimes.adapters.bound import BoundRunner, can_bind
 from graphc_runtimes.adapters.onnx import warm_up
@@ -22,6 +23,7 @@ from graphc_runtimes.providers import (
     CPU,
     CUDA,
     TENSORRT,
+    Options,
     fill_shapes,
     find_providers,
     record_graphs,
@@ -221,6 +223,44 @@ def test_the_first_provider_records() -> None:
         (TENSORRT, {"trt_cuda_graph_enable": "1"}),
         (CUDA, {}),
     ]
+
+
+# --- Several models on one device ------------------------------------------------------------------------
+
+
+def test_a_model_takes_its_part_of_the_memory(tmp_path: Path, write_double: Callable[[Path], None]) -> None:
+    for name in ("m", "n"):
+        write_double(tmp_path / f"{name}.onnx")
+    asked = environment("cuda", folder=tmp_path, memory_mib=1000)
+    with having_cuda() as told:
+        asyncio.run(load_runner(replace(NODE, gpu_mib=250), asked))
+        asyncio.run(load_runner(replace(NODE, path="n.onnx"), asked))
+    limits = {name: [each["gpu_mem_limit"] for each in given] for name, given in told.sessions.items()}
+    assert limits == {"m.onnx": [str(250 * MIB)], "n.onnx": [str(1000 * MIB)]}
+
+
+def test_tensorrt_builds_within_a_models_part(tmp_path: Path, write_double: Callable[[Path], None]) -> None:
+    write_double(tmp_path / "m.onnx")
+    with having_cuda() as told:
+        asyncio.run(load_runner(replace(NODE, gpu_mib=250), environment("tensorrt", folder=tmp_path)))
+    (options,) = told.sessions["m.onnx"]
+    assert options["trt_max_workspace_size"] == str(125 * MIB)
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_a_model_is_never_on_a_device_twice(tmp_path: Path, records: bool) -> None:
+    write_fixed(tmp_path)
+
+    def refuse(_name: str, options: Options) -> None:
+        if not records and "enable_cuda_graph" in options:
+            raise RuntimeError("no graphs here")
+
+    with having_cuda(refuse) as told:
+        run = asyncio.run(load_runner(NODE, environment("cuda", folder=tmp_path)))
+        assert run({"X": X})["Y"].tolist() == (2 * X).tolist()
+    opened = ["enable_cuda_graph" in each for each in told.sessions["m.onnx"]]
+    assert opened == ([False, True] if records else [False, False])
+    assert told.most["m.onnx"] == 1
 
 
 # --- On a GPU --------------------------------------------------------------------------------------------

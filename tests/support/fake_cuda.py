@@ -2,8 +2,10 @@
 
 Operators of the domain ai.onnx.ml stay on the CPU, as with the real provider, which has no kernels for them.
 """
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
+import weakref
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +14,13 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import onnxruntime
+from graphc_components.datatypes import Array
 from graphc_runtimes.providers import CPU, CUDA, TENSORRT, Options, Provider
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
 _REAL: Final = onnxruntime.InferenceSession
+_ALLOCATE: Final = onnxruntime.OrtValue.ortvalue_from_numpy
+_CAPTURE: Final = {"enable_cuda_graph", "trt_cuda_graph_enable"}
 
 
 @dataclass
@@ -22,6 +28,17 @@ class Told:
     """What the sessions were told that were opened: the options of CUDA or TensorRT, by the model's file name."""
 
     sessions: dict[str, list[Options]] = field(default_factory=dict[str, list[Options]])
+    alive: Counter[str] = field(default_factory=Counter[str])
+    """How many sessions of a model there are on a device."""
+    most: Counter[str] = field(default_factory=Counter[str])
+    """How many there were at one time."""
+
+    def open(self, session: object, name: str, options: Options) -> None:
+        """Note a session, for as long as it is there."""
+        self.sessions.setdefault(name, []).append(dict(options))
+        self.alive[name] += 1
+        self.most[name] = max(self.most[name], self.alive[name])
+        weakref.finalize(session, self.alive.subtract, [name])
 
 
 @contextmanager
@@ -39,8 +56,16 @@ def having_cuda(refuse: Callable[[str, Options], None] | None = None) -> Generat
                 name, device = path.rpartition("/")[2], first[1]
                 if refuse is not None:
                     refuse(name, device)
-                told.sessions.setdefault(name, []).append(dict(device))
+                told.open(self, name, device)
             super().__init__(path, options, providers=[CPU])
+            if not isinstance(first, str) and _CAPTURE & first[1].keys() and not self._is_whole:
+                raise EPFail(
+                    "[ONNXRuntimeError] : 11 : EP_FAIL : This session cannot use the graph capture feature"
+                )
+
+        @property
+        def _is_whole(self) -> bool:
+            return all(each.ep_name != CPU for each in self.get_provider_graph_assignment_info())
 
         def get_providers(self) -> list[str]:
             return list(dict.fromkeys([*self.named, CPU]))
@@ -53,8 +78,12 @@ def having_cuda(refuse: Callable[[str, Options], None] | None = None) -> Generat
             has_kernels = all(each.domain != "ai.onnx.ml" for each in nodes)
             return SimpleNamespace(ep_name=self.named[0] if has_kernels else CPU, get_nodes=lambda: nodes)
 
+    def allocate(array: Array, _device: str = "cpu", _number: int = 0) -> Any:
+        return _ALLOCATE(array)
+
     with (
         patch.object(onnxruntime, "InferenceSession", Session),
+        patch.object(onnxruntime.OrtValue, "ortvalue_from_numpy", allocate),
         patch.object(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU]),
     ):
         yield told

@@ -6,6 +6,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from graphc.gpus.memory import Estimate, ModelMemory, estimate_unit, read_memory
+from graphc.gpus.share_memory import Need
 from graphc.graph import ModelWork, PythonWork
 from graphc.plan import Region
 
@@ -23,6 +24,20 @@ def estimate_region(region: Region, batch: int, workers: int = 1) -> Estimate:
         elif isinstance(work, ModelWork) and work.framework == "onnx":
             models.append(_UNKNOWN if work.local is None else _read(work.local, batch))
     return estimate_unit(models, measured, workers)
+
+
+def estimate_models(region: Region, batch: int) -> dict[str, Need]:
+    """Return what each node that runs on a GPU needs of it in one process, beside what CUDA itself takes."""
+    found: dict[str, Need] = {}
+    for node in region.nodes:
+        work = node.work
+        if isinstance(work, ModelWork | PythonWork) and work.gpu_mib is not None:
+            found[node.name] = Need(work.gpu_mib)
+        elif isinstance(work, ModelWork) and work.framework == "onnx":
+            memory = _UNKNOWN if work.local is None else _read(work.local, batch)
+            estimate = estimate_unit([memory])
+            found[node.name] = Need(estimate.total - estimate.context, memory.is_complete)
+    return found
 
 
 @cache

@@ -1,6 +1,6 @@
 """Writes a unit's region as the data that the runtime reads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -31,8 +31,9 @@ FORMAT = 1
 Data = dict[str, Value]
 
 
-def describe_region(plan: Plan, unit: Unit) -> Data:
-    """Return a unit's region as plain data."""
+def describe_region(plan: Plan, unit: Unit, gpu_mib: Mapping[str, int] | None = None) -> Data:
+    """Return a unit's region as plain data; `gpu_mib` parts the memory of a GPU among its models, by node."""
+    parts = gpu_mib or {}
     graph: Data = {
         "name": plan.graph,
         "inputs": [_tensor(name, type_) for name, type_ in plan.inputs],
@@ -45,7 +46,7 @@ def describe_region(plan: Plan, unit: Unit) -> Data:
         "graph": graph,
         "unit": unit.name,
         "takes": [_tensor(wire.name, wire.type) | {"optional": wire.optional} for wire in unit.takes],
-        "nodes": [_node(node) for node in unit.region.nodes],
+        "nodes": [_node(node, parts.get(node.name)) for node in unit.region.nodes],
         "answers": [_answer(wire) for wire in unit.answers],
         "wire": "plain" if unit.is_last else "base64",
         "route": _route(unit),
@@ -71,7 +72,7 @@ def _route(unit: Unit) -> Value:
     return {"choice": unit.route.choice, "children": children}
 
 
-def _node(node: Node) -> Data:
+def _node(node: Node, gpu_mib: int | None) -> Data:
     data: Data = {"name": node.origin}
     if not isinstance(node.work, MergeWork):
         data["inputs"] = {use.port: _use(use) for use in node.uses}
@@ -80,6 +81,8 @@ def _node(node: Node) -> Data:
     policy = _policy(node.policy)
     if policy:
         data["policy"] = policy
+    if gpu_mib is not None and isinstance(node.work, ModelWork):
+        data["gpu_mib"] = gpu_mib
     return data | _work(node)
 
 

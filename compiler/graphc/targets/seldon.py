@@ -16,6 +16,7 @@ from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE, TOO_LARGE
 from graphc.gpus.ask import Engine, GpuAsk
 from graphc.gpus.peak import PodAsk
 from graphc.gpus.pools import Pool
+from graphc.gpus.share_memory import share_memory
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
 from graphc.plan import Plan, Unit
 from graphc.profiles.profile import Ingress, Scaler
@@ -480,9 +481,12 @@ def _scales_alone(unit: Unit) -> bool:
 
 def _load(version: Version, unit: Unit) -> Load:
     """Return the largest batch of a unit, as said or as a request is taken to have it, and its processes."""
-    batch, costs = version.plan.batch_of(unit), version.plan.costs
-    rows = batch.max_size if batch else costs.batch if costs else 1
-    return Load(rows, unit.region.placement.workers or version.settings.workers or 1)
+    return Load(_rows(version.plan, unit), unit.region.placement.workers or version.settings.workers or 1)
+
+
+def _rows(plan: Plan, unit: Unit) -> int:
+    batch, costs = plan.batch_of(unit), plan.costs
+    return batch.max_size if batch else costs.batch if costs else 1
 
 
 class _Container:
@@ -491,7 +495,8 @@ class _Container:
     def __init__(self, emitting: _Emitting, plan: Plan, unit: Unit, hardware: Hardware) -> None:
         self._emitting, self._plan, self._unit, self._hardware_of = emitting, plan, unit, hardware
         self._shipments = emitting.ship(unit)
-        self._region = json.dumps(describe_region(plan, unit), separators=(",", ":"), ensure_ascii=False)
+        described = describe_region(plan, unit, self._part_memory())
+        self._region = json.dumps(described, separators=(",", ":"), ensure_ascii=False)
         self._region_map = self._ship_region()
 
     def emit(self) -> Data:
@@ -594,10 +599,29 @@ class _Container:
         yield from self._hardware()
         yield from (_variable(each) for each in self._unit.region.placement.env)
 
+    def _limit_memory(self, ask: GpuAsk) -> int | None:
+        return limit_memory(ask, self._hardware_of.grants.get(self._unit.name), self._workers)
+
+    def _part_memory(self) -> Mapping[str, int]:
+        """Return what each of several models may take of a device that others share, in MiB by node."""
+        ask = ask_of(self._unit, self._emitting.settings.resources)
+        limit = None if ask is None else self._limit_memory(ask)
+        if limit is None:
+            return {}
+        # onnx takes long to import, and only graphs that share GPUs need it.
+        from graphc.gpus.region_memory import estimate_models
+
+        needs = estimate_models(self._unit.region, _rows(self._plan, self._unit))
+        return share_memory(limit, needs) if len(needs) > 1 else {}
+
+    @property
+    def _workers(self) -> int:
+        return self._unit.region.placement.workers or self._emitting.settings.workers or 1
+
     def _hardware(self) -> Iterable[Data]:
         """Tell the runtime what the container gets: frameworks look at the whole machine instead."""
         resources = self._unit.region.placement.resources or self._emitting.settings.resources
-        workers = self._unit.region.placement.workers or self._emitting.settings.workers or 1
+        workers = self._workers
         if workers > 1:
             yield {"name": "GRAPHC_WORKERS", "value": str(workers)}
         if resources is None:
@@ -616,7 +640,7 @@ class _Container:
         _, devices = self._hardware_of.resources.get(self._unit.name, ("", 0))
         if devices > 1 and workers > 1:
             yield {"name": "GRAPHC_GPUS", "value": str(devices)}
-        limit = limit_memory(ask, self._hardware_of.grants.get(self._unit.name), workers)
+        limit = self._limit_memory(ask)
         if limit is not None:
             yield {"name": "GRAPHC_GPU_MEMORY_MIB", "value": str(limit)}
         if ask.engine is not None and ask.engine.fp16:

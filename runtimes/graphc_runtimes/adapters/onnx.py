@@ -18,7 +18,7 @@ from graphc_runtimes.adapters.lost import WatchedRunner
 from graphc_runtimes.adapters.placed import RECORD, Subgraph, place
 from graphc_runtimes.arrays import as_tensor
 from graphc_runtimes.devices import note_fallback, note_operators, note_variant
-from graphc_runtimes.environment import Environment
+from graphc_runtimes.environment import Environment, Gpu
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
 from graphc_runtimes.providers import (
@@ -177,15 +177,21 @@ def _open(node: ModelNode, environment: Environment) -> _Opened:
     if environment.device == "cpu":
         return _start_on_cpu(node, environment)
     path = find_file(node.path, environment, (".onnx",))
-    if not environment.is_preferred:
-        return _start(path, environment)
+    wanted = replace(environment, device=environment.accelerator, gpu=_limit(node, environment.gpu))
     try:
-        return _start(path, replace(environment, device=environment.accelerator))
-    # A model that is no good fails on the CPU too, with a reason of its own.
+        return _start(path, wanted)
     except (LoadError, Fail, RuntimeException, EPFail, RuntimeError, ValueError) as error:
+        if not environment.is_preferred:
+            raise
+        # A model that is no good fails on the CPU too, with a reason of its own.
         opened = _start_on_cpu(node, environment)
         note_fallback(environment, str(error))
         return opened
+
+
+def _limit(node: ModelNode, gpu: Gpu) -> Gpu:
+    """Return what a model may take of a device, which is a part where it is one of several."""
+    return gpu if node.gpu_mib is None else replace(gpu, memory_mib=node.gpu_mib)
 
 
 def _start_on_cpu(node: ModelNode, environment: Environment) -> _Opened:
@@ -209,23 +215,36 @@ def _start(path: Path, environment: Environment) -> _Opened:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if environment.device != "cpu":
         options.add_session_config_entry(RECORD, "1")
-    session = _open_session(shared or path, options, providers)
+    session = _open_ready(shared or path, options, providers, environment)
+    if environment.device == "cpu":
+        return _Opened(session)
+    if not can_bind(cast("Bindable", session)):
+        return _Opened(session, is_on_gpu=True)
+    device = int(providers[0][1]["device_id"])
+    # Two sessions of a model would take twice the memory that is meant for it.
+    del session
+    recorded = _record(shared or path, options, record_graphs(providers), device)
+    if recorded is not None:
+        return recorded
+    session = _open_ready(shared or path, options, providers, environment)
+    return _Opened(session, BoundRunner(cast("Bindable", session), "cuda", device), is_on_gpu=True)
+
+
+def _open_ready(
+    path: Path, options: _Options, providers: Sequence[Provider], environment: Environment
+) -> _Session:
+    """Return a session that runs on the first provider; raises LoadError where onnxruntime took another."""
+    session = _open_session(path, options, providers)
     # onnxruntime goes on with the CPU where a provider's libraries cannot be loaded, and only logs it.
     for name, _ in providers:
         if name not in session.get_providers():
             raise LoadError(f"GRAPHC_DEVICE asks for {name}, which onnxruntime could not start")
     # It would do the same when a request fails on the device.
     session.disable_fallback()
-    if environment.device == "cpu":
-        return _Opened(session)
-    # A device that is full says so here, before the unit is ready, and TensorRT builds its engines.
-    warm_up(session, rows_to_warm(environment))
-    if not can_bind(cast("Bindable", session)):
-        return _Opened(session, is_on_gpu=True)
-    device = int(providers[0][1]["device_id"])
-    return _record(shared or path, options, record_graphs(providers), device) or _Opened(
-        session, BoundRunner(cast("Bindable", session), "cuda", device), is_on_gpu=True
-    )
+    if environment.device != "cpu":
+        # A device that is full says so here, before the unit is ready, and TensorRT builds its engines.
+        warm_up(session, rows_to_warm(environment))
+    return session
 
 
 def _open_session(path: Path, options: _Options, providers: Sequence[Provider]) -> _Session:
