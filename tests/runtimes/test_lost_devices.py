@@ -18,6 +18,11 @@ GONE: Final = "CUDA failure 719: unspecified launch failure ; GPU=0 ; hostname=a
 FULL: Final = (
     "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for requested buffer of size 8"
 )
+LIMIT: Final = (
+    "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running MatMul node. Name:'' Status Message: "
+    "bfc_arena.cc:360 Available memory of 29327360 is smaller than requested bytes of 409600000"
+)
+"""What an arena says that has reached the limit of its session, as onnxruntime's on the CPU does too."""
 OTHER: Final = "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: X"
 X: Final = {"X": np.ones((1, 2), np.float32)}
 
@@ -56,7 +61,9 @@ class Watched:
         self.ends += 1
 
 
-@pytest.fixture(params=[GONE, FULL, "CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED", "CUDNN failure 4"])
+@pytest.fixture(
+    params=[GONE, FULL, LIMIT, "CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED", "CUDNN failure 4"]
+)
 def failure(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -92,9 +99,10 @@ def test_a_unit_that_needs_a_gpu_ends(tmp_path: Path, caplog: pytest.LogCaptureF
     ]
 
 
-def test_a_full_device_fails_one_request(tmp_path: Path) -> None:
+@pytest.mark.parametrize("failure", [FULL, LIMIT])
+def test_a_full_device_fails_one_request(failure: str, tmp_path: Path) -> None:
     watched = Watched("cuda", tmp_path)
-    watched.gpu.failure = FULL
+    watched.gpu.failure = failure
     with pytest.raises(DeviceError):
         watched.run(X)
     watched.gpu.failure = ""

@@ -6,7 +6,7 @@ Operators of the domain ai.onnx.ml stay on the CPU, as with the real provider, w
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -17,6 +17,8 @@ import onnxruntime
 from graphc_components.datatypes import Array
 from graphc_runtimes.providers import CPU, CUDA, TENSORRT, Options, Provider
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+Feeds = Mapping[str, Array]
 
 _REAL: Final = onnxruntime.InferenceSession
 _ALLOCATE: Final = onnxruntime.OrtValue.ortvalue_from_numpy
@@ -41,9 +43,34 @@ class Told:
         weakref.finalize(session, self.alive.subtract, [name])
 
 
+class _Failing:
+    """What a session talks to, in front of which stands what may fail."""
+
+    def __init__(self, real: Any, fail: Callable[[Feeds], None]) -> None:
+        self.real, self._fail = real, fail
+
+    def run(self, outputs: object, feeds: Feeds, options: object = None) -> Any:
+        """Run, unless that is to fail."""
+        self._fail(feeds)
+        return self.real.run(outputs, feeds, options)
+
+    def run_with_iobinding(self, binding: object, options: object = None) -> None:
+        """Run over bound memory, unless that is to fail."""
+        self._fail({})
+        self.real.run_with_iobinding(binding, options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
 @contextmanager
-def having_cuda(refuse: Callable[[str, Options], None] | None = None) -> Generator[Told]:
-    """Have onnxruntime say for a while that it has CUDA and TensorRT; `refuse` may raise for a model on a device."""
+def having_cuda(
+    refuse: Callable[[str, Options], None] | None = None, fail: Callable[[Feeds], None] | None = None
+) -> Generator[Told]:
+    """Have onnxruntime say for a while that it has CUDA and TensorRT.
+
+    `refuse` may raise for a model that is to be on a device, and `fail` for what one there is asked.
+    """
     told = Told()
 
     class Session(_REAL):
@@ -62,6 +89,17 @@ def having_cuda(refuse: Callable[[str, Options], None] | None = None) -> Generat
                 raise EPFail(
                     "[ONNXRuntimeError] : 11 : EP_FAIL : This session cannot use the graph capture feature"
                 )
+
+            if not isinstance(first, str) and first[0] != CPU and fail is not None:
+                self._sess = _Failing(self._sess, fail)
+
+        def io_binding(self) -> Any:
+            # A binding is of the real session, and knows by this attribute whose it is.
+            told: Any = self._sess
+            self._sess = getattr(told, "real", told)
+            binding: Any = super().io_binding()
+            self._sess = binding._session = told
+            return binding
 
         @property
         def _is_whole(self) -> bool:

@@ -16,7 +16,10 @@ from graphc_runtimes.execute import Runner
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
 
-_FULL: Final = re.compile(r"CUDA failure 2:|out of memory|Failed to allocate memory", re.IGNORECASE)
+_FULL: Final = re.compile(
+    r"CUDA failure 2:|out of memory|Failed to allocate memory|Available memory of \d+ is smaller than requested",
+    re.IGNORECASE,
+)
 _GONE: Final = re.compile(r"(CUDA|CUBLAS|CUDNN)\w* (failure|error)|enqueue failed", re.IGNORECASE)
 """How onnxruntime's providers begin what they say of a device: their exceptions do not tell one fault from another."""
 

@@ -95,7 +95,8 @@ def load_onnx(node: ModelNode, environment: Environment) -> Runner:
     def load_on_cpu() -> Runner:
         return _make_runner(node, _start_on_cpu(node, environment))
 
-    return WatchedRunner(run, environment, load_on_cpu, (EPFail, Fail, RuntimeException))
+    # Copies to and from a device raise errors of Python's, runs those of onnxruntime.
+    return WatchedRunner(run, environment, load_on_cpu, (EPFail, Fail, RuntimeException, RuntimeError))
 
 
 def _say_what_runs_on_cpu(node: ModelNode, environment: Environment, session: _Session) -> None:
