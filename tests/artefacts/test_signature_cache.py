@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from click import Context
 from click.testing import CliRunner
 from graphc.artefacts import cache, onnx_reader
 from graphc.artefacts.cache import entry_path, find_signature, keep_signature
@@ -164,6 +165,13 @@ def test_the_same_bytes_with_the_cache_and_without(
     made = [CliRunner().invoke(main, [*arguments, *more]) for more in (["--no-cache"], [], [])]
     assert [each.exit_code for each in made] == [0, 0, 0]
     assert made[0].output == made[1].output == made[2].output
+
+
+@pytest.mark.parametrize("name", ["check", "compile", "explain", "lint", "run", "bench"])
+def test_every_command_that_reads_models_can_do_without(name: str) -> None:
+    command = main.get_command(Context(main), name)
+    assert command is not None
+    assert any("--no-cache" in each.opts for each in command.params)
 
 
 def test_no_cache_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

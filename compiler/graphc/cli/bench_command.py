@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graphc.cli.no_cache import cache_option
+
 if TYPE_CHECKING:
     from graphc.bench.run import Bench, Result
 
@@ -50,6 +52,7 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 @click.option(
     "-O", "level", type=click.IntRange(0, 2), default=1, show_default=True, help="For a graph file."
 )
+@cache_option
 @click.option("--costs", metavar="FILE", help="Measured milliseconds by which a graph file is planned.")
 @click.option(
     "--nodes/--no-nodes", default=None, help="Measure a graph file's nodes.  [default: unless compared]"

@@ -1,7 +1,8 @@
 """What `graphc bench` makes of a target that is a file."""
 
 from graphc.bench.run import is_file_target
-from graphc.cli.reporting import exit_if_rejected, read_settings, report
+from graphc.cli.no_cache import is_cache_off
+from graphc.cli.reporting import exit_if_rejected, kept_signatures, read_settings, report
 from graphc.cli.running import find_graphs
 from graphc.compilation import Request, compile_files
 from graphc.lower.options import Options
@@ -12,7 +13,12 @@ def read_compiling(target: str, settings: tuple[str, ...], level: int, costs: st
     if not is_file_target(target) or not find_graphs((target,)):
         return None
     request = Request(
-        (target,), read_settings(settings), options=Options(level), purpose="local", costs=costs
+        (target,),
+        read_settings(settings),
+        options=Options(level),
+        purpose="local",
+        costs=costs,
+        signatures=kept_signatures(),
     )
     done = compile_files(request)
     report(done, "text", to_stderr=True)
@@ -22,7 +28,7 @@ def read_compiling(target: str, settings: tuple[str, ...], level: int, costs: st
 
 def run_arguments(settings: tuple[str, ...], level: int, costs: str | None) -> tuple[str, ...]:
     """Return the options with which `graphc run` compiles a graph file alike."""
-    found = [f"-O{level}"]
+    found = [f"-O{level}", *(["--no-cache"] if is_cache_off() else [])]
     for each in settings:
         found += ["--set", each]
     return (*found, "--costs", costs) if costs else tuple(found)

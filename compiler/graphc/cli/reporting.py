@@ -10,6 +10,7 @@ import click
 
 from graphc.artefacts.signature import Signatures
 from graphc.caching import cache_root
+from graphc.cli.no_cache import cache_option, is_cache_off
 from graphc.compilation import Compilation, Request
 from graphc.diagnostics.render import Format, render
 from graphc.lower.options import Options
@@ -17,8 +18,6 @@ from graphc.source.parameters import SettingError, parse_settings
 
 REJECTED = 1
 """The exit code for input in which something is wrong."""
-
-_NO_CACHE = "graphc.no_cache"
 
 
 costs_option = click.option(
@@ -40,19 +39,6 @@ profile_option = click.option(
     expose_value=False,
     callback=_keep_profile,
     help="The cluster that is compiled for: a profile's file, or the name of one that comes with graphc.",
-)
-
-
-def _note_no_cache(context: click.Context, _: click.Parameter, value: bool) -> None:
-    context.meta[_NO_CACHE] = value
-
-
-cache_option = click.option(
-    "--no-cache",
-    is_flag=True,
-    expose_value=False,
-    callback=_note_no_cache,
-    help="Read every model file again, and keep nothing of it.",
 )
 
 
@@ -118,9 +104,7 @@ def _make_request(
 
 def kept_signatures() -> Signatures:
     """Return the reader of signatures, which keeps them unless `--no-cache` was said."""
-    context = click.get_current_context(silent=True)
-    is_off = context is not None and context.meta.get(_NO_CACHE, False)
-    return Signatures(None if is_off else cache_root(os.environ))
+    return Signatures(None if is_cache_off() else cache_root(os.environ))
 
 
 def read_settings(settings: tuple[str, ...]) -> Mapping[str, str]:

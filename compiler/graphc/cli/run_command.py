@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from graphc.cli.no_cache import cache_option
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,6 +25,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter.")
 @click.option("-O", "level", type=click.IntRange(0, 2), help="Optimisation level of the compiler.")
 @click.option("--costs", metavar="FILE", help="Measured milliseconds: JSON, {graph: {node: ms}}.")
+@cache_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=_PORT, default=8080, show_default=True, help="For HTTP; 0 takes a free port.")
 @click.option(
