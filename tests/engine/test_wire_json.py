@@ -117,3 +117,21 @@ def test_both_readers_agree_on_what_is_json(data: bytes) -> None:
         assert not check(data)
     else:
         assert check(data)
+
+
+@given(st.lists(st.integers(-(10**25), 10**25) | st.floats(allow_nan=False, allow_infinity=False)))
+def test_mixed_numbers_are_read_as_pythons_own_reader_does(values: list[float]) -> None:
+    data = json.dumps({"data": values}).encode()
+    found = decode(data)
+    expected = json.loads(data, parse_int=float)
+    assert json.dumps(found) == json.dumps(expected)
+
+
+def test_a_zero_keeps_its_sign() -> None:
+    assert encode(decode(b"[-0, 0, -0.0, 1]")) == b"[-0,0,-0,1]"
+
+
+def test_what_nests_deep_is_still_json() -> None:
+    data = b"[" * 300 + b"]" * 300
+    assert check(data)
+    assert encode(decode(data)) == data

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from graphc.engine import fast_json
 from graphc.engine.message import Answer, Message, decompress
 from graphc.engine.raw import BASE64, RawError, pack, unpack
 from graphc.engine.wire_json import WireError
@@ -78,13 +79,21 @@ def check_request(body: bytes) -> Fields:
 def load(body: bytes) -> Fields:
     """Read a JSON object with its integers exact; raises RequestError."""
     try:
+        value = fast_json.read(body)
+    except ValueError:
+        value = _load_slowly(body)
+    if not isinstance(value, dict):
+        raise RequestError("the body is not a JSON object")
+    return value
+
+
+def _load_slowly(body: bytes) -> Plain:
+    try:
         value: Plain = json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant)
     except RecursionError as error:
         raise RequestError("the JSON nests too deeply") from error
     except ValueError as error:
         raise RequestError(f"the body is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise RequestError("the body is not a JSON object")
     return value
 
 

@@ -5,11 +5,13 @@ import math
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
+from graphc.engine import fast_json
 from graphc.engine.scan import ScanError, scan
 from graphc.source.located import Plain
 
+_MINUS_ZERO: Final = re.compile(rb"-0(?![.0-9eE])")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ESCAPED: Final = {
     b"<": b"\\u003c",
@@ -26,6 +28,13 @@ class WireError(ValueError):
 
 def decode(data: bytes) -> Plain:
     """Read a text with every number as a float; raises WireError."""
+    try:
+        return _to_floats(fast_json.read(data), data)
+    except (ValueError, OverflowError):
+        return _decode_slowly(data)
+
+
+def _decode_slowly(data: bytes) -> Plain:
     value = _load(data, float)
     try:
         overflows = _has_infinity(value)
@@ -36,6 +45,14 @@ def decode(data: bytes) -> Plain:
 
 def check(data: bytes) -> bool:
     """Say whether the bytes are JSON, be their numbers too large or not."""
+    try:
+        fast_json.read(data)
+    except ValueError:
+        return _is_json(data)
+    return True
+
+
+def _is_json(data: bytes) -> bool:
     try:
         _load(data, float)
     except WireError:
@@ -49,7 +66,10 @@ def encode(value: Plain) -> bytes:
         text = _write(value)
     except RecursionError as error:
         raise WireError("exceeded max depth") from error
-    return escape_html(_SURROGATE.sub("\ufffd", text).encode())
+    try:
+        return escape_html(text.encode())
+    except UnicodeEncodeError:
+        return escape_html(_SURROGATE.sub("\ufffd", text).encode())
 
 
 def escape_html(data: bytes) -> bytes:
@@ -67,6 +87,34 @@ def write_number(value: float) -> str:
     if 1e-6 <= abs(value) < 1e21:
         return format(Decimal(text), "f")
     return text.replace("e-0", "e-")
+
+
+def _to_floats(value: Plain, data: bytes) -> Plain:
+    """Turn integers to floats; raises ValueError for what is too large or a zero that has lost its sign."""
+    match value:
+        case bool():
+            return value
+        case int() | float():
+            return _numbers_to_floats([value], data)[0]
+        case list():
+            # Most lists are a tensor's data: numbers alone, of which there may be millions.
+            if set(map(type, value)) <= {float, int}:
+                return _numbers_to_floats(value, data)
+            return [_to_floats(each, data) for each in value]
+        case dict():
+            return {key: _to_floats(each, data) for key, each in value.items()}
+        case _:
+            return value
+
+
+def _numbers_to_floats(values: list[Plain], data: bytes) -> list[Plain]:
+    if int in set(map(type, values)):
+        if 0 in values and _MINUS_ZERO.search(data):
+            raise ValueError
+        values = [*map(float, cast("list[float]", values))]
+    if math.inf in values or -math.inf in values:
+        raise ValueError
+    return values
 
 
 def _load(data: bytes, read_number: Callable[[str], float]) -> Plain:
@@ -134,8 +182,19 @@ def _write(value: Plain) -> str:
 
 def _write_list(values: list[Plain]) -> str:
     if set(map(type, values)) == {float}:
-        # Python's own writer is fast, and writes the same digits; only exponents and `.0` differ.
-        text = repr(values)[1:-1].replace(".0,", ",").removesuffix(".0")
-        written = [write_number(float(each)) if "e" in each else each for each in text.split(", ")]
-        return "[" + ",".join(written) + "]"
+        text = fast_json.write_floats(values).replace(".0,", ",").removesuffix(".0")
+        return f"[{_rewrite_exponents(text)}]"
     return "[" + ",".join(map(_write, values)) + "]"
+
+
+def _rewrite_exponents(text: str) -> str:
+    """Write the few numbers that have an exponent as Go does."""
+    pieces: list[str] = []
+    at = 0
+    while (found := text.find("e", at)) >= 0:
+        start = text.rfind(",", at, found) + 1 or at
+        end = text.find(",", found)
+        end = len(text) if end < 0 else end
+        pieces += [text[at:start], write_number(float(text[start:end]))]
+        at = end
+    return "".join([*pieces, text[at:]])
