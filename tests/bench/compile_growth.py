@@ -20,7 +20,7 @@ from graphc.lower.options import Options
 Nodes = Mapping[str, list[str]]
 """For each node, what it reads."""
 
-SIZES: Final = (10, 100, 1_000, 10_000)
+SIZES: Final = (10, 100, 1_000, 10_000, 50_000)
 
 
 def chain(size: int) -> Nodes:
@@ -45,7 +45,44 @@ def dag(size: int) -> Nodes:
     return nodes | {f"n{size - 1}": [name for name in nodes if name not in read]}
 
 
-SHAPES: Final[Mapping[str, Callable[[int], Nodes]]] = {"chain": chain, "wide": wide, "dag": dag}
+def diamonds(size: int) -> Nodes:
+    """Diamonds one after another: a node, two that read it, and one that joins them."""
+    nodes: dict[str, list[str]] = {}
+    last = "x"
+    while len(nodes) + 3 < size:
+        top, left, right, join = (f"n{len(nodes) + each}" for each in range(4))
+        nodes |= {top: [last], left: [top], right: [top], join: [left, right]}
+        last = join
+    return _end(nodes, last, size)
+
+
+def ensembles(size: int) -> Nodes:
+    """Ensembles one after another: eight that read what is before them, and one that joins them."""
+    nodes: dict[str, list[str]] = {}
+    last = "x"
+    while len(nodes) + 9 <= size:
+        members = [f"n{len(nodes) + each}" for each in range(8)]
+        join = f"n{len(nodes) + 8}"
+        nodes |= {member: [last] for member in members} | {join: members}
+        last = join
+    return _end(nodes, last, size)
+
+
+def _end(nodes: dict[str, list[str]], last: str, size: int) -> Nodes:
+    """Fill up to the size with a chain."""
+    for index in range(len(nodes), size):
+        nodes[f"n{index}"] = [last]
+        last = f"n{index}"
+    return nodes
+
+
+SHAPES: Final[Mapping[str, Callable[[int], Nodes]]] = {
+    "chain": chain,
+    "wide": wide,
+    "dag": dag,
+    "diamonds": diamonds,
+    "ensembles": ensembles,
+}
 
 
 def write_graph(nodes: Nodes) -> str:

@@ -1,12 +1,14 @@
 """Measures graphc beside other servers, all with the same graph: `python tests/bench/peers/run.py`.
 
     [--peers mlserver,triton] [--cases "batch 1,image"] [--duration 16] [--rounds 8] [--clients 8] [--json FILE]
+    [--executor PATH]
 
 Each folder beside this file is a peer: its `server.py` as its documentation recommends, its `requirements.txt`, and in
 `peer.json` where it is called. Each gets an environment of its own below ~/.cache/graphc-tests/peers, made on first
 use. A peer is measured in turns with graphc's fused unit, so that a busy machine slows both alike; the ratio is that of
 each pair of rounds. Every answer is compared with the right one, and whatever is no 200 is counted as a failure. A peer
-that cannot be installed or does not answer is listed with the reason.
+that cannot be installed or does not answer is listed with the reason, and so is Seldon's executor where `--executor`
+does not say where its binary is.
 """
 
 import argparse
@@ -22,7 +24,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
@@ -46,13 +48,14 @@ REFERENCE: Final = "graphc -O1, fused"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server of another kind; `venv` is the peer whose environment it shares."""
+    """A server of another kind; `venv` is the peer whose environment it shares, `needs` the option that it takes."""
 
     name: str
     title: str
     path: str
     request: str
     venv: str
+    needs: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ def find_peers() -> list[Peer]:
     for path in sorted(HERE.glob("*/peer.json")):
         fields = cast("dict[str, str]", json.loads(path.read_text()))
         name = path.parent.name
-        found.append(Peer(name, fields["title"], fields["path"], fields["request"], fields.get("venv", name)))
+        venv, needs = fields.get("venv", name), fields.get("needs", "")
+        found.append(Peer(name, fields["title"], fields["path"], fields["request"], venv, needs))
     return found
 
 
@@ -97,13 +101,16 @@ def _call(command: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def start_peer(peer: Peer, case: Case) -> Generator[Subject]:
+def start_peer(peer: Peer, case: Case, given: Mapping[str, str]) -> Generator[Subject]:
     """Run a peer and yield what it is asked and answers; raises BenchError."""
+    if peer.needs and not given.get(peer.needs):
+        raise BenchError(f"no `--{peer.needs}` is given")
     python = make_environment(peer.venv)
     ports = [str(port) for port in free_ports(3)]
     server = HERE / peer.name / "server.py"
     command = [str(python), str(server), ports[0], str(case.folder), *ports[1:]]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {f"PEER_{name.upper()}": value for name, value in given.items() if value}
     # What embeds Python, as Triton does, would take the system's instead of the environment's.
     environment["LD_LIBRARY_PATH"] = str(sysconfig.get_config_var("LIBDIR"))
     with tempfile.TemporaryFile("w+") as log:
@@ -117,7 +124,7 @@ def start_peer(peer: Peer, case: Case) -> Generator[Subject]:
             lines = [line.strip() for line in log.read().splitlines() if line.strip()]
             raise BenchError(f"{error}; its log ends: {lines[-1][:200] if lines else 'empty'}") from error
         finally:
-            _end(process)
+            end_session(process)
 
 
 def free_ports(count: int) -> list[int]:
@@ -142,7 +149,7 @@ def _wait(url: str, peer: Peer, case: Case, process: "subprocess.Popen[bytes]") 
         time.sleep(0.5)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end_session(process: "subprocess.Popen[bytes]") -> None:
     """End a peer with all its processes: it has a session of its own."""
     for number, patience in ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
         with contextlib.suppress(ProcessLookupError):
@@ -193,7 +200,9 @@ def start_graphc(case: Case, level: int) -> Generator[Served]:
         yield served
 
 
-def measure_case(case: Case, peers: Sequence[Peer], options: BenchOptions, own: bool) -> Generator[Row]:
+def measure_case(
+    case: Case, peers: Sequence[Peer], options: BenchOptions, own: bool, given: Mapping[str, str]
+) -> Generator[Row]:
     """Yield a row for each peer, and for graphc's other forms."""
     with start_graphc(case, 1) as served:
         reference = ask(served.direct, REFERENCE, case, "v2")
@@ -210,7 +219,7 @@ def measure_case(case: Case, peers: Sequence[Peer], options: BenchOptions, own: 
         for peer in peers:
             print(f"{case.name}: {peer.title}", file=sys.stderr, flush=True)
             try:
-                with start_peer(peer, case) as subject:
+                with start_peer(peer, case, given) as subject:
                     yield _compare(case, subject, reference, options)
             except BenchError as error:
                 yield Row(case.name, peer.title, None, str(error))
@@ -251,6 +260,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--skip-own", action="store_true", help="leave out graphc's other forms")
+    parser.add_argument(
+        "--executor", default="", help="the binary of Seldon's executor, for the peer `seldon`"
+    )
     parser.add_argument("--json", type=Path)
     told = parser.parse_args()
     names = None if told.peers is None else {name for name in told.peers.split(",") if name}
@@ -263,7 +275,7 @@ def main() -> None:
         cases = make_cases(Path(folder))
         wanted = list(cases) if told.cases is None else told.cases.split(",")
         for case in (cases[name] for name in wanted):
-            for row in measure_case(case, peers, options, not told.skip_own):
+            for row in measure_case(case, peers, options, not told.skip_own, {"executor": told.executor}):
                 rows.append(row)
                 print(show(row), flush=True)
     if told.json:
