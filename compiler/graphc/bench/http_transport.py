@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from graphc.bench.transport import Done
-from graphc.bench.wire import Response, ResponseReader, WireError
+from graphc.http1 import Response, ResponseReader, WireError
 
 _RECEIVE: Final = 256 * 1024
 _BOTH: Final = selectors.EVENT_READ | selectors.EVENT_WRITE
@@ -146,7 +146,7 @@ class HttpTransport:
         link.served += 1
         if not response.keeps or link.pending is not None:
             self._drop(link)
-        if b"\r\ncontent-encoding:" in response.head:
+        if response.header("content-encoding") is not None:
             self._end(link.slot, failure="the answer is compressed, which was not asked for")
             return
         length = response.header("inference-header-content-length")

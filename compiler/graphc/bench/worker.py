@@ -9,7 +9,7 @@ from graphc.bench.http_transport import HttpTransport
 from graphc.bench.job import Job, read_job
 from graphc.bench.load import Check, Stop, run_load
 from graphc.bench.transport import Done, Transport
-from graphc.bench.wire import write_request
+from graphc.http1 import write_request
 
 
 def main(source: TextIO = sys.stdin, target: TextIO = sys.stdout) -> None:

@@ -1,21 +1,23 @@
 """Calls to units: one pool of connections, the executor's paths, and its words where a call fails."""
 
+import asyncio
 import errno
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import quote
-
-import aiohttp
-from yarl import URL
+from urllib.parse import quote, urljoin, urlsplit
 
 from graphc.engine.headers import Headers
 from graphc.engine.message import Answer, Message, gunzip
 from graphc.engine.metrics import Metrics
-from graphc.engine.tree import Unit
+from graphc.engine.pool import ClosedError, LookupFailedError, Pool
+from graphc.engine.tree import Endpoint, Unit
 from graphc.engine.wire_json import WireError
+from graphc.http1 import Response, write_request
+from graphc.http1 import WireError as HttpError
 
 VERBS: Final[Mapping[str, str]] = {
     "infer": "/infer",
@@ -27,8 +29,11 @@ VERBS: Final[Mapping[str, str]] = {
 """What a unit can be asked under a model's name, and how its path ends; `health` needs no name."""
 
 
-# MLServer closes a connection after five idle seconds; one that is kept longer fails when it is used next.
-_KEEPALIVE_S: Final = 4.0
+_MAX_REDIRECTS: Final = 10
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_KEEPING: Final = frozenset({307, 308})
+"""Redirects after which the same is asked again; after the others, it is only looked at."""
+
 _REASONS: Final = {
     errno.ECONNREFUSED: "connect: connection refused",
     errno.EHOSTUNREACH: "connect: no route to host",
@@ -47,11 +52,16 @@ class Target:
 
     @property
     def url(self) -> str:
-        """Write the URL; the name is a client's and may hold anything."""
+        """Write the URL, of which the executor's errors tell."""
         authority = self.unit.endpoint.authority if self.unit.endpoint else ""
+        return f"http://{authority}{self.path}"
+
+    @property
+    def path(self) -> str:
+        """Write the path; the name is a client's and may hold anything."""
         if self.verb == "health":
-            return f"http://{authority}/v2/health/ready"
-        return f"http://{authority}/v2/models/{quote(self.model, safe='')}{VERBS[self.verb]}"
+            return "/v2/health/ready"
+        return f"/v2/models/{quote(self.model, safe='')}{VERBS[self.verb]}"
 
 
 class CallError(Exception):
@@ -63,13 +73,8 @@ class UnitClient:
 
     def __init__(self, metrics: Metrics, timeout_s: float | None = None) -> None:
         self._metrics = metrics
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
-            auto_decompress=False,
-            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-        )
+        self._timeout_s = timeout_s
+        self._pool = Pool()
 
     async def __aenter__(self) -> Self:
         """Open the pool."""
@@ -83,7 +88,7 @@ class UnitClient:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._session.close()
+        self._pool.close()
 
     async def call(self, target: Target, message: Message | None, headers: Headers) -> Answer:
         """Ask a unit; raises CallError where it gives no answer."""
@@ -96,46 +101,78 @@ class UnitClient:
         return answer
 
     async def _exchange(self, target: Target, message: Message | None, headers: Headers) -> Answer:
-        if target.unit.endpoint is None:
+        endpoint = target.unit.endpoint
+        if endpoint is None:
             raise CallError(f"unit {target.unit.name} has no endpoint")
         method = "GET" if message is None else "POST"
         try:
-            return await self._send(method, target.url, message, headers)
-        except aiohttp.ClientError as error:
-            raise CallError(f'{method.title()} "{target.url}": {_reason(error, target)}') from error
+            async with asyncio.timeout(self._timeout_s):
+                return await self._send(endpoint, method, target.path, message, headers)
         except TimeoutError as error:
             raise CallError(f'{method.title()} "{target.url}": context deadline exceeded') from error
+        except (OSError, HttpError) as error:
+            raise CallError(f'{method.title()} "{target.url}": {_reason(error, endpoint)}') from error
         except WireError as error:
             raise CallError(str(error)) from error
 
-    async def _send(self, method: str, url: str, message: Message | None, headers: Headers) -> Answer:
+    async def _send(
+        self, endpoint: Endpoint, method: str, path: str, message: Message | None, headers: Headers
+    ) -> Answer:
         # The executor asks for gzip by itself, and unpacks it, unless the client said what it accepts.
         asks_gzip = not any(name.lower() == "accept-encoding" for name, _ in headers)
+        body = message.body if message else b""
         sent = [*headers, *_content_headers(message)]
         if asks_gzip:
             sent.append(("Accept-Encoding", "gzip"))
-        data = message.body if message else None
-        async with self._session.request(method, URL(url, encoded=True), data=data, headers=sent) as response:
-            body = await response.read()
-            encoding = response.headers.get("Content-Encoding", "")
-            if asks_gzip and encoding == "gzip":
-                body, encoding = gunzip(body), ""
-            return Answer(response.status, Message(body, response.headers.get("Content-Type", ""), encoding))
+        response = await self._ask(endpoint, method, path, sent, body)
+        encoding, body = response.header("content-encoding") or "", response.body
+        if asks_gzip and encoding == "gzip":
+            body, encoding = gunzip(body), ""
+        return Answer(response.status, Message(body, response.header("content-type") or "", encoding))
+
+    async def _ask(
+        self, endpoint: Endpoint, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> Response:
+        for _ in range(_MAX_REDIRECTS):
+            head = write_request(method, path, [("Host", endpoint.authority), *headers])
+            response = await self._pool.ask(endpoint, head, body, is_safe=method == "GET")
+            place = response.header("location") if response.status in _REDIRECTS else None
+            if place is None:
+                return response
+            endpoint, path = _follow(endpoint, path, place)
+            if response.status not in _KEEPING and method != "GET":
+                method, body = "GET", b""
+                headers = [pair for pair in headers if not pair[0].lower().startswith("content-")]
+        raise HttpError(f"stopped after {_MAX_REDIRECTS} redirects")
+
+
+def _follow(endpoint: Endpoint, path: str, place: str) -> tuple[Endpoint, str]:
+    try:
+        parts = urlsplit(urljoin(f"http://{endpoint.authority}{path}", place))
+        port = parts.port or 80
+    except ValueError as error:
+        raise HttpError(f"failed to parse Location header {json.dumps(place)}") from error
+    if parts.scheme != "http" or not parts.hostname:
+        raise HttpError(f'unsupported protocol scheme "{parts.scheme}"')
+    return Endpoint(parts.hostname, port), (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _content_headers(message: Message | None) -> list[tuple[str, str]]:
     if message is None:
         return []
-    given = (("Content-Type", message.content_type), ("Content-Encoding", message.content_encoding))
+    given = (
+        ("Content-Type", message.content_type),
+        ("Content-Encoding", message.content_encoding),
+        ("Content-Length", str(len(message.body))),
+    )
     return [(name, value) for name, value in given if value]
 
 
-def _reason(error: aiohttp.ClientError, target: Target) -> str:
-    authority = target.unit.endpoint.authority if target.unit.endpoint else ""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
+def _reason(error: OSError | HttpError, endpoint: Endpoint) -> str:
+    if isinstance(error, ClosedError):
         return "EOF"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"dial tcp: lookup {error.host}: no such host"
-    if isinstance(error, aiohttp.ClientOSError) and error.errno in _REASONS:
-        return f"dial tcp {authority}: {_REASONS[error.errno]}"
+    if isinstance(error, LookupFailedError):
+        return f"dial tcp: lookup {endpoint.host}: no such host"
+    if isinstance(error, OSError) and error.errno in _REASONS:
+        return f"dial tcp {endpoint.authority}: {_REASONS[error.errno]}"
     return str(error) or type(error).__name__

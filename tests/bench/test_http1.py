@@ -1,7 +1,7 @@
 """The reader of HTTP/1.1: every way of saying how long an answer is, however its bytes arrive."""
 
 import pytest
-from graphc.bench.wire import Response, ResponseReader, WireError, write_request
+from graphc.http1 import Response, ResponseReader, WireError, write_request
 
 WHOLE: list[tuple[bytes, int, bytes, bool]] = [
     (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, b"hello", True),

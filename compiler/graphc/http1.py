@@ -8,9 +8,9 @@ MAX_HEAD: Final = 64 * 1024
 """Beyond this a head is no HTTP."""
 
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: |\r|\Z)")
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*(?=\r\n|\Z)")
-_CODING: Final = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r]*)")
-_OPTION: Final = re.compile(rb"\r\nconnection:[ \t]*([^\r]*)")
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
+_CODING: Final = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r]*)", re.IGNORECASE)
+_OPTION: Final = re.compile(rb"\r\nconnection:[ \t]*([^\r]*)", re.IGNORECASE)
 _SIZE: Final = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -19,7 +19,7 @@ class WireError(Exception):
 
 
 class Response(NamedTuple):
-    """An answer: its head in lower case, its body, and whether the connection may be used again."""
+    """An answer: its head as it came, its body, and whether the connection may be used again."""
 
     status: int
     head: bytes
@@ -28,15 +28,18 @@ class Response(NamedTuple):
 
     def header(self, name: str) -> str | None:
         """Return the value of a header."""
-        found = re.search(rb"\r\n" + name.lower().encode() + rb":[ \t]*([^\r]*)", self.head)
+        found = re.search(rb"\r\n" + name.encode() + rb":[ \t]*([^\r]*)", self.head, re.IGNORECASE)
         return None if found is None else found[1].strip().decode("latin-1")
 
 
 def write_request(method: str, path: str, headers: Mapping[str, str] | Sequence[tuple[str, str]]) -> bytes:
-    """Return the head of a request; the caller's headers are taken as they are."""
+    """Return the head of a request; the caller's headers are taken as they are, but must be lines of their own."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in pairs), "", ""]
-    return "\r\n".join(lines).encode("latin-1")
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
+        raise WireError("a header is not one line")
+    return text.encode()
 
 
 class ResponseReader:
@@ -94,7 +97,7 @@ class ResponseReader:
                 raise WireError("the answer is not HTTP/1.1")
             self._status = int(found[2])
             if self._status >= 200:
-                self._take_head(head.lower(), end, is_old=found[1] == b"0")
+                self._take_head(head, end, is_old=found[1] == b"0")
                 return True
             # An interim answer has no body, and the real one follows it.
             del self._buffer[: end + 4]
@@ -102,11 +105,11 @@ class ResponseReader:
     def _take_head(self, head: bytes, end: int, *, is_old: bool) -> None:
         self._head, self._body = head, end + 4
         option = _OPTION.search(head)
-        words = option[1] if option else b""
+        words = option[1].lower() if option else b""
         self._keeps = b"keep-alive" in words if is_old else b"close" not in words
         length, coding = _LENGTH.search(head), _CODING.search(head)
-        if coding and coding[1].strip() != b"identity":
-            if coding[1].strip() != b"chunked":
+        if coding and coding[1].strip().lower() != b"identity":
+            if coding[1].strip().lower() != b"chunked":
                 raise WireError(f"the answer has transfer encoding {coding[1].decode('latin-1')}")
             self._chunks, self._at = [], self._body
         elif self._status in {204, 304}:
