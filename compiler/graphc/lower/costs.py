@@ -18,7 +18,7 @@ CostSource = Literal["declared", "measured", "size", "kind"]
 
 @record
 class CostModel:
-    """The constants of every prediction, in milliseconds; `tests/bench/measure_hop.py` measures the hop's.
+    """The constants of every prediction, in milliseconds; `tests/bench/peers/measure_hop.py` measures the hop's.
 
     A hop is one call of a unit: the executor's decoding and encoding, HTTP, and MLServer's own share.
     """

@@ -28,7 +28,7 @@ from graphc.compilation import Request, compile_files
 from graphc.lower.options import Options
 from mean_models import Case, make_cases
 from run import ask, end_session, free_ports, make_environment
-from seldon_units import executor_command, write_tree
+from seldon_units import executor_command, with_endpoints, write_tree
 
 HERE: Final = Path(__file__).parent
 PATIENCE: Final = 120
@@ -78,11 +78,16 @@ def plain_units(case: Case, folder: Path) -> Generator[Path]:
 def graphc_units(case: Case, folder: Path) -> Generator[Path]:
     """Run the units that graphc makes at -O0 and yield their deployment, with their addresses."""
     with serve(str(case.graph), ("-O0",)) as served:
-        done = compile_files(Request([str(case.graph)], {}, {}, Options(0)))
-        documents = [cast("Any", each) for emission in done.emissions for each in emission.documents]
-        (deployment,) = [each for each in documents if each["kind"] == "SeldonDeployment"]
-        (predictor,) = deployment["spec"]["predictors"]
-        yield write_tree(folder, _with_endpoints(predictor["graph"], dict(served.units)))
+        yield write_over(case.graph, 0, dict(served.units), folder)
+
+
+def write_over(graph: Path, level: int, ports: Mapping[str, int], folder: Path) -> Path:
+    """Write the deployment that graphc makes of a graph, over units that listen already."""
+    done = compile_files(Request([str(graph)], {}, {}, Options(level)))
+    documents = [cast("Any", each) for emission in done.emissions for each in emission.documents]
+    (deployment,) = [each for each in documents if each["kind"] == "SeldonDeployment"]
+    (predictor,) = deployment["spec"]["predictors"]
+    return write_tree(folder, with_endpoints(predictor["graph"], ports))
 
 
 def _with_endpoints(unit: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 HERE: Final = Path(__file__).parent
-UNITS: Final = ("scale", "first", "second", "third", "mean")
+UNITS: Final[tuple[str, ...]] = ("scale", "first", "second", "third", "mean")
 PREDICTOR: Final = "main"
 _PATIENCE_S: Final = 90.0
 
@@ -27,8 +27,9 @@ def start_units(python: str, models: Path, folder: Path) -> dict[str, int]:
 
 def write_deployment(folder: Path, ports: Mapping[str, int]) -> Path:
     """Write the SeldonDeployment that the executor and graphc's engine both read."""
-    children = [_unit(name, "MODEL", ports) for name in ("first", "second", "third")]
-    graph = _unit("scale", "MODEL", ports, [_unit("mean", "COMBINER", ports, children)])
+    children = [{"name": name, "type": "MODEL"} for name in ("first", "second", "third")]
+    mean = {"name": "mean", "type": "COMBINER", "children": children}
+    graph = with_endpoints({"name": "scale", "type": "MODEL", "children": [mean]}, ports)
     return write_tree(folder, graph)
 
 
@@ -45,6 +46,13 @@ def write_tree(folder: Path, graph: object) -> Path:
     return path
 
 
+def with_endpoints(unit: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, Any]:
+    """Return a tree of units that listen on this machine."""
+    endpoint = {"type": "REST", "service_host": "127.0.0.1", "httpPort": ports[unit["name"]]}
+    children = [with_endpoints(each, ports) for each in unit.get("children", ())]
+    return {**unit, "endpoint": endpoint, "children": children}
+
+
 def executor_command(executor: str, deployment: Path, port: int, grpc_port: int) -> list[str]:
     """Return the executor's command line, with the arguments that Seldon's operator gives it."""
     options = {
@@ -58,13 +66,6 @@ def executor_command(executor: str, deployment: Path, port: int, grpc_port: int)
         "transport": "rest",
     }
     return [executor, *(each for name, value in options.items() for each in (f"--{name}", value))]
-
-
-def _unit(
-    name: str, kind: str, ports: Mapping[str, int], children: list[dict[str, object]] | None = None
-) -> dict[str, object]:
-    endpoint = {"type": "REST", "service_host": "127.0.0.1", "httpPort": ports[name]}
-    return {"name": name, "type": kind, "endpoint": endpoint, "children": children or []}
 
 
 def _start_unit(python: str, unit: str, models: Path, folder: Path, ports: list[int]) -> None:

@@ -1,17 +1,15 @@
-"""Measures what a hop costs: `python tests/bench/measure_hop.py [--requests 50]`; the machine should be idle.
+"""Measures what a hop costs: `python tests/bench/peers/measure_hop.py [--requests 50] [--executor PATH]`.
 
-A chain of units that pass a tensor on runs under `graphc run`; the time of a request grows by a hop for each unit,
-and by its bytes. The two lines are `CostModel.hop` and `CostModel.hop_mib` of graphc.lower.costs.
+A chain of units that pass a tensor on runs under `graphc run`, on an otherwise idle machine; in front is its engine or,
+where the binary is given, Seldon's executor. The time of a request grows by a hop for each unit, and by its bytes. The
+two lines are `CostModel.hop` and `CostModel.hop_mib` of graphc.lower.costs.
 """
 
 import argparse
 import json
 import os
-import re
-import signal
+import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -19,6 +17,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from compare_engines import started, write_over
+from graphc.bench.serve import serve
+from run import free_ports
+from seldon_units import executor_command
 
 UNITS: Final = (2, 6)
 ROWS: Final = (1, 4_096)
@@ -38,31 +41,30 @@ def write_chain(units: int) -> str:
 
 
 @contextmanager
-def serve(folder: Path, units: int) -> Generator[str]:
+def serve_chain(folder: Path, units: int, executor: str) -> Generator[str]:
     """Run a chain and yield its URL."""
-    (folder / "graph.yaml").write_text(write_chain(units))
-    command = [sys.executable, "-c", "from graphc.cli import start; start()", "run", "graph.yaml"]
-    log = (folder / "log").open("w+")
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--grpc-port", "0"], cwd=folder, stdout=log, stderr=log, env=os.environ
-    )
-    try:
-        yield _wait(folder / "log", process)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-        log.close()
+    graph = folder / "graph.yaml"
+    graph.write_text(write_chain(units))
+    with serve(str(graph)) as served:
+        if not executor:
+            yield served.url
+            return
+        deployment = write_over(graph, 1, dict(served.units), folder)
+        port, grpc_port = free_ports(2)
+        command = executor_command(executor, deployment, port, grpc_port)
+        with started(command, os.environ, folder / "log"):
+            _wait(port)
+            yield f"http://127.0.0.1:{port}/v2/models/hops/infer"
 
 
-def _wait(log: Path, process: "subprocess.Popen[bytes]") -> str:
-    for _ in range(600):
-        found = re.search(r"http://127\.0\.0\.1:\d+/v2/models/hops/infer", log.read_text())
-        if found:
-            return found[0]
-        if process.poll() is not None:
-            break
-        time.sleep(0.2)
-    raise SystemExit(log.read_text())
+def _wait(port: int) -> None:
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("the executor does not listen")
 
 
 def measure(url: str, rows: int, requests: int) -> float:
@@ -83,10 +85,14 @@ def main() -> None:
     """Measure chains of two lengths with requests of two sizes, and print what a hop and a MiB cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=50)
+    parser.add_argument("--executor", default="", help="the binary of Seldon's executor")
     options = parser.parse_args()
     found: dict[tuple[int, int], float] = {}
     for units in UNITS:
-        with tempfile.TemporaryDirectory() as folder, serve(Path(folder), units) as url:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            serve_chain(Path(folder), units, options.executor) as url,
+        ):
             for rows in ROWS:
                 found[units, rows] = measure(url, rows, options.requests)
                 print(f"{units + 1} units, {rows} rows: {found[units, rows]:.1f} ms", flush=True)
