@@ -20,7 +20,7 @@ def start_units(python: str, models: Path, folder: Path) -> dict[str, int]:
     ports = _free_ports(3 * len(UNITS))
     for index, unit in enumerate(UNITS):
         _start_unit(python, unit, models, folder / unit, ports[3 * index : 3 * index + 3])
-    http = dict(zip(UNITS, ports[::3], strict=True))
+    http: dict[str, int] = dict(zip(UNITS, ports[::3], strict=True))
     _wait(http)
     return http
 
