@@ -187,7 +187,7 @@ def test_heavy_branches_stay_on_devices_of_their_own() -> None:
     }
     plan = plan_of(nodes)
     assert units(plan) == APART
-    assert "one after another a request would take 216 ms, and it takes 116 ms" in why(plan, "apart")
+    assert "one after another a request would take 208 ms, and it takes 108 ms" in why(plan, "apart")
     assert units(plan_of(nodes, placement="fused")) == {"a b m"}
 
 
@@ -297,5 +297,5 @@ def test_many_models_are_planned_in_few_tries() -> None:
     plan = lower_graph(read_document(document, Path()), options, Sink())
     assert plan
     # One after another they take longer, a quarter at most.
-    assert max(len(names.split()) for names in units(plan)) > 10
+    assert max(len(names.split()) for names in units(plan)) > 6
     assert len(tried) < 1000

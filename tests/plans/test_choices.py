@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from graphc.diagnostics import Sink
 from graphc.graph import Placement
-from graphc.lower.costs import estimate_costs
+from graphc.lower.costs import MODEL, estimate_costs
 from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
 from graphc.lower.schedule import Branching
@@ -61,7 +61,7 @@ def test_heavy_branches_run_side_by_side() -> None:
     assert shape(plan.root) == ("COMBINER", "m", ("MODEL", "b"), ("MODEL", "a"))
     assert kinds(plan) == ["parallel"]
     # Two hops one after another, the longer branch, and the mean.
-    assert ms(plan) == pytest.approx(2 * 8 + 50 + 0.05, abs=0.1)
+    assert ms(plan) == pytest.approx(2 * MODEL.hop + 50 + 0.05, abs=0.1)
 
 
 def test_light_branches_run_together() -> None:
@@ -75,11 +75,19 @@ def test_one_heavy_branch_is_no_reason() -> None:
     assert shape(plan.root) == ("MODEL", "a b m")
 
 
+def test_a_guess_is_no_reason_for_more_containers() -> None:
+    remote = {"model": "s3://models/a.onnx", "in": {"X": "x"}, "out": {"y": "FP32[batch, 3]"}}
+    plan = plan_of(graph({"a": remote, "b": remote, "c": remote, "m": mean("a", "b", "c")}))
+    assert shape(plan.root) == ("MODEL", "a b c m")
+    known = {name: remote | {"cost_ms": 15} for name in "abc"}
+    assert len(plan_of(graph(known | {"m": mean("a", "b", "c")})).root.children) == 3
+
+
 def test_a_gain_has_to_be_clear() -> None:
-    plan = plan_of(graph({"a": node("x", 15), "b": node("x", 15), "m": mean("a", "b")}))
+    plan = plan_of(graph({"a": node("x", 6), "b": node("x", 6), "m": mean("a", "b")}))
     assert shape(plan.root) == ("MODEL", "a b m")
     (decision,) = plan.decisions
-    assert "31.1 ms instead of 38.1 ms, which is not clearly less" in decision.because
+    assert "14.1 ms instead of 16.1 ms, which is not clearly less" in decision.because
 
 
 def test_a_chain_stays_together() -> None:

@@ -182,7 +182,11 @@ class _Choosing:
         nodes = [node for node in self.graph.nodes if groups[node.name] == group]
         makers = {output.tensor: node.name for node in nodes for output in node.outputs}
         reads = {node.name: sorted({makers[each] for each in node.reads if each in makers}) for node in nodes}
-        return Block(tuple(reads), reads, {name: self.costs.nodes[name].ms for name in reads})
+        # What is only guessed is no reason for more containers.
+        known = {
+            name: cost.ms if (cost := self.costs.nodes[name]).source != "kind" else 0.0 for name in reads
+        }
+        return Block(tuple(reads), reads, known)
 
     def _fork(self, block: Block, parting: Parting, before: Draft, after: Draft) -> Fork:
         members: dict[int, list[str]] = defaultdict(list)

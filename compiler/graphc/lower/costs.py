@@ -23,8 +23,8 @@ class CostModel:
     A hop is one call of a unit: the executor's decoding and encoding, HTTP, and MLServer's own share.
     """
 
-    hop: float = 8.0
-    hop_mib: float = 40.0
+    hop: float = 4.0
+    hop_mib: float = 12.0
     """For each MiB of tensors that a unit takes and answers: base64 in JSON, decoded and encoded on both sides."""
     component: float = 0.05
     python: float = 1.0
