@@ -1,13 +1,20 @@
 """What a rollout needs of nodes on which other things run, at its beginning and at its end."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
 from graphc.cli import main
+from graphc.cluster.bundle import Bundle
+from graphc.cluster.client import Cluster, Kind, ref_of
+from graphc.cluster.planning import GraphPlan, Step
 from graphc.cluster.pod_needs import may_go_to, needs_of
 from graphc.cluster.read import Data
-from graphc.cluster.rollout_room import find_places, find_stages
+from graphc.cluster.records import State
+from graphc.cluster.rollout_room import NODE as NODE_KIND
+from graphc.cluster.rollout_room import find_places, find_stages, judge_room
 from graphc.graph import Value
 
 Json = dict[str, Any]
@@ -163,7 +170,7 @@ def test_what_others_take_is_not_there_and_what_the_graph_has_is() -> None:
         bound("other", "g", "gone"),
         bound("x", "y", ""),
     ]
-    (place,) = find_places([node], pods, "models", "g")
+    (place,) = find_places([node], pods, {("models", "g")})
     assert place.room == {"cpu": 3000, "pods": 8, GPU: 2}
 
 
@@ -171,3 +178,65 @@ def test_it_is_asked_of_a_cluster_alone() -> None:
     done = CliRunner().invoke(main, ["plan", "--room", "--against", "other.yaml", "graph.yaml"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert "--room asks the cluster, and --against leaves it out" in done.stderr
+
+
+# --- Several graphs in one call --------------------------------------------------------------------------
+
+
+@dataclass
+class Nodes:
+    """A cluster of one node with GPUs, and of pods that run there."""
+
+    gpus: int
+    pods: Sequence[Json] = ()
+
+    def find(self, kind: Kind, *_: object) -> list[Json]:
+        status = {"allocatable": {GPU: str(self.gpus), "cpu": "64", "memory": "64Gi", "pods": "99"}}
+        node: Json = {"metadata": {"name": "a", "labels": {}}, "spec": {}, "status": status}
+        return [node] if kind == NODE_KIND else list(self.pods)
+
+    def judge(self, *plans: GraphPlan) -> list[int]:
+        """How often each plan is told that there is no room."""
+        judged = judge_room(cast("Cluster", self), plans)
+        return [sum(each.kind == "no-room" for each in plan.dangers) for plan in judged]
+
+
+def deployed(name: str, gpus: int, image: str = "one") -> Json:
+    spec = pod({GPU: str(gpus)})
+    spec["containers"][0]["image"] = image
+    predictor = {"name": "main", "replicas": 1, "componentSpecs": [{"spec": spec}], "graph": {"name": "c0"}}
+    kind = {"apiVersion": "machinelearning.seldon.io/v1", "kind": "SeldonDeployment"}
+    return kind | {"metadata": {"name": name, "namespace": "models"}, "spec": {"predictors": [predictor]}}
+
+
+def planned(name: str, gpus: int, before: Json | None = None) -> GraphPlan:
+    after = deployed(name, gpus, "two")
+    bundle = Bundle(name, "models", (after,))
+    ref = ref_of(after)
+    step = Step(ref, "create" if before is None else "update")
+    return GraphPlan(bundle, (step,), (), (), State(name, "models"), {} if before is None else {ref: before})
+
+
+def running(name: str, gpus: int) -> Json:
+    metadata = {"namespace": "models", "labels": {"seldon-deployment-id": name}}
+    return {"metadata": metadata, "spec": pod({GPU: str(gpus)}) | {"nodeName": "a"}}
+
+
+def test_graphs_that_come_share_the_nodes() -> None:
+    assert Nodes(3).judge(planned("a", 2)) == Nodes(3).judge(planned("b", 2)) == [0]
+    assert Nodes(3).judge(planned("a", 2), planned("b", 2)) == [0, 1]
+    assert Nodes(4).judge(planned("a", 2), planned("b", 2)) == [0, 0]
+
+
+def test_a_surge_is_over_before_the_next_begins() -> None:
+    live = [running("a", 1), running("b", 1)]
+    plans = [planned(name, 1, deployed(name, 1)) for name in ("a", "b")]
+    assert Nodes(3, live).judge(*plans) == [0, 0]
+    assert Nodes(2, live).judge(*plans) == [1, 1]
+
+
+def test_what_a_graph_gives_back_the_next_one_has() -> None:
+    live = [running("a", 3), running("b", 1)]
+    shrunk, grown = planned("a", 1, deployed("a", 3)), planned("b", 3, deployed("b", 1))
+    assert Nodes(5, live).judge(shrunk, grown) == [0, 0]
+    assert Nodes(5, live).judge(grown, shrunk) == [1, 0]

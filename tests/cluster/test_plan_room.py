@@ -193,3 +193,77 @@ def bind(cluster: Cluster, path: str, name: str) -> None:
         "subjects": [{"apiGroup": group, "kind": "User", "name": "ann"}],
     }
     cluster.request("POST", f"/apis/{group}/v1/{path}", body=body)
+
+
+# --- Several graphs, and what DaemonSets take ------------------------------------------------------------
+
+
+def test_graphs_of_one_command_are_judged_together(
+    cluster: Cluster, graphc: Graphc, seldon_scheduler: Path, tmp_path: Path
+) -> None:
+    first = write(tmp_path, "one", 3)
+    second = tmp_path / "second.yaml"
+    second.write_text(first.read_text().replace('"name": "score"', '"name": "other"'))
+    options = ["--kubeconfig", str(seldon_scheduler), "--profile", str(tmp_path / "two.profile")]
+
+    def dangers(*paths: Path) -> list[str]:
+        done = CliRunner().invoke(main, ["plan", *options, "--room", "--json", *map(str, paths)])
+        assert done.exit_code == 2, (done.stderr, done.exception)
+        plans: list[Json] = json.loads(done.stdout)
+        return [plan["graph"] for plan in plans for each in plan["dangers"] if each["kind"] == "no-room"]
+
+    assert dangers(first) == dangers(second) == []
+    assert dangers(first, second) == ["other"]
+    # The scheduler has places for all pods of the first, and for one of the second.
+    live = graphc.compile("one", 3)
+    assert serve(cluster, live, 3, "score") == 3
+    assert serve(cluster, live, 3, "other") == 1
+
+
+def test_a_profile_has_what_daemons_leave(cluster: Cluster, graphc: Graphc, seldon_scheduler: Path) -> None:
+    labels = {"app": "agent"}
+    spec = asking("500m", "1Gi")
+    daemons: Json = {
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": spec},
+    }
+    cluster.request("POST", "/apis/apps/v1/namespaces/models/daemonsets", body=named("agent", spec=daemons))
+    # No controller is here to make the pods: one for each node, as it would.
+    names = [text(each, "metadata", "name") for each in cluster.find(Kind("v1", "Node"), "", {})]
+    for name in names:
+        only: Json = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}
+        required: Json = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [only]}}
+        assert schedule(cluster, f"agent-{name}", spec | {"affinity": {"nodeAffinity": required}})
+    done = CliRunner().invoke(main, ["profile", "--kubeconfig", str(seldon_scheduler), "-n", "models"])
+    assert done.exit_code == 0, (done.stderr, done.exception)
+    (pool,) = yaml.safe_load(done.stdout)["pools"]
+    assert (pool["nodes"], pool["cpu"], pool["memory"], pool["pods"]) == (2, "7500m", f"{15 * 2**20}Ki", 109)
+    # A pod that takes all that a node of the pool has fits, and none with more.
+    assert not schedule(cluster, "greedy", asking("7501m", "1Gi"))
+    for index in range(2):
+        assert schedule(cluster, f"whole-{index}", asking(pool["cpu"], pool["memory"]))
+    cluster.request("DELETE", "/apis/apps/v1/namespaces/models/daemonsets")
+
+
+def named(name: str, **fields: Any) -> Json:
+    return {"metadata": {"name": name, "namespace": "models"}, **fields}
+
+
+def asking(cpu: str, memory: str) -> Json:
+    requests = {"cpu": cpu, "memory": memory}
+    container = {"name": "c", "image": "x", "resources": {"requests": requests}}
+    return {"containers": [container], "tolerations": [{"operator": "Exists"}]}
+
+
+def schedule(cluster: Cluster, name: str, spec: Json) -> bool:
+    """Create a pod, and say whether the scheduler found a node for it."""
+    path = "/api/v1/namespaces/models/pods"
+    cluster.request("POST", path, body=named(name, spec=spec))
+    for _ in range(200):
+        pod = cluster.request("GET", f"{path}/{name}")
+        if text(pod, "spec", "nodeName"):
+            return True
+        if any(text(each, "reason") == "Unschedulable" for each in objects(pod, "status", "conditions")):
+            return False
+        cluster.sleep(0.05)
+    pytest.fail("the scheduler has not looked at the pod")

@@ -136,6 +136,30 @@ def test_ingress(
         assert not kubectl("delete", kind, "--all", "--all-namespaces").returncode
 
 
+@pytest.mark.parametrize("level", [None, "baseline", "restricted"])
+def test_pod_security_is_the_namespace_s(
+    level: str | None,
+    nodes: Callable[[str], None],
+    graphc: Callable[..., Result],
+    new_namespace: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    nodes("no-gpu")
+    done = graphc("-n", new_namespace(level=level))
+    assert done.exit_code == 0, (done.stderr, done.exception)
+    assert yaml.safe_load(done.stdout).get("pod_security") == level
+    assert ("say `executor_policy: true`" in done.stderr) == (level == "restricted")
+    path = tmp_path / "found.yaml"
+    path.write_text(done.stdout)
+    source = find_profile(str(path), Sink())
+    assert source is not None
+    found = read_profile(source, Sink())
+    assert found is not None
+    assert found.refuses_executor == (level == "restricted")
+    done = graphc("-n", "absent")
+    assert (done.exit_code, "There is no namespace `absent`" in done.stderr) == (0, True)
+
+
 def create(kubectl: Kubectl, document: Json) -> None:
     done = kubectl("create", "-f", "-", text=json.dumps(document))
     assert not done.returncode, done.stderr
@@ -162,8 +186,8 @@ def test_the_role_is_enough_and_nothing_of_it_can_be_left_out(
         allow(kubectl, [each for each in rules() if each != missing], subject)
         done = graphc("--as", "surveyor")
         assert done.exit_code == 1
-        (resource,) = missing["resources"]
-        assert f'cannot list resource "{resource}"' in done.stderr
+        (resource,), (verb,) = missing["resources"], missing["verbs"]
+        assert f'cannot {verb} resource "{resource}"' in done.stderr
         assert "k8s/rbac has the roles that graphc needs" in done.stderr
 
 

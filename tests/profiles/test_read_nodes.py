@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 from generated_clusters import draw_worlds, judge
 from graphc.cli import main
+from graphc.cluster.daemons import leave_daemons
 from graphc.cluster.node_gpus import Unclear, choose_labels, find_gpus
-from graphc.cluster.read import Data, copy_fields, fields, objects
+from graphc.cluster.read import Data, copy_fields, fields, objects, texts
 from graphc.cluster.survey import describe_pools
 from graphc.diagnostics import Sink
 from graphc.documents import write_yaml
@@ -257,3 +258,52 @@ def test_pools_are_told_apart_by_the_product_first() -> None:
     found = against({PRODUCT: "NVIDIA-L4", "tier": "gold", "zone": "b"}, {PRODUCT: "NVIDIA-L4", "zone": "c"})
     assert found == {PRODUCT: "NVIDIA-L4", "zone": "a"}
     assert against(own) == {PRODUCT: "NVIDIA-L4"}
+
+
+# --- What DaemonSets take --------------------------------------------------------------------------------
+
+
+def daemon(requests: dict[str, Value], **spec: Value) -> Data:
+    container: Data = {"name": "c", "resources": {"requests": requests}}
+    return {"spec": {"template": {"spec": {"containers": [container], **spec}}}}
+
+
+def room_beside(*daemons: Data, taint: str = "", **labels: Value) -> dict[str, str]:
+    room: Data = {"cpu": "7910m", "memory": "16Gi", "pods": "110", "nvidia.com/gpu": "2"}
+    taints: list[Value] = [{"key": taint, "effect": "NoSchedule"}] if taint else []
+    node: Data = {"metadata": {"name": "a", "labels": labels}, "spec": {"taints": taints}}
+    node["status"] = {"allocatable": room}
+    found = leave_daemons(node, daemons)
+    assert room == {"cpu": "7910m", "memory": "16Gi", "pods": "110", "nvidia.com/gpu": "2"}
+    return texts(found, "status", "allocatable")
+
+
+def test_daemons_take_their_share_of_a_node() -> None:
+    left = room_beside(daemon({"cpu": "100m", "memory": "200Mi"}), daemon({"cpu": "810m"}), daemon({}))
+    assert left == {
+        "cpu": "7",
+        "memory": f"{16 * 2**20 - 200 * 2**10}Ki",
+        "pods": "107",
+        "nvidia.com/gpu": "2",
+    }
+
+
+def test_daemons_take_nothing_of_nodes_that_are_not_for_them() -> None:
+    ours = daemon({"cpu": 1}, nodeSelector={"kind": "gpu"})
+    assert room_beside(ours)["cpu"] == "7910m"
+    assert room_beside(ours, kind="gpu")["cpu"] == "6910m"
+    assert room_beside(daemon({"cpu": 1}), taint="team")["cpu"] == "7910m"
+    assert (
+        room_beside(daemon({"cpu": 1}, tolerations=[{"operator": "Exists"}]), taint="team")["cpu"] == "6910m"
+    )
+    # What comes and goes with a node's health keeps no daemon away.
+    assert room_beside(daemon({"cpu": 1}), taint="node.kubernetes.io/memory-pressure")["cpu"] == "6910m"
+
+
+def test_no_daemon_takes_more_than_there_is() -> None:
+    assert room_beside(daemon({"cpu": 9, "memory": "17Gi"})) == {
+        "cpu": "0",
+        "memory": "0",
+        "pods": "109",
+        "nvidia.com/gpu": "2",
+    }

@@ -96,7 +96,7 @@ def having_cuda(
         def io_binding(self) -> Any:
             # A binding is of the real session, and knows by this attribute whose it is.
             told: Any = self._sess
-            self._sess = getattr(told, "real", told)
+            self._sess = told.real if isinstance(told, _Failing) else told
             binding: Any = super().io_binding()
             self._sess = binding._session = told
             return binding

@@ -61,7 +61,7 @@ def command(
             plan_graph(cluster, each, Ledger(cluster, each.namespace, each.name).load()) for each in bundles
         ]
         if room:
-            plans = [judge_room(cluster, each) for each in plans]
+            plans = judge_room(cluster, plans)
     if as_json:
         click.echo(write_data([plan_as_data(each) for each in plans]), nl=False)
     else:

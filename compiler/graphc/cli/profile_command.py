@@ -13,7 +13,8 @@ from graphc.cluster.survey import survey_cluster
 def command(access: Access, name: str) -> None:
     """Write the profile of a cluster: its pools of nodes with their GPUs, and what brings requests in.
 
-    It is what nodes have for pods, whatever else runs on them: a starting point, to be looked at and kept.
+    It is what nodes have for pods beside those of DaemonSets, whatever else runs on them, and the pod security that the
+    namespace enforces: a starting point, to be looked at and kept.
     """
     cluster = connect(access)
     survey = survey_cluster(cluster, name)

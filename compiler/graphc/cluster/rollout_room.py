@@ -1,6 +1,6 @@
 """Says whether the nodes of a live cluster have room for a rollout, beside all else that runs there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
@@ -10,7 +10,9 @@ from graphc.cluster.dangers import SURGE, Danger, find_restarted
 from graphc.cluster.planning import GraphPlan
 from graphc.cluster.pod_needs import may_go_to, needs_of, room_of
 from graphc.cluster.read import Data, copy_fields, fields, number, objects, text, texts
-from graphc.gpus.room import PODS, Demand, Fit, Place, find_room
+from graphc.gpus.choices import list_choices
+from graphc.gpus.pools import WHOLE
+from graphc.gpus.room import Demand, Fit, Place, find_room
 from graphc.graph import Value
 
 NODE: Final = Kind("v1", "Node")
@@ -19,6 +21,9 @@ OWN: Final = "seldon-deployment-id"
 """The label by which the operator marks the pods of a graph."""
 
 UNENDED: Final = "status.phase!=Succeeded,status.phase!=Failed"
+
+Owner = tuple[str, str]
+"""A graph: its namespace and its name."""
 
 # What the operator asks for its executor, where neither its installation nor the predictor says otherwise.
 EXECUTOR: Final[Mapping[str, Value]] = {"cpu": "500m", "memory": "512Mi"}
@@ -38,32 +43,65 @@ class Pods:
         return ceil(self.count * SURGE)
 
 
-def judge_room(cluster: Cluster, plan: GraphPlan) -> GraphPlan:
-    """Add to a plan what the live nodes have no room for."""
-    after = plan.bundle.deployment
-    if after is None or plan.is_silent:
-        return plan
-    before = plan.live.get(ref_of(after))
+def judge_room(cluster: Cluster, plans: Sequence[GraphPlan]) -> list[GraphPlan]:
+    """Add to each plan what the live nodes have no room for, all graphs rolled out one after the other."""
+    rolled = [each for each in plans if _rolls(each)]
+    if not rolled:
+        return list(plans)
     nodes = cluster.find(NODE, "", {})
-    places = find_places(nodes, cluster.find(POD, "", {}, UNENDED), plan.bundle.namespace, plan.bundle.name)
+    pods = cluster.find(POD, "", {}, UNENDED)
+    settled: list[Pods] = []
+    owners: set[Owner] = set()
+    judged: list[GraphPlan] = []
+    for plan in plans:
+        if not _rolls(plan):
+            judged.append(plan)
+            continue
+        owner = plan.bundle.namespace, plan.bundle.name
+        places = find_places(nodes, pods, {*owners, owner})
+        told = _judge(plan, settled, nodes, places)
+        judged.append(told)
+        # What finds no room is taken back, and leaves what runs now.
+        if told is plan:
+            owners.add(owner)
+            settled += _settle(plan)
+    return judged
+
+
+def _rolls(plan: GraphPlan) -> bool:
+    return plan.bundle.deployment is not None and not plan.is_silent
+
+
+def _judge(
+    plan: GraphPlan, beside: Sequence[Pods], nodes: Sequence[Data], places: Sequence[Place]
+) -> GraphPlan:
+    """Add what a graph finds no room for beside pods that have come before it."""
+    after = plan.bundle.deployment
+    assert after is not None
     # A rollout begins with new pods beside all old ones, and ends with old ones beside all new.
-    for stage in find_stages(before, after):
-        fit = fit_stage(stage, nodes, places)
+    for stage in find_stages(plan.live.get(ref_of(after)), after):
+        fit = fit_stage([*beside, *stage], nodes, places)
         if fit.verdict != "fits":
-            return replace(plan, dangers=(*plan.dangers, Danger("no-room", _say(fit, stage))))
+            return replace(plan, dangers=(*plan.dangers, Danger("no-room", _say(fit, stage, beside))))
     return plan
 
 
-def find_places(nodes: Sequence[Data], pods: Sequence[Data], namespace: str, graph: str) -> list[Place]:
-    """Return what each node has left by all pods but the graph's own."""
+def _settle(plan: GraphPlan) -> list[Pods]:
+    """Return the pods of a graph once it is rolled out, by names that no other graph's have."""
+    after = plan.bundle.deployment
+    assert after is not None
+    whole, _ = find_stages(None, after)
+    name = f"{plan.bundle.namespace}/{plan.bundle.name}"
+    return [replace(each, name=f"{name}/{each.name}") for each in whole]
+
+
+def find_places(nodes: Sequence[Data], pods: Sequence[Data], owners: Collection[Owner]) -> list[Place]:
+    """Return what each node has left by all pods but those of some graphs."""
     left = {text(node, "metadata", "name"): room_of(node) for node in nodes}
     for pod in pods:
         room = left.get(text(pod, "spec", "nodeName"))
-        is_own = (
-            text(pod, "metadata", "namespace") == namespace
-            and texts(pod, "metadata", "labels").get(OWN) == graph
-        )
-        if room is not None and not is_own:
+        graph = texts(pod, "metadata", "labels").get(OWN, "")
+        if room is not None and (text(pod, "metadata", "namespace"), graph) not in owners:
             for name, amount in needs_of(fields(pod, "spec")).items():
                 room[name] = max(0, room.get(name, 0) - amount)
     return [Place(name, 1, room) for name, room in left.items()]
@@ -133,23 +171,20 @@ def _pods(deployment: Data, name: str, predictor: Data) -> Iterator[Pods]:
         yield Pods(f"{name}/{first}", count, spec)
 
 
-def _say(fit: Fit, pods: Sequence[Pods]) -> str:
+def _say(fit: Fit, pods: Sequence[Pods], beside: Sequence[Pods]) -> str:
     surely = "have not" if fit.verdict == "short" else "may not have"
     reasons = "; ".join(fit.reasons[:3])
-    choices = ", ".join(_choices(pods))
+    others = " and what the graphs before it take" if beside else ""
     return (
-        f"the nodes {surely} room for the rollout beside what runs there, and it would wait for itself: {reasons}; "
-        f"{choices}"
+        f"the nodes {surely} room for the rollout beside what runs there{others}, and it would wait for itself: "
+        f"{reasons}; {_choose(pods)}"
     )
 
 
-def _choices(pods: Sequence[Pods]) -> Iterator[str]:
-    """Yield what can be done; that the operator starts new pods before old ones end nothing can change."""
-    on_gpus = [each for each in pods if any("/" in name for name in needs_of(each.spec) if name != PODS)]
-    if any("nvidia.com/gpu" in needs_of(each.spec) for each in pods):
-        yield "ask for a part of a GPU or a smaller slice"
-    if any(each.count > 1 for each in pods):
-        yield "run fewer replicas while it rolls"
-    if len({each.name.partition("/")[0] for each in on_gpus}) > 1:
-        yield "let a shadow or canary run with `device: cpu`"
-    yield "or add a node"
+def _choose(pods: Sequence[Pods]) -> str:
+    on_gpus = [each for each in pods if any("/" in name for name in needs_of(each.spec))]
+    return list_choices(
+        whole_gpus=any(WHOLE in needs_of(each.spec) for each in pods),
+        replicas=any(each.count > 1 for each in pods),
+        versions=len({each.name.partition("/")[0] for each in on_gpus}) > 1,
+    )

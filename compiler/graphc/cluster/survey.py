@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from graphc.cluster.client import Cluster, Kind, shorten
+from graphc.cluster.client import Cluster, Kind, Ref, shorten
+from graphc.cluster.daemons import DAEMON_SET, leave_daemons
 from graphc.cluster.node_gpus import Unclear, choose_labels, count_gpus, find_gpus
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.read import Data, fields, objects, text, texts
@@ -16,6 +17,7 @@ from graphc.graph import Value
 from graphc.quantities import parse_quantity
 
 NODE: Final = Kind("v1", "Node")
+NAMESPACE: Final = Kind("v1", "Namespace")
 RUNTIME_CLASS: Final = Kind("node.k8s.io/v1", "RuntimeClass")
 NVIDIA: Final = "nvidia"
 """The RuntimeClass that NVIDIA's operator makes."""
@@ -24,6 +26,9 @@ SELDON_GATEWAY: Final = "istio-system/seldon-gateway"
 
 ALIKE: Final = 1.02
 """Nodes of one kind tell of slightly different memory; those within this factor are counted as the smallest."""
+
+_ENFORCED: Final = "pod-security.kubernetes.io/enforce"
+_LEVELS: Final = ("privileged", "baseline", "restricted")
 
 _PASSING: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 """Taints that come and go with a node's health."""
@@ -71,16 +76,37 @@ class _Group:
 
 
 def survey_cluster(cluster: Cluster, name: str) -> Survey:
-    """Ask a cluster for its nodes and what routes requests, and return the profile that says so."""
-    nodes = cluster.find(NODE, "", {})
+    """Ask a cluster for its nodes, what routes requests, and what a namespace lets in; return the profile of it."""
+    daemons = cluster.find(DAEMON_SET, "", {})
+    nodes = [leave_daemons(each, daemons) for each in cluster.find(NODE, "", {})]
     classes = {text(each, "metadata", "name") for each in cluster.find(RUNTIME_CLASS, "", {})}
     notes: list[str] = []
     document: Data = {"apiVersion": "graphc/v1", "kind": "ClusterProfile", "metadata": {"name": name}}
     document["ingress"] = _find_ingress(cluster, notes)
+    level = _find_pod_security(cluster, notes)
+    if level is not None:
+        document["pod_security"] = level
     document["pools"] = list[Value](describe_pools(nodes, NVIDIA if NVIDIA in classes else None, notes))
     if not document["pools"]:
         raise ClusterError(f"{cluster.where} has no nodes that pods could go to")
     return Survey(document, tuple(notes))
+
+
+def _find_pod_security(cluster: Cluster, notes: list[str]) -> str | None:
+    """Return the pod security standard that the namespace enforces; None where it does not say."""
+    found = cluster.get(Ref(NAMESPACE, "", cluster.namespace))
+    if found is None:
+        notes.append(f"There is no namespace `{cluster.namespace}`, which would say what pods it lets in.")
+        return None
+    level = texts(found, "metadata", "labels").get(_ENFORCED)
+    if level not in _LEVELS:
+        return None
+    if level == "restricted":
+        notes.append(
+            f"The namespace `{cluster.namespace}` enforces `restricted`: where k8s/executor-security is applied, "
+            "say `executor_policy: true`."
+        )
+    return level
 
 
 def describe_pools(nodes: Iterable[Data], runtime_class: str | None, notes: list[str]) -> list[Data]:

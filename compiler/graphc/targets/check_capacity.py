@@ -1,12 +1,13 @@
 """Checks whether a cluster has room for the pods of a graph, while a rollout has more of them too."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.gpus import CLUSTER_TOO_SMALL, ROLLOUT_PEAK
+from graphc.gpus.choices import list_choices
 from graphc.gpus.peak import PodAsk, fit_pods
 from graphc.gpus.pools import Pool
 from graphc.gpus.room import Fit
@@ -67,19 +68,16 @@ def check_capacity(asks: Sequence[PodAsk], pools: Sequence[Pool], at: Span, sink
         message = (
             f"the cluster {surely} room for a rollout, which has new pods before old ones go: {_say(peak)}"
         )
-        hint = "; ".join(_choices(asks))
-        sink.report(Diagnostic(ROLLOUT_PEAK, message, at, hint))
+        sink.report(Diagnostic(ROLLOUT_PEAK, message, at, _choose(asks)))
 
 
 def _say(fit: Fit) -> str:
     return "; ".join(fit.reasons[:3])
 
 
-def _choices(asks: Sequence[PodAsk]) -> Iterator[str]:
-    if any(grant.first.mode == "exclusive" for ask in asks for grant in ask.grants):
-        yield "a part of a GPU would need less"
-    if any(ask.pods > 1 for ask in asks):
-        yield "run fewer replicas while it rolls"
-    if len({ask.name.partition("/")[0] for ask in asks}) > 1:
-        yield "let a shadow or canary run with `device: cpu`"
-    yield "or have a spare node"
+def _choose(asks: Sequence[PodAsk]) -> str:
+    return list_choices(
+        whole_gpus=any(grant.first.mode == "exclusive" for ask in asks for grant in ask.grants),
+        replicas=any(ask.pods > 1 for ask in asks),
+        versions=len({ask.name.partition("/")[0] for ask in asks}) > 1,
+    )
