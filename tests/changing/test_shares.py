@@ -11,9 +11,12 @@ from graphc.cluster.file_traffic import write_difference
 from graphc.cluster.planning import traffic_of, undone_promotion
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.promotion import check_routes
+from graphc.cluster.read import fields
 from graphc.cluster.records import Promotion, State
 from graphc.cluster.traffic import move, share_out
 from graphc.compilation import Request, compile_files
+from graphc.rollout.model import ANNOTATION
+from graphc.rollout.read import read_rollout
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -181,7 +184,15 @@ def test_a_mirrored_shadow_becomes_a_backend_step_by_step(profile: str, tmp_path
         ]
         assert routes[0] == routes[1]
         assert routes[0]
+        # So does what the SeldonDeployment says of it.
+        rollouts = [read_rollout(found.deployment or {}) for found in (moved, wanted)]
+        assert rollouts[0] == rollouts[1]
+        assert is_annotated(moved) == is_annotated(wanted)
         bundle = moved
+
+
+def is_annotated(bundle: Bundle) -> bool:
+    return ANNOTATION in fields(bundle.deployment, "metadata", "annotations")
 
 
 @pytest.mark.parametrize("profile", ["gateway", "istio"])

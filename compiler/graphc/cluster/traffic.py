@@ -1,13 +1,17 @@
 """Moves shares of the requests between predictors, in whatever documents say them."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from graphc.cluster.bundle import Bundle, is_route
 from graphc.cluster.client import ref_of
-from graphc.cluster.read import Data, copy_fields, number, objects, text
+from graphc.cluster.read import Data, copy_fields, fields, number, objects, text
 from graphc.cluster.route_shares import Moves, move_rules
+from graphc.rollout.model import ANNOTATION, Rollout, Share, Way
+from graphc.rollout.read import read_rollout
 
 WHOLE: Final = 100
 
@@ -47,9 +51,41 @@ def _move(document: Data, moves: Moves) -> Data:
             if share is not None:
                 predictor.pop("shadow", None)
                 predictor["traffic"] = share
+        _move_annotation(moved, moves)
     elif is_route(ref_of(document)):
         move_rules(moved, moves)
     return moved
+
+
+def _move_annotation(deployment: Data, moves: Moves) -> None:
+    """Have the annotation, where there is one, say of the shares what the predictors do."""
+    annotations = fields(deployment, "metadata", "annotations")
+    if ANNOTATION not in annotations:
+        return
+    rollout = _move_rollout(read_rollout(deployment), moves)
+    if rollout.is_plain:
+        del annotations[ANNOTATION]
+    else:
+        annotations[ANNOTATION] = json.dumps(rollout.to_json(), separators=(",", ":"))
+
+
+def _move_rollout(rollout: Rollout, moves: Moves) -> Rollout:
+    mirrors = {each.predictor for each in rollout.mirrors} & moves.answering
+    ways = tuple(
+        replace(way, shares=tuple(_move_shares(way, moves, mirrors)))
+        if moves.share_in({each.predictor for each in way.shares})
+        else way
+        for way in rollout.ways
+    )
+    return replace(
+        rollout, ways=ways, mirrors=tuple(each for each in rollout.mirrors if each.predictor not in mirrors)
+    )
+
+
+def _move_shares(way: Way, moves: Moves, mirrors: set[str]) -> Iterator[Share]:
+    for each in way.shares:
+        yield replace(each, weight=moves.shares.get(each.predictor, each.weight))
+    yield from (Share(name, share) for name, share in moves.shares.items() if name in mirrors)
 
 
 def shadows_of(documents: Sequence[Data]) -> list[str]:
