@@ -1,4 +1,5 @@
 """A real MLServer process with nothing but environment variables, called as the executor calls it."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import base64
 import gzip
