@@ -31,7 +31,8 @@ def mean(*tensors: Array) -> Array:
     require_one_shape(tensors)
     total = floats(tensors[0])
     for tensor in tensors[1:]:
-        np.add(total, tensor, out=total)
+        # numpy adds arrays of two datatypes more slowly than it makes one of them the other's.
+        total += floats(tensor)
     total /= len(tensors)
     return total.astype(float_dtype(tensors))
 

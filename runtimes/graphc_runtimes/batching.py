@@ -10,11 +10,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Final, cast
+from typing import Final, Protocol, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,146 +22,255 @@ from graphc_components.datatypes import Array
 
 from graphc_runtimes.choose import Call
 from graphc_runtimes.deadline import Deadline, Deadlines
+from graphc_runtimes.desk import Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.execute import describe
 from graphc_runtimes.messages import Message, WireTensor
-from graphc_runtimes.metrics import batch_requests, batch_rows, queue_seconds
+from graphc_runtimes.metrics import batch_ledger, batch_requests, batch_rows, queue_seconds
 from graphc_runtimes.region import Batch, ChoiceNode, MergeNode, Node, Region
 from graphc_runtimes.unit import Unit
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
 
-_Failure = RequestError | RunError | DeadlineError
+Failure = RequestError | RunError | DeadlineError
 _FAILURES: Final = (RequestError, RunError, DeadlineError)
-_Outcome = list[WireTensor] | _Failure
+_SLACK: Final = 1e-6
+"""Seconds by which a timer may be early."""
 
 _BATCHERS: Final[WeakKeyDictionary[Unit, "Batcher"]] = WeakKeyDictionary()
 
 
+class Writer(Protocol):
+    """Writes the answers of requests that have equally many rows."""
+
+    def write_all(self, made: Mapping[str, Array], rows: int, count: int) -> Sequence[object] | None:
+        """Return what each of `count` requests' `give` would; None where each is to be asked.
+
+        `made` has what the region made of `rows` rows, those of all requests.
+        """
+        ...
+
+
+class Entry(Protocol):
+    """A request that waits to run, in whatever form it came."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        ...
+
+    @property
+    def kind(self) -> Hashable:
+        """What requests that run together have in common; None runs alone."""
+        ...
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its client no longer waits."""
+        ...
+
+    @property
+    def writer(self) -> "Writer | None":
+        """What writes answers like its own, for several requests at once; None where there is no such thing."""
+        ...
+
+    def read(self) -> tuple[Mapping[str, Array], Call]:
+        """Return its tensors, and what else nodes may look at; raises RequestError."""
+        ...
+
+    def give(self, tensors: Mapping[str, Array], /) -> object:
+        """Return its answer out of the tensors that the region made for it; raises RunError."""
+        ...
+
+    def run_alone(self) -> object:
+        """Return its answer without any other request; raises as `Unit.answer` does."""
+        ...
+
+    def settle(self, outcome: object, /) -> None:
+        """Take the answer, or the failure, on the event loop; None where nobody waits for it any more."""
+        ...
+
+
 async def answer(unit: Unit, message: Message) -> list[WireTensor]:
     """Answer a message without blocking the event loop; raises RequestError, RunError and DeadlineError."""
+    batcher = find_batcher(unit)
+    if batcher is None:
+        return await asyncio.to_thread(unit.answer, message)
+    return await batcher.answer(message)
+
+
+def find_batcher(unit: Unit) -> "Batcher | None":
+    """Return what runs a unit's requests together; None for a unit that has each run alone."""
     batch = unit.region.batch
     if batch is None:
-        return await asyncio.to_thread(unit.answer, message)
+        return None
     batcher = _BATCHERS.get(unit)
     if batcher is None:
         batcher = _BATCHERS[unit] = Batcher(unit, batch)
-    return await batcher.answer(message)
+    return batcher
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A request that has not run yet."""
+    """A message that somebody awaits the answer of."""
 
+    unit: Unit
     message: Message
     rows: int
     kind: Hashable
-    """What requests that run together have in common; None runs alone."""
-    since: float
     answer: "asyncio.Future[list[WireTensor]]"
+    writer: Writer | None = None
 
-    def settle(self, outcome: _Outcome) -> None:
-        """Give the client its answer, if it still waits for one."""
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody awaits the answer any more."""
+        return self.answer.done()
+
+    def read(self) -> tuple[Mapping[str, Array], Call]:
+        """Return the message's tensors."""
+        return self.unit.read(self.message)
+
+    def give(self, tensors: Mapping[str, Array]) -> list[WireTensor]:
+        """Return the tensors of the answer."""
+        return self.unit.give(self.message, tensors)
+
+    def run_alone(self) -> list[WireTensor]:
+        """Answer as a unit without batches does."""
+        return self.unit.answer(self.message)
+
+    def settle(self, outcome: object) -> None:
+        """Wake up who awaits the answer."""
         if self.answer.done():
             return
-        if isinstance(outcome, list):
-            self.answer.set_result(outcome)
-        else:
+        if isinstance(outcome, _FAILURES):
             self.answer.set_exception(outcome)
+        else:
+            self.answer.set_result(cast("list[WireTensor]", outcome))
 
 
 class Batcher:
-    """Runs one batch at a time; for one event loop."""
+    """Runs one batch at a time; for one event loop.
+
+    A batch runs on the event loop where that is known to be short, else in a thread.
+    """
 
     def __init__(self, unit: Unit, batch: Batch) -> None:
         self._unit, self._most, self._delay = unit, batch.max_size, batch.max_delay_ms / 1000
         self._together = Unit(_failing(unit.region), unit.runners)
         self._asked = _find_asked(unit.region)
-        self._queue: deque[_Waiting] = deque()
+        self._pace = Pace(unit.region)
+        self._queue: deque[tuple[Entry, float]] = deque()
+        """The requests that wait, with the time that each came."""
         self._is_busy = False
-        self._draining: asyncio.Task[None] | None = None
-        self._full = asyncio.Event()
-        name = unit.region.unit
-        self._rows, self._requests = batch_rows().labels(name), batch_requests().labels(name)
-        self._waited = queue_seconds().labels(name)
+        self._is_alone = True
+        """Whether the last request to run had no other beside it."""
+        self._has_turned = True
+        """Whether the event loop has looked at its sockets since a request last ran without waiting for that."""
+        self._timer: asyncio.TimerHandle | None = None
+        name, ledger = unit.region.unit, batch_ledger()
+        self._rows, self._requests, self._waited = (
+            ledger.open(None, each().labels(name)) for each in (batch_rows, batch_requests, queue_seconds)
+        )
 
     async def answer(self, message: Message) -> list[WireTensor]:
-        """Answer a message, alone where nothing else is under way; raises as `Unit.answer` does."""
-        if self._is_busy or self._delay:
-            return await self._wait(message)
-        self._is_busy = True
-        try:
-            return await asyncio.to_thread(self._unit.answer, message)
-        finally:
-            self._observe([self._count_rows(message)])
-            self._waited.observe(0)
-            self._go_on()
-
-    async def _wait(self, message: Message) -> list[WireTensor]:
+        """Answer a message; raises as `Unit.answer` does."""
         future: asyncio.Future[list[WireTensor]] = asyncio.get_running_loop().create_future()
         rows, kind = self._sort(message)
-        self._queue.append(_Waiting(message, rows, kind, time.perf_counter(), future))
-        if self._delay and sum(each.rows for each in self._queue) >= self._most:
-            self._full.set()
-        if not self._is_busy:
-            self._go_on()
+        self.submit(_Waiting(self._unit, message, rows, kind, future))
         return await future
 
+    def submit(self, entry: Entry) -> None:
+        """Have a request run at once where no others are about, else with those."""
+        self._queue.append((entry, time.perf_counter()))
+        if self._is_busy:
+            return
+        if self._is_alone and self._has_turned and not self._delay:
+            self._is_busy, self._has_turned = True, False
+            # What else the sockets have brought by now goes together.
+            asyncio.get_running_loop().call_soon(self._turn)
+            self._run()
+        else:
+            self._go_on()
+
+    def _turn(self) -> None:
+        self._has_turned = True
+
     def _go_on(self) -> None:
-        """Run what waits, if anything does."""
-        self._is_busy = bool(self._queue)
-        if self._queue:
-            self._draining = asyncio.get_running_loop().create_task(self._drain())
+        """Run what waits, if anything does and has waited long enough."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._is_busy = False
+        if not self._queue:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._queue[0][1] + self._delay - time.perf_counter() if self._delay else 0
+        if left > _SLACK and sum(entry.rows for entry, _ in self._queue) < self._most:
+            self._timer = loop.call_later(left, self._go_on)
+        else:
+            self._is_busy = True
+            # Not at once: what the sockets have brought by now runs with it.
+            loop.call_soon(self._run)
 
-    async def _drain(self) -> None:
+    def _pick(self) -> tuple[list[Entry], list[float]]:
+        """Take the oldest request off the queue, with all that may run with it and fit; and when each came."""
+        picked, times = list[Entry](), list[float]()
+        left: deque[tuple[Entry, float]] = deque()
+        rows, kind = 0, None
+        for pair in self._queue:
+            entry, since = pair
+            if entry.is_gone:
+                entry.settle(None)
+                continue
+            if not picked:
+                kind = entry.kind
+            elif kind is None or entry.kind != kind or rows + entry.rows > self._most:
+                left.append(pair)
+                continue
+            picked.append(entry)
+            times.append(since)
+            rows += entry.rows
+        self._queue = left
+        return picked, times
+
+    def _run(self) -> None:
+        members, times = self._pick()
+        if not members:
+            self._go_on()
+            return
+        rows, start = sum(each.rows for each in members), time.perf_counter()
+        for since in times:
+            self._waited.note(start - since)
+        self._rows.note(rows)
+        self._requests.note(len(members))
+        self._is_alone = len(members) == 1
+        if self._pace.is_short(rows):
+            outcomes = self._answer_all(members)
+            self._pace.note(rows, time.perf_counter() - start)
+            self._settle(members, outcomes)
+        else:
+            self._start_thread(members, rows)
+
+    def _start_thread(self, members: Sequence[Entry], rows: int) -> None:
+        context = copy_context()
+
+        def work() -> Sequence[object]:
+            start = time.perf_counter()
+            outcomes = context.run(self._answer_all, members)
+            self._pace.note(rows, time.perf_counter() - start)
+            return outcomes
+
+        future = asyncio.get_running_loop().run_in_executor(None, work)
+        future.add_done_callback(
+            lambda done: None if done.cancelled() else self._settle(members, done.result())
+        )
+
+    def _settle(self, members: Sequence[Entry], outcomes: Iterable[object]) -> None:
         try:
-            while self._queue:
-                await self._fill()
-                members = self._pick()
-                if members:
-                    await self._run(members)
+            for each, outcome in zip(members, outcomes, strict=True):
+                each.settle(outcome)
         finally:
-            self._is_busy = False
-
-    async def _fill(self) -> None:
-        """Wait until the oldest request has waited long enough, or there is a full batch."""
-        left = self._queue[0].since + self._delay - time.perf_counter()
-        if self._delay and left > 0:
-            self._full.clear()
-            if sum(each.rows for each in self._queue) < self._most:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), left)
-
-    def _pick(self) -> list[_Waiting]:
-        """Take the oldest request off the queue, with all that may run with it and fit."""
-        waiting = [each for each in self._queue if not each.answer.done()]
-        picked = waiting[:1]
-        rows = sum(each.rows for each in picked)
-        for each in waiting[1:]:
-            if each.kind is not None and each.kind == picked[0].kind and rows + each.rows <= self._most:
-                picked.append(each)
-                rows += each.rows
-        gone = set(picked)
-        self._queue = deque(each for each in waiting if each not in gone)
-        return picked
-
-    async def _run(self, members: Sequence[_Waiting]) -> None:
-        now = time.perf_counter()
-        for each in members:
-            self._waited.observe(now - each.since)
-        self._observe([each.rows for each in members])
-        try:
-            outcomes = await asyncio.to_thread(self._answer_all, members)
-        # Only a mistake of graphc's own raises anything else, and no client must wait for ever because of it.
-        except Exception as error:
-            _LOG.exception("a batch of %d requests failed", len(members))
-            outcomes = [RunError(f"unit `{self._unit.region.unit}` failed: {describe(error)}")] * len(members)
-        for each, outcome in zip(members, outcomes, strict=True):
-            each.settle(outcome)
-
-    def _observe(self, rows: Sequence[int]) -> None:
-        self._rows.observe(sum(rows))
-        self._requests.observe(len(rows))
+            self._go_on()
 
     def _sort(self, message: Message) -> tuple[int, Hashable]:
         """Return how many rows a message has, and its kind; None for one that will be refused or has none."""
@@ -182,70 +291,88 @@ class Batcher:
         first = message.tensors.get(self._unit.region.takes[0].name)
         return max(first.shape[0], 0) if first and first.shape else 0
 
-    # --- In a thread ---------------------------------------------------------------------------------
+    # --- On the event loop or in a thread -------------------------------------------------------------
 
-    def _answer_all(self, members: Sequence[_Waiting]) -> list[_Outcome]:
-        if len(members) == 1:
-            return [self._answer_alone(members[0])]
-        outcomes: dict[int, _Outcome] = {}
+    def _answer_all(self, members: Sequence[Entry]) -> Sequence[object]:
+        try:
+            if len(members) == 1:
+                return [_answer_alone(members[0])]
+            return self._answer_many(members)
+        # Only a mistake of graphc's own raises anything else, and no client must wait for ever because of it.
+        except Exception as error:
+            _LOG.exception("a batch of %d requests failed", len(members))
+            return [RunError(f"unit `{self._unit.region.unit}` failed: {describe(error)}")] * len(members)
+
+    def _answer_many(self, members: Sequence[Entry]) -> Sequence[object]:
+        outcomes: dict[int, object] = {}
         read: dict[int, tuple[Mapping[str, Array], Call]] = {}
         for place, each in enumerate(members):
             try:
-                read[place] = self._read(each.message)
+                read[place] = self._read(each)
             except _FAILURES as error:
                 outcomes[place] = error
         if read:
             outcomes |= self._answer_together(members, read)
         return [outcomes[place] for place in range(len(members))]
 
-    def _answer_alone(self, member: _Waiting) -> _Outcome:
-        try:
-            return [] if member.answer.cancelled() else self._unit.answer(member.message)
-        except _FAILURES as error:
-            return error
-
-    def _read(self, message: Message) -> tuple[Mapping[str, Array], Call]:
-        tensors, call = self._unit.read(message)
+    def _read(self, entry: Entry) -> tuple[Mapping[str, Array], Call]:
+        tensors, call = entry.read()
         if call.deadline is not None:
             for node in self._unit.region.nodes[:1]:
                 call.deadline.check(node.name)
         return tensors, call
 
     def _answer_together(
-        self, members: Sequence[_Waiting], read: Mapping[int, tuple[Mapping[str, Array], Call]]
-    ) -> dict[int, _Outcome]:
+        self, members: Sequence[Entry], read: Mapping[int, tuple[Mapping[str, Array], Call]]
+    ) -> dict[int, object]:
         """Run requests as one; where that fails, each alone, with what its nodes say of failures."""
         limits = [call.deadline for _, call in read.values() if isinstance(call.deadline, Deadline)]
         deadlines = Deadlines(limits) if limits else None
+        taken, call = [tensors for tensors, _ in read.values()], next(iter(read.values()))[1]
+        sizes = [len(next(iter(tensors.values()))) for tensors in taken]
         try:
-            parts = self._execute(
-                [tensors for tensors, _ in read.values()], next(iter(read.values()))[1], deadlines
-            )
+            made = self._execute(taken, replace(call, deadline=deadlines) if deadlines else call)
+            if len(read) == len(members) and (written := _write_all(members, made, sizes)) is not None:
+                return dict(enumerate(written))
+            parts = _part({each.tensor: made.get(each.tensor) for each in self._unit.region.answers}, sizes)
         except _FAILURES as error:
             if deadlines is None or len(deadlines.passed_by) < len(read):
                 _LOG.info("a batch of %d requests failed (%s); each runs alone", len(read), error)
-                return {place: self._answer_alone(members[place]) for place in read}
+                return {place: _answer_alone(members[place]) for place in read}
             parts = []
         late = deadlines.passed_by if deadlines else {}
         return {
-            place: late[index] if index in late else self._give(members[place].message, parts[index])
+            place: late[index] if index in late else _give(members[place], parts[index])
             for index, place in enumerate(read)
         }
 
-    def _execute(
-        self, taken: Sequence[Mapping[str, Array]], call: Call, deadlines: Deadlines | None
-    ) -> list[dict[str, Array]]:
+    def _execute(self, taken: Sequence[Mapping[str, Array]], call: Call) -> dict[str, Array]:
         joined = {name: np.concatenate([tensors[name] for tensors in taken]) for name in taken[0]}
-        together = self._together
-        made = together.run(joined, replace(call, deadline=deadlines))
-        sizes = [len(next(iter(tensors.values()))) for tensors in taken]
-        return _part({each.tensor: made.get(each.tensor) for each in together.region.answers}, sizes)
+        return self._together.run(joined, call)
 
-    def _give(self, message: Message, tensors: Mapping[str, Array]) -> _Outcome:
-        try:
-            return self._unit.give(message, tensors)
-        except _FAILURES as error:
-            return error
+
+def _write_all(
+    members: Sequence[Entry], made: Mapping[str, Array], sizes: Sequence[int]
+) -> Sequence[object] | None:
+    """Return all answers, where they can be written at once."""
+    writer, size = members[0].writer, sizes[0]
+    if writer is None or any(each.writer is not writer for each in members):
+        return None
+    return writer.write_all(made, sum(sizes), len(sizes)) if sizes.count(size) == len(sizes) else None
+
+
+def _answer_alone(entry: Entry) -> object:
+    try:
+        return None if entry.is_gone else entry.run_alone()
+    except _FAILURES as error:
+        return error
+
+
+def _give(entry: Entry, tensors: Mapping[str, Array]) -> object:
+    try:
+        return entry.give(tensors)
+    except _FAILURES as error:
+        return error
 
 
 def _part(tensors: Mapping[str, Array | None], sizes: Sequence[int]) -> list[dict[str, Array]]:

@@ -4,7 +4,6 @@ A request is read only where nothing about it is out of the ordinary. MLServer, 
 say what is wrong with any other, in its own words.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
@@ -222,30 +221,36 @@ def _write_tensor(tensor: WireTensor, unit: str) -> Fields:
             "name": tensor.name,
             "shape": array.shape,
             "datatype": tensor.datatype,
-            "data": write_numbers(array),
+            "data": orjson.Fragment(dump_numbers(array)),
         }
     except ArrayError as error:
         raise RunError(f"unit `{unit}`: tensor `{tensor.name}` {error}") from None
 
 
-def write_numbers(array: Array) -> object:
-    """Return what the encoder writes as the numbers of an array: every digit of a float64, as it always was.
-
-    Raises ArrayError for NaN and Infinity.
-    """
-    if array.size < _FEW:
-        values = cast("list[float]", array.ravel().tolist())
-        # One pass tells, but for finite numbers whose sum is not.
-        if array.dtype.kind == "f" and not math.isfinite(sum(values)):
-            _refuse_infinite(array)
-        return values
-    if array.dtype.kind != "f":
-        return np.ascontiguousarray(array).ravel()
-    _refuse_infinite(array)
-    return np.ascontiguousarray(array, np.float64).ravel()
-
-
-def _refuse_infinite(array: Array) -> None:
-    # JSON has no NaN: encoders write null for it, which a client would take for a missing value.
-    if not bool(np.isfinite(array).all()):
+def dump_numbers(array: Array) -> bytes:
+    """Return the numbers of an array as JSON; raises ArrayError for NaN and Infinity."""
+    # A client would take null for a missing value.
+    if (text := _dump(array.ravel())) is None:
         raise ArrayError("holds NaN or Infinity, which JSON cannot carry")
+    return text
+
+
+def dump_rows(array: Array, count: int) -> list[bytes] | None:
+    """Return the numbers of so many parts of an array of numbers, each as JSON within its brackets.
+
+    None where one of them is NaN or Infinity.
+    """
+    text = _dump(array.reshape(count, -1))
+    return None if text is None else text[2:-2].split(b"],[")
+
+
+def _dump(array: Array) -> bytes | None:
+    """Return an array as JSON, with every digit of a float64, as it always was; None where JSON has no number."""
+    is_float = array.dtype.kind == "f"
+    if array.size < _FEW:
+        text = orjson.dumps(array.tolist())
+    else:
+        numbers = np.ascontiguousarray(array, np.float64 if is_float else None)
+        text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
+    # What it has no number for is written as null.
+    return None if is_float and b"n" in text else text

@@ -5,18 +5,19 @@ out of the ordinary goes the long way, which says what is wrong with it; the ans
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Final, NamedTuple, cast
 
 import orjson
 from graphc_components.datatypes import Array, to_numpy
 from graphc_components.tensors import Dim
 
 from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.bodies import Body, write_numbers
+from graphc_runtimes.bodies import Body, dump_numbers, dump_rows
 from graphc_runtimes.choose import Call
 from graphc_runtimes.errors import RunError
 from graphc_runtimes.messages import FlatDecoder
+from graphc_runtimes.packed import LEAST, read_packed
 from graphc_runtimes.region import Answer, ChoiceNode, Region, TensorSpec
 from graphc_runtimes.unit import Unit
 
@@ -24,8 +25,16 @@ LONGEST: Final = 65_536
 """Of larger bodies the decoding is what takes time, and no body is to be decoded twice."""
 
 _KEYS: Final = frozenset({"inputs", "id"})
-_TENSOR_KEYS: Final = 4
+_DESCRIBED: Final = 3
+"""How many fields a tensor has beside its numbers."""
 _MOST_SHAPES: Final = 64
+
+
+class Asked(NamedTuple):
+    """What a request of the plain kind holds."""
+
+    tensors: Mapping[str, Array]
+    identity: str
 
 
 class Lane:
@@ -34,9 +43,10 @@ class Lane:
     def __init__(self, unit: Unit, name: str) -> None:
         self.unit = unit
         self._takes = tuple(_Reader(spec) for spec in unit.region.takes)
+        self._unread: tuple[None, ...] = (None,) * len(self._takes)
         self._start = b'{"model_name":%b,"id":' % orjson.dumps(name)
         self._answers = tuple(_Writer(answer, unit) for answer in unit.region.answers)
-        self._call = Call()
+        self.call = Call()
 
     @classmethod
     def find(cls, unit: Unit, name: str) -> "Lane | None":
@@ -48,34 +58,77 @@ class Lane:
 
         None for a request that goes the long way; raises RunError as the unit does.
         """
-        try:
-            fields = orjson.loads(body)
-        except orjson.JSONDecodeError:
+        asked = self.read(body, identity)
+        if asked is None:
             return None
-        tensors = self._read(fields)
-        if tensors is None:
-            return None
-        identity = fields.get("id", identity)
-        made = self.unit.run(tensors, self._call)
-        outputs = b",".join([answer.write(made) for answer in self._answers])
-        text = b'%b%b,"parameters":{},"outputs":[%b]}' % (self._start, orjson.dumps(identity), outputs)
-        return identity, text
+        return asked.identity, self.frame(asked.identity, self.run(asked.tensors))
 
-    def _read(self, fields: object) -> dict[str, Array] | None:
-        """Return the tensors of a request that is of the plain kind."""
+    def run(self, tensors: Mapping[str, Array]) -> bytes:
+        """Return the JSON of the tensors that the unit answers; raises RunError as it does."""
+        return self.write(self.unit.run(tensors, self.call))
+
+    def write(self, made: Mapping[str, Array]) -> bytes:
+        """Return the JSON of the answer's tensors, out of those that the nodes made; raises RunError."""
+        return b",".join([answer.write(made) for answer in self._answers])
+
+    def write_all(self, made: Mapping[str, Array], rows: int, count: int) -> list[bytes] | None:
+        """Return the JSON for each of several requests that ran as one; None where each is to be written."""
+        found: list[list[bytes]] = []
+        for answer in self._answers:
+            texts = answer.write_all(made, rows, count)
+            if texts is None:
+                return None
+            found.append(texts)
+        return found[0] if len(found) == 1 else [b",".join(each) for each in zip(*found, strict=True)]
+
+    def frame(self, identity: str, outputs: bytes) -> bytes:
+        """Return the JSON of an answer around that of its tensors."""
+        return b'%b%b,"parameters":{},"outputs":[%b]}' % (self._start, orjson.dumps(identity), outputs)
+
+    def sort(self, tensors: Mapping[str, Array]) -> tuple[int, Hashable]:
+        """Return how many rows a request has, and what it has in common with those that it may run with."""
+        kind: list[Hashable] = []
+        for reader in self._takes:
+            kind += (reader.datatype, *tensors[reader.name].shape[1:])
+        return len(tensors[self._takes[0].name]), tuple(kind)
+
+    def read(self, body: Body, identity: str) -> "Asked | None":
+        """Return what is asked, under `identity` if it names none; None for a request that goes the long way."""
+        found = self._read(body)
+        return None if found is None else Asked(found[0], cast("str", found[1].get("id", identity)))
+
+    def _read(self, body: Body) -> tuple[dict[str, Array], Mapping[str, object]] | None:
+        """Return the tensors and the fields of a request that is of the plain kind."""
+        fields: object
+        arrays: Sequence[Array | None] = self._unread
+        if len(body) < LEAST:
+            try:
+                fields = orjson.loads(body)
+            except orjson.JSONDecodeError:
+                return None
+        else:
+            packed = read_packed(body)
+            if packed is None or len(packed.arrays) != len(self._takes):
+                return None
+            fields, arrays = packed.fields, packed.arrays
         if type(fields) is not dict:
             return None
         found = cast("dict[str, object]", fields)
-        inputs = found.get("inputs")
-        if type(inputs) is not list or (len(found) > 1 and not _has_identity(found)):
+        tensors = self._take(found, arrays)
+        return None if tensors is None else (tensors, found)
+
+    def _take(self, fields: Mapping[str, object], arrays: Sequence[Array | None]) -> dict[str, Array] | None:
+        """Return the tensors, some of whose numbers may have been read already."""
+        inputs = fields.get("inputs")
+        if type(inputs) is not list or (len(fields) > 1 and not _has_identity(fields)):
             return None
         given = cast("list[object]", inputs)
         if len(given) != len(self._takes):
             return None
         tensors: dict[str, Array] = {}
         sizes: dict[str, int] = {}
-        for each, reader in zip(given, self._takes, strict=True):
-            array = reader.read(each, sizes)
+        for each, reader, flat in zip(given, self._takes, arrays, strict=True):
+            array = reader.read(each, sizes, flat)
             if array is None:
                 return None
             tensors[reader.name] = array
@@ -87,7 +140,6 @@ def _is_plain(region: Region) -> bool:
     return (
         region.wire == "plain"
         and region.graph.deadline_ms is None
-        and region.batch is None
         and not any(isinstance(node, ChoiceNode) and _looks_at_request(node) for node in region.nodes)
         and bool(region.takes)
         and all(spec.name in known and not spec.optional and _has_numbers(spec) for spec in region.takes)
@@ -112,24 +164,30 @@ class _Reader:
 
     def __init__(self, spec: TensorSpec) -> None:
         self.name = spec.name
-        self._datatype, self._dims = spec.datatype, tuple(spec.shape)
+        self.datatype, self._dims = spec.datatype, tuple(spec.shape)
         self._decode = FlatDecoder(spec.datatype)
 
-    def read(self, given: object, sizes: dict[str, int]) -> Array | None:
-        """Return the tensor; None where it is not of the plain kind. `sizes` has the named dimensions so far."""
+    def read(self, given: object, sizes: dict[str, int], flat: Array | None) -> Array | None:
+        """Return the tensor; None where it is not of the plain kind.
+
+        `sizes` has the named dimensions so far, `flat` the numbers where they are not among what is given.
+        """
         if type(given) is not dict:
             return None
         fields = cast("dict[str, object]", given)
-        shape, data = fields.get("shape"), fields.get("data")
-        if len(fields) != _TENSOR_KEYS or fields.get("name") != self.name:
+        shape = fields.get("shape")
+        if fields.get("name") != self.name or fields.get("datatype") != self.datatype:
             return None
-        if fields.get("datatype") != self._datatype or type(shape) is not list or type(data) is not list:
+        if type(shape) is not list or not _fits(listed := cast("list[int]", shape), self._dims, sizes):
             return None
-        listed, numbers = cast("list[int]", shape), cast("list[object]", data)
-        if not _fits(listed, self._dims, sizes) or math.prod(listed) != len(numbers):
+        described = len(fields)
+        if flat is None:
+            data = fields.get("data")
+            flat = self._decode(cast("list[object]", data)) if type(data) is list else None
+            described -= 1
+        if flat is None or described != _DESCRIBED or math.prod(listed) != flat.size:
             return None
-        flat = self._decode(numbers)
-        return None if flat is None else flat.reshape(listed)
+        return flat.reshape(listed)
 
 
 def _fits(shape: Sequence[int], dims: Sequence[Dim], sizes: dict[str, int]) -> bool:
@@ -163,10 +221,19 @@ class _Writer:
             array = self._unit.checked(self._answer, array)
             text = self._describe(array.shape)
         try:
-            data = orjson.dumps(write_numbers(array), option=orjson.OPT_SERIALIZE_NUMPY)
+            data = dump_numbers(array)
         except ArrayError as error:
             raise RunError(f"unit `{self._unit.region.unit}`: tensor `{self._answer.name}` {error}") from None
         return b"%b%b}" % (text, data)
+
+    def write_all(self, made: Mapping[str, Array], rows: int, count: int) -> list[bytes] | None:
+        """Return the JSON for each of several requests that ran as one; None where each is to be written."""
+        array = made.get(self._tensor)
+        if array is None or array.dtype is not self._dtype or len(array) != rows:
+            return None
+        text = self._shapes.get((rows // count, *array.shape[1:]))
+        numbers = None if text is None else dump_rows(array, count)
+        return None if numbers is None else [b"%b[%b]}" % (text, each) for each in numbers]
 
     def _describe(self, shape: tuple[int, ...]) -> bytes:
         """Return the JSON of the tensor up to its numbers."""

@@ -20,9 +20,9 @@ class _Value(Protocol):
 
 
 class Tally:
-    """Requests of one kind, and how long each took."""
+    """Requests of one kind, and how long each took; or whatever else a histogram is of, without a counter."""
 
-    def __init__(self, counter: Counter, durations: Histogram | Summary, most: int = _MOST) -> None:
+    def __init__(self, counter: Counter | None, durations: Histogram | Summary, most: int = _MOST) -> None:
         self._counter, self._durations, self._most = counter, durations, most
         self._noted: deque[float] = deque()
 
@@ -39,7 +39,8 @@ class Tally:
         taken = [self._noted.popleft() for _ in range(len(self._noted))]
         if not taken:
             return
-        self._counter.inc(len(taken))
+        if self._counter is not None:
+            self._counter.inc(len(taken))
         if isinstance(self._durations, Summary) or len(taken) == 1:
             for seconds in taken:
                 self._durations.observe(seconds)
@@ -73,8 +74,8 @@ class Ledger:
             registry.unregister(metric)
             registry.register(_Current(metric, self))
 
-    def open(self, counter: Counter, durations: Histogram | Summary) -> Tally:
-        """Return a tally that counts in two metrics."""
+    def open(self, counter: Counter | None, durations: Histogram | Summary) -> Tally:
+        """Return a tally that counts in two metrics, or in one."""
         tally = Tally(counter, durations, self._most)
         self._tallies.append(tally)
         return tally

@@ -4,8 +4,7 @@ import base64
 import binascii
 import math
 import struct
-from array import array as pack
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
@@ -20,6 +19,8 @@ Wire = Literal["plain", "base64"]
 
 _FEW: Final = 128
 """Fewer numbers than these Python handles faster than numpy."""
+
+_MOST_LENGTHS: Final = 64
 
 _OWN_PARAMETERS: Final = frozenset({"headers", "content_type", "binary_data_output"})
 """Parameters about one hop only, which are not carried on to the next unit."""
@@ -153,8 +154,8 @@ def _check_count(count: int, tensor: WireTensor) -> None:
         raise ArrayError(f"has {count} elements, which is not the shape {list(tensor.shape)}")
 
 
-# What an array of these takes is neither rounded nor cut: whole numbers are checked, and floats are looked at.
-_TYPECODES: Final = {
+# What is packed as one of these is neither rounded nor cut: whole numbers are checked, and floats are looked at.
+_CODES: Final = {
     "INT8": "b",
     "INT16": "h",
     "INT32": "i",
@@ -174,31 +175,35 @@ class FlatDecoder:
     """Makes arrays of a datatype out of flat lists of numbers."""
 
     def __init__(self, datatype: str) -> None:
-        self._code = _TYPECODES.get(datatype)
+        self._code = _CODES.get(datatype)
         self._dtype = to_numpy(datatype)
+        self._packs: dict[int, Callable[..., bytes]] = {}
 
     def __call__(self, data: Sequence[object]) -> Array | None:
         """Return a flat list as an array; None where anything about it is out of the ordinary."""
-        code = self._code
+        code, pack = self._code, self._packs.get(len(data))
         if code is None or not data or isinstance(data[0], bool):
             return None
         try:
-            flat = pack(code, cast("list[float]", data))
-        except (TypeError, OverflowError):
+            flat = np.frombuffer((pack or self._prepare(len(data)))(*data), self._dtype)
+        except (struct.error, OverflowError):
             return None
-        if code == "f" and not _is_within(flat):
-            return None
-        return np.frombuffer(flat, self._dtype)
+        return None if code == "f" and not _is_within(flat, cast("Sequence[float]", data)) else flat
+
+    def _prepare(self, count: int) -> Callable[..., bytes]:
+        """Return what packs so many numbers, which is kept for the next list of that length."""
+        if len(self._packs) >= _MOST_LENGTHS:
+            self._packs.clear()
+        pack = self._packs[count] = struct.Struct(f"{count}{self._code}").pack
+        return pack
 
 
 _DECODERS: Final = {datatype: FlatDecoder(datatype) for datatype in DATATYPES}
 
 
-def _is_within(numbers: "pack[float]") -> bool:
-    if len(numbers) < _FEW:
-        return min(numbers) >= -EXACT and max(numbers) <= EXACT
-    found = np.frombuffer(numbers, np.float32)
-    return bool(found.min() >= -EXACT and found.max() <= EXACT)
+def _is_within(flat: Array, data: Sequence[float]) -> bool:
+    least, most = (min(data), max(data)) if len(data) < _FEW else (flat.min(), flat.max())
+    return bool(least >= -EXACT and most <= EXACT)
 
 
 def _decode_numbers(tensor: WireTensor) -> Array:

@@ -5,6 +5,8 @@ from typing import Final
 
 from prometheus_client import Gauge, Histogram
 
+from graphc_runtimes.ledger import Ledger
+
 _ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SECONDS: Final = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
 
@@ -27,6 +29,12 @@ def batch_requests() -> Histogram:
 def queue_seconds() -> Histogram:
     """Return the histogram of the time that requests waited for others to be done."""
     return Histogram("graphc_queue_seconds", "How long requests waited to run.", ["unit"], buckets=_SECONDS)
+
+
+@cache
+def batch_ledger() -> Ledger:
+    """Return what keeps these three until somebody looks at them."""
+    return Ledger((batch_rows(), batch_requests(), queue_seconds()))
 
 
 @cache

@@ -14,7 +14,7 @@ from graphc_components.datatypes import Array, to_numpy
 
 from graphc_runtimes.messages import EXACT
 
-LEAST: Final = 65_536
+LEAST: Final = 16_384
 """Of smaller bodies the parser's own work is not worth it."""
 _KEPT: Final = 2**25
 """A parser keeps several times the memory of the largest body that it saw: for larger ones there is one each."""

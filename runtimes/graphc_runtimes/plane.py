@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 import orjson
+from graphc_components.datatypes import Array
 
-from graphc_runtimes.batching import answer
-from graphc_runtimes.bodies import LENGTH_HEADER, Asked, Body, Written, read_infer, write_infer
+from graphc_runtimes.batching import answer, find_batcher
+from graphc_runtimes.bodies import LENGTH_HEADER, Body, Written, read_infer, write_infer
+from graphc_runtimes.bodies import Asked as AskedInfer
+from graphc_runtimes.choose import Call
 from graphc_runtimes.desk import BusyError, Desk, Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.exchange import Headers, Request
-from graphc_runtimes.lane import LONGEST, Lane
+from graphc_runtimes.lane import LONGEST, Asked, Lane
 from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
 from graphc_runtimes.protocol import HotExchange
 from graphc_runtimes.unit import Unit
@@ -115,7 +118,8 @@ class DataPlane:
         if unit is None or not path.model.ready:
             exchange.delegate()
         elif unit.region.batch is not None and path.verb != "route":
-            self._start_task(path, exchange, _Work(path, exchange, self._features))
+            if lane is None or lane.unit is not unit or not self._submit(lane, path, exchange):
+                self._start_task(path, exchange, _Work(path, exchange, self._features))
         elif path.pace.is_short(exchange.size):
             start = time.perf_counter()
             found = None
@@ -128,6 +132,25 @@ class DataPlane:
             self._respond(exchange, path, start, found)
         else:
             self._start_thread(path, exchange, _Work(path, exchange, self._features), unit)
+
+    def _submit(self, lane: Lane, path: Path, exchange: HotExchange) -> bool:
+        """Have a request run with others; say whether it is one that goes the short way."""
+        batcher, asked = find_batcher(lane.unit), _ask(lane, exchange)
+        if batcher is None or asked is None:
+            return False
+        start = time.perf_counter()
+        if self._desk.is_full:
+            self._respond(exchange, path, start, _busy())
+            return True
+        self._desk.take()
+
+        def done(found: Answer | None) -> None:
+            self._desk.give_back()
+            if found is not None:
+                self._respond(exchange, path, start, found)
+
+        path.context.run(batcher.submit, _Rider(lane, asked, path, exchange, done))
+        return True
 
     def _start_thread(self, path: Path, exchange: HotExchange, work: "_Work", unit: Unit) -> None:
         start = time.perf_counter()
@@ -173,18 +196,68 @@ class DataPlane:
         exchange.respond(found.status, found.head, *found.parts)
 
 
-def _take(lane: Lane, path: Path, exchange: HotExchange) -> Answer | None:
-    """Return the answer where there is a short way to it."""
+def _ask(lane: Lane, exchange: HotExchange) -> Asked | None:
+    """Return what a request asks where there is a short way to its answer."""
     if exchange.size > LONGEST or not exchange.request.is_plain:
         return None
+    return lane.read(exchange.body, make_id())
+
+
+def _take(lane: Lane, path: Path, exchange: HotExchange) -> Answer | None:
+    """Return the answer where there is a short way to it."""
+    asked = _ask(lane, exchange)
+    if asked is None:
+        return None
     try:
-        found = lane.answer(exchange.body, make_id())
+        return _frame(lane, path, asked, lane.run(asked.tensors))
     except RunError as error:
         return _fail(error)
-    if found is None:
-        return None
-    identity, text = found
-    return Answer(200, _JSON + path.head(identity), (text,))
+
+
+def _frame(lane: Lane, path: Path, asked: Asked, outputs: bytes) -> Answer:
+    return Answer(200, _JSON + path.head(asked.identity), (lane.frame(asked.identity, outputs),))
+
+
+class _Rider:
+    """A request that goes the short way, together with others."""
+
+    __slots__ = ("_asked", "_done", "_exchange", "_path", "kind", "rows", "writer")
+
+    def __init__(
+        self,
+        lane: Lane,
+        asked: Asked,
+        path: Path,
+        exchange: HotExchange,
+        done: Callable[[Answer | None], None],
+    ) -> None:
+        self.writer = lane
+        self.rows, self.kind = lane.sort(asked.tensors)
+        self._asked, self._path, self._exchange, self._done = asked, path, exchange, done
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has closed the connection."""
+        return self._exchange.is_disconnected
+
+    def read(self) -> tuple[Mapping[str, Array], Call]:
+        """Return the tensors, which were read when the request came."""
+        return self._asked.tensors, self.writer.call
+
+    def give(self, tensors: Mapping[str, Array]) -> bytes:
+        """Return the JSON of the answer's tensors."""
+        return self.writer.write(tensors)
+
+    def run_alone(self) -> bytes:
+        """Return the JSON of what the unit answers to this request."""
+        return self.writer.run(self._asked.tensors)
+
+    def settle(self, outcome: object) -> None:
+        """Send the answer, if anybody still waits for one."""
+        if isinstance(outcome, bytes):
+            self._done(_frame(self.writer, self._path, self._asked, outcome))
+        else:
+            self._done(_fail(outcome) if isinstance(outcome, Exception) else None)
 
 
 class _Work:
@@ -194,7 +267,7 @@ class _Work:
 
     def __init__(self, path: Path, exchange: HotExchange, features: Features) -> None:
         self._path, self._exchange, self._features = path, exchange, features
-        self._asked: Asked | None = None
+        self._asked: AskedInfer | None = None
 
     def do(self, unit: Unit) -> Answer | None:
         """Return the answer; None where MLServer is to answer."""

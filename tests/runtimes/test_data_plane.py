@@ -19,6 +19,8 @@ import pytest
 import uvicorn
 from graphc_runtimes.desk import Desk, Pace
 from graphc_runtimes.environment import read_environment
+from graphc_runtimes.lane import LONGEST
+from graphc_runtimes.packed import LEAST
 from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol, Settings
 from graphc_runtimes.region import Region
@@ -257,6 +259,81 @@ def slow(build: Build, node: Build, tmp_path: FilePath) -> Json:
     python = {"kind": "python", "entry": "code:wait", "path": "slow", "declares": declares}
     nodes = [node("p", {"x": "x"}, {"y": "p.y"}, **python)]
     return build(nodes, takes=["x: FP32[batch, 2]"], answers={"p.y": "y: FP32[batch, 2]"})
+
+
+# --- Batches -------------------------------------------------------------------------------------------
+
+
+def test_requests_of_many_connections_are_answered_each_for_itself(serve: Serve, double: Json) -> None:
+    running = serve(double | {"batch": {"max_size": 8}})
+    clients = [running.connect() for _ in range(7)]
+    for turn in range(40):
+        rows = [[float(turn), float(number)] * (1 + (turn % 3) * (number % 2)) for number in range(7)]
+        for number, (client, values) in enumerate(zip(clients, rows, strict=True)):
+            # One goes the long way: parameters are looked at there.
+            more: Json = {"parameters": {"tier": "gold"}} if number == 5 else {}
+            client.send(post(ask_json(*values, id=f"{turn}-{number}", **more)))
+        for number, (client, values) in enumerate(zip(clients, rows, strict=True)):
+            answer = client.read()
+            assert (answer.status, answer.headers["x-id"]) == (200, f"{turn}-{number}")
+            output = {"name": "y", "shape": [len(values) // 2, 2], "datatype": "FP32", "data": values}
+            parameters = {"tier": "gold"} if number == 5 else {}
+            assert answer.json == {
+                "model_name": "graph",
+                "id": f"{turn}-{number}",
+                "parameters": parameters,
+                "outputs": [output],
+            }
+    assert running.meter.requests == [(INFER, 200)] * 280
+    assert running.meter.inferences == [("graph", False)] * 280
+
+
+def test_an_infinite_answer_fails_its_own_request_only(serve: Serve, build: Build, node: Build) -> None:
+    mean: Json = {"kind": "component", "component": "mean", "parameters": {}}
+    nodes = [node("m", {"0": "x", "1": "x"}, {"output": "m.output"}, **mean)]
+    region = build(nodes, takes=["x: FP64[batch, 2]"], answers={"m.output": "y: FP64[batch, 2]"})
+    running = serve(region | {"batch": {"max_size": 8}})
+    clients = [running.connect() for _ in range(3)]
+    for _ in range(20):
+        for client, value in zip(clients, (1.0, 1.7e308, 2.0), strict=True):
+            client.send(post(ask_json(value, value).replace(b"FP32", b"FP64")))
+        one, bad, two = (client.read() for client in clients)
+        assert [each.json["outputs"][0]["data"] for each in (one, two)] == [[1, 1], [2, 2]]
+        assert bad.status == 500
+        assert bad.json == {
+            "error": "unit `unit`: tensor `y` holds NaN or Infinity, which JSON cannot carry",
+        }
+
+
+def test_clients_that_go_leave_their_place_to_others(serve: Serve, slow: Json) -> None:
+    running = serve(slow | {"batch": {"max_size": 8}}, threads=1, queue=1)
+    holding = running.connect()
+    holding.send(post(ask_json(77, 77)))
+    time.sleep(0.2)
+    gone = running.connect()
+    gone.send(post(ask_json(1, 2)))
+    time.sleep(0.1)
+    assert running.connect().ask(ask_json(1, 2)).status == 503
+    gone.close()
+    assert holding.read().status == 200
+    for _ in range(4):
+        assert running.connect().ask(ask_json(1, 2)).status == 200
+    assert [status for _, status in running.meter.requests] == [503, 200, 200, 200, 200, 200]
+
+
+def test_middling_bodies_are_read_as_small_ones(serve: Serve, double: Json) -> None:
+    values = np.random.default_rng(0).random(5000, np.float32).astype(float).tolist()
+    client = serve(double).connect()
+    for _ in range(3):
+        body = ask_json(*values, id="7")
+        assert len(body) > LEAST
+        found = client.ask(body).json
+        assert (found["id"], found["outputs"][0]["data"]) == ("7", values)
+        few = ask_json(*values[:900], id="8")
+        assert LEAST < len(few) < LONGEST
+        assert client.ask(few).json["outputs"][0]["data"] == values[:900]
+        missing = few.replace(b'"name": "x"', b'"name": "z"')
+        assert client.ask(missing).json == {"error": "unit `unit`: the graph has no input `z`"}
 
 
 # --- Answers -------------------------------------------------------------------------------------------

@@ -1,11 +1,16 @@
 """Each way to run a node, loaded from real artefacts."""
-# pyright: reportUnknownMemberType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import asyncio
+import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import xgboost
 from graphc_runtimes.adapters import load_runner
@@ -15,6 +20,7 @@ from graphc_runtimes.environment import Device, Environment
 from graphc_runtimes.errors import LoadError, RunError
 from graphc_runtimes.execute import Runner, execute
 from graphc_runtimes.region import ChoiceNode, MergeNode, Region
+from onnx import TensorProto, helper
 
 Json = dict[str, object]
 Load = Callable[..., Runner]
@@ -43,6 +49,47 @@ def load(tmp_path: Path, region: Callable[..., Region], node: Callable[..., Json
 
 def _model(framework: str, path: str) -> dict[str, object]:
     return {"kind": "model", "framework": framework, "path": path}
+
+
+# --- Threads -------------------------------------------------------------------------------------------
+
+
+def _write_repeated(path: Path, times: int) -> None:
+    """Write a model that takes two numbers a row, and works on each so many times."""
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2]) for name in ("X", "Y")]
+    names = ["X", *(f"t{number}" for number in range(times - 1)), "Y"]
+    nodes = [helper.make_node("Erf", [a], [b]) for a, b in itertools.pairwise(names)]
+    graph = helper.make_graph(nodes, "repeated", infos[:1], infos[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), str(path))
+
+
+@pytest.mark.parametrize(
+    ("threads", "times", "expected"), [(None, 1, 1), (None, 5000, 0), (3, 1, 3), (3, 5000, 3)]
+)
+def test_a_model_that_is_quick_has_one_thread_where_nothing_is_said(
+    threads: int | None,
+    times: int,
+    expected: int,
+    tmp_path: Path,
+    region: Callable[..., Region],
+    node: Callable[..., Json],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _write_repeated(tmp_path / "m.onnx", times)
+    given: list[int] = []
+    start = onnxruntime.InferenceSession
+
+    def open_session(path: str, options: Any, **fields: Any) -> Any:
+        given.append(options.intra_op_num_threads)
+        return start(path, options, **fields)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
+    written = node("n", {"X": "x"}, {"Y": "n.Y"}, **_model("onnx", "m.onnx"))
+    (parsed,) = region([written], takes=["x: FP32[batch, 2]"]).nodes
+    assert not isinstance(parsed, ChoiceNode | MergeNode)
+    run = asyncio.run(load_runner(parsed, replace(_environment(tmp_path), threads=threads)))
+    assert run({"X": X})["Y"].shape == (2, 2)
+    assert given[-1] == expected
 
 
 # --- Components ----------------------------------------------------------------------------------------

@@ -267,3 +267,30 @@ def test_a_number_of_workers_has_to_be_one(region: Json, tmp_path: Path) -> None
     assert (
         server.log.read_text() == "graphc: GRAPHC_WORKERS is `many`, which is not a positive whole number\n"
     )
+
+
+ASK_OVER_GRPC: Final = """
+import sys
+import numpy as np
+import tritonclient.grpc as grpcclient
+
+found = set()
+for _ in range(60):
+    # A channel that is like another would share its connection, and with it the process that answers.
+    alone = [("grpc.use_local_subchannel_pool", 1)]
+    with grpcclient.InferenceServerClient(sys.argv[1], channel_args=alone) as client:
+        tensor = grpcclient.InferInput("x", [1, 1], "FP32")
+        tensor.set_data_from_numpy(np.zeros((1, 1), np.float32))
+        found.add(int(client.infer("graph", [tensor]).as_numpy("pid")[0]))
+    if len(found) == 2:
+        break
+print(*found)
+"""
+
+
+@pytest.mark.slow
+def test_all_workers_answer_over_grpc(served: Served) -> None:
+    served.wait_ready()
+    command = [sys.executable, "-c", ASK_OVER_GRPC, f"127.0.0.1:{served.grpc}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert {int(each) for each in done.stdout.split()} == served.children

@@ -2,6 +2,8 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import logging
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Final, NamedTuple, Protocol, cast
 import numpy as np
 import onnxruntime
 from graphc_components.datatypes import Array
-from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeException
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, InvalidArgument, RuntimeException
 
 from graphc_runtimes.adapters.artifact import find_file
 from graphc_runtimes.adapters.bound import DTYPES, Bindable, BoundRunner, can_bind
@@ -34,6 +36,14 @@ from graphc_runtimes.weights import find_shared
 from graphc_runtimes.workers import worker_number
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
+
+_SMALL: Final = 4 * 2**20
+"""Larger models are not tried with one thread first: to open one twice takes its time."""
+_SHORT_S: Final = 0.001
+"""A model that answers many rows sooner than this has one thread: to wake others would cost more than they do."""
+_EXTERNAL: Final = b"location"
+"""What a model says of a tensor whose numbers are in another file."""
+_TRIED_ROWS: Final = (1, 64)
 
 _ERROR: Final = 3
 """onnxruntime's severity of errors, below which nothing is logged."""
@@ -210,8 +220,12 @@ def _start(path: Path, environment: Environment) -> _Opened:
     for name, _ in providers:
         if name not in available:
             raise LoadError(f"GRAPHC_DEVICE asks for {name}; onnxruntime here has {', '.join(available)}")
-    options = _options(environment)
     shared = find_shared(path)
+    if environment.device == "cpu" and environment.threads is None and _is_small(path):
+        alone = replace(environment, threads=1)
+        if _is_short(_open_session(path, _options(alone), providers)):
+            environment = alone
+    options = _options(environment)
     if shared is not None:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if environment.device != "cpu":
@@ -250,6 +264,27 @@ def _open_ready(
 
 def _open_session(path: Path, options: _Options, providers: Sequence[Provider]) -> _Session:
     return cast("_Session", onnxruntime.InferenceSession(str(path), options, providers=providers))
+
+
+def _is_small(path: Path) -> bool:
+    """Say whether a model takes little time and memory to open: no file of weights lies beside it."""
+    return path.stat().st_size < _SMALL and _EXTERNAL not in path.read_bytes()
+
+
+def _is_short(session: _Session) -> bool:
+    """Say whether a session of one thread answers rows of zeros in a short time; no where it cannot be asked."""
+    try:
+        return all(_time(session, rows) < _SHORT_S for rows in _TRIED_ROWS)
+    # A model may refuse zeros: what it says of them is of no interest.
+    except (Fail, RuntimeException, EPFail, InvalidArgument, RuntimeError, ValueError):
+        return False
+
+
+def _time(session: _Session, rows: int) -> float:
+    """Return the processor's seconds of a run that is not the first."""
+    warm_up(session, (rows,))
+    start = time.thread_time()
+    return time.thread_time() - start if warm_up(session, (rows,)) else math.inf
 
 
 def _record(path: Path, options: _Options, providers: Sequence[Provider], device: int) -> _Opened | None:
