@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,11 +44,9 @@ def prepare(case: Case, folder: Path) -> Mapping[str, Callable[[], object]]:
     for threads, title in ((1, "one thread"), (0, "its own choice")):
         opened = {name: open_session(case.folder / f"{name}.onnx", threads) for name in ("scale", *OUTPUTS)}
         (scaled,) = opened["scale"].run(["scaled"], {"X": x})
-        found[f"scale, {title}"] = lambda each=opened["scale"]: each.run(["scaled"], {"X": x})
+        found[f"scale, {title}"] = partial(opened["scale"].run, ["scaled"], {"X": x})
         for name, output in OUTPUTS.items():
-            found[f"{name}, {title}"] = lambda each=opened[name], at=output, given=scaled: each.run(
-                [at], {"X": given}
-            )
+            found[f"{name}, {title}"] = partial(opened[name].run, [output], {"X": scaled})
 
         def run_all(opened: Mapping[str, Any] = opened) -> None:
             (scaled,) = opened["scale"].run(["scaled"], {"X": x})

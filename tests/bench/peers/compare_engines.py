@@ -18,11 +18,11 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
-from graphc.bench.ask import Subject
+from graphc.bench.ask import Question, Subject
 from graphc.bench.compare import Comparison
 from graphc.bench.failure import BenchError
 from graphc.bench.job import Closed
-from graphc.bench.run import Bench, BenchOptions, Question
+from graphc.bench.run import Bench, BenchOptions
 from graphc.bench.serve import serve
 from graphc.compilation import Request, compile_files
 from graphc.lower.options import Options
