@@ -227,6 +227,11 @@ def _write_tensor(tensor: WireTensor, unit: str) -> Fields:
         raise RunError(f"unit `{unit}`: tensor `{tensor.name}` {error}") from None
 
 
+def dump_tensor(tensor: WireTensor, unit: str) -> bytes:
+    """Return a tensor of an answer as JSON; raises RunError."""
+    return orjson.dumps(_write_tensor(tensor, unit))
+
+
 def dump_numbers(array: Array) -> bytes:
     """Return the numbers of an array as JSON; raises ArrayError for NaN and Infinity."""
     # A client would take null for a missing value.

@@ -13,10 +13,10 @@ from graphc_components.datatypes import Array, to_numpy
 from graphc_components.tensors import Dim
 
 from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.bodies import Body, dump_numbers, dump_rows
+from graphc_runtimes.bodies import Body, dump_numbers, dump_rows, dump_tensor
 from graphc_runtimes.choose import Call
 from graphc_runtimes.errors import RunError
-from graphc_runtimes.messages import FlatDecoder
+from graphc_runtimes.messages import FlatDecoder, WireTensor
 from graphc_runtimes.packed import LEAST, read_packed
 from graphc_runtimes.region import Answer, ChoiceNode, Region, TensorSpec
 from graphc_runtimes.unit import Unit
@@ -45,7 +45,9 @@ class Lane:
         self._takes = tuple(_Reader(spec) for spec in unit.region.takes)
         self._unread: tuple[None, ...] = (None,) * len(self._takes)
         self._start = b'{"model_name":%b,"id":' % orjson.dumps(name)
-        self._answers = tuple(_Writer(answer, unit) for answer in unit.region.answers)
+        self._answers = tuple(
+            (_Writer if _has_numbers(answer) else _TextWriter)(answer, unit) for answer in unit.region.answers
+        )
         self.call = Call()
 
     @classmethod
@@ -143,7 +145,7 @@ def _is_plain(region: Region) -> bool:
         and not any(isinstance(node, ChoiceNode) and _looks_at_request(node) for node in region.nodes)
         and bool(region.takes)
         and all(spec.name in known and not spec.optional and _has_numbers(spec) for spec in region.takes)
-        and all(not answer.optional and _has_numbers(answer) for answer in region.answers)
+        and not any(answer.optional for answer in region.answers)
     )
 
 
@@ -241,3 +243,30 @@ class _Writer:
             self._shapes.clear()
         text = self._shapes[shape] = b"%b%b%b" % (self._start, orjson.dumps(shape), self._middle)
         return text
+
+
+class _TextWriter:
+    """Writes one tensor of texts of an answer."""
+
+    def __init__(self, answer: Answer, unit: Unit) -> None:
+        self._answer, self._unit = answer, unit
+
+    def write(self, made: Mapping[str, Array]) -> bytes:
+        """Return the JSON of the tensor; raises RunError."""
+        return self._write(made.get(self._answer.tensor))
+
+    def write_all(self, made: Mapping[str, Array], rows: int, count: int) -> list[bytes] | None:
+        """Return the JSON for each of several requests that ran as one; None where each is to be written."""
+        array = made.get(self._answer.tensor)
+        if array is None or not array.ndim or not rows or len(array) != rows:
+            return None
+        size = rows // count
+        try:
+            return [self._write(array[start : start + size]) for start in range(0, rows, size)]
+        except RunError:
+            return None
+
+    def _write(self, array: Array | None) -> bytes:
+        answer, checked = self._answer, self._unit.checked(self._answer, array)
+        tensor = WireTensor(answer.name, answer.datatype, checked.shape, (), array=checked)
+        return dump_tensor(tensor, self._unit.region.unit)
