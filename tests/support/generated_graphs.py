@@ -60,7 +60,7 @@ def spare(x):
     return x - np.float32(1)
 
 def stuck(x):
-    time.sleep(2)
+    time.sleep(20)
     return x
 
 def flaky(x, calls=[]):
