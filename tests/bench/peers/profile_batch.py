@@ -1,10 +1,10 @@
-"""Says what 64 rows take in the models of the peers: `PYTHONPATH=tests/bench/peers:tests/support python THIS_FILE`.
+"""Says what 64 rows take in the models of the peers: `PYTHONPATH=tests/support python THIS_FILE`.
 
 In turns, in one process and without a socket: each session bare, with one thread and with as many as onnxruntime takes
 by itself; the four bare sessions one after another; and a fused unit, from JSON to JSON. The last column is the time of
 all processors.
 """
-# pyright: reportMissingImports=false, reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import asyncio
 import json
