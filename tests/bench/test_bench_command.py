@@ -126,6 +126,7 @@ def test_an_interrupt_tells_what_was_measured(server: SlowServer) -> None:
     assert "interrupted after" in errors
 
 
+@pytest.mark.slow
 def test_a_graph_is_run_measured_and_ended(tmp_path: Path) -> None:
     """The whole road with real units: load, node times, and costs that the compiler reads."""
     costs, results = tmp_path / "costs.json", tmp_path / "r.json"

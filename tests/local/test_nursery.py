@@ -159,6 +159,7 @@ def test_a_unit_that_cannot_load_stops_the_run_with_its_log(tmp_path: Path) -> N
     assert "graphc: node `tell`: " in failure.tail
 
 
+@pytest.mark.slow
 def test_units_come_back_after_the_nursery_was_lost(tmp_path: Path) -> None:
     made = [plan(tmp_path, "a", 2), plan(tmp_path, "b", 3)]
 

@@ -231,6 +231,7 @@ def versions_text(manifest_text: Callable[..., str], **factors: float) -> str:
     return yaml.safe_dump(document)
 
 
+@pytest.mark.slow
 def test_versions_run_together_and_a_dead_shadow_does_not_end_them(
     environment: dict[str, str], tmp_path: Path, manifest_text: Callable[..., str]
 ) -> None:

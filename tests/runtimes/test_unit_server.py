@@ -171,7 +171,7 @@ def artifacts(
     return root
 
 
-@pytest.fixture(scope="module", params=list(STARTS))
+@pytest.fixture(scope="module", params=["plane", pytest.param("stock", marks=pytest.mark.slow)])
 def start(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
