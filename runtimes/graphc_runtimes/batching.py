@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from graphc_components.datatypes import Array
 
-from graphc_runtimes.choose import Call
+from graphc_runtimes.choose import Call, find_looks
 from graphc_runtimes.deadline import Deadline, Deadlines
 from graphc_runtimes.desk import Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
@@ -157,7 +157,7 @@ class Batcher:
     def __init__(self, unit: Unit, batch: Batch) -> None:
         self._unit, self._most, self._delay = unit, batch.max_size, batch.max_delay_ms / 1000
         self._together = Unit(_failing(unit.region), unit.runners)
-        self._asked = _find_asked(unit.region)
+        self._looks = find_looks(unit.region)
         self._pace = Pace(unit.region)
         self._queue: deque[tuple[Entry, float]] = deque()
         """The requests that wait, with the time that each came."""
@@ -181,15 +181,15 @@ class Batcher:
 
     def submit(self, entry: Entry) -> None:
         """Have a request run at once where no others are about, else with those."""
-        self._queue.append((entry, time.perf_counter()))
-        if self._is_busy:
-            return
-        if self._is_alone and self._has_turned and not self._delay:
+        now = time.perf_counter()
+        if not self._is_busy and self._is_alone and self._has_turned and not self._delay:
             self._is_busy, self._has_turned = True, False
             # What else the sockets have brought by now goes together.
             asyncio.get_running_loop().call_soon(self._turn)
-            self._run()
-        else:
+            self._start((entry,), (now,), now)
+            return
+        self._queue.append((entry, now))
+        if not self._is_busy:
             self._go_on()
 
     def _turn(self) -> None:
@@ -235,10 +235,13 @@ class Batcher:
 
     def _run(self) -> None:
         members, times = self._pick()
-        if not members:
+        if members:
+            self._start(members, times, time.perf_counter())
+        else:
             self._go_on()
-            return
-        rows, start = sum(each.rows for each in members), time.perf_counter()
+
+    def _start(self, members: Sequence[Entry], times: Sequence[float], start: float) -> None:
+        rows = sum([each.rows for each in members])
         for since in times:
             self._waited.note(start - since)
         self._rows.note(rows)
@@ -281,10 +284,7 @@ class Batcher:
             if tensor is None or not tensor.shape or rows < 1:
                 return rows, None
             kinds += (tensor.datatype, *tensor.shape[1:])
-        call = Call(message.parameters, message.headers)
-        kinds += (call.parameter(name) for name in self._asked.parameters)
-        kinds += (call.header(name) for name in self._asked.headers)
-        return rows, tuple(kinds)
+        return rows, (*kinds, *self._looks.find(Call(message.parameters, message.headers)))
 
     def _count_rows(self, message: Message) -> int:
         # Tensors that only pass by may have other rows, and those that are taken have the same.
@@ -396,26 +396,3 @@ def _fail(node: Node) -> Node:
     if isinstance(node, ChoiceNode | MergeNode):
         return node
     return replace(node, policy=replace(node.policy, retries=0, on_error="fail"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The parameters and headers that choices look at."""
-
-    parameters: tuple[str, ...]
-    headers: tuple[str, ...]
-
-
-def _find_asked(region: Region) -> _Asked:
-    found: set[tuple[str, str]] = set()
-    for node in region.nodes:
-        if not isinstance(node, ChoiceNode):
-            continue
-        if node.router in ("parameter", "header"):
-            found.add((node.router, str(node.parameters["name"])))
-        key = cast("Mapping[str, str]", node.parameters.get("key") or {})
-        found.update(key.items())
-    return _Asked(
-        tuple(sorted(name for source, name in found if source == "parameter")),
-        tuple(sorted(name for source, name in found if source == "header")),
-    )

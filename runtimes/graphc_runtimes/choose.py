@@ -1,6 +1,6 @@
 """Choice nodes: which branch each row takes, or the request as a whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -10,7 +10,7 @@ from graphc_components.datatypes import Array
 
 from graphc_runtimes.deadline import Limit
 from graphc_runtimes.errors import LoadError, RequestError, RunError
-from graphc_runtimes.region import ChoiceNode
+from graphc_runtimes.region import ChoiceNode, Region
 
 _BY_TEXT: Final = ("parameter", "header")
 
@@ -31,6 +31,38 @@ class Call:
         """Return a header, whatever its case."""
         wanted = name.lower()
         return next((value for key, value in self.headers.items() if key.lower() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """The parameters and headers of a request that the choices of a region look at."""
+
+    parameters: tuple[str, ...]
+    headers: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        """Say whether they look at any."""
+        return bool(self.parameters or self.headers)
+
+    def find(self, call: Call) -> tuple[Hashable, ...]:
+        """Return what they find there."""
+        return (*map(call.parameter, self.parameters), *map(call.header, self.headers))
+
+
+def find_looks(region: Region) -> Looks:
+    """Return what the choices of a region look at beside tensors."""
+    found: set[tuple[str, str]] = set()
+    for node in region.nodes:
+        if not isinstance(node, ChoiceNode):
+            continue
+        if node.router in _BY_TEXT:
+            found.add((node.router, str(node.parameters["name"])))
+        key = cast("Mapping[str, str]", node.parameters.get("key") or {})
+        found.update(key.items())
+    return Looks(
+        tuple(sorted(name for source, name in found if source == "parameter")),
+        tuple(sorted(name for source, name in found if source == "header")),
+    )
 
 
 def check_choice(node: ChoiceNode) -> None:

@@ -1,4 +1,4 @@
-"""The short way through a unit: a plain JSON request of just the tensors it takes, all of its answers as JSON.
+"""The short way through a unit: a JSON request of just the tensors it takes, all of its answers as JSON.
 
 Most requests are of that kind, and most of what the long way looks at is not there to be found in them. Whatever is
 out of the ordinary goes the long way, which says what is wrong with it; the answers are the same, byte for byte.
@@ -14,17 +14,21 @@ from graphc_components.tensors import Dim
 
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.bodies import Body, dump_numbers, dump_rows, dump_tensor
-from graphc_runtimes.choose import Call
+from graphc_runtimes.choose import Call, find_looks
+from graphc_runtimes.deadline import PARAMETER as DEADLINE
 from graphc_runtimes.errors import RunError
-from graphc_runtimes.messages import FlatDecoder, WireTensor
+from graphc_runtimes.messages import OWN_PARAMETERS, WANTED, FlatDecoder, WireTensor
 from graphc_runtimes.packed import LEAST, read_packed
-from graphc_runtimes.region import Answer, ChoiceNode, Region, TensorSpec
+from graphc_runtimes.region import Answer, Region, TensorSpec
 from graphc_runtimes.unit import Unit
 
 LONGEST: Final = 65_536
 """Of larger bodies the decoding is what takes time, and no body is to be decoded twice."""
 
-_KEYS: Final = frozenset({"inputs", "id"})
+_KEYS: Final = frozenset({"inputs", "id", "parameters"})
+_TOLD: Final = OWN_PARAMETERS | {WANTED, DEADLINE}
+"""Parameters that say how a request is to be read or answered."""
+_SIMPLE: Final = (str, bool, int, float)
 _DESCRIBED: Final = 3
 """How many fields a tensor has beside its numbers."""
 _MOST_SHAPES: Final = 64
@@ -35,6 +39,9 @@ class Asked(NamedTuple):
 
     tensors: Mapping[str, Array]
     identity: str
+    call: Call
+    parameters: bytes
+    """Those that the answer has too, as JSON."""
 
 
 class Lane:
@@ -45,29 +52,20 @@ class Lane:
         self._takes = tuple(_Reader(spec) for spec in unit.region.takes)
         self._unread: tuple[None, ...] = (None,) * len(self._takes)
         self._start = b'{"model_name":%b,"id":' % orjson.dumps(name)
+        self._looks = find_looks(unit.region)
         self._answers = tuple(
             (_Writer if _has_numbers(answer) else _TextWriter)(answer, unit) for answer in unit.region.answers
         )
-        self.call = Call()
+        self._call = Call()
 
     @classmethod
     def find(cls, unit: Unit, name: str) -> "Lane | None":
         """Return the short way of a unit; None where every request has to be looked at more closely."""
         return cls(unit, name) if _is_plain(unit.region) else None
 
-    def answer(self, body: Body, identity: str) -> tuple[str, bytes] | None:
-        """Return the answer's id, which is `identity` for requests without one, and its JSON.
-
-        None for a request that goes the long way; raises RunError as the unit does.
-        """
-        asked = self.read(body, identity)
-        if asked is None:
-            return None
-        return asked.identity, self.frame(asked.identity, self.run(asked.tensors))
-
-    def run(self, tensors: Mapping[str, Array]) -> bytes:
-        """Return the JSON of the tensors that the unit answers; raises RunError as it does."""
-        return self.write(self.unit.run(tensors, self.call))
+    def run(self, asked: Asked) -> bytes:
+        """Return the JSON of the tensors that the unit answers; raises RequestError and RunError as it does."""
+        return self.write(self.unit.run(asked.tensors, asked.call))
 
     def write(self, made: Mapping[str, Array]) -> bytes:
         """Return the JSON of the answer's tensors, out of those that the nodes made; raises RunError."""
@@ -83,21 +81,32 @@ class Lane:
             found.append(texts)
         return found[0] if len(found) == 1 else [b",".join(each) for each in zip(*found, strict=True)]
 
-    def frame(self, identity: str, outputs: bytes) -> bytes:
+    def frame(self, asked: Asked, outputs: bytes) -> bytes:
         """Return the JSON of an answer around that of its tensors."""
-        return b'%b%b,"parameters":{},"outputs":[%b]}' % (self._start, orjson.dumps(identity), outputs)
+        identity = orjson.dumps(asked.identity)
+        return b'%b%b,"parameters":%b,"outputs":[%b]}' % (self._start, identity, asked.parameters, outputs)
 
-    def sort(self, tensors: Mapping[str, Array]) -> tuple[int, Hashable]:
+    def sort(self, asked: Asked) -> tuple[int, Hashable]:
         """Return how many rows a request has, and what it has in common with those that it may run with."""
-        kind: list[Hashable] = []
+        tensors, kind = asked.tensors, list[Hashable]()
         for reader in self._takes:
             kind += (reader.datatype, *tensors[reader.name].shape[1:])
+        if self._looks:
+            kind += self._looks.find(asked.call)
         return len(tensors[self._takes[0].name]), tuple(kind)
 
-    def read(self, body: Body, identity: str) -> "Asked | None":
+    def read(self, body: Body, headers: Mapping[str, str], identity: str) -> Asked | None:
         """Return what is asked, under `identity` if it names none; None for a request that goes the long way."""
         found = self._read(body)
-        return None if found is None else Asked(found[0], cast("str", found[1].get("id", identity)))
+        if found is None:
+            return None
+        tensors, fields = found
+        identity = cast("str", fields.get("id", identity))
+        parameters = cast("Mapping[str, object]", fields.get("parameters"))
+        if not parameters and not self._looks:
+            return Asked(tensors, identity, self._call, b"{}")
+        call = Call(parameters or {}, headers)
+        return Asked(tensors, identity, call, orjson.dumps(call.parameters))
 
     def _read(self, body: Body) -> tuple[dict[str, Array], Mapping[str, object]] | None:
         """Return the tensors and the fields of a request that is of the plain kind."""
@@ -122,7 +131,7 @@ class Lane:
     def _take(self, fields: Mapping[str, object], arrays: Sequence[Array | None]) -> dict[str, Array] | None:
         """Return the tensors, some of whose numbers may have been read already."""
         inputs = fields.get("inputs")
-        if type(inputs) is not list or (len(fields) > 1 and not _has_identity(fields)):
+        if type(inputs) is not list or (len(fields) > 1 and not _is_framed(fields)):
             return None
         given = cast("list[object]", inputs)
         if len(given) != len(self._takes):
@@ -142,23 +151,27 @@ def _is_plain(region: Region) -> bool:
     return (
         region.wire == "plain"
         and region.graph.deadline_ms is None
-        and not any(isinstance(node, ChoiceNode) and _looks_at_request(node) for node in region.nodes)
         and bool(region.takes)
         and all(spec.name in known and not spec.optional and _has_numbers(spec) for spec in region.takes)
         and not any(answer.optional for answer in region.answers)
     )
 
 
-def _looks_at_request(node: ChoiceNode) -> bool:
-    return node.router in ("parameter", "header") or bool(node.parameters.get("key"))
-
-
 def _has_numbers(spec: TensorSpec | Answer) -> bool:
     return spec.datatype != "BYTES"
 
 
-def _has_identity(fields: Mapping[str, object]) -> bool:
-    return type(fields.get("id")) is str and fields.keys() <= _KEYS
+def _is_framed(fields: Mapping[str, object]) -> bool:
+    """Say whether what stands around the tensors is of the plain kind."""
+    if not fields.keys() <= _KEYS or type(fields.get("id", "")) is not str:
+        return False
+    if "parameters" not in fields:
+        return True
+    parameters = fields["parameters"]
+    if type(parameters) is not dict:
+        return False
+    told = cast("dict[str, object]", parameters)
+    return told.keys().isdisjoint(_TOLD) and all(isinstance(value, _SIMPLE) for value in told.values())
 
 
 class _Reader:

@@ -22,7 +22,7 @@ _FEW: Final = 128
 
 _MOST_LENGTHS: Final = 64
 
-_OWN_PARAMETERS: Final = frozenset({"headers", "content_type", "binary_data_output"})
+OWN_PARAMETERS: Final = frozenset({"headers", "content_type", "binary_data_output"})
 """Parameters about one hop only, which are not carried on to the next unit."""
 
 WANTED: Final = "graphc_outputs"
@@ -56,7 +56,7 @@ class Message:
     @property
     def carried(self) -> dict[str, object]:
         """The parameters that the answer carries on to the next unit."""
-        return {name: value for name, value in self.parameters.items() if name not in _OWN_PARAMETERS}
+        return {name: value for name, value in self.parameters.items() if name not in OWN_PARAMETERS}
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -200,7 +200,7 @@ def _ask(lane: Lane, exchange: HotExchange) -> Asked | None:
     """Return what a request asks where there is a short way to its answer."""
     if exchange.size > LONGEST or not exchange.request.is_plain:
         return None
-    return lane.read(exchange.body, make_id())
+    return lane.read(exchange.body, Headers(exchange.request.headers), make_id())
 
 
 def _take(lane: Lane, path: Path, exchange: HotExchange) -> Answer | None:
@@ -209,13 +209,13 @@ def _take(lane: Lane, path: Path, exchange: HotExchange) -> Answer | None:
     if asked is None:
         return None
     try:
-        return _frame(lane, path, asked, lane.run(asked.tensors))
-    except RunError as error:
+        return _frame(lane, path, asked, lane.run(asked))
+    except (RequestError, RunError) as error:
         return _fail(error)
 
 
 def _frame(lane: Lane, path: Path, asked: Asked, outputs: bytes) -> Answer:
-    return Answer(200, _JSON + path.head(asked.identity), (lane.frame(asked.identity, outputs),))
+    return Answer(200, _JSON + path.head(asked.identity), (lane.frame(asked, outputs),))
 
 
 class _Rider:
@@ -232,7 +232,7 @@ class _Rider:
         done: Callable[[Answer | None], None],
     ) -> None:
         self.writer = lane
-        self.rows, self.kind = lane.sort(asked.tensors)
+        self.rows, self.kind = lane.sort(asked)
         self._asked, self._path, self._exchange, self._done = asked, path, exchange, done
 
     @property
@@ -242,7 +242,7 @@ class _Rider:
 
     def read(self) -> tuple[Mapping[str, Array], Call]:
         """Return the tensors, which were read when the request came."""
-        return self._asked.tensors, self.writer.call
+        return self._asked.tensors, self._asked.call
 
     def give(self, tensors: Mapping[str, Array]) -> bytes:
         """Return the JSON of the answer's tensors."""
@@ -250,7 +250,7 @@ class _Rider:
 
     def run_alone(self) -> bytes:
         """Return the JSON of what the unit answers to this request."""
-        return self.writer.run(self._asked.tensors)
+        return self.writer.run(self._asked)
 
     def settle(self, outcome: object) -> None:
         """Send the answer, if anybody still waits for one."""

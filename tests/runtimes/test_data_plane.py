@@ -267,25 +267,55 @@ def slow(build: Build, node: Build, tmp_path: FilePath) -> Json:
 def test_requests_of_many_connections_are_answered_each_for_itself(serve: Serve, double: Json) -> None:
     running = serve(double | {"batch": {"max_size": 8}})
     clients = [running.connect() for _ in range(7)]
+    told: dict[int, Json] = {4: {"tier": "gold"}, 5: {"tiers": ["gold"]}}
     for turn in range(40):
         rows = [[float(turn), float(number)] * (1 + (turn % 3) * (number % 2)) for number in range(7)]
         for number, (client, values) in enumerate(zip(clients, rows, strict=True)):
-            # One goes the long way: parameters are looked at there.
-            more: Json = {"parameters": {"tier": "gold"}} if number == 5 else {}
+            # One goes the long way: parameters that are lists are looked at there.
+            more: Json = {"parameters": told[number]} if number in told else {}
             client.send(post(ask_json(*values, id=f"{turn}-{number}", **more)))
         for number, (client, values) in enumerate(zip(clients, rows, strict=True)):
             answer = client.read()
             assert (answer.status, answer.headers["x-id"]) == (200, f"{turn}-{number}")
             output = {"name": "y", "shape": [len(values) // 2, 2], "datatype": "FP32", "data": values}
-            parameters = {"tier": "gold"} if number == 5 else {}
             assert answer.json == {
                 "model_name": "graph",
                 "id": f"{turn}-{number}",
-                "parameters": parameters,
+                "parameters": told.get(number, {}),
                 "outputs": [output],
             }
     assert running.meter.requests == [(INFER, 200)] * 280
     assert running.meter.inferences == [("graph", False)] * 280
+
+
+def test_a_request_that_no_branch_is_for_is_refused_every_time(
+    serve: Serve, build: Build, node: Build
+) -> None:
+    condition = {"name": "tier", "equals": ["gold"], "branches": 1}
+    pick: Json = {"kind": "choice", "router": "parameter", "per": "request", "parameters": condition}
+    mean: Json = {"kind": "component", "component": "mean", "parameters": {}}
+    nodes = [node("pick", {}, {"choice": "pick.choice"}, **pick)]
+    nodes += [node("m", {"0": "x", "1": "x"}, {"output": "m.output"}, **mean)]
+    running = serve(build(nodes, takes=["x: FP32[batch, 2]"], answers={"m.output": "y: FP32[batch, 2]"}))
+    client = running.connect()
+    for _ in range(8):
+        assert client.ask(ask_json(1.0, 2.0, parameters={"tier": "gold"})).status == 200
+        answer = client.ask(ask_json(1.0, 2.0, parameters={"tier": "tin"}))
+        assert (answer.status, "no branch is for this request" in answer.json["error"]) == (400, True)
+
+
+def test_rows_that_disagree_are_refused_every_time(serve: Serve, build: Build, node: Build) -> None:
+    sure = {"until": 3.0, "branches": 2}
+    pick: Json = {"kind": "choice", "router": "confidence", "per": "request", "parameters": sure}
+    mean: Json = {"kind": "component", "component": "mean", "parameters": {}}
+    nodes = [node("pick", {"value": "x"}, {"choice": "pick.choice"}, **pick)]
+    nodes += [node("m", {"0": "x", "1": "x"}, {"output": "m.output"}, **mean)]
+    running = serve(build(nodes, takes=["x: FP32[batch, 2]"], answers={"m.output": "y: FP32[batch, 2]"}))
+    client = running.connect()
+    for _ in range(8):
+        assert client.ask(ask_json(1.0, 2.0, 0.0, 1.0)).status == 200
+        answer = client.ask(ask_json(1.0, 2.0, 3.0, 4.0))
+        assert (answer.status, "rows disagree" in answer.json["error"]) == (400, True)
 
 
 def test_an_infinite_answer_fails_its_own_request_only(serve: Serve, build: Build, node: Build) -> None:
