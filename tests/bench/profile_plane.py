@@ -114,12 +114,12 @@ def prepare(unit: Unit) -> Mapping[str, Timed]:
     lane, call = Lane.find(unit, "wine-average"), Call()
     compute = cast("Callable[[object], object]", load("wine-1", GRAPH / "models"))
     assert lane is not None
-    found = lane.answer(body, "id")
+    found = lane.answer(body, {}, "id")
     assert found is not None
-    answer = orjson.loads(found[1])
+    answer = orjson.loads(found)
     return {
         "from bytes to bytes": connect(unit, body),
-        "from JSON to JSON": lambda: lane.answer(body, "id"),
+        "from JSON to JSON": lambda: lane.answer(body, {}, "id"),
         "  least: orjson alone": lambda: orjson.dumps(answer) if orjson.loads(body) else None,
         "the nodes": lambda: unit.run({"x": x}, call),
         "  the same by hand": lambda: compute(x),

@@ -58,7 +58,7 @@ def prepare(case: Case, folder: Path) -> Mapping[str, Callable[[], object]]:
     lane = Lane.find(asyncio.run(load_unit(replace(environment, threads=None))), "mean")
     body = case.request("v2").read_bytes()
     assert lane is not None
-    found["from JSON to JSON"] = lambda: lane.answer(body, "id")
+    found["from JSON to JSON"] = lambda: lane.answer(body, {}, "id")
     return found
 
 

@@ -109,7 +109,11 @@ def start_peer(peer: Peer, case: Case, given: Mapping[str, str]) -> Generator[Su
     ports = [str(port) for port in free_ports(3)]
     server = HERE / peer.name / "server.py"
     command = [str(python), str(server), ports[0], str(case.folder), *ports[1:]]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # What embeds Python looks for its packages beside the `python3` that the path has first.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}
+    }
+    environment["PATH"] = os.pathsep.join([str(python.parent), os.environ["PATH"]])
     environment |= {f"PEER_{name.upper()}": value for name, value in given.items() if value}
     # What embeds Python, as Triton does, would take the system's instead of the environment's.
     environment["LD_LIBRARY_PATH"] = str(sysconfig.get_config_var("LIBDIR"))

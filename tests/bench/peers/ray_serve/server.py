@@ -6,6 +6,9 @@ import sys
 import time
 from pathlib import Path
 
+# Else, where `uv run` started all this, Ray's workers start by it too, in that environment and not in this one.
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+
 import numpy as np
 import ray
 from ray import serve
