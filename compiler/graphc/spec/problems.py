@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, cast, get_args
+from typing import Final, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -46,19 +46,25 @@ _UNQUOTED: Final = {
 
 _OTHER_WORDS: Final = {
     "args": "parameters",
+    "count": "amount",
     "environment": "env",
+    "fraction": "amount",
     "function": "python",
     "input": "in",
     "inputs": "in",
+    "memory": "amount",
     "options": "parameters",
     "output": "out",
     "outputs": "out",
     "params": "parameters",
+    "product": "model",
+    "slice": "amount",
     "steps": "cascade",
 }
 """What other formats call fields."""
 
 _MISSING_HINTS: Final = {
+    "amount": "say how much, as in `gpu: {amount: 1}`",
     "in": "say which tensors it reads, as in `in: {X: x}`",
     "out": 'declare the types, as in `out: {label: "BYTES[batch]"}`',
     "take": "say which tensor it answers with, as in `take: lr.probabilities`",
@@ -117,18 +123,32 @@ def _called(path: Path) -> str:
 def _translate_unknown(
     loc: Sequence[int | str], model: type[BaseModel], root: Located, path: Path, what: str
 ) -> Diagnostic:
-    field, close = str(path[-1]), _meant(loc, model)
-    owner = what if len(loc) == 1 else _called(path[:-1])
-    hint = f"did you mean `{close}`?" if close else f"it takes {_listed(_field_names(model, loc[:-1]))}"
+    field, owner = str(path[-1]), what if len(loc) == 1 else _called(path[:-1])
     message = f"`{field}` is not a field of {owner}"
-    return Diagnostic(UNKNOWN_FIELD, message, locate(root, path, key=True), hint)
+    return Diagnostic(UNKNOWN_FIELD, message, locate(root, path, key=True), _meant(loc, model))
 
 
-def _meant(loc: Sequence[int | str], model: type[BaseModel]) -> str | None:
-    """Return the field that was probably meant by an unknown one."""
+def _meant(loc: Sequence[int | str], model: type[BaseModel]) -> str:
+    """Return a hint at the field that was probably meant by an unknown one, or at all that there are."""
     field, names = str(loc[-1]), _field_names(model, loc[:-1])
     word = _OTHER_WORDS.get(field)
-    return word if word in names else nearest(field, names)
+    if word in names:
+        return f"did you mean `{word}`?"
+    if inner := _find_inner(loc, model):
+        return f"it belongs in {' or in '.join(f'`{name}`' for name in inner)}"
+    close = nearest(field, names)
+    return f"did you mean `{close}`?" if close else f"it takes {_listed(names)}"
+
+
+def _find_inner(loc: Sequence[int | str], model: type[BaseModel]) -> list[str]:
+    """Return the fields beside an unknown one whose own fields have that name."""
+    owner = _model_at(model, loc[:-1])
+    inner = {
+        info.alias or name: _model_in(info.annotation)
+        for name, info in (owner.model_fields.items() if owner else ())
+        if not _is_collection(info.annotation)
+    }
+    return [name for name, each in inner.items() if each and loc[-1] in _field_names(each, ())]
 
 
 def _translate_choice(expected: str, found: str, root: Located, path: Path) -> Diagnostic:
@@ -166,16 +186,26 @@ def _listed(names: Iterable[str]) -> str:
 
 def _field_names(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
     """Return the field names of the model at a place inside a model."""
+    found = _model_at(model, loc)
+    return [info.alias or name for name, info in found.model_fields.items()] if found else []
+
+
+def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:
+    """Return the model at a place inside a model."""
     current: type[BaseModel] | None = model
     for step in loc:
         if current is None:
-            return []
+            return None
         owner: type[BaseModel] = current
         fields = {info.alias or name: info for name, info in owner.model_fields.items()}
         if step not in fields:
             continue
         current = _model_in(fields[step].annotation)
-    return [info.alias or name for name, info in current.model_fields.items()] if current else []
+    return current
+
+
+def _is_collection(annotation: object) -> bool:
+    return any(get_origin(part) in {dict, list} for part in (annotation, *get_args(annotation)))
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
