@@ -125,19 +125,22 @@ def _translate_unknown(
 ) -> Diagnostic:
     field, owner = str(path[-1]), what if len(loc) == 1 else _called(path[:-1])
     message = f"`{field}` is not a field of {owner}"
-    return Diagnostic(UNKNOWN_FIELD, message, locate(root, path, key=True), _meant(loc, model))
+    if meant := _meant(loc, model):
+        hint = f"did you mean `{meant}`?"
+    elif inner := _find_inner(loc, model):
+        hint = f"it belongs in {' or in '.join(f'`{name}`' for name in inner)}"
+    else:
+        hint = f"it takes {_listed(_field_names(model, loc[:-1]))}"
+    return Diagnostic(UNKNOWN_FIELD, message, locate(root, path, key=True), hint)
 
 
-def _meant(loc: Sequence[int | str], model: type[BaseModel]) -> str:
-    """Return a hint at the field that was probably meant by an unknown one, or at all that there are."""
+def _meant(loc: Sequence[int | str], model: type[BaseModel]) -> str | None:
+    """Return the field beside an unknown one that was probably meant by it."""
     field, names = str(loc[-1]), _field_names(model, loc[:-1])
     word = _OTHER_WORDS.get(field)
     if word in names:
-        return f"did you mean `{word}`?"
-    if inner := _find_inner(loc, model):
-        return f"it belongs in {' or in '.join(f'`{name}`' for name in inner)}"
-    close = nearest(field, names)
-    return f"did you mean `{close}`?" if close else f"it takes {_listed(names)}"
+        return word
+    return None if _find_inner(loc, model) else nearest(field, names)
 
 
 def _find_inner(loc: Sequence[int | str], model: type[BaseModel]) -> list[str]:
