@@ -11,6 +11,8 @@ from typing import cast
 
 import pytest
 from click.testing import CliRunner, Result
+from graphc.bench.failure import BenchError
+from graphc.bench.serve import Served
 from graphc.cli.bench_command import command
 from graphc.compilation import Request, compile_files
 from slow_server import ANSWER, SlowServer
@@ -52,6 +54,26 @@ def test_rows_are_repeated_as_json_and_as_bytes(server: SlowServer) -> None:
         length = int(server.slow.headers["Inference-Header-Content-Length"])
         assert json.loads(body[:length])["inputs"][0]["parameters"] == {"binary_data_size": 24}
         assert len(body) == length + 24
+
+
+def test_made_up_inputs_have_the_datatype_of_the_model(server: SlowServer) -> None:
+    result = bench(server.url, "--binary", *SHORT)
+    assert result.exit_code == 0, result.output
+    length = int(server.slow.headers["Inference-Header-Content-Length"])
+    (tensor,) = json.loads(server.slow.bodies[-1][:length])["inputs"]
+    assert (tensor["datatype"], tensor["shape"]) == ("FP32", [1, 2])
+    assert len(server.slow.bodies[-1]) == length + 8
+
+
+def test_the_only_unit_is_called_by_the_protocol_that_was_asked_for() -> None:
+    served = Served("http://127.0.0.1:81/v2/models/g/infer", "grpc://127.0.0.1:82/g", (("u", 91, 92),))
+    assert served.address() == served.url
+    assert served.address(is_grpc=True) == served.grpc
+    assert served.address(is_direct=True) == "http://127.0.0.1:91/v2/models/g/infer"
+    assert served.address(is_direct=True, is_grpc=True) == "grpc://127.0.0.1:92/g"
+    several = Served(served.url, served.grpc, (("u", 91, 92), ("w", 93, 94)))
+    with pytest.raises(BenchError, match="this one has `u`, `w`"):
+        several.address(is_direct=True)
 
 
 def test_a_request_is_posted_where_nobody_speaks_v2(server: SlowServer, tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ async def _make(text: str, question: Question) -> tuple[Address, bytes, int]:
         example = make_example(wanted)
         if example is None:
             raise BenchError("the model's inputs cannot be made up: give --input or --request")
-        tensors = [_tensor_of(each) for each in cast("list[dict[str, object]]", example["inputs"])]
+        made = cast("list[dict[str, object]]", example["inputs"])
+        tensors = read_inputs([f"{each['name']}={json.dumps(each)}" for each in made], wanted)
     tensors = [resize_rows(each, question.batch) for each in tensors]
     call = Call(model, tensors, parameters)
     rows = tensors[0].shape[0] if tensors and tensors[0].shape else 1
@@ -152,11 +153,6 @@ def _read_parameters(path: Path) -> Mapping[str, Parameter]:
     fields = parse_json(_read(path).decode(errors="replace"), f"`{path}`")
     found = cast("dict[str, object]", fields).get("parameters") if isinstance(fields, dict) else None
     return cast("Mapping[str, Parameter]", found) if isinstance(found, dict) else {}
-
-
-def _tensor_of(fields: Mapping[str, object]) -> Tensor:
-    (tensor,) = read_inputs([f"x={json.dumps(fields)}"], {})
-    return replace(tensor, name=str(fields["name"]), datatype=str(fields["datatype"]))
 
 
 def resize_rows(tensor: Tensor, rows: int | None) -> Tensor:

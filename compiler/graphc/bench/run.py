@@ -119,8 +119,8 @@ class Bench:
                 self._say(f"starting {target}")
                 is_graph = self._options.compiling is not None and target in self._options.compiling.paths
                 served = stack.enter_context(serve(target, self._options.run if is_graph else ()))
-                address = served.grpc if self._options.is_grpc else served.url
-                address = served.direct if self._options.is_direct else address
+                options = self._options
+                address = served.address(is_grpc=options.is_grpc, is_direct=options.is_direct)
             yield replace(ask_target(address, self._question), name=target)
 
     def _load(self, subject: Subject, seconds: float, load: Closed | Open | None = None) -> list[Outcome]:

@@ -19,6 +19,7 @@ _GRAPHC: Final = "from graphc.cli import start; start()"
 _URL: Final = re.compile(r"^\S+: (http://\S+/infer)$", re.MULTILINE)
 _GRPC: Final = re.compile(r"^gRPC: (grpc://\S+)$", re.MULTILINE)
 _UNITS: Final = re.compile(r"^unit +http +grpc +metrics\n((?:\S+ +\d+ +\d+ +\d+\n)+)", re.MULTILINE)
+_PORT: Final = re.compile(r"(?<=:)\d+(?=/)")
 _ENDING: Final = 30
 
 
@@ -28,16 +29,24 @@ class Served:
 
     url: str
     grpc: str
-    units: tuple[tuple[str, int], ...]
-    """Each unit with its port for HTTP."""
+    units: tuple[tuple[str, int, int], ...]
+    """Each unit with its ports for HTTP and gRPC."""
 
     @property
-    def direct(self) -> str:
-        """The address of the only unit, past the engine; raises BenchError where there are several."""
+    def http_ports(self) -> dict[str, int]:
+        """The port for HTTP of each unit."""
+        return {name: http for name, http, _ in self.units}
+
+    def address(self, *, is_grpc: bool = False, is_direct: bool = False) -> str:
+        """Return where to call the graph; raises BenchError for several units that would be called directly."""
+        address = self.grpc if is_grpc else self.url
+        if not is_direct:
+            return address
         if len(self.units) != 1:
-            names = ", ".join(f"`{name}`" for name, _ in self.units)
+            names = ", ".join(f"`{name}`" for name, *_ in self.units)
             raise BenchError(f"--direct is for a graph of one unit, and this one has {names}")
-        return re.sub(r"(?<=:)\d+(?=/v2/)", str(self.units[0][1]), self.url)
+        ((_, http, grpc),) = self.units
+        return _PORT.sub(str(grpc if is_grpc else http), address, count=1)
 
 
 @contextmanager
@@ -71,11 +80,11 @@ def _wait(log: Path, process: "subprocess.Popen[bytes]") -> Served:
 
 
 def _read(text: str) -> Served | None:
-    url, grpc, units = _URL.search(text), _GRPC.search(text), _UNITS.search(text)
-    if url is None or grpc is None or units is None:
+    url, rpc, units = _URL.search(text), _GRPC.search(text), _UNITS.search(text)
+    if url is None or rpc is None or units is None:
         return None
     rows = (line.split() for line in units[1].splitlines())
-    return Served(url[1], grpc[1], tuple((name, int(port)) for name, port, *_ in rows))
+    return Served(url[1], rpc[1], tuple((name, int(http), int(grpc)) for name, http, grpc, _ in rows))
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -78,7 +78,7 @@ def plain_units(case: Case, folder: Path) -> Generator[Path]:
 def graphc_units(case: Case, folder: Path) -> Generator[Path]:
     """Run the units that graphc makes at -O0 and yield their deployment, with their addresses."""
     with serve(str(case.graph), ("-O0",)) as served:
-        yield write_over(case.graph, 0, dict(served.units), folder)
+        yield write_over(case.graph, 0, served.http_ports, folder)
 
 
 def write_over(graph: Path, level: int, ports: Mapping[str, int], folder: Path) -> Path:

@@ -49,7 +49,7 @@ def serve_chain(folder: Path, units: int, executor: str) -> Generator[str]:
         if not executor:
             yield served.url
             return
-        deployment = write_over(graph, 1, dict(served.units), folder)
+        deployment = write_over(graph, 1, served.http_ports, folder)
         port, grpc_port = free_ports(2)
         command = executor_command(executor, deployment, port, grpc_port)
         with started(command, os.environ, folder / "log"):

@@ -209,14 +209,17 @@ def measure_case(
 ) -> Generator[Row]:
     """Yield a row for each peer, and for graphc's other forms."""
     with start_graphc(case, 1) as served:
-        reference = ask(served.direct, REFERENCE, case, "v2")
+        reference = ask(served.address(is_direct=True), REFERENCE, case, "v2")
         if own:
             engine = ask(served.url, "graphc -O1, behind the engine of `graphc run`", case, "v2")
             yield _compare(case, engine, reference, options)
             try:
                 with start_graphc(case, 2) as merged:
                     yield _compare(
-                        case, ask(merged.direct, "graphc -O2, fused", case, "v2"), reference, options
+                        case,
+                        ask(merged.address(is_direct=True), "graphc -O2, fused", case, "v2"),
+                        reference,
+                        options,
                     )
             except BenchError as error:
                 yield Row(case.name, "graphc -O2, fused", None, str(error).splitlines()[-1])
