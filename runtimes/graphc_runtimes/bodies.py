@@ -132,11 +132,18 @@ def _read_tensor(fields: Fields, raw: memoryview | None) -> WireTensor:
     sizes, parameters = cast("list[int]", shape), _parameters(fields)
     if raw is None:
         return WireTensor(name, cast("str", datatype), sizes, _list(fields.get("data")), parameters)
+    return read_raw(name, cast("str", datatype), sizes, raw, parameters)
+
+
+def read_raw(
+    name: str, datatype: str, shape: Sequence[int], raw: memoryview, parameters: Fields
+) -> WireTensor:
+    """Return a tensor out of its little-endian bytes; raises RequestError."""
     try:
-        array = from_raw(raw, cast("str", datatype), sizes)
+        array = from_raw(raw, datatype, shape)
     except (ArrayError, ValueError) as error:
         raise RequestError(f"tensor `{name}` {error}") from None
-    return WireTensor(name, cast("str", datatype), sizes, (), parameters, array)
+    return WireTensor(name, datatype, shape, (), parameters, array)
 
 
 def _part(raw: memoryview, inputs: Sequence[Fields]) -> dict[int, memoryview]:

@@ -1,4 +1,4 @@
-"""MLServer as the host of the data plane: the one module that knows how MLServer puts its servers together."""
+"""MLServer as the host of the data planes: the one module that knows how MLServer puts its servers together."""
 # pyright: reportMissingTypeStubs=false, reportPrivateUsage=false
 
 import gc
@@ -11,6 +11,8 @@ import uvicorn
 from mlserver.cli.serve import load_settings
 from mlserver.cloudevents import CloudEventsMiddleware
 from mlserver.context import model_context
+from mlserver.grpc import dataplane_pb2
+from mlserver.grpc.server import GRPCServer
 from mlserver.logging import configure_logger
 from mlserver.rest import RESTServer
 from mlserver.server import MLServer
@@ -27,6 +29,7 @@ from graphc_runtimes.model import RegionModel
 from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol
 from graphc_runtimes.protocol import Settings as ProtocolSettings
+from graphc_runtimes.rpc import Call, RpcPlane, Served
 
 _THRESHOLD: Final = (20_000, 20, 50)
 """How rarely cycles are looked for: a request makes none, and looking takes longer than answering one."""
@@ -44,7 +47,7 @@ async def serve(folder: str, limits: Limits) -> None:
 
 
 class Host(MLServer):
-    """MLServer whose REST server answers inference on the data plane."""
+    """MLServer whose servers answer inference on data planes of our own."""
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
         self._limits = limits
@@ -52,9 +55,12 @@ class Host(MLServer):
 
     def _create_servers(self) -> None:
         super()._create_servers()
-        if is_plain(self._settings):
-            self._rest_server = _RestServer(self._settings, self._data_plane, self._model_repository_handlers)
-            self._rest_server.give_plane(self._limits)
+        if not is_plain(self._settings):
+            return
+        given = self._settings, self._data_plane, self._model_repository_handlers
+        rest, rpc = _RestServer(*given), _RpcServer(*given)
+        self._rest_server, self._grpc_server = rest, rpc
+        _give_planes(rest, rpc, self._limits, _Meter(self._settings, self._data_plane))
 
 
 def is_plain(settings: Settings) -> bool:
@@ -62,38 +68,71 @@ def is_plain(settings: Settings) -> bool:
     return not (settings.cache_enabled or settings.tracing_server or settings.cors_settings)
 
 
+def _give_planes(rest: "_RestServer", rpc: "_RpcServer", limits: Limits, meter: "_Meter") -> None:
+    """Put data planes in front of both servers, which share what may wait."""
+    settings, desk = rest._settings, Desk(limits.threads, limits.queue)
+    plane, rpc_plane = (
+        DataPlane(desk, meter, Features(compresses=settings.gzip_enabled)),
+        RpcPlane(desk, meter),
+    )
+    rest.plane_settings = ProtocolSettings(
+        plane, max_body=limits.max_body, max_head=limits.max_head, patience_s=limits.patience_s
+    )
+    rpc.plane, rpc.max_body = rpc_plane, limits.max_body
+    paces: dict[int, tuple[Pace, Pace]] = {}
+
+    def add(model: RegionModel) -> None:
+        unit = model.unit
+        assert unit is not None
+        # A tensor's bytes are fewer as they are than as text: how long a size takes differs.
+        pace, rpc_pace = paces.setdefault(id(unit), (Pace(unit.region), Pace(unit.region)))
+        head, context = _Heads(settings, model), _make_context(model)
+        # Models are there to stay: the collector of cycles need not look at them with every request.
+        gc.collect()
+        gc.freeze()
+        for verb in _VERBS:
+            path = f"/v2/models/{quote(model.name, safe='')}/{verb}"
+            plane.add(Path(model, model.name, verb, path, head, context, pace))
+        rpc_plane.add(Served(model, model.name, head.pairs, context, rpc_pace))
+
+    models.LISTENERS.append(add)
+
+
 class _RestServer(RESTServer):
     """MLServer's REST server on an HTTP protocol of our own."""
 
-    def give_plane(self, limits: Limits) -> None:
-        """Put the data plane in front."""
-        meter = _Meter(self._settings, self._data_plane)
-        self.desk = Desk(limits.threads, limits.queue)
-        plane = DataPlane(self.desk, meter, Features(compresses=self._settings.gzip_enabled))
-        self._plane_settings = ProtocolSettings(
-            plane, max_body=limits.max_body, max_head=limits.max_head, patience_s=limits.patience_s
-        )
-        paces: dict[int, Pace] = {}
-
-        def add(model: RegionModel) -> None:
-            unit = model.unit
-            assert unit is not None
-            pace = paces.setdefault(id(unit), Pace(unit.region))
-            head, context = _Heads(self._settings, model), _make_context(model)
-            # Models are there to stay: the collector of cycles need not look at them with every request.
-            gc.collect()
-            gc.freeze()
-            for verb in _VERBS:
-                path = f"/v2/models/{quote(model.name, safe='')}/{verb}"
-                plane.add(Path(model, model.name, verb, path, head, context, pace))
-
-        models.LISTENERS.append(add)
+    plane_settings: ProtocolSettings
 
     def _get_config(self) -> uvicorn.Config:
         config = super()._get_config()
-        settings = self._plane_settings
-        config.http = type("UnitProtocol", (HttpProtocol,), {"settings": settings})
+        config.http = type("UnitProtocol", (HttpProtocol,), {"settings": self.plane_settings})
         return config
+
+
+class _RpcServer(GRPCServer):
+    """MLServer's gRPC server, which answers inference on a plane of our own."""
+
+    plane: RpcPlane
+    max_body: int
+
+    def _create_server(self) -> Any:
+        server = super()._create_server()
+        servicer, request = (
+            cast("Any", self._inference_servicer),
+            cast("Any", dataplane_pb2).ModelInferRequest,
+        )
+
+        async def others(raw: bytes, call: Call) -> bytes:
+            response = await servicer.ModelInfer(request.FromString(raw), call)
+            return response.SerializeToString()
+
+        self.plane.install(server, others)
+        return server
+
+    def _get_options(self) -> list[tuple[str, Any]]:
+        # gRPC itself takes messages of 4 MB, and no image more than a few of those.
+        own = {"grpc.max_receive_message_length": self.max_body, "grpc.max_send_message_length": -1}
+        return list((own | dict(super()._get_options())).items())
 
 
 def _make_context(model: RegionModel) -> Context:
@@ -110,15 +149,26 @@ class _Heads:
         response = InferenceResponse(model_name=model.name, outputs=[])
         CloudEventsMiddleware(settings).response_middleware(response, model.settings)
         found = (response.parameters.headers if response.parameters else None) or {}
-        lines = (f"{name.lower()}: {value}\r\n" for name, value in found.items())
+        self._pairs = [(name.lower(), str(value)) for name, value in found.items()]
+        lines = (f"{name}: {value}\r\n" for name, value in self._pairs)
         self._fixed = "".join(lines).encode("latin-1", "replace")
 
     def __call__(self, identity: str) -> bytes:
         """Return the headers of the answer with an id."""
-        if not identity or not (identity.isascii() and identity.isprintable()):
+        if not _is_told(identity):
             return self._fixed
         given = identity.encode()
         return b"%bce-id: %b\r\nce-requestid: %b\r\n" % (self._fixed, given, given)
+
+    def pairs(self, identity: str) -> list[tuple[str, str]]:
+        """Return the headers of the answer with an id, one by one."""
+        if not _is_told(identity):
+            return self._pairs
+        return [*self._pairs, ("ce-id", identity), ("ce-requestid", identity)]
+
+
+def _is_told(identity: str) -> bool:
+    return bool(identity) and identity.isascii() and identity.isprintable()
 
 
 class _Meter:

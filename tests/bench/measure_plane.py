@@ -1,6 +1,7 @@
 """Measures a fused unit beside peers that do the same by hand, in turns on one machine.
 
     python tests/bench/measure_plane.py [--case wine-1 wine-64 image] [--seconds 3] [--rounds 5] [--clients 8]
+    python tests/bench/measure_plane.py --grpc --servers graphc stock mlserver
 
 Every server runs alone on its turn (the others are stopped with SIGSTOP, so that none takes the processor); the load
 comes from a process of its own. Every answer's status is looked at, and one answer of each server is compared.
@@ -21,9 +22,10 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
+from graphc.engine.proto import InferRequest, message_class
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
@@ -53,6 +55,7 @@ class Server:
     ) -> None:
         self.name, self.path = name, path
         self.port = int(env.get("PORT") or env["MLSERVER_HTTP_PORT"])
+        self.grpc = int(env.get("MLSERVER_GRPC_PORT", 0))
         self.log = folder / f"{name}.log"
         self.rounds: list[Json] = []
         with self.log.open("wb") as log:
@@ -78,10 +81,11 @@ class Server:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
-    def measure(self, request: Path, clients: int, seconds: float) -> Json:
+    def measure(self, request: Path, clients: int, seconds: float, *, is_grpc: bool) -> Json:
         """Put load on the server and return what the load saw."""
         self.process.send_signal(signal.SIGCONT)
-        command = [sys.executable, HERE / "plane" / "load.py", "127.0.0.1", str(self.port), request]
+        load, port = ("load_rpc.py", self.grpc) if is_grpc else ("load.py", self.port)
+        command = [sys.executable, HERE / "plane" / load, "127.0.0.1", str(port), request]
         try:
             for duration in (seconds / 4, seconds):
                 before = self._processor_s()
@@ -161,6 +165,16 @@ def _write_binary(array: Any) -> tuple[bytes, int]:
     tensor["parameters"] = {"binary_data_size": len(raw)}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     return head + raw, len(head)
+
+
+def _write_message(model: str, array: Any) -> bytes:
+    request = cast("InferRequest", message_class("ModelInferRequest")())
+    request.model_name = model
+    tensor = request.inputs.add()
+    tensor.name, tensor.datatype = "x", "FP32"
+    tensor.shape.extend(array.shape)
+    request.raw_input_contents.append(array.tobytes())
+    return request.SerializeToString()
 
 
 def _write_request(path: str, body: bytes, extra: str = "") -> bytes:
@@ -279,11 +293,12 @@ def measure(case: str, options: argparse.Namespace) -> None:
                     raw, length = _write_binary(array)
                     extra = f"Inference-Header-Content-Length: {length}\r\n"
                     requests[server.name].write_bytes(_write_request(server.path, raw, extra))
+                if options.grpc:
+                    requests[server.name].write_bytes(_write_message(server.path.split("/")[3], array))
             for _ in range(options.rounds):
                 for server in servers:
-                    server.rounds.append(
-                        server.measure(requests[server.name], options.clients, options.seconds)
-                    )
+                    request, clients, seconds = requests[server.name], options.clients, options.seconds
+                    server.rounds.append(server.measure(request, clients, seconds, is_grpc=options.grpc))
         finally:
             for server in servers:
                 server.stop()
@@ -324,6 +339,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--case", nargs="+", default=["wine-1", "wine-64", "image"])
     parser.add_argument("--servers", nargs="+", default=["graphc", "mlserver", "fastapi", "floor"])
+    parser.add_argument("--grpc", action="store_true", help="call graphc, stock or mlserver over gRPC")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=8)
@@ -331,6 +347,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="0 leaves it to the frameworks")
     parser.add_argument("--binary", action="store_true", help="send graphc binary tensors")
     options = parser.parse_args()
+    if options.grpc and not {*options.servers} <= {"graphc", "stock", "mlserver"}:
+        parser.error("--grpc is for --servers graphc stock mlserver")
     for case in options.case:
         measure(case, options)
 

@@ -4,6 +4,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import joblib
 import numpy as np
@@ -126,3 +127,33 @@ def node_fixture() -> Callable[..., Json]:
 @pytest.fixture(name="region", scope="session")
 def region_fixture() -> Callable[..., Region]:
     return lambda *args, **kwargs: parse_region(json.dumps(build(*args, **kwargs)))
+
+
+SLOW: Final = """
+import time
+import numpy as np
+
+def wait(x):
+    if (x == 77).any():
+        time.sleep(1)
+    return {"y": x + 1}
+"""
+
+
+@pytest.fixture
+def double() -> Json:
+    """Return a region that answers the mean of its input with itself: the input."""
+    mean: Json = {"kind": "component", "component": "mean", "parameters": {}}
+    nodes = [node("m", {"0": "x", "1": "x"}, {"output": "m.output"}, **mean)]
+    return build(nodes, takes=["x: FP32[batch, 2]"], answers={"m.output": "y: FP32[batch, 2]"})
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Json:
+    """Return a region with the user's own Python in it."""
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "code.py").write_text(SLOW)
+    declares = {"y": {"datatype": "FP32", "shape": ["batch", 2]}}
+    python: Json = {"kind": "python", "entry": "code:wait", "path": "slow", "declares": declares}
+    nodes = [node("p", {"x": "x"}, {"y": "p.y"}, **python)]
+    return build(nodes, takes=["x: FP32[batch, 2]"], answers={"p.y": "y: FP32[batch, 2]"})

@@ -24,49 +24,14 @@ from graphc_runtimes.packed import LEAST
 from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol, Settings
 from graphc_runtimes.region import Region
-from graphc_runtimes.unit import Unit, load_unit
+from graphc_runtimes.unit import load_unit
+from plane_parts import Meter, Model
 
 Json = dict[str, Any]
 Build = Callable[..., Json]
 
 INFER: Final = "/v2/models/graph/infer"
 LIMIT_S: Final = 10
-
-CODE: Final = """
-import time
-import numpy as np
-
-def wait(x):
-    if (x == 77).any():
-        time.sleep(1)
-    return {"y": x + 1}
-"""
-
-
-@dataclass
-class Model:
-    """A model that is ready or not."""
-
-    unit: Unit | None
-    ready: bool = True
-
-
-@dataclass
-class Meter:
-    """Notes what is counted."""
-
-    requests: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
-    inferences: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
-
-    def count(self, path: str, status: int, seconds: float) -> None:
-        """Note a request."""
-        assert seconds >= 0
-        self.requests.append((path, status))
-
-    def count_inference(self, model: str, seconds: float, *, failed: bool) -> None:
-        """Note an inference."""
-        assert seconds >= 0
-        self.inferences.append((model, failed))
 
 
 async def cold(scope: Any, receive: Any, send: Any) -> None:
@@ -240,25 +205,6 @@ def serve(tmp_path: FilePath) -> Iterator[Serve]:
     yield start
     for stop in stops:
         stop()
-
-
-@pytest.fixture
-def double(build: Build, node: Build) -> Json:
-    """Return a region that answers the mean of its input with itself: the input."""
-    mean: Json = {"kind": "component", "component": "mean", "parameters": {}}
-    nodes = [node("m", {"0": "x", "1": "x"}, {"output": "m.output"}, **mean)]
-    return build(nodes, takes=["x: FP32[batch, 2]"], answers={"m.output": "y: FP32[batch, 2]"})
-
-
-@pytest.fixture
-def slow(build: Build, node: Build, tmp_path: FilePath) -> Json:
-    """Return a region with the user's own Python in it."""
-    (tmp_path / "slow").mkdir()
-    (tmp_path / "slow" / "code.py").write_text(CODE)
-    declares = {"y": {"datatype": "FP32", "shape": ["batch", 2]}}
-    python = {"kind": "python", "entry": "code:wait", "path": "slow", "declares": declares}
-    nodes = [node("p", {"x": "x"}, {"y": "p.y"}, **python)]
-    return build(nodes, takes=["x: FP32[batch, 2]"], answers={"p.y": "y: FP32[batch, 2]"})
 
 
 # --- Batches -------------------------------------------------------------------------------------------

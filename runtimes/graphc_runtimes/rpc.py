@@ -1,0 +1,165 @@
+"""Inference over gRPC: on MLServer's server, and straight from a request's bytes to an answer's."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, cast
+
+import grpc
+from grpc import aio
+
+from graphc_runtimes.batching import answer
+from graphc_runtimes.desk import BusyError, Desk, Pace
+from graphc_runtimes.errors import DeadlineError, RequestError, RunError
+from graphc_runtimes.messages import Message, WireTensor
+from graphc_runtimes.plane import Meter, Model
+from graphc_runtimes.rpc_messages import Asked, write_response
+from graphc_runtimes.unit import Unit
+
+SERVICE: Final = "inference.GRPCInferenceService"
+
+Call = aio.ServicerContext[bytes, bytes]
+Others = Callable[[bytes, Call], Awaitable[bytes]]
+
+_CODES: Final[Mapping[type[Exception], grpc.StatusCode]] = {
+    RequestError: grpc.StatusCode.INVALID_ARGUMENT,
+    RunError: grpc.StatusCode.INTERNAL,
+    DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    BusyError: grpc.StatusCode.UNAVAILABLE,
+}
+_MOST_DETAILS: Final = 2000
+"""Details travel in the trailers, of which clients accept a few kilobytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that is answered for here."""
+
+    model: Model
+    name: str
+    trailers: Callable[[str], Sequence[tuple[str, str]]]
+    """Makes the trailing metadata of an answer, of its id."""
+    context: Context
+    """What log lines of this model's say."""
+    pace: Pace
+
+
+class RpcPlane:
+    """Answers ModelInfer for the models of one server, and passes on what is for others."""
+
+    def __init__(self, desk: Desk, meter: Meter) -> None:
+        self._desk, self._meter = desk, meter
+        self._served: dict[str, Served] = {}
+
+    def add(self, served: Served) -> None:
+        """Answer for a model from now on."""
+        self._served[served.name] = served
+
+    def install(self, server: aio.Server, others: Others) -> None:
+        """Take the calls of a server that has not started; `others` answers those that are not for here."""
+
+        async def infer(raw: bytes, call: Call) -> bytes:
+            return await self._infer(raw, call, others)
+
+        # Without a reader and a writer of its own gRPC hands over bytes, and takes them.
+        handler = cast("Any", grpc.unary_unary_rpc_method_handler)(infer)
+        cast("Any", server).add_registered_method_handlers(SERVICE, {"ModelInfer": handler})
+
+    async def _infer(self, raw: bytes, call: Call, others: Others) -> bytes:
+        start = time.perf_counter()
+        try:
+            asked = Asked(raw)
+        except RequestError as error:
+            await _abort(call, error)
+        served = None if asked.version else self._served.get(asked.model)
+        unit = _find_unit(served)
+        if served is None or unit is None:
+            return await others(raw, call)
+        try:
+            found = await self._answer(served, unit, asked, len(raw), call)
+        except tuple(_CODES) as error:
+            self._meter.count_inference(served.name, time.perf_counter() - start, failed=True)
+            await _abort(call, error)
+        self._meter.count_inference(served.name, time.perf_counter() - start, failed=False)
+        return found
+
+    async def _answer(self, served: Served, unit: Unit, asked: Asked, size: int, call: Call) -> bytes:
+        headers = {str(key): str(value) for key, value in call.invocation_metadata() or ()}
+        work = _Work(served, unit, asked, headers)
+        if unit.region.batch is not None:
+            self._desk.take()
+            try:
+                done = await work.do_batched()
+            finally:
+                self._desk.give_back()
+        elif served.pace.is_short(size):
+            start = time.perf_counter()
+            done = served.context.run(work.do)
+            served.pace.note(size, time.perf_counter() - start)
+        else:
+            done = await self._in_a_thread(served, size, work.do)
+        if trailers := served.trailers(done[0]):
+            call.set_trailing_metadata(tuple(trailers))
+        return done[1]
+
+    async def _in_a_thread(
+        self, served: Served, size: int, work: Callable[[], tuple[str, bytes]]
+    ) -> tuple[str, bytes]:
+        waiter: asyncio.Future[tuple[str, bytes]] = asyncio.get_running_loop().create_future()
+
+        def settle(done: "Future[tuple[str, bytes]]") -> None:
+            if waiter.done() or done.cancelled():
+                return
+            if (error := done.exception()) is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(done.result())
+
+        context = served.context.copy()
+        give_up = self._desk.start(served.pace, size, lambda: context.run(work), settle)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            give_up()
+            raise
+
+
+class _Work:
+    """One request on its way to an answer: its id, and its bytes."""
+
+    __slots__ = ("_asked", "_headers", "_served", "_unit")
+
+    def __init__(self, served: Served, unit: Unit, asked: Asked, headers: Mapping[str, str]) -> None:
+        self._served, self._unit, self._asked, self._headers = served, unit, asked, headers
+
+    def do(self) -> tuple[str, bytes]:
+        """Return the answer; raises RequestError, RunError and DeadlineError."""
+        message = self._read()
+        return self._write(message, self._unit.answer(message))
+
+    async def do_batched(self) -> tuple[str, bytes]:
+        """Return the answer of a unit that may answer several requests at once."""
+        message = self._read()
+        return self._write(message, await answer(self._unit, message))
+
+    def _read(self) -> Message:
+        return self._unit.accept(self._asked.read(self._headers))
+
+    def _write(self, message: Message, tensors: Sequence[WireTensor]) -> tuple[str, bytes]:
+        identity, carried = message.id or "", self._unit.carry(message)
+        raw = self._asked.is_raw
+        return identity, write_response(self._served.name, identity, carried, tensors, raw=raw)
+
+
+def _find_unit(served: Served | None) -> Unit | None:
+    """Return the unit that a call is for, where it is ready and answers clients: others speak REST alone."""
+    unit = served.model.unit if served is not None and served.model.ready else None
+    return unit if unit is not None and unit.region.wire == "plain" else None
+
+
+async def _abort(call: Call, error: Exception) -> NoReturn:
+    text = str(error) or "the unit has as many requests waiting as it takes; try again"
+    await call.abort(_CODES[type(error)], text[:_MOST_DETAILS])
