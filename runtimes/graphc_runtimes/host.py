@@ -30,6 +30,7 @@ from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol
 from graphc_runtimes.protocol import Settings as ProtocolSettings
 from graphc_runtimes.rpc import Call, RpcPlane, Served
+from graphc_runtimes.rpc_messages import Messages
 
 _THRESHOLD: Final = (20_000, 20, 50)
 """How rarely cycles are looked for: a request makes none, and looking takes longer than answering one."""
@@ -71,10 +72,8 @@ def is_plain(settings: Settings) -> bool:
 def _give_planes(rest: "_RestServer", rpc: "_RpcServer", limits: Limits, meter: "_Meter") -> None:
     """Put data planes in front of both servers, which share what may wait."""
     settings, desk = rest._settings, Desk(limits.threads, limits.queue)
-    plane, rpc_plane = (
-        DataPlane(desk, meter, Features(compresses=settings.gzip_enabled)),
-        RpcPlane(desk, meter),
-    )
+    plane = DataPlane(desk, meter, Features(compresses=settings.gzip_enabled))
+    rpc_plane = RpcPlane(desk, meter, Messages(cast("Any", dataplane_pb2).DESCRIPTOR))
     rest.plane_settings = ProtocolSettings(
         plane, max_body=limits.max_body, max_head=limits.max_head, patience_s=limits.patience_s
     )

@@ -16,7 +16,7 @@ from graphc_runtimes.desk import BusyError, Desk, Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.plane import Meter, Model
-from graphc_runtimes.rpc_messages import Asked, write_response
+from graphc_runtimes.rpc_messages import Asked, Messages
 from graphc_runtimes.unit import Unit
 
 SERVICE: Final = "inference.GRPCInferenceService"
@@ -50,8 +50,8 @@ class Served:
 class RpcPlane:
     """Answers ModelInfer for the models of one server, and passes on what is for others."""
 
-    def __init__(self, desk: Desk, meter: Meter) -> None:
-        self._desk, self._meter = desk, meter
+    def __init__(self, desk: Desk, meter: Meter, messages: Messages) -> None:
+        self._desk, self._meter, self._messages = desk, meter, messages
         self._served: dict[str, Served] = {}
 
     def add(self, served: Served) -> None:
@@ -71,7 +71,7 @@ class RpcPlane:
     async def _infer(self, raw: bytes, call: Call, others: Others) -> bytes:
         start = time.perf_counter()
         try:
-            asked = Asked(raw)
+            asked = self._messages.read(raw)
         except RequestError as error:
             await _abort(call, error)
         served = None if asked.version else self._served.get(asked.model)
@@ -88,7 +88,7 @@ class RpcPlane:
 
     async def _answer(self, served: Served, unit: Unit, asked: Asked, size: int, call: Call) -> bytes:
         headers = {str(key): str(value) for key, value in call.invocation_metadata() or ()}
-        work = _Work(served, unit, asked, headers)
+        work = _Work(served, unit, asked, headers, self._messages)
         if unit.region.batch is not None:
             self._desk.take()
             try:
@@ -130,10 +130,13 @@ class RpcPlane:
 class _Work:
     """One request on its way to an answer: its id, and its bytes."""
 
-    __slots__ = ("_asked", "_headers", "_served", "_unit")
+    __slots__ = ("_asked", "_headers", "_messages", "_served", "_unit")
 
-    def __init__(self, served: Served, unit: Unit, asked: Asked, headers: Mapping[str, str]) -> None:
-        self._served, self._unit, self._asked, self._headers = served, unit, asked, headers
+    def __init__(
+        self, served: Served, unit: Unit, asked: Asked, headers: Mapping[str, str], messages: Messages
+    ) -> None:
+        self._served, self._unit, self._asked = served, unit, asked
+        self._headers, self._messages = headers, messages
 
     def do(self) -> tuple[str, bytes]:
         """Return the answer; raises RequestError, RunError and DeadlineError."""
@@ -150,8 +153,8 @@ class _Work:
 
     def _write(self, message: Message, tensors: Sequence[WireTensor]) -> tuple[str, bytes]:
         identity, carried = message.id or "", self._unit.carry(message)
-        raw = self._asked.is_raw
-        return identity, write_response(self._served.name, identity, carried, tensors, raw=raw)
+        write, raw = self._messages.write, self._asked.is_raw
+        return identity, write(self._served.name, identity, carried, tensors, raw=raw)
 
 
 def _find_unit(served: Served | None) -> Unit | None:

@@ -1,20 +1,19 @@
 """The messages of V2 over gRPC, as bytes: requests to messages of our own, and arrays to answers.
 
-MLServer's descriptions of them lack the kinds of parameters that came to the protocol later, which its own classes drop
-without a word. These are built from its descriptions, in a pool of their own.
+MLServer's description of them lacks the kinds of parameters that came to the protocol later, which its own classes drop
+without a word. These are built from its description, in a pool of their own.
 """
-# pyright: reportMissingTypeStubs=false
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from graphc_components.datatypes import bytes_of
 from graphc_components.tensors import DATATYPES
-from mlserver.grpc import dataplane_pb2
 
 from graphc_runtimes.bodies import read_raw
 from graphc_runtimes.errors import RequestError
@@ -48,40 +47,14 @@ _PARAMETERS: Final[Sequence[tuple[type, str]]] = (
 _INT64: Final = range(-(2**63), 2**63)
 
 
-def _build_pool() -> DescriptorPool:
-    file = FileDescriptorProto()
-    dataplane_pb2.DESCRIPTOR.CopyToProto(file)
-    (parameter,) = (each for each in file.message_type if each.name == "InferParameter")
-    known = {each.number for each in parameter.field}
-    for name, (number, kind) in _LATER.items():
-        if number not in known:
-            optional = FieldDescriptorProto.LABEL_OPTIONAL
-            parameter.field.add(name=name, number=number, label=optional, type=kind, oneof_index=0)
-    pool = DescriptorPool()
-    pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-def _message(pool: DescriptorPool, name: str) -> Any:
-    return GetMessageClass(pool.FindMessageTypeByName(f"inference.{name}"))
-
-
-_POOL: Final = _build_pool()
-_REQUEST: Final = _message(_POOL, "ModelInferRequest")
-_RESPONSE: Final = _message(_POOL, "ModelInferResponse")
-
-
 class Asked:
     """A request, of which only the frame has been read."""
 
     __slots__ = ("_request", "is_raw", "model", "version")
 
-    def __init__(self, raw: bytes) -> None:
-        """Read the frame; raises RequestError."""
-        try:
-            request = self._request = _REQUEST.FromString(raw)
-        except DecodeError:
-            raise RequestError("the message is no ModelInferRequest") from None
+    def __init__(self, request: Any) -> None:
+        """Take a ModelInferRequest."""
+        self._request = request
         self.model, self.version = cast("str", request.model_name), cast("str", request.model_version)
         self.is_raw = bool(request.raw_input_contents)
         """Whether its tensors came as raw bytes, and those of the answer are to go as such."""
@@ -99,25 +72,62 @@ class Asked:
         return Message(tensors, request.id, parameters, headers, is_for_arrays=True)
 
 
-def write_response(
-    model: str, identity: str, parameters: Mapping[str, object], tensors: Sequence[WireTensor], *, raw: bool
-) -> bytes:
-    """Return an answer whose tensors are arrays; raw where that was asked, or one of them has no other form."""
-    raw = raw or any(each.datatype not in _CONTENTS for each in tensors)
-    response = _RESPONSE(model_name=model, id=identity)
-    for name, value in parameters.items():
-        _write_parameter(response.parameters, name, value)
-    for tensor in tensors:
-        array = tensor.array
-        assert array is not None
-        output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        if raw:
-            response.raw_output_contents.append(to_raw(array, tensor.datatype))
-        else:
-            is_text = tensor.datatype == "BYTES"
-            elements = bytes_of(array) if is_text else cast("list[object]", array.ravel().tolist())
-            getattr(output.contents, _CONTENTS[tensor.datatype]).extend(elements)
-    return response.SerializeToString()
+class Messages:
+    """Reads requests and writes answers."""
+
+    def __init__(self, described: FileDescriptor) -> None:
+        """Take a description of the protocol, to which later kinds of parameters are added."""
+        file = FileDescriptorProto()
+        described.CopyToProto(file)
+        _add_parameters(file)
+        pool = DescriptorPool()
+        pool.AddSerializedFile(file.SerializeToString())
+        self._request, self._response = (
+            cast("Any", GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{name}")))
+            for name in ("ModelInferRequest", "ModelInferResponse")
+        )
+
+    def read(self, raw: bytes) -> Asked:
+        """Return a request; raises RequestError."""
+        try:
+            return Asked(self._request.FromString(raw))
+        except DecodeError:
+            raise RequestError("the message is no ModelInferRequest") from None
+
+    def write(
+        self,
+        model: str,
+        identity: str,
+        parameters: Mapping[str, object],
+        tensors: Sequence[WireTensor],
+        *,
+        raw: bool,
+    ) -> bytes:
+        """Return an answer whose tensors are arrays; raw where that was asked, or one of them has no other form."""
+        raw = raw or any(each.datatype not in _CONTENTS for each in tensors)
+        response = self._response(model_name=model, id=identity)
+        for name, value in parameters.items():
+            _write_parameter(response.parameters, name, value)
+        for tensor in tensors:
+            array = tensor.array
+            assert array is not None
+            output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+            if raw:
+                response.raw_output_contents.append(to_raw(array, tensor.datatype))
+            else:
+                is_text = tensor.datatype == "BYTES"
+                elements = bytes_of(array) if is_text else cast("list[object]", array.ravel().tolist())
+                getattr(output.contents, _CONTENTS[tensor.datatype]).extend(elements)
+        return response.SerializeToString()
+
+
+def _add_parameters(file: FileDescriptorProto) -> None:
+    (parameter,) = (each for each in file.message_type if each.name == "InferParameter")
+    known = {each.number for each in parameter.field}
+    for name, (number, kind) in _LATER.items():
+        if number not in known:
+            optional = FieldDescriptorProto.LABEL_OPTIONAL
+            parameter.field.add(name=name, number=number, label=optional, type=kind, oneof_index=0)
 
 
 def _read_tensor(tensor: Any, raw: bytes | None) -> WireTensor:

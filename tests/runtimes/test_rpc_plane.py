@@ -15,10 +15,14 @@ from typing import Any, Final, cast
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
 from graphc.engine.proto import message_class
 from graphc_runtimes.desk import Desk, Pace
 from graphc_runtimes.environment import read_environment
 from graphc_runtimes.rpc import Call, RpcPlane, Served
+from graphc_runtimes.rpc_messages import Messages
 from graphc_runtimes.unit import load_unit
 from grpc import StatusCode, aio
 from plane_parts import Meter, Model
@@ -66,6 +70,15 @@ async def others(raw: bytes, call: Call) -> bytes:
     return RESPONSE(model_name="left to MLServer", id=str(len(raw))).SerializeToString()
 
 
+def describe() -> FileDescriptor:
+    """Return the protocol as MLServer describes it, without the kinds of parameters that came later."""
+    file = FileDescriptorProto()
+    REQUEST.DESCRIPTOR.file.CopyToProto(file)
+    (parameter,) = (each for each in file.message_type if each.name == "InferParameter")
+    del parameter.field[3:]
+    return DescriptorPool().AddSerializedFile(file.SerializeToString())
+
+
 class Server:
     """A gRPC server on an event loop of its own."""
 
@@ -107,7 +120,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         variables = {"GRAPHC_REGION": json.dumps(region), "GRAPHC_ARTIFACTS": str(tmp_path)}
         unit = asyncio.run(load_unit(read_environment(variables)))
         meter, model, desk = Meter(), Model(unit), Desk(threads, queue)
-        plane = RpcPlane(desk, meter)
+        # The compiler's description of the protocol: MLServer's cannot be loaded beside tritonclient's.
+        plane = RpcPlane(desk, meter, Messages(describe()))
         plane.add(Served(model, "graph", trailers, copy_context(), Pace(unit.region)))
         server = Server(plane)
         channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
