@@ -116,10 +116,8 @@ class _RpcServer(GRPCServer):
 
     def _create_server(self) -> Any:
         server = super()._create_server()
-        servicer, request = (
-            cast("Any", self._inference_servicer),
-            cast("Any", dataplane_pb2).ModelInferRequest,
-        )
+        servicer = cast("Any", self._inference_servicer)
+        request = cast("Any", dataplane_pb2).ModelInferRequest
 
         async def others(raw: bytes, call: Call) -> bytes:
             response = await servicer.ModelInfer(request.FromString(raw), call)
