@@ -12,6 +12,7 @@ import grpc
 from grpc import aio
 
 from graphc_runtimes.batching import answer
+from graphc_runtimes.deadline import HEADER
 from graphc_runtimes.desk import BusyError, Desk, Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor
@@ -88,6 +89,10 @@ class RpcPlane:
 
     async def _answer(self, served: Served, unit: Unit, asked: Asked, size: int, call: Call) -> bytes:
         headers = {str(key): str(value) for key, value in call.invocation_metadata() or ()}
+        left_s = call.time_remaining() if unit.region.graph.deadline_ms is not None else None
+        if left_s is not None:
+            # A client that has given up needs no further nodes.
+            headers.setdefault(HEADER, str((time.time() + left_s) * 1000))
         work = _Work(served, unit, asked, headers, self._messages)
         if unit.region.batch is not None:
             self._desk.take()

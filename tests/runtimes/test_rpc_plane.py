@@ -44,20 +44,20 @@ class Running:
     model: Model
     meter: Meter
 
-    def start(self, request: Any, **metadata: str) -> "Future[bytes]":
+    def start(self, request: Any, timeout: float = LIMIT_S, **metadata: str) -> "Future[bytes]":
         """Send a request, which may be bytes of any kind."""
         raw = request if isinstance(request, bytes) else request.SerializeToString()
         call = cast("Any", self.channel.unary_unary(METHOD))
-        return call.future(raw, timeout=LIMIT_S, metadata=tuple(metadata.items()))
+        return call.future(raw, timeout=timeout, metadata=tuple(metadata.items()))
 
     def ask(self, request: Any, **metadata: str) -> Any:
         """Send a request and return the answer."""
-        return RESPONSE.FromString(self.start(request, **metadata).result())
+        return RESPONSE.FromString(self.start(request, LIMIT_S, **metadata).result())
 
-    def refuse(self, request: Any, **metadata: str) -> tuple[StatusCode, str]:
+    def refuse(self, request: Any, timeout: float = LIMIT_S, **metadata: str) -> tuple[StatusCode, str]:
         """Send a request and return how it failed."""
         with pytest.raises(grpc.RpcError) as failed:
-            self.start(request, **metadata).result()
+            self.start(request, timeout, **metadata).result()
         error = cast("Any", failed.value)
         return error.code(), error.details()
 
@@ -346,11 +346,31 @@ def test_a_request_past_its_deadline_is_told_so(serve: Serve, slow: Json) -> Non
     slow["graph"]["deadline_ms"] = 60_000
     running = serve(slow)
     late = {"x-graphc-deadline-ms": "1"}
-    assert running.refuse(request(1, 0), **late) == (
+    assert running.refuse(request(1, 0), LIMIT_S, **late) == (
         StatusCode.DEADLINE_EXCEEDED,
         "the client's deadline passed before node `p`",
     )
     assert running.ask(request(1, 0)).outputs[0].contents.fp32_contents[0] == 2
+
+
+def test_a_client_that_gave_up_has_no_further_node_run(
+    serve: Serve, slow: Json, node: Build, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "slow" / "after.py").write_text(
+        f"def note(y):\n    with open({str(ran)!r}, 'a') as file:\n        print(y[0, 0], file=file)\n"
+        "    return {'z': y}\n"
+    )
+    declares = {"z": {"datatype": "FP32", "shape": ["batch", 2]}}
+    after: Json = {"kind": "python", "entry": "after:note", "path": "slow", "declares": declares}
+    slow["nodes"].append(node("q", {"y": "p.y"}, {"z": "q.z"}, **after))
+    slow["answers"][0]["tensor"] = "q.z"
+    slow["graph"]["deadline_ms"] = 60_000
+    running = serve(slow, threads=1)
+    assert running.refuse(request(77, 0), timeout=0.5)[0] is StatusCode.DEADLINE_EXCEEDED
+    # One thread works for both, so what came first is over.
+    assert running.ask(request(1, 0)).outputs[0].contents.fp32_contents[0] == 2
+    assert ran.read_text() == "2.0\n"
 
 
 def test_requests_that_wait_run_together(serve: Serve, slow: Json, tmp_path: Path) -> None:
