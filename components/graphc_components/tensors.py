@@ -29,6 +29,22 @@ NUMERIC: Final = FLOATS | INTEGERS
 FLOAT_LIMITS: Final = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": 1.7976931348623157e308}
 """The largest finite value of each float datatype."""
 
+CONTENTS: Final = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+"""The field of gRPC's `InferTensorContents` that holds each datatype; 16-bit floats have none and travel raw."""
+
 Dim = int | str | None
 """A size that is known (`30`), named (`batch`), or unknown (None, written `?` or `-1`)."""
 

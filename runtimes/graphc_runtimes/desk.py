@@ -23,7 +23,10 @@ _WEIGHT: Final = 0.1
 
 
 class BusyError(Exception):
-    """As much waits as may wait (503)."""
+    """As much waits as may wait (503); the message is for the client."""
+
+    def __init__(self) -> None:
+        super().__init__("the unit has as many requests waiting as it takes; try again")
 
 
 class Pace:

@@ -408,5 +408,4 @@ def _fail(error: Exception) -> Answer:
 
 
 def _busy() -> Answer:
-    text = b'{"error":"the unit has as many requests waiting as it takes; try again"}'
-    return Answer(503, _JSON + b"retry-after: 1\r\n", (text,))
+    return Answer(503, _JSON + b"retry-after: 1\r\n", (orjson.dumps({"error": str(BusyError())}),))

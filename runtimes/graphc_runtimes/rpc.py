@@ -169,5 +169,4 @@ def _find_unit(served: Served | None) -> Unit | None:
 
 
 async def _abort(call: Call, error: Exception) -> NoReturn:
-    text = str(error) or "the unit has as many requests waiting as it takes; try again"
-    await call.abort(_CODES[type(error)], text[:_MOST_DETAILS])
+    await call.abort(_CODES[type(error)], str(error)[:_MOST_DETAILS])

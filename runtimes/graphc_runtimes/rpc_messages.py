@@ -13,7 +13,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from graphc_components.datatypes import bytes_of
-from graphc_components.tensors import DATATYPES
+from graphc_components.tensors import CONTENTS, DATATYPES
 
 from graphc_runtimes.bodies import read_raw
 from graphc_runtimes.errors import RequestError
@@ -23,21 +23,6 @@ _LATER: Final = {
     "double_param": (4, FieldDescriptorProto.TYPE_DOUBLE),
     "uint64_param": (5, FieldDescriptorProto.TYPE_UINT64),
 }
-_CONTENTS: Final = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}
-"""The field of each datatype; FP16 has none, and travels as raw bytes only."""
 _PARAMETERS: Final[Sequence[tuple[type, str]]] = (
     (bool, "bool_param"),
     (int, "int64_param"),
@@ -104,7 +89,7 @@ class Messages:
         raw: bool,
     ) -> bytes:
         """Return an answer whose tensors are arrays; raw where that was asked, or one of them has no other form."""
-        raw = raw or any(each.datatype not in _CONTENTS for each in tensors)
+        raw = raw or any(each.datatype not in CONTENTS for each in tensors)
         response = self._response(model_name=model, id=identity)
         for name, value in parameters.items():
             _write_parameter(response.parameters, name, value)
@@ -117,7 +102,7 @@ class Messages:
             else:
                 is_text = tensor.datatype == "BYTES"
                 elements = bytes_of(array) if is_text else cast("list[object]", array.ravel().tolist())
-                getattr(output.contents, _CONTENTS[tensor.datatype]).extend(elements)
+                getattr(output.contents, CONTENTS[tensor.datatype]).extend(elements)
         return response.SerializeToString()
 
 
@@ -131,8 +116,7 @@ def _add_parameters(file: FileDescriptorProto) -> None:
 
 
 def _read_tensor(tensor: Any, raw: bytes | None) -> WireTensor:
-    parameters = _read_parameters(tensor.parameters) if tensor.parameters else {}
-    shape = list(tensor.shape)
+    parameters, shape = _read_parameters(tensor.parameters), list(tensor.shape)
     # What has a datatype that nobody knows is refused where it is compared with what the unit takes.
     if raw is not None and tensor.datatype in DATATYPES:
         return read_raw(tensor.name, tensor.datatype, shape, memoryview(raw), parameters)

@@ -22,10 +22,12 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
-from graphc.engine.proto import InferRequest, message_class
+from graphc.client.call import Call
+from graphc.client.rpc import make_request
+from graphc.client.tensor import Tensor
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
@@ -168,13 +170,7 @@ def _write_binary(array: Any) -> tuple[bytes, int]:
 
 
 def _write_message(model: str, array: Any) -> bytes:
-    request = cast("InferRequest", message_class("ModelInferRequest")())
-    request.model_name = model
-    tensor = request.inputs.add()
-    tensor.name, tensor.datatype = "x", "FP32"
-    tensor.shape.extend(array.shape)
-    request.raw_input_contents.append(array.tobytes())
-    return request.SerializeToString()
+    return make_request(Call(model, [Tensor("x", "FP32", array)], {})).SerializeToString()
 
 
 def _write_request(path: str, body: bytes, extra: str = "") -> bytes:

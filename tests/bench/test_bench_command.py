@@ -15,7 +15,7 @@ from graphc.bench.failure import BenchError
 from graphc.bench.serve import Served
 from graphc.cli.bench_command import command
 from graphc.compilation import Request, compile_files
-from slow_server import ANSWER, SlowServer
+from slow_server import ANSWER, METADATA, SlowServer
 
 GRAPHC = (sys.executable, "-c", "from graphc.cli import start; start()", "bench")
 WINE = Path(__file__).parents[2] / "graphs" / "wine-average"
@@ -63,6 +63,15 @@ def test_made_up_inputs_have_the_datatype_of_the_model(server: SlowServer) -> No
     (tensor,) = json.loads(server.slow.bodies[-1][:length])["inputs"]
     assert (tensor["datatype"], tensor["shape"]) == ("FP32", [1, 2])
     assert len(server.slow.bodies[-1]) == length + 8
+
+
+def test_inputs_are_made_up_whatever_they_are_called(
+    server: SlowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METADATA, "inputs", [{"name": "a=b", "datatype": "INT32", "shape": [-1, 2]}])
+    result = bench(server.url, *SHORT)
+    assert result.exit_code == 0, result.output
+    assert json.loads(server.slow.bodies[-1])["inputs"][0]["name"] == "a=b"
 
 
 def test_the_only_unit_is_called_by_the_protocol_that_was_asked_for() -> None:

@@ -22,8 +22,8 @@ from graphc.client.infer import InferOptions, connect
 from graphc.client.inputs import read_inputs
 from graphc.client.rest import write_tensor
 from graphc.client.target import Target, parse_target
-from graphc.client.tensor import Tensor
-from graphc.client.values import parse_json
+from graphc.client.tensor import Tensor, fit_tensor
+from graphc.client.values import parse_json, tensors_of_json
 from graphc.engine.binary import BINARY_TYPE, LENGTH_HEADER
 from graphc.engine.raw import from_bytes, pack
 from graphc.local.example import make_example
@@ -100,8 +100,8 @@ async def _make(text: str, question: Question) -> tuple[Address, bytes, int]:
         example = make_example(wanted)
         if example is None:
             raise BenchError("the model's inputs cannot be made up: give --input or --request")
-        made = cast("list[dict[str, object]]", example["inputs"])
-        tensors = read_inputs([f"{each['name']}={json.dumps(each)}" for each in made], wanted)
+        arrays = tensors_of_json(example)
+        tensors = [fit_tensor(name, array, wanted[name]) for name, array in arrays.items()]
     tensors = [resize_rows(each, question.batch) for each in tensors]
     call = Call(model, tensors, parameters)
     rows = tensors[0].shape[0] if tensors and tensors[0].shape else 1

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import cast
+
+from graphc_components.tensors import CONTENTS
 
 from graphc.engine.binary import (
     Fields,
@@ -25,22 +27,6 @@ from graphc.engine.proto import (
 )
 from graphc.engine.raw import BASE64, RawError, flatten, from_bytes, from_numbers, pack, to_bytes
 from graphc.source.located import Plain
-
-_CONTENTS: Final[Mapping[str, str]] = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}
-"""The field of `InferTensorContents` that holds each datatype; 16-bit floats have none and travel raw."""
 
 
 class AnswerError(ValueError):
@@ -106,7 +92,7 @@ def _read_input(tensor: Tensor, raw: bytes | None) -> Fields:
 
 
 def _fill_contents(fields: Fields, tensor: Tensor) -> None:
-    field = _CONTENTS.get(tensor.datatype)
+    field = CONTENTS.get(tensor.datatype)
     if field is None:
         raise RequestError(f"input `{tensor.name}`: datatype `{tensor.datatype}` needs raw contents")
     values = cast("list[Plain]", list(getattr(tensor.contents, field)))
@@ -145,7 +131,7 @@ def _write_response(fields: Fields, *, raw: bool) -> InferResponse:
     _write_parameters(response.parameters, fields.get("parameters"))
     # A router that calls no child gives the request back as it is.
     outputs = dicts(fields.get("outputs") or fields.get("inputs"))
-    raw = raw or any(output.get("datatype") not in _CONTENTS for output in outputs)
+    raw = raw or any(output.get("datatype") not in CONTENTS for output in outputs)
     for output in outputs:
         tensor = response.outputs.add()
         _write_tensor(tensor, output)
@@ -179,7 +165,7 @@ def _write_contents(tensor: Tensor, output: Fields) -> None:
         values = [float("nan") if each is None else each for each in flat]
     elif "INT" in tensor.datatype:
         values = [int(each) if isinstance(each, float) and each.is_integer() else each for each in flat]
-    getattr(tensor.contents, _CONTENTS[tensor.datatype]).extend(values)
+    getattr(tensor.contents, CONTENTS[tensor.datatype]).extend(values)
 
 
 def _write_parameters(target: Mapping[str, Parameter], parameters: Plain) -> None:

@@ -76,13 +76,19 @@ async def _run(host: str, port: int, request: bytes, clients: int, seconds: floa
     ]
     await asyncio.gather(*(client.done for _, client in made))
     took = time.perf_counter() - start
-    times = sorted(each for _, client in made for each in client.times)
+    times = [each for _, client in made for each in client.times]
+    return summarise(times, took, sum(client.failed for _, client in made))
+
+
+def summarise(times: list[float], took: float, failed: int) -> dict[str, float]:
+    """Return what is printed of the seconds that requests took, and all of them together."""
+    ordered = sorted(times)
     return {
-        "rps": len(times) / took,
-        "p50_ms": times[len(times) // 2] * 1000,
-        "p99_ms": times[int(len(times) * 0.99)] * 1000,
-        "count": len(times),
-        "failed": sum(client.failed for _, client in made),
+        "rps": len(ordered) / took,
+        "p50_ms": ordered[len(ordered) // 2] * 1000,
+        "p99_ms": ordered[int(len(ordered) * 0.99)] * 1000,
+        "count": len(ordered),
+        "failed": failed,
     }
 
 

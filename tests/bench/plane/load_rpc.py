@@ -1,7 +1,7 @@
 """A closed-loop gRPC client in a process of its own: `load_rpc.py HOST PORT REQUEST_FILE CLIENTS SECONDS` prints JSON.
 
 The file holds the message as it goes over the wire. One channel carries the calls of all clients, each of which waits
-for its answer before it asks again; an answer is not looked at.
+for its answer before it asks again; of an answer only the status is looked at.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from graphc.bench.grpc_transport import GrpcTransport
 from graphc.engine.proto import SERVICE
+from load import summarise
 
 
 def run(address: str, message: bytes, clients: int, seconds: float) -> dict[str, float]:
@@ -35,14 +36,7 @@ def run(address: str, message: bytes, clients: int, seconds: float) -> dict[str,
                 ask(done.slot)
     took = time.monotonic() - start
     transport.close()
-    times.sort()
-    return {
-        "rps": len(times) / took,
-        "p50_ms": times[len(times) // 2] * 1000,
-        "p99_ms": times[int(len(times) * 0.99)] * 1000,
-        "count": len(times),
-        "failed": failed,
-    }
+    return summarise(times, took, failed)
 
 
 if __name__ == "__main__":
