@@ -1,5 +1,6 @@
 """The service that compares versions: a real API server takes it, in a namespace that enforces `restricted`."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from graphc.compare.trust import ApiServer, Origin, PodsOfGraph
 from graphc.compilation import Request, compile_files
 
 ROOT: Final = Path(__file__).parents[2]
@@ -17,6 +19,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 Json = dict[str, Any]
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def api_server(kubeconfig: Path, tmp_path: Path) -> ApiServer:
+    """Return the API server as a pod would find it."""
+    config: Json = json.loads(kubeconfig.read_text())
+    cluster: dict[str, str] = config["clusters"][0]["cluster"]
+    token = tmp_path / "token"
+    token.write_text(config["users"][0]["user"]["token"])
+    return ApiServer(cluster["server"], token, Path(cluster["certificate-authority"]))
 
 
 @pytest.fixture
@@ -46,6 +58,42 @@ def test_the_server_takes_it_and_its_pod(kubectl: Kubectl, rendered: list[Json])
     container["securityContext"]["privileged"] = True
     container["securityContext"]["allowPrivilegeEscalation"] = True
     assert "violates PodSecurity" in kubectl(*asked, text=json.dumps(pod)).stderr
+
+
+def test_it_learns_from_the_server_whose_pod_posts(
+    kubectl: Kubectl, new_namespace: Callable[..., str], api_server: ApiServer
+) -> None:
+    namespace = new_namespace()
+    labels = {"seldon-deployment-id": "fraud", "version": "main"}
+    pod: Json = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "engine", "labels": labels},
+        "spec": {
+            "nodeName": "somewhere",
+            "containers": [{"name": "engine", "image": "example.test/engine:1"}],
+        },
+    }
+    created = kubectl("create", "-n", namespace, "-f", "-", text=json.dumps(pod))
+    assert (created.returncode, created.stderr) == (0, "")
+    status = json.dumps({"status": {"podIP": "10.9.8.7", "podIPs": [{"ip": "10.9.8.7"}]}})
+    patched = kubectl(
+        "patch", "pod", "engine", "-n", namespace, "--subresource=status", "--type=merge", "-p", status
+    )
+    assert (patched.returncode, patched.stderr) == (0, "")
+
+    async def ask(address: str, origin: Origin) -> bool:
+        trust = PodsOfGraph(api_server)
+        try:
+            return await trust.admits(address, origin)
+        finally:
+            await trust.close()
+
+    mine = Origin(namespace, "fraud", "main")
+    assert asyncio.run(ask("10.9.8.7", mine))
+    assert not asyncio.run(ask("10.9.8.6", mine))
+    assert not asyncio.run(ask("10.9.8.7", Origin("default", "fraud", "main")))
+    assert not asyncio.run(ask("10.9.8.7", Origin(namespace, "fraud", "canary")))
 
 
 def test_its_address_is_the_one_that_graphs_are_shown(rendered: list[Json]) -> None:

@@ -45,6 +45,11 @@ def headers_of(request: str, type_: str, predictor: str, at: float = 0.0) -> dic
     }
 
 
+_SLOW_HEADERS = "".join(f"{name}: {value}\r\n" for name, value in headers_of("slow", REQUEST, "main").items())
+SLOW_POST = f"POST /live HTTP/1.1\r\nHost: x\r\n{_SLOW_HEADERS}Content-Length: 1000\r\n\r\nsome".encode()
+"""The beginning of a post that is an event, and never ends."""
+
+
 class Watcher:
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -248,7 +253,7 @@ def start_slow_posts(port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     for _ in range(20):
         each = socket.create_connection(("127.0.0.1", port))
-        each.sendall(b"POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nsome")
+        each.sendall(SLOW_POST)
         sockets.append(each)
     return sockets
 
@@ -281,7 +286,7 @@ def test_slow_posts_are_ended() -> None:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
-        writer.write(b"POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nsome")
+        writer.write(SLOW_POST)
         line = await reader.readline()
         writer.close()
         await writer.wait_closed()

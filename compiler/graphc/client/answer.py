@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
@@ -13,7 +12,7 @@ from graphc_components.tensors import DATATYPES, TensorType
 
 from graphc.client.failure import InferError
 from graphc.client.printing import shorten
-from graphc.client.tensor import Array, Tensor
+from graphc.client.tensor import Array, Tensor, reshape_to
 from graphc.engine.raw import DTYPES, RawError, flatten, split_bytes, to_bytes
 from graphc.source.located import Plain
 
@@ -86,18 +85,18 @@ def _shape_tensor(given: object, data: bytes | None) -> Tensor:
     name, datatype, shape = str(value["name"]), value.get("datatype"), value.get("shape")
     if not isinstance(datatype, str) or not isinstance(shape, list):
         raise InferError(f"the answer is not V2: output `{shorten(name)}` has no datatype and shape")
-    sizes = [size for size in shape if isinstance(size, int) and not isinstance(size, bool) and size >= 0]
     try:
         array = _read_data(datatype, value) if data is None else _read_raw(datatype, data)
     except (RawError, ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
         raise InferError(
             f"output `{shorten(name)}` of the answer cannot be read: {shorten(str(error))}"
         ) from error
-    if len(sizes) != len(shape) or math.prod(sizes) != array.size:
+    shaped = reshape_to(array, shape)
+    if shaped is None:
         raise InferError(
             f"output `{shorten(name)}` of the answer has {array.size} values, which do not make its shape"
         )
-    return Tensor(name, datatype, array.reshape(sizes))
+    return Tensor(name, datatype, shaped)
 
 
 def _read_data(datatype: str, fields: Mapping[str, Plain]) -> Array:

@@ -1,8 +1,9 @@
 """A named tensor, and how values become one of the wanted datatype and shape."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 from graphc_components.tensors import TensorType
@@ -13,6 +14,9 @@ from graphc.engine.raw import DTYPES
 
 Array = NDArray[np.generic]
 Leaf = bool | int | float | str | bytes | None
+
+MAX_RANK: Final = 32
+"""More dimensions than this no tensor has; numpy takes 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,18 @@ def _make_bytes(leaves: Sequence[Leaf], name: str) -> Array:
             raise InferError(f"input `{name}` mixes texts with other values")
         array[index] = each.encode() if isinstance(each, str) else each
     return cast("Array", array)
+
+
+def reshape_to(array: Array, sizes: Sequence[object]) -> Array | None:
+    """Return an array in a shape that somebody gave; None where its values do not make that shape."""
+    dims = [each for each in sizes[: MAX_RANK + 1] if type(each) is int and 0 <= each < 2**63]
+    if len(dims) != len(sizes) or len(dims) > MAX_RANK or math.prod(dims) != array.size:
+        return None
+    try:
+        return array.reshape(dims)
+    except ValueError:
+        # Without elements, too, numpy refuses sizes whose product it cannot count.
+        return None
 
 
 def fit_tensor(name: str, array: Array, wanted: TensorType | None) -> Tensor:

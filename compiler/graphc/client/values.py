@@ -4,7 +4,6 @@ import base64
 import binascii
 import csv
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
@@ -12,9 +11,7 @@ from typing import Final, cast
 from graphc_components.tensors import TensorType
 
 from graphc.client.failure import InferError
-from graphc.client.tensor import Array, Leaf, make_array
-
-MAX_RANK: Final = 32
+from graphc.client.tensor import MAX_RANK, Array, Leaf, make_array, reshape_to
 
 _TRUTH: Final = {"true": True, "false": False, "1": True, "0": False}
 
@@ -69,10 +66,10 @@ def _array_of_tensor(fields: Mapping[str, object], name: str) -> Array:
     shape = fields.get("shape")
     if not isinstance(shape, list):
         return array
-    sizes = [size for size in cast("list[object]", shape) if isinstance(size, int)]
-    if len(sizes) != len(cast("list[object]", shape)) or math.prod(sizes) != array.size:
+    shaped = reshape_to(array, cast("list[object]", shape))
+    if shaped is None:
         raise InferError(f"input `{name}` has {array.size} values, which do not make its shape {shape}")
-    return array.reshape(sizes)
+    return shaped
 
 
 def _decode(array: Array, name: str) -> Array:

@@ -28,8 +28,10 @@ _METRICS = (
 class _Figures(Collector):
     """Figures, read when they are asked for."""
 
-    def __init__(self, figures: Mapping[tuple[str, str], Figures], refused: Mapping[str, int]) -> None:
-        self._figures, self._refused = figures, refused
+    def __init__(
+        self, figures: Mapping[tuple[str, str], Figures], refused: Mapping[str, int], evicted: int
+    ) -> None:
+        self._figures, self._refused, self._evicted = figures, refused, evicted
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of every graph."""
@@ -55,11 +57,15 @@ class _Figures(Collector):
         )
         for reason, count in self._refused.items():
             refused.add_metric((reason,), count)
-        yield from (pairs, found, left_out, refused)
+        text = "Graphs that were put away, because they were silent or to make room."
+        evicted = CounterMetricFamily("graphc_compare_evicted", text, self._evicted)
+        yield from (pairs, found, left_out, refused, evicted)
 
 
-def write_metrics(figures: Mapping[tuple[str, str], Figures], refused: Mapping[str, int]) -> bytes:
+def write_metrics(
+    figures: Mapping[tuple[str, str], Figures], refused: Mapping[str, int], evicted: int = 0
+) -> bytes:
     """Return the page that Prometheus scrapes."""
     registry = CollectorRegistry()
-    registry.register(_Figures(figures, refused))
+    registry.register(_Figures(figures, refused, evicted))
     return generate_latest(registry)

@@ -3,11 +3,12 @@
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from graphc.compare.observer import NO_ANSWER, Observer, Seen
+from graphc.compare.room import Room, no_limit
 
 REQUEST: Final = "io.seldon.serving.inference.request"
 RESPONSE: Final = "io.seldon.serving.inference.response"
@@ -30,6 +31,10 @@ class Event:
     shadow: bool
     at: float
     body: bytes
+
+    def with_body(self, body: bytes) -> "Event":
+        """Return the event with its body, which is read once it is known whose it is."""
+        return replace(self, body=body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,8 @@ class Intake:
     time between both events is as good as the engine's log queue is short.
     """
 
-    def __init__(self, observer: Observer, limits: IntakeLimits) -> None:
-        self._observer, self._limits = observer, limits
+    def __init__(self, observer: Observer, limits: IntakeLimits, *, room: Room = no_limit) -> None:
+        self._observer, self._limits, self._room = observer, limits, room
         self._waiting: OrderedDict[tuple[str, str], tuple[Event, float]] = OrderedDict()
         self._bytes = 0
 
@@ -97,10 +102,11 @@ class Intake:
     def expire(self, now: float) -> None:
         """Give up what has waited too long, and the oldest where too much waits."""
         limits = self._limits
+        most = min(limits.bytes, self._room())
         while self._waiting:
             key, (event, since) = next(iter(self._waiting.items()))
             late = since + limits.seconds < now
-            if not late and len(self._waiting) <= limits.events and self._bytes <= limits.bytes:
+            if not late and len(self._waiting) <= limits.events and self._bytes <= most:
                 return
             self._drop(key)
             self._observer.observe(_half(event))

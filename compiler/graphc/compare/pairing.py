@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from graphc.compare.observer import Seen
+from graphc.compare.room import Room, no_limit
 
 Pair = tuple[Seen, Seen]
 
@@ -35,8 +36,8 @@ class _Waiting:
 class Pairing:
     """Answers that wait for their counterparts; what is given up is counted."""
 
-    def __init__(self, limits: PairingLimits, left_out: Counter[str]) -> None:
-        self._limits, self._left_out = limits, left_out
+    def __init__(self, limits: PairingLimits, left_out: Counter[str], room: Room = no_limit) -> None:
+        self._limits, self._left_out, self._room = limits, left_out, room
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
         self._bytes = 0
 
@@ -65,10 +66,11 @@ class Pairing:
     def expire(self, now: float) -> None:
         """Give up what has waited too long, and the oldest where too much waits."""
         limits = self._limits
+        most = min(limits.bytes, self._room())
         while self._waiting:
             request, oldest = next(iter(self._waiting.items()))
             late = oldest.since + limits.seconds < now
-            if not late and len(self._waiting) <= limits.requests and self._bytes <= limits.bytes:
+            if not late and len(self._waiting) <= limits.requests and self._bytes <= most:
                 return
             self._give_up(oldest)
             self._drop(request)

@@ -1,5 +1,6 @@
 """The observer: takes references on the live path, and compares in a thread of its own."""
 
+import logging
 import threading
 import time
 import zlib
@@ -12,10 +13,14 @@ from graphc.compare.decode import read_parameter
 from graphc.compare.figures import NONE, Figures
 from graphc.compare.observer import Seen
 from graphc.compare.pairing import Pairing, PairingLimits, size_of
+from graphc.compare.room import Room, no_limit
 from graphc.compare.samples import Sample, Worst
+from graphc.unexpected import note_unexpected
 
+_LOG: Final = logging.getLogger("graphc.compare")
 _WAKE_S: Final = 0.05
 _CLOSE_S: Final = 10.0
+_RECOVER_S: Final = 1.0
 
 
 class Archive(Protocol):
@@ -59,8 +64,10 @@ class Recorder:
         options: RecorderOptions,
         archive: Archive | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        room: Room = no_limit,
     ) -> None:
-        self._options, self._archive, self._clock = options, archive, clock
+        self._options, self._archive, self._clock, self._room = options, archive, clock, room
         self._queue: deque[tuple[Seen, float]] = deque()
         self._queue_lock, self._figures_lock = threading.Lock(), threading.Lock()
         self._bytes = 0
@@ -68,11 +75,16 @@ class Recorder:
         self._stored, self._window = Figures(), Figures()
         self._window_start = self._last_flush = clock()
         self._left_out = Counter[str]()
-        self._pairing = Pairing(options.limits, self._left_out)
+        self._pairing = Pairing(options.limits, self._left_out, room)
         self._worst = Worst(options.keep_samples)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="graphc-compare", daemon=True)
         self._thread.start()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether answers that it is shown are compared."""
+        return self._thread.is_alive()
 
     def observe(self, seen: Seen) -> None:
         """Take note of an answer; what is not sampled or does not fit is counted and forgotten."""
@@ -84,7 +96,7 @@ class Recorder:
             with self._queue_lock:
                 size = size_of(seen)
                 full = len(self._queue) >= self._options.queue
-                if not full and self._bytes + size <= self._options.queue_bytes:
+                if not full and self._bytes + size <= min(self._options.queue_bytes, self._room()):
                     self._queue.append((seen, self._clock()))
                     self._bytes += size
                     return
@@ -129,25 +141,49 @@ class Recorder:
 
     def _run(self) -> None:
         while not self._closing.is_set():
+            try:
+                self._compare()
+            except Exception as error:
+                # A thread that ended would leave figures standing still, and nobody would know.
+                self._fail(error)
+                self._closing.wait(_RECOVER_S)
+        try:
+            self._work_off(time.perf_counter() + _CLOSE_S / 2)
+            self._flush()
+        except Exception as error:
+            self._fail(error)
+        if self._archive:
+            self._archive.close(self._clock())
+
+    def _compare(self) -> None:
+        """Compare and store until the end."""
+        while not self._closing.is_set():
             worked = self._work_off(time.perf_counter() + _WAKE_S)
             if self._clock() >= self._last_flush + self._options.window_s:
                 self._flush()
             if not worked:
                 self._closing.wait(_WAKE_S)
-        self._work_off(time.perf_counter() + _CLOSE_S / 2)
-        self._flush()
-        if self._archive:
-            self._archive.close(self._clock())
+
+    def _fail(self, error: Exception) -> None:
+        """Count what nobody expected, and log it under an id, without what clients sent."""
+        with self._queue_lock:
+            self._refused["failed"] += 1
+        note_unexpected(_LOG, "comparing", error)
 
     def _work_off(self, until: float) -> bool:
         worked = False
         while time.perf_counter() < until and self._queue:
             began = time.perf_counter()
             seen, at = self._queue.popleft()
-            with self._figures_lock:
-                self._take(seen, at)
-            with self._queue_lock:
-                self._bytes -= size_of(seen)
+            try:
+                with self._figures_lock:
+                    self._take(seen, at)
+            except Exception as error:
+                # Answers are strangers' bytes: one that cannot be compared costs its own pair alone.
+                self._fail(error)
+            finally:
+                with self._queue_lock:
+                    self._bytes -= size_of(seen)
             worked = True
             if self._options.busy < 1:
                 # After each, not after many: what answers clients waits for the interpreter no longer than this took.
