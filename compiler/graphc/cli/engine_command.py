@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import click
 
@@ -20,30 +20,56 @@ _PORT: Final = click.IntRange(0, 65535)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--http-port", type=_PORT, default=8000, show_default=True, help="0 takes a free port.")
 @click.option("--grpc-port", type=_PORT, help="Serve gRPC too; 0 takes a free port.")
-def command(manifest: Path, predictor: str | None, host: str, http_port: int, grpc_port: int | None) -> None:
+@click.option(
+    "--as-seldon",
+    "mode",
+    flag_value="seldon",
+    help="Take MANIFEST as the operator hands it to the executor: a unit without a type is not called.",
+)
+@click.option("--lenient", "mode", flag_value="lenient", help="Answer what the executor cannot.")
+def command(
+    manifest: Path,
+    predictor: str | None,
+    host: str,
+    http_port: int,
+    grpc_port: int | None,
+    mode: Literal["seldon", "lenient"] | None,
+) -> None:
     """Walk the graph of MANIFEST, a SeldonDeployment, over units that already listen.
 
-    Each unit is called at the `service_host` and `httpPort` of its `endpoint`, in the order and with
-    the errors of Seldon's executor.
+    Each unit is called at the `service_host` of its `endpoint`, at the `httpPort` for a request over REST and
+    the `grpcPort` for one over gRPC, in the order and with the errors of Seldon's executor. What would end its
+    process is answered UNAVAILABLE, with the reason. With --lenient all units are called over REST.
     """
-    root, timeout_s = _read(manifest, predictor)
-    options = EngineOptions(host=host, http_port=http_port, grpc_port=grpc_port, unit_timeout_s=timeout_s)
+    document = _load(manifest)
+    options = EngineOptions(
+        host=host,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        unit_timeout_s=read_timeout(document, predictor),
+        call_timeout_s=read_timeout(document, predictor, "grpc"),
+        as_seldon=mode != "lenient",
+    )
+    root = _read(manifest, document, predictor, admitted=mode == "seldon")
     try:
         asyncio.run(_serve(Engine(root, options), host))
     except OSError as error:
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
 
 
-def _read(manifest: Path, predictor: str | None) -> tuple[Unit, float | None]:
+def _load(manifest: Path) -> dict[str, object]:
     try:
-        document = read_deployment(manifest)
+        return read_deployment(manifest)
     except ManifestError as error:
         raise click.ClickException(str(error)) from error
-    root = read_tree(document, predictor)
+
+
+def _read(manifest: Path, document: dict[str, object], predictor: str | None, *, admitted: bool) -> Unit:
+    root = read_tree(document, predictor, admitted=admitted)
     problem = root if isinstance(root, TreeProblem) else check_endpoints(root)
     if isinstance(root, TreeProblem) or problem:
         raise click.ClickException(f"`{manifest}`: {problem}")
-    return root, read_timeout(document, predictor)
+    return root
 
 
 async def _serve(engine: Engine, host: str) -> None:

@@ -37,9 +37,14 @@ class Wanted:
         return self.by_default or any((self.named or {}).values())
 
 
-def read_request(body: bytes, header_length: str | None, content_type: str) -> tuple[Message, Wanted]:
-    """Read a request of either form into a plain message; raises RequestError."""
-    if header_length is None and b'"binary_data' not in body:
+def read_request(
+    body: bytes, header_length: str | None, content_type: str, *, converts: bool = True
+) -> tuple[Message, Wanted]:
+    """Read a request of either form into a plain message; raises RequestError.
+
+    Without conversion what a request says of raw tensors stays in it, for the units.
+    """
+    if header_length is None and (not converts or b'"binary_data' not in body):
         check_request(body)
         return Message(body, content_type).known_request(), Wanted()
     length = _read_length(header_length, body)

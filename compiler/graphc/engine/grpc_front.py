@@ -1,160 +1,102 @@
-"""The V2 protocol over gRPC in front of a tree of units."""
+"""The ports' side of the V2 protocol over gRPC: every method of it, as bytes, to whoever answers."""
 
-from collections.abc import Awaitable, Callable
-from importlib.metadata import version
-from typing import Final, NoReturn, cast
+from collections.abc import AsyncIterator
+from typing import ClassVar, Final, NoReturn, Protocol
 
 import grpc
 from grpc import aio
 
-from graphc.engine.binary import RequestError, load
-from graphc.engine.grpc_convert import AnswerError, to_json, to_model_facts, to_response
-from graphc.engine.headers import PUID, Headers, forward
-from graphc.engine.message import Answer, Message, decompress
-from graphc.engine.proto import (
-    SERVICE,
-    InferRequest,
-    Live,
-    Named,
-    Readable,
-    Ready,
-    ServerFacts,
-    message_class,
-)
-from graphc.engine.service import EXTENSIONS, SERVER_NAME, Serving, is_segment
-from graphc.engine.wire_json import WireError
+from graphc.engine.calls import LARGEST_METADATA, EndedCallError, Incoming, read_incoming
+from graphc.engine.headers import PUID
+from graphc.engine.proto import METHODS, SERVICE, STREAMING
 
-Context = aio.ServicerContext[Readable, Readable]
-Handler = Callable[[Readable, Context], Awaitable[Readable]]
+Context = aio.ServicerContext[bytes, bytes]
 
 _UNLIMITED: Final = -1
-# Details travel in the trailers, of which clients accept a few kilobytes.
-_MAX_DETAILS: Final = 2000
-_CODES: Final = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    404: grpc.StatusCode.NOT_FOUND,
-    422: grpc.StatusCode.INVALID_ARGUMENT,
-    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    503: grpc.StatusCode.UNAVAILABLE,
-    504: grpc.StatusCode.DEADLINE_EXCEEDED,
-}
+_UNCOMPRESSED: Final = 1
 
 
-def build_server(service: Serving) -> aio.Server:
-    """Return the server of a service, not yet bound to a port."""
-    front = _Front(service)
+class Answering(Protocol):
+    """What answers the calls of a service."""
+
+    unpacks: ClassVar[bool]
+    """Whether clients may compress their messages."""
+
+    async def answer(self, method: str, message: bytes, incoming: Incoming) -> bytes:
+        """Answer a call; raises EndedCallError."""
+        ...
+
+
+def build_server(answering: Answering) -> aio.Server:
+    """Return the server that has calls answered, not yet bound to a port."""
     server = aio.server(
         options=[
             ("grpc.max_receive_message_length", _UNLIMITED),
             ("grpc.max_send_message_length", _UNLIMITED),
+            ("grpc.max_metadata_size", LARGEST_METADATA),
+            ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
+            # Refused with the executor's code, by gRPC itself and so in gRPC's words: nothing else sees the header.
+            *(() if answering.unpacks else (("grpc.compression_enabled_algorithms_bitset", _UNCOMPRESSED),)),
             # Two engines on one port would each get half of the calls.
             ("grpc.so_reuseport", 0),
         ]
     )
-    handlers = {name: _handler(name, handle) for name, handle in front.handlers().items()}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_generic_rpc_handlers((_Handler(answering),))
     return server
 
 
-class _Front:
-    """Turns gRPC calls into calls of the service."""
+class _Handler(grpc.GenericRpcHandler):
+    """Finds what handles a call: there is nothing that it leaves to gRPC's own words."""
 
-    def __init__(self, service: Serving) -> None:
-        self._service = service
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
 
-    def handlers(self) -> dict[str, Handler]:
-        """Return what answers each call of the protocol."""
-        return {
-            "ServerLive": self._server_live,
-            "ServerReady": self._server_ready,
-            "ModelReady": self._model_ready,
-            "ServerMetadata": self._server_metadata,
-            "ModelMetadata": self._model_metadata,
-            "ModelInfer": self._model_infer,
-        }
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        _, service, name = f"/{handler_call_details.method.lstrip('/')}/".split("/", 3)[:3]
+        if service != SERVICE:
+            return _refuse(f"unknown service {service}")
+        if name not in METHODS:
+            return _refuse(f"unknown method {name} for service {service}")
+        if name in STREAMING:
+            return grpc.stream_stream_rpc_method_handler(self._stream(name))
+        return grpc.unary_unary_rpc_method_handler(self._unary(name))
 
-    async def _server_live(self, _request: Readable, _context: Context) -> Readable:
-        response = cast("Live", message_class("ServerLiveResponse")())
-        response.live = True
-        return response
+    def _unary(self, name: str):
+        async def handle(message: bytes, context: Context) -> bytes:
+            return await _answer(self._answering, name, message, context)
 
-    async def _server_ready(self, _request: Readable, _context: Context) -> Readable:
-        response = cast("Ready", message_class("ServerReadyResponse")())
-        response.ready = await self._service.ready()
-        return response
+        return handle
 
-    async def _model_ready(self, request: Readable, context: Context) -> Readable:
-        headers = await _forward(context)
-        answer = await self._service.model_ready(cast("Named", request).name, headers)
-        response = cast("Ready", message_class("ModelReadyResponse")())
-        response.ready = answer.status == 200
-        return response
+    def _stream(self, name: str):
+        async def handle(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            yield await _answer(self._answering, name, b"", context)
 
-    async def _server_metadata(self, _request: Readable, _context: Context) -> Readable:
-        response = cast("ServerFacts", message_class("ServerMetadataResponse")())
-        response.name, response.version = SERVER_NAME, version("graphc-compiler")
-        response.extensions.extend(EXTENSIONS)
-        return response
-
-    async def _model_metadata(self, request: Readable, context: Context) -> Readable:
-        headers = await _forward(context)
-        answer = await self._service.metadata(cast("Named", request).name, headers)
-        try:
-            return to_model_facts(await _body(answer, context))
-        except (AnswerError, WireError) as error:
-            return await _abort(context, grpc.StatusCode.INTERNAL, str(error))
-
-    async def _model_infer(self, request: Readable, context: Context) -> Readable:
-        headers = await _forward(context)
-        infer = cast("InferRequest", request)
-        if not is_segment(infer.model_name):
-            return await _abort(context, grpc.StatusCode.NOT_FOUND, f"no model `{infer.model_name}`")
-        try:
-            message = Message(to_json(infer)).known_request()
-            answer = await self._service.infer(message, headers, infer.model_name or None)
-            return to_response(await _body(answer, context), raw=bool(infer.raw_input_contents))
-        except RequestError as error:
-            return await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except (AnswerError, WireError) as error:
-            return await _abort(context, grpc.StatusCode.INTERNAL, str(error))
+        return handle
 
 
-def _handler(name: str, handle: Handler) -> "grpc.RpcMethodHandler[Readable, Readable]":
-    return grpc.unary_unary_rpc_method_handler(
-        handle,
-        request_deserializer=message_class(f"{name}Request").FromString,
-        response_serializer=lambda response: response.SerializeToString(),
-    )
+def _refuse(text: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    async def handle(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
+        yield b""
+
+    return grpc.stream_stream_rpc_method_handler(handle)
 
 
-async def _forward(context: Context) -> Headers:
-    pairs = [(str(key), value) for key, value in context.invocation_metadata() or ()]
-    texts = ((key, value) for key, value in pairs if isinstance(value, str))
-    puid, headers = forward((key, value) for key, value in texts if not key.startswith("grpc-"))
-    await context.send_initial_metadata(((PUID.lower(), puid),))
-    return headers
-
-
-async def _body(answer: Answer, context: Context) -> bytes:
-    if answer.status == 200:
-        return decompress(answer.message)
-    code = _CODES.get(answer.status, grpc.StatusCode.INTERNAL)
-    return await _abort(context, code, _explain(answer.message.body))
-
-
-async def _abort(context: Context, code: grpc.StatusCode, details: str) -> NoReturn:
-    text = details[:_MAX_DETAILS].encode("utf-8", "replace").decode()
-    await context.abort(code, text)
-    raise AssertionError("an abort does not return")
-
-
-def _explain(body: bytes) -> str:
-    """Return the text of an error, be it a unit's or the executor's own."""
-    text = body.decode("utf-8", "replace")
+async def _answer(answering: Answering, name: str, message: bytes, context: Context) -> bytes:
+    puid: str | None = None
     try:
-        fields = load(body)
-    except RequestError:
-        return text
-    status = fields.get("status")
-    info = status.get("info") if isinstance(status, dict) else fields.get("error")
-    return info if isinstance(info, str) else text
+        pairs = ((str(key), value) for key, value in context.invocation_metadata() or ())
+        incoming = read_incoming(pairs, context.time_remaining())
+        puid = incoming.puid
+        answer = await answering.answer(name, message, incoming)
+    except EndedCallError as end:
+        if puid is not None and not end.bare:
+            await context.send_initial_metadata(((PUID.lower(), puid),))
+        await _abort(context, end)
+    await context.send_initial_metadata(((PUID.lower(), puid),))
+    return answer
+
+
+async def _abort(context: Context, end: EndedCallError) -> NoReturn:
+    await context.abort(end.code, end.details.encode("utf-8", "replace").decode())
+    raise AssertionError("an abort does not return")

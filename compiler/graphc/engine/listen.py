@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 from grpc import aio
 
-from graphc.engine.grpc_front import build_server
+from graphc.engine.grpc_front import Answering, build_server
 from graphc.engine.server import build_app
 from graphc.engine.service import Serving
 
@@ -27,7 +27,7 @@ class Listener:
         self._grpc: aio.Server | None = None
 
     async def start(
-        self, service: Serving, calls: Serving, versions: Mapping[str, Serving] | None = None
+        self, service: Serving, calls: Answering, versions: Mapping[str, Serving] | None = None
     ) -> None:
         """Bind the ports; raises OSError where one cannot be had. `calls` answers what comes over gRPC."""
         app = build_app(service, versions or {})
@@ -46,8 +46,8 @@ class Listener:
             await self._runner.cleanup()
         self._grpc = self._runner = None
 
-    async def _start_grpc(self, service: Serving, port: int) -> None:
-        self._grpc = build_server(service)
+    async def _start_grpc(self, calls: Answering, port: int) -> None:
+        self._grpc = build_server(calls)
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         # gRPC fails with lines of its own on stderr; a plain socket fails first, and in one.
         socket.create_server((self._host, port), family=family).close()

@@ -13,6 +13,28 @@ from google.protobuf.message_factory import GetMessageClass
 PACKAGE: Final = "inference"
 SERVICE: Final = f"{PACKAGE}.GRPCInferenceService"
 
+STREAMING: Final = frozenset({"ModelStreamInfer"})
+METHODS: Final = STREAMING | {
+    "ServerLive",
+    "ServerReady",
+    "ServerMetadata",
+    "ModelReady",
+    "ModelMetadata",
+    "ModelInfer",
+    "ModelConfig",
+    "ModelStatistics",
+    "RepositoryIndex",
+    "RepositoryModelLoad",
+    "RepositoryModelUnload",
+    "SystemSharedMemoryStatus",
+    "SystemSharedMemoryRegister",
+    "SystemSharedMemoryUnregister",
+    "CudaSharedMemoryStatus",
+    "CudaSharedMemoryRegister",
+    "CudaSharedMemoryUnregister",
+}
+"""The methods of the protocol's service with Triton's extensions, which is what the executor was built with."""
+
 Item = TypeVar("Item", covariant=True)
 
 
@@ -26,6 +48,10 @@ class Readable(Protocol):
 
     def SerializeToString(self) -> bytes:  # noqa: N802
         """Write the message."""
+        ...
+
+    def ClearField(self, field_name: str, /) -> None:  # noqa: N802
+        """Take a field away."""
         ...
 
 
@@ -75,12 +101,14 @@ class Named(Readable, Protocol):
     """`ModelReadyRequest` and `ModelMetadataRequest`."""
 
     name: str
+    version: str
 
 
 class InferRequest(Readable, Protocol):
     """`ModelInferRequest`."""
 
     model_name: str
+    model_version: str
     id: str
     parameters: Mapping[str, Parameter]
     inputs: Repeated[Tensor]
@@ -97,6 +125,21 @@ class InferResponse(Readable, Protocol):
     parameters: Mapping[str, Parameter]
     outputs: Repeated[Tensor]
     raw_output_contents: MutableSequence[bytes]
+
+
+class Indexed(Protocol):
+    """`RepositoryIndexResponse.ModelIndex`."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+class Index(Readable, Protocol):
+    """`RepositoryIndexResponse`."""
+
+    models: Repeated[Indexed]
 
 
 class Live(Readable, Protocol):
@@ -149,6 +192,9 @@ _FIELDS: Final[Mapping[str, str]] = {
     "InferTensorContents": "bool_contents:bool* int_contents:int32* int64_contents:int64*"
     " uint_contents:uint32* uint64_contents:uint64* fp32_contents:float* fp64_contents:double*"
     " bytes_contents:bytes*",
+    "RepositoryIndexRequest": "repository_name:string ready:bool",
+    "RepositoryIndexResponse.ModelIndex": "name:string version:string state:string reason:string",
+    "RepositoryIndexResponse": "models:RepositoryIndexResponse.ModelIndex*",
     "ModelInferRequest.InferInputTensor": f"name:string datatype:string shape:int64* {_PARAMETERS}"
     " contents:InferTensorContents",
     "ModelInferRequest.InferRequestedOutputTensor": f"name:string {_PARAMETERS}",

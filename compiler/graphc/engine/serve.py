@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+from graphc.engine.call_walk import SeldonCalls
+from graphc.engine.calls import CallClient
 from graphc.engine.client import UnitClient
+from graphc.engine.grpc_front import Answering
+from graphc.engine.grpc_lenient import ConvertedCalls
 from graphc.engine.listen import Listener
 from graphc.engine.metrics import Metrics
 from graphc.engine.service import Graph, Service
@@ -19,6 +23,9 @@ class EngineOptions:
     graph: Graph | None = None
     full_health_checks: bool = False
     unit_timeout_s: float | None = None
+    call_timeout_s: float | None = None
+    as_seldon: bool = False
+    """Whether it refuses what the executor cannot do, and calls units over gRPC for a call that came so."""
 
 
 class Engine:
@@ -28,6 +35,7 @@ class Engine:
         self._root = root
         self._options = options
         self._client: UnitClient | None = None
+        self._calls: CallClient | None = None
         self._listener = Listener(options.host, options.http_port, options.grpc_port)
 
     @property
@@ -53,10 +61,20 @@ class Engine:
         await self._listener.stop()
         if self._client:
             await self._client.close()
-        self._client = None
+        if self._calls:
+            await self._calls.close()
+        self._client = self._calls = None
 
     async def _start(self) -> None:
         options, metrics = self._options, Metrics()
         self._client = UnitClient(metrics, options.unit_timeout_s)
-        service = Service(self._root, self._client, metrics, options.graph, options.full_health_checks)
-        await self._listener.start(service, service)
+        service = Service(
+            self._root, self._client, metrics, options.graph, options.full_health_checks, options.as_seldon
+        )
+        await self._listener.start(service, self._answer_calls(service, metrics))
+
+    def _answer_calls(self, service: Service, metrics: Metrics) -> Answering:
+        if not self._options.as_seldon:
+            return ConvertedCalls(service)
+        self._calls = CallClient(metrics, self._options.call_timeout_s)
+        return SeldonCalls(self._root, self._calls)

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from graphc.engine.binary import LENGTH_HEADER, RequestError, Wanted, read_request, write_answer
 from graphc.engine.headers import PUID, Headers, forward
-from graphc.engine.message import JSON_TYPE, Answer, v2_error
+from graphc.engine.message import JSON_TYPE, Answer, Message, v2_error
 from graphc.engine.service import EXTENSIONS, SERVER_NAME, Serving, is_segment
 
 MAX_BODY: Final = 1 << 30
@@ -57,13 +57,18 @@ class _Front:
         puid, headers = _forward(request)
         model = _model(request)
         try:
-            message, wanted = read_request(
-                await request.read(), request.headers.get(LENGTH_HEADER), _content_type(request)
-            )
+            message, wanted = self._read(request, await request.read())
         except RequestError as error:
             return _respond(v2_error(str(error), 400), puid)
         answer = await self._service.infer(message, headers, model)
         return _respond(answer, puid, wanted)
+
+    def _read(self, request: web.Request, body: bytes) -> tuple[Message, Wanted]:
+        length = request.headers.get(LENGTH_HEADER)
+        if self._service.as_seldon and length is not None:
+            # The executor takes it for JSON, which it is not.
+            return Message(body, _content_type(request)), Wanted()
+        return read_request(body, length, _content_type(request), converts=not self._service.as_seldon)
 
     async def metadata(self, request: web.Request) -> web.Response:
         """Describe the graph or a unit."""

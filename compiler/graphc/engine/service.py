@@ -55,6 +55,11 @@ class Serving(Protocol):
         """What was counted."""
         ...
 
+    @property
+    def as_seldon(self) -> bool:
+        """Whether raw tensors go on to the units as they came, who cannot be told of them."""
+        ...
+
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         """Answer a request."""
         ...
@@ -81,6 +86,8 @@ class Service:
     metrics: Metrics
     graph: Graph | None = None
     full_health_checks: bool = False
+    as_seldon: bool = False
+    """Whether it refuses what the executor cannot do: raw tensors, and a graph's own metadata and readiness."""
 
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         """Send a request through the tree; a given model name is asked of every unit."""
@@ -91,13 +98,13 @@ class Service:
 
     async def metadata(self, model: str, headers: Headers) -> Answer:
         """Describe the graph, or ask the unit of that name to describe itself."""
-        if self.graph and model == self.graph.name:
+        if self.graph and model == self.graph.name and not self.as_seldon:
             return Answer(200, Message(encode(dict(self.graph.describe()))))
         return await self._ask(model, "metadata", headers)
 
     async def model_ready(self, model: str, headers: Headers) -> Answer:
         """Say whether the graph is ready, or ask the unit of that name."""
-        if self.graph and model == self.graph.name:
+        if self.graph and model == self.graph.name and not self.as_seldon:
             ready = await self.ready()
             return Answer(200 if ready else 503, Message(encode({"name": model, "ready": ready})))
         return await self._ask(model, "ready", headers)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 MAX_DEPTH: Final = 64
 MAX_UNITS: Final = 1000
@@ -17,15 +17,25 @@ _BUILT_IN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a unit listens for HTTP."""
+    """Where a unit listens for HTTP, and for gRPC if it does."""
 
     host: str
     port: int
+    grpc: int | None = None
 
     @property
     def authority(self) -> str:
         """Write the endpoint as it stands in a URL."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{self._name}:{self.port}"
+
+    @property
+    def call_authority(self) -> str:
+        """Write where gRPC calls go."""
+        return f"{self._name}:{self.grpc}"
+
+    @property
+    def _name(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,17 @@ class Unit:
         works_on_children = bool(self.children) and (self.routes or self.aggregates)
         return self.transforms_input or self.transforms_output or works_on_children
 
+    @property
+    def ratio(self) -> float:
+        """Return the share of a RANDOM_ABTEST's first child; raises ValueError with the executor's words."""
+        if len(self.parameters) != 1 or self.parameters[0][0] != "ratioA":
+            return 0.5
+        text = self.parameters[0][1]
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f'strconv.ParseFloat: parsing "{text}": invalid syntax') from None
+
     def walk(self) -> Iterator["Unit"]:
         """Yield the unit and all below it, parents first."""
         yield self
@@ -95,29 +116,39 @@ class _UnreadableError(Exception):
         self.problem = TreeProblem(place, message)
 
 
-def read_tree(document: object, predictor: str | None = None) -> Unit | TreeProblem:
-    """Read the tree of the named predictor, or of the only one, out of a SeldonDeployment document."""
+def read_tree(
+    document: object, predictor: str | None = None, *, admitted: bool = False
+) -> Unit | TreeProblem:
+    """Read the tree of the named predictor, or of the only one, out of a SeldonDeployment document.
+
+    One that has been admitted says each unit's type where it has one: of others the webhook makes models.
+    """
     try:
         place, graph = _find_graph(document, predictor)
-        return _Reader().read(graph, place, 1)
+        return _Reader(admitted=admitted).read(graph, place, 1)
     except _UnreadableError as error:
         return error.problem
 
 
-def read_timeout(document: object, predictor: str | None = None) -> float | None:
+Transport = Literal["rest", "grpc"]
+
+
+def read_timeout(
+    document: object, predictor: str | None = None, transport: Transport = "rest"
+) -> float | None:
     """Return how many seconds the executor gives a call: an annotation of the predictor, else of the spec."""
     try:
         spec = _mapping(_mapping(document, "document").get("spec"), "spec")
         predictors = [_mapping(item, "predictor") for item in _items(spec.get("predictors"), "predictors")]
         chosen = predictors[_choose([item.get("name") for item in predictors], predictor)]
-        found = [_timeout_of(each.get("annotations")) for each in (chosen, spec)]
+        found = [_timeout_of(each.get("annotations"), transport) for each in (chosen, spec)]
     except _UnreadableError:
         return None
     return next((each for each in found if each), None)
 
 
-def _timeout_of(annotations: object) -> float | None:
-    given = _mapping(annotations or {}, "annotations").get("seldon.io/rest-timeout")
+def _timeout_of(annotations: object, transport: Transport) -> float | None:
+    given = _mapping(annotations or {}, "annotations").get(f"seldon.io/{transport}-timeout")
     # What is no number stops the real executor, and 0 sets no limit.
     return int(given) / 1000 if isinstance(given, str) and given.isascii() and given.isdigit() else None
 
@@ -164,8 +195,8 @@ def _choose(names: list[object], wanted: str | None) -> int:
 class _Reader:
     """Reads units and counts them, so that shared YAML nodes cannot multiply."""
 
-    def __init__(self) -> None:
-        self._count = 0
+    def __init__(self, *, admitted: bool) -> None:
+        self._count, self._admitted = 0, admitted
 
     def read(self, value: object, place: str, depth: int) -> Unit:
         """Read one unit with its children."""
@@ -179,7 +210,7 @@ class _Reader:
         implementation = _optional_text(fields, "implementation", place)
         return Unit(
             name=_name(fields, place),
-            type=_read_type(fields, implementation, place),
+            type=_read_type(fields, implementation, place, admitted=self._admitted),
             methods=_read_methods(fields, place),
             implementation=implementation,
             parameters=_read_parameters(fields, place),
@@ -191,9 +222,13 @@ class _Reader:
         )
 
 
-def _read_type(fields: Mapping[str, object], implementation: str | None, place: str) -> str | None:
+def _read_type(
+    fields: Mapping[str, object], implementation: str | None, place: str, *, admitted: bool
+) -> str | None:
     """Fill in the type as the admission webhook does, for a document that has not been through it."""
     given = _optional_text(fields, "type", place)
+    if admitted:
+        return given
     if implementation is not None and implementation not in _BUILT_IN:
         return "MODEL"
     if given is None and implementation is None and fields.get("methods") is None:
@@ -219,12 +254,18 @@ def _read_endpoint(value: object, place: str) -> Endpoint | None:
     host = _optional_text(fields, "service_host", place) or "localhost"
     if not _HOST.match(host):
         raise _UnreadableError(place, "`service_host` is not a host name")
-    port = fields.get("httpPort") or fields.get("service_port")
+    port, calls = (_read_port(fields, key, place) for key in ("httpPort", "grpcPort"))
+    listens = port or calls
+    return Endpoint(host, listens, calls) if listens else None
+
+
+def _read_port(fields: Mapping[str, object], key: str, place: str) -> int | None:
+    port = fields.get(key) or fields.get("service_port")
     if port is None or port == 0:
         return None
     if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
-        raise _UnreadableError(place, "`httpPort` is not a port number")
-    return Endpoint(host, port)
+        raise _UnreadableError(place, f"`{key}` is not a port number")
+    return port
 
 
 def _name(fields: Mapping[str, object], place: str) -> str:

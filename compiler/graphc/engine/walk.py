@@ -137,12 +137,7 @@ def _child(unit: Unit, route: int) -> Unit:
 
 
 def _toss(unit: Unit) -> int:
-    ratio = 0.5
-    if len(unit.parameters) == 1 and unit.parameters[0][0] == "ratioA":
-        text = unit.parameters[0][1]
-        try:
-            ratio = float(text)
-        except ValueError as error:
-            info = f'strconv.ParseFloat: parsing "{text}": invalid syntax'
-            raise _FailedError(executor_error(info)) from error
-    return 0 if random.random() < ratio else 1
+    try:
+        return 0 if random.random() < unit.ratio else 1
+    except ValueError as error:
+        raise _FailedError(executor_error(str(error))) from error

@@ -6,6 +6,8 @@ from time import perf_counter
 
 from graphc.compare.observer import NO_ANSWER, Observer, Seen
 from graphc.engine.client import UnitClient
+from graphc.engine.grpc_front import Answering
+from graphc.engine.grpc_lenient import ConvertedCalls
 from graphc.engine.headers import PUID, Headers
 from graphc.engine.message import Answer, Message, v2_error
 from graphc.engine.metrics import Metrics
@@ -97,9 +99,9 @@ class Versions:
         return _Entry(self, lambda headers: self._chooser.choose(headers))
 
     @property
-    def calls(self) -> Serving:
+    def calls(self) -> Answering:
         """What answers gRPC calls."""
-        return _Entry(self, lambda headers: self._chooser.choose_call(headers))
+        return ConvertedCalls(_Entry(self, lambda headers: self._chooser.choose_call(headers)))
 
     @property
     def below(self) -> Mapping[str, Serving]:
@@ -165,6 +167,10 @@ class _Entry:
     @property
     def metrics(self) -> Rendered:
         return self.versions.metrics
+
+    @property
+    def as_seldon(self) -> bool:
+        return False
 
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         predictor = self.choose(headers)
