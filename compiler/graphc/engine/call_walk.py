@@ -6,16 +6,21 @@ typed contents pass exactly; raw contents, the id, the version and the outputs a
 
 import asyncio
 import random
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final, cast
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from graphc.engine.calls import CallClient, DeathError, EndedCallError, Incoming
-from graphc.engine.proto import InferRequest, InferResponse, Named, message_class
+from graphc.engine.proto import (
+    InferRequest,
+    InferResponse,
+    Named,
+    Readable,
+    UnreadableError,
+    message_class,
+    read_message,
+)
 from graphc.engine.tree import Unit
 from graphc.engine.walk import ALL_CHILDREN
 
@@ -52,8 +57,7 @@ async def answer_call(
     if method == _INFER:
         return await _infer(root, message, client, incoming)
     if method in _PASSED_ON:
-        with reading():
-            name = cast("Named", message_class(f"{method}Request").FromString(message)).name
+        name = cast("Named", read_call(method, message)).name
         unit = root.find(name)
         if unit is None:
             raise EndedCallError(grpc.StatusCode.UNKNOWN, f"Failed to find model {name}")
@@ -62,8 +66,7 @@ async def answer_call(
 
 
 async def _infer(root: Unit, message: bytes, client: CallClient, incoming: Incoming) -> bytes:
-    with reading():
-        request = cast("InferRequest", message_class("ModelInferRequest").FromString(message))
+    request = cast("InferRequest", read_call(_INFER, message))
     walk = _Walk(client, incoming, request.model_name)
     answer = await walk.predict(root, request)
     if _is_request(answer):
@@ -71,14 +74,12 @@ async def _infer(root: Unit, message: bytes, client: CallClient, incoming: Incom
     return answer.SerializeToString()
 
 
-@contextmanager
-def reading() -> Generator[None]:
-    """Turn bytes that are no message of the protocol into a call's end."""
+def read_call(method: str, message: bytes) -> Readable:
+    """Read what a client sent; raises EndedCallError."""
     try:
-        yield
-    except DecodeError:
-        text = "the bytes are no message of the protocol"
-        raise EndedCallError(grpc.StatusCode.INVALID_ARGUMENT, text) from None
+        return read_message(f"{method}Request", message)
+    except UnreadableError as error:
+        raise EndedCallError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ class _Walk:
             request.model_name = self.model or unit.name
         answer = await self.client.call(unit, _INFER, request.SerializeToString(), self.incoming)
         try:
-            return cast("InferResponse", message_class("ModelInferResponse").FromString(answer))
-        except DecodeError:
+            return cast("InferResponse", read_message("ModelInferResponse", answer))
+        except UnreadableError:
             text = f"unit {unit.name}: failed to unmarshal the received message"
             raise EndedCallError(grpc.StatusCode.INTERNAL, text) from None
 

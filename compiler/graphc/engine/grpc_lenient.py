@@ -7,7 +7,7 @@ from typing import ClassVar, Final, cast
 import grpc
 
 from graphc.engine.binary import RequestError, load
-from graphc.engine.call_walk import reading
+from graphc.engine.call_walk import read_call
 from graphc.engine.calls import EndedCallError, Incoming
 from graphc.engine.grpc_convert import AnswerError, to_json, to_model_facts, to_response
 from graphc.engine.headers import Headers
@@ -62,9 +62,7 @@ class ConvertedCalls:
         if handle is None:
             text = f"a graph has nothing to answer {method} with"
             raise EndedCallError(grpc.StatusCode.UNIMPLEMENTED, text)
-        with reading():
-            request = message_class(f"{method}Request").FromString(message)
-        return (await handle(request, incoming.headers)).SerializeToString()
+        return (await handle(read_call(method, message), incoming.headers)).SerializeToString()
 
     async def _server_live(self, _request: Readable, _headers: Headers) -> Readable:
         response = cast("Live", message_class("ServerLiveResponse")())

@@ -8,6 +8,7 @@ from typing import Final, Protocol, Self, TypeVar, cast
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 PACKAGE: Final = "inference"
@@ -255,6 +256,18 @@ def _build_pool() -> DescriptorPool:
 
 
 _POOL: Final = _build_pool()
+
+
+class UnreadableError(ValueError):
+    """Bytes are no message of the protocol."""
+
+
+def read_message(name: str, data: bytes) -> Readable:
+    """Read a message of the protocol; raises UnreadableError."""
+    try:
+        return message_class(name).FromString(data)
+    except DecodeError:
+        raise UnreadableError("the bytes are no message of the protocol") from None
 
 
 def message_class(name: str) -> type[Readable]:
