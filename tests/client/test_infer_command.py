@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import csv
+import io
 import json
 import threading
 from collections.abc import Coroutine, Generator
@@ -13,6 +15,7 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 from graphc.cli.infer_command import command
+from graphc.client import rest
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
 from graphc.engine.tree import Endpoint, Unit
@@ -37,6 +40,7 @@ class Stub:
         self.delay = 0.0
         self.received: dict[str, object] = {}
         self.headers: dict[str, str] = {}
+        self.is_packed = False
 
     async def infer(self, request: web.Request) -> web.Response:
         self.received = cast("dict[str, object]", await request.json())
@@ -54,7 +58,10 @@ class Stub:
 
     def _write(self, body: object, status: int) -> web.Response:
         text = body if isinstance(body, str) else json.dumps(body)
-        return web.Response(text=text, status=status, content_type="application/json")
+        response = web.Response(text=text, status=status, content_type="application/json")
+        if self.is_packed:
+            response.enable_compression()
+        return response
 
 
 class Servers:
@@ -80,8 +87,9 @@ class Servers:
 
     async def _start(self) -> None:
         app = web.Application()
-        app.router.add_post("/v2/models/{model}/infer", self.stub.infer)
-        app.router.add_get("/v2/models/{model}", self.stub.describe)
+        for prefix in ("", "/seldon/models/m"):
+            app.router.add_post(prefix + "/v2/models/{model}/infer", self.stub.infer)
+            app.router.add_get(prefix + "/v2/models/{model}", self.stub.describe)
         app.router.add_post("/v2/repository/index", self.stub.list_models)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
@@ -134,6 +142,62 @@ def test_table(servers: Servers) -> None:
     assert servers.stub.received == {
         "inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1.0, 2.0, 3.0, 4.0]}]
     }
+
+
+def test_csv_has_a_row_for_each_row(servers: Servers) -> None:
+    result = call(f"{http(servers)}/v2/models/m", "--input", "[[1, 2], [3, 4]]", "--output", "csv")
+    assert result.exit_code == 0, result.output
+    rows = list(csv.reader(io.StringIO(result.output)))
+    assert rows == [["p[0]", "p[1]", "label"], ["0.25", "0.75", "good\x1b[2J"], ["1.0", "1e-09", "bad"]]
+
+
+def output(name: str, datatype: str, shape: list[int], data: list[object]) -> dict[str, object]:
+    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
+
+
+def test_csv_of_what_has_no_plain_cells(servers: Servers) -> None:
+    servers.stub.answer = {
+        "outputs": [
+            output("deep", "INT64", [2, 1, 2], [1, 2, 3, 4]),
+            output("score", "FP32", [2], [None, 0.5]),
+            output("raw", "BYTES", [2], ["/w==", "YQ=="]) | {"parameters": {"content_type": "base64"}},
+        ]
+    }
+    result = call(f"{http(servers)}/v2/models/m", "--input", "[[1, 2], [3, 4]]", "--output", "csv")
+    assert result.exit_code == 0, result.output
+    rows = list(csv.reader(io.StringIO(result.output)))
+    assert rows == [["deep", "score", "raw"], ["[[1, 2]]", "", "/w=="], ["[[3, 4]]", "0.5", "a"]]
+    servers.stub.answer = {"outputs": [output("a", "INT64", [2], [1, 2]), output("b", "INT64", [1], [1])]}
+    result = call(f"{http(servers)}/v2/models/m", "--input", "[[1, 2]]", "--output", "csv")
+    assert result.exit_code == 1
+    assert "different numbers of rows" in result.output
+
+
+def test_a_gateways_prefix_is_kept(servers: Servers) -> None:
+    target = f"{http(servers)}/seldon/models/m/v2/models/m"
+    result = call(target, "--input", "[[1, 2]]", "--output", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output) == servers.stub.answer
+
+
+def test_an_answer_that_unpacks_without_end_is_refused(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "MOST_BYTES", 1 << 20)
+    servers.stub.answer, servers.stub.is_packed = " " * (2 << 20), True
+    result = call(f"{http(servers)}/v2/models/m", "--input", "[[1, 2]]")
+    assert result.exit_code == 1
+    assert result.output == "Error: the answer has more than 1 MiB\n"
+
+
+def test_missing_values_go_as_null_or_nan(servers: Servers, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1.5,\n2,3\n")
+    argument = f"x={tmp_path / 'x.csv'}"
+    assert call(f"{http(servers)}/v2/models/m", "--input", argument).exit_code == 0
+    assert servers.stub.received["inputs"] == [output("x", "FP32", [2, 2], [1.5, None, 2.0, 3.0])]
+    assert call(f"grpc://127.0.0.1:{servers.grpc_port}/m", "--input", argument).exit_code == 0
+    (sent,) = cast("list[dict[str, object]]", servers.stub.received["inputs"])
+    assert sent["data"] == [1.5, None, 2.0, 3.0]
 
 
 def test_json_parameters_and_headers(servers: Servers) -> None:

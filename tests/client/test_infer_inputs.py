@@ -114,7 +114,7 @@ def test_csv_of_numbers_with_and_without_header(tmp_path: Path) -> None:
     file.write_text("amount\n9007199254740993\n")
     assert plain(read(f"x={file}", "INT64[?]")) == ("INT64", [1], [9007199254740993])
     file.write_text("1,2\nx,4\n")
-    with pytest.raises(InferError, match="`x` is no number"):
+    with pytest.raises(InferError, match="`x` in row 2 is no number"):
         read(f"x={file}", "FP32[?, 2]")
     file.write_text("1,2\n3\n")
     with pytest.raises(InferError, match="rows of different lengths"):
@@ -222,11 +222,115 @@ def test_names(tmp_path: Path) -> None:
 
 
 def test_json_cannot_hold_everything() -> None:
-    with pytest.raises(InferError, match="values that JSON cannot hold"):
-        write_tensor(Tensor("x", "FP32", np.array([np.nan], "<f4")))
+    with pytest.raises(InferError, match="infinite values, which JSON cannot hold; use --grpc"):
+        write_tensor(Tensor("x", "FP32", np.array([np.inf, np.nan], "<f4")))
+    missing = write_tensor(Tensor("x", "FP32", np.array([[1.5], [np.nan]], "<f4")))
+    assert missing["data"] == [1.5, None]
     assert write_tensor(Tensor("x", "FP32", np.array([[1, 2]], "<f4"))) == {
         "name": "x",
         "shape": [1, 2],
         "datatype": "FP32",
         "data": [1.0, 2.0],
     }
+
+
+MISSING = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "expected"),
+    [
+        ("a,b\n1.5,\n2,3\n", "FP32[?, 2]", [[1.5, MISSING], [2.0, 3.0]]),
+        (",\n2,3\n", "FP64[?, 2]", [[MISSING, MISSING], [2.0, 3.0]]),
+        ("a,b\n,\n", "FP16[?, 2]", [[MISSING, MISSING]]),
+        ("a,b\n 1 , \n", "FP32[?, 2]", [[1.0, MISSING]]),
+        ("a;b\n1;2\n", "FP32[?, 2]", [[1.0, 2.0]]),
+        ("a\tb\n1\t2\n", "INT32[?, 2]", [[1, 2]]),
+        ("a,b\n", "FP32[?, 2]", []),
+        ("a,b\n", "INT64[?, 2]", []),
+        ("a,,c\n1,2,3\n", None, [[b"a", b"", b"c"], [b"1", b"2", b"3"]]),
+        ("1,\n2,3\n", None, [[1.0, MISSING], [2.0, 3.0]]),
+    ],
+)
+def test_missing_cells_headers_alone_and_other_delimiters(
+    tmp_path: Path, text: str, wanted: str | None, expected: list[object]
+) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text(text)
+    tensor = read(f"x={file}", wanted)
+    assert_array_equal(np.array(tensor.array.tolist()), np.array(expected))
+    assert tensor.array.shape[-1] == (3 if "c" in text else 2)
+    assert write_tensor(tensor)["shape"] == tensor.shape
+
+
+@pytest.mark.parametrize("datatype", ["INT64", "UINT8", "BOOL"])
+def test_a_datatype_without_missing_values_refuses_them_by_row(tmp_path: Path, datatype: str) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("a,b\n1,0\n1,\n")
+    with pytest.raises(InferError, match=f"input `x` has a missing value in row 2, and {datatype} has none"):
+        read(f"x={file}", f"{datatype}[?, 2]")
+
+
+def test_columns_by_name_may_lack_values_and_rows(tmp_path: Path) -> None:
+    file = tmp_path / "all.csv"
+    wanted = {"amount": parse_tensor_type("FP64[?]"), "city": parse_tensor_type("BYTES[?, 1]")}
+    file.write_text("amount,city\n,Bern\n2,\n")
+    amount, city = read_inputs([str(file)], wanted)
+    assert_array_equal(amount.array, np.array([MISSING, 2.0]))
+    assert city.array.tolist() == [[b"Bern"], [b""]]
+    file.write_text("city,amount\n")
+    assert [(each.name, each.datatype, each.shape) for each in read_inputs([str(file)], wanted)] == [
+        ("city", "BYTES", [0, 1]),
+        ("amount", "FP64", [0]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "argument", ["[[1, 2]]", '{"x": [[1, 2]]}', '{"data": [1, 2], "shape": [1, 2]}', "FILE"]
+)
+def test_a_model_of_one_input_needs_no_name(tmp_path: Path, argument: str) -> None:
+    file = tmp_path / "with=equals.csv"
+    file.write_text("a,b\n1,2\n")
+    tensor = read(str(file) if argument == "FILE" else argument, "FP32[?, 2]")
+    assert plain(tensor) == ("FP32", [1, 2], [[1.0, 2.0]])
+
+
+def test_a_model_of_several_inputs_says_which_there_are() -> None:
+    wanted = {name: parse_tensor_type("FP32[?]") for name in ("a", "b")}
+    for argument in ("[1]", "picture.png"):
+        with pytest.raises(InferError, match=r"needs the name of an input.*its inputs are `a`, `b`"):
+            read_inputs([argument], wanted)
+
+
+def save_image(path: Path, value: int, size: tuple[int, int] = (5, 2)) -> Path:
+    Image.new("L", size, value).save(path)
+    return path
+
+
+def test_several_images_are_the_rows_of_a_batch(tmp_path: Path) -> None:
+    files = [save_image(tmp_path / f"{name}.png", value) for name, value in (("b", 2), ("a", 1), ("c", 3))]
+    wanted = {"x": parse_tensor_type("UINT8[batch, 2, 5]")}
+    for arguments in ([f"x={file}" for file in files], [str(file) for file in files]):
+        (tensor,) = read_inputs(arguments, wanted)
+        assert tensor.array[:, 0, 0].tolist() == [2, 1, 3]
+    # A folder has them in the order of their names, and nothing else of it is read.
+    (tmp_path / "notes.txt").write_text("no image")
+    for argument in (f"x={tmp_path}", str(tmp_path)):
+        (tensor,) = read_inputs([argument], wanted)
+        assert tensor.array[:, 1, 2].tolist() == [1, 2, 3]
+    (texts,) = read_inputs([f"x={tmp_path}"], {"x": parse_tensor_type("BYTES[batch]")})
+    assert texts.array.tolist() == [file.read_bytes() for file in sorted(files)]
+
+
+def test_images_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    wanted = {"x": parse_tensor_type("UINT8[batch, ?, ?]")}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InferError, match="a folder without images"):
+        read_inputs([str(tmp_path / "empty")], wanted)
+    one, other = save_image(tmp_path / "a.png", 1), save_image(tmp_path / "b.png", 1, (4, 4))
+    with pytest.raises(
+        InferError, match=r"have different sizes: `.*a.png` has shape \[2, 5\], `.*b.png` \[4, 4\]"
+    ):
+        read_inputs([f"x={one}", f"x={other}"], wanted)
+    with pytest.raises(InferError, match="input `x` is given twice"):
+        read_inputs([f"x={one}", "x=[[[1]]]"], wanted)

@@ -111,7 +111,7 @@ async def _make(text: str, question: Question) -> tuple[Address, bytes, int]:
 def _is_foreign(text: str) -> bool:
     parts = urlsplit(text)
     steps = [step for step in parts.path.split("/") if step]
-    return parts.scheme in {"http", ""} and bool(steps) and steps[0] != "v2"
+    return parts.scheme in {"http", ""} and bool(steps) and "v2" not in steps
 
 
 def _is_verbatim(target: Target, question: Question) -> bool:
@@ -215,8 +215,9 @@ def _rest_address(
     own: tuple[tuple[str, str], ...] = (),
     content_type: str = "application/json",
 ) -> Address:
-    path = f"/v2/models/{quote(model, safe='')}/infer"
-    return _address(urlsplit(target.base).netloc, path, _headers(question, length, content_type) + own)
+    base = urlsplit(target.base)
+    path = f"{base.path}/v2/models/{quote(model, safe='')}/infer"
+    return _address(base.netloc, path, _headers(question, length, content_type) + own)
 
 
 def _address(netloc: str, path: str, headers: tuple[tuple[str, str], ...]) -> Address:

@@ -1,14 +1,20 @@
 """`graphc infer`: call a V2 endpoint with tensors from files."""
 
 import asyncio
+import io
 import json
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from graphc.client.failure import InferError
-from graphc.client.printing import shorten, write_json
+from graphc.client.printing import clean, shorten, write_json
 from graphc.client.target import parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphc.client.tensor import Tensor
 
 
 @click.command("infer")
@@ -17,7 +23,7 @@ from graphc.client.target import parse_target
 @click.option("--model", metavar="NAME", help="The model to call, where TARGET names none.")
 @click.option(
     "--output",
-    type=click.Choice(["table", "json"]),
+    type=click.Choice(["table", "json", "csv"]),
     default="table",
     show_default=True,
     help="How the answer is shown.",
@@ -44,8 +50,12 @@ def command(
 ) -> None:
     """Call the model at TARGET: http://host:port/v2/models/NAME or grpc://host:port/NAME.
 
+    What a gateway serves below a path is called there: http://host/seldon/NAMESPACE/GRAPH/v2/models/GRAPH.
+
     An input is a csv, json, npy, npz or image file, or JSON written here; it is converted to the
-    datatype and shape that the model's metadata asks for.
+    datatype and shape that the model's metadata asks for. Its name may be left out where the model
+    has one input. A csv file without a name has a column for each input; an empty cell is a missing
+    value. Several images of one input, or a folder of them, are the rows of a batch.
     """
     named = {name: _read_parameter(value) for name, value in read_pairs(parameters, "--parameter", "=")}
     pairs = read_pairs(headers, "--header", "=:")
@@ -60,10 +70,27 @@ def command(
     if output == "json":
         click.echo(write_json(answer.text))
         return
+    if output == "csv":
+        _print_csv(answer.tensors)
+        return
     # rich too, and only tables need it.
     from graphc.client.table import print_table
 
     print_table(answer.tensors)
+
+
+def _print_csv(tensors: "Sequence[Tensor]") -> None:
+    from graphc.client.csv_file import write_csv
+
+    text = io.StringIO()
+    try:
+        write_csv(tensors, text)
+    except InferError as error:
+        raise click.ClickException(str(error)) from error
+    out = click.get_text_stream("stdout")
+    # What goes to a file is what was answered; what goes to a terminal must not steer it.
+    lines = text.getvalue()
+    out.write("\n".join(map(clean, lines.split("\n"))) if out.isatty() else lines)
 
 
 def read_pairs(texts: tuple[str, ...], option: str, signs: str) -> list[tuple[str, str]]:

@@ -33,6 +33,13 @@ _PORT = click.IntRange(0, 65535)
 )
 @click.option("--mount", "mounts", multiple=True, metavar="CLAIM=DIR", help="A folder for a volume claim.")
 @click.option("--request", type=click.File("rb"), help="Send this V2 request and print the answer.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]FILE|JSON",
+    help="Send these inputs, as `graphc infer` does, and print the answer.",
+)
 @click.option("--seed", type=int, help="Draw versions and mirrored requests in a repeatable order.")
 @click.option("--follow", is_flag=True, help="Share the requests anew whenever the files say so.")
 @click.option("--once", is_flag=True, help="End when all is ready and the request is answered.")
@@ -47,6 +54,7 @@ def command(
     grpc_port: int,
     mounts: tuple[str, ...],
     request: BinaryIO | None,
+    inputs: tuple[str, ...],
     seed: int | None,
     follow: bool,
     once: bool,
@@ -55,11 +63,14 @@ def command(
 
     Each unit is a process of its own, in the environment that Seldon's operator would give it; a V2
     endpoint in front calls them as Seldon's executor does. Requests are shared among predictors, and
-    copied to shadows, as on a cluster. Only the answer to --request goes to standard output.
+    copied to shadows, as on a cluster. Only the answer to --request
+    or --input goes to standard output.
     """
     claims = _read_mounts(mounts)
     if follow and (predictor is not None or "-" in files):
         raise click.UsageError("`--follow` is for files, and for all of their predictors")
+    if request is not None and inputs:
+        raise click.UsageError("`--request` is a whole request, and `--input` makes one: give one of them")
     # The compiler, the engine and rich are slow to import, and the help needs none of them.
     from graphc.cli.running import load
     from graphc.local.console import RunConsole
@@ -70,7 +81,7 @@ def command(
     console = RunConsole()
     loaded = load(files, settings, level, costs, console)
     body = None if request is None else request.read()
-    options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed)
+    options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed, inputs)
     observer = _observe(loaded.documents, console, 0)
 
     def read() -> "Loaded | None":

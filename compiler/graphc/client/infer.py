@@ -9,7 +9,7 @@ import aiohttp
 from graphc.client.answer import Answer
 from graphc.client.call import Call, Caller, Parameter
 from graphc.client.inputs import read_inputs
-from graphc.client.rest import RestCaller
+from graphc.client.rest import MOST_BYTES, RestCaller
 from graphc.client.target import Target
 
 
@@ -40,8 +40,8 @@ async def connect(target: Target, options: InferOptions) -> AsyncGenerator[Calle
 
         from graphc.client.rpc import GrpcCaller
 
-        unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        async with aio.insecure_channel(target.base, options=unlimited) as channel:
+        sizes = [("grpc.max_receive_message_length", MOST_BYTES), ("grpc.max_send_message_length", -1)]
+        async with aio.insecure_channel(target.base, options=sizes) as channel:
             yield GrpcCaller(channel, target.base, options.headers, options.timeout)
         return
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=options.timeout)) as http:

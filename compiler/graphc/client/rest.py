@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Final, cast
 from urllib.parse import quote
 
 import aiohttp
@@ -16,6 +16,9 @@ from graphc.client.tensor import Tensor
 from graphc.engine.raw import from_bytes
 
 Headers = Sequence[tuple[str, str]]
+
+MOST_BYTES: Final = 1 << 30
+"""A larger answer is not read: servers are strangers."""
 
 
 class RestCaller:
@@ -53,7 +56,7 @@ class RestCaller:
         url = f"{self._base}{path}"
         try:
             async with self._http.request(method, url, json=body, headers=list(self._headers)) as response:
-                text = await response.text(encoding="utf-8", errors="replace")
+                text = await _read(response)
         except TimeoutError as error:
             raise InferError(f"{self._base} did not answer in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -70,11 +73,28 @@ def write_tensor(tensor: Tensor) -> dict[str, object]:
         data, content_type = from_bytes(cast("list[bytes]", tensor.array.ravel().tolist()))
         extra = {} if content_type is None else {"parameters": {"content_type": content_type}}
         return fields | extra | {"data": data}
-    if tensor.array.dtype.kind == "f" and not np.isfinite(tensor.array).all():
-        raise InferError(
-            f"input `{tensor.name}` has values that JSON cannot hold (NaN or infinite); use --grpc"
-        )
-    return fields | {"data": cast("object", tensor.array.ravel().tolist())}
+    return fields | {"data": _numbers(tensor)}
+
+
+def _numbers(tensor: Tensor) -> list[object]:
+    """Return numbers as JSON has them: NaN, a missing value, as null; raises InferError for infinities."""
+    array = tensor.array.ravel()
+    numbers = cast("list[object]", array.tolist())
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return numbers
+    if np.isinf(array).any():
+        raise InferError(f"input `{tensor.name}` has infinite values, which JSON cannot hold; use --grpc")
+    return [None if number != number else number for number in numbers]
+
+
+async def _read(response: aiohttp.ClientResponse) -> str:
+    """Return the body of an answer; raises InferError where it does not end, which a compressed one need not."""
+    found = bytearray()
+    async for piece in response.content.iter_any():
+        found += piece
+        if len(found) > MOST_BYTES:
+            raise InferError(f"the answer has more than {MOST_BYTES >> 20} MiB")
+    return found.decode("utf-8", "replace")
 
 
 def _path(model: str) -> str:

@@ -28,7 +28,7 @@ def print_table(tensors: Sequence[Tensor], console: Console | None = None) -> No
 
 
 def _print_group(tensors: Sequence[Tensor], console: Console) -> None:
-    columns = [column for tensor in tensors for column in _split(tensor)]
+    columns = [column for tensor in tensors for column in split_columns(tensor)]
     table = Table(*(escape(clean(title)) for title, _ in columns), box=SIMPLE, highlight=False)
     rows = max((len(values) for _, values in columns), default=0)
     for row in range(min(rows, MAX_ROWS)):
@@ -38,10 +38,11 @@ def _print_group(tensors: Sequence[Tensor], console: Console) -> None:
         console.print(f"… and {rows - MAX_ROWS} more rows")
 
 
-def _split(tensor: Tensor) -> Iterator[Column]:
+def split_columns(tensor: Tensor, most: int = MAX_COLUMNS) -> Iterator[Column]:
+    """Yield a tensor as columns with their titles: a matrix of few columns gives each of them."""
     array = tensor.array if tensor.array.ndim else tensor.array.reshape(1)
     width = tensor.shape[1] if len(tensor.shape) == 2 else 0
-    if 1 < width <= MAX_COLUMNS:
+    if 1 < width <= most:
         for index in range(width):
             yield f"{tensor.name}[{index}]", array[:, index]
     elif width == 1:

@@ -20,7 +20,10 @@ class Target:
 
 
 def parse_target(text: str, model: str | None = None, *, grpc: bool = False) -> Target:
-    """Read `http://host:port[/v2/models/NAME[/infer]]` or `grpc://host:port[/NAME]`; raises InferError."""
+    """Read `http://host:port[/PREFIX][/v2/models/NAME[/infer]]` or `grpc://host:port[/NAME]`; raises InferError.
+
+    A gateway serves the protocol below a prefix, such as `/seldon/NAMESPACE/GRAPH`; a version may have one of its own.
+    """
     parts = urlsplit(text if "://" in text else f"{'grpc' if grpc else 'http'}://{text}")
     if parts.scheme not in {"http", "https", "grpc"}:
         raise InferError(f"`{parts.scheme}` is not a scheme to call: use http, https or grpc")
@@ -30,21 +33,40 @@ def parse_target(text: str, model: str | None = None, *, grpc: bool = False) -> 
         netloc = ""
     if not netloc:
         raise InferError(f"`{text}` names no host")
-    steps = [unquote(step) for step in parts.path.split("/") if step]
-    over_grpc = grpc or parts.scheme == "grpc"
-    found = _read_model(text, steps, bare=parts.scheme == "grpc")
+    prefix, found = _read_path(text, parts.path, bare=parts.scheme == "grpc")
     if model and found and model != found:
         raise InferError(f"`{text}` names model `{found}`, and `--model` names `{model}`")
-    return Target(over_grpc, netloc if over_grpc else f"{parts.scheme}://{netloc}", model or found)
+    if grpc or parts.scheme == "grpc":
+        if prefix:
+            raise InferError(
+                f"`{text}` has a path, which gRPC has no place for; a gateway routes it by its host"
+            )
+        return Target(True, netloc, model or found)
+    return Target(False, f"{parts.scheme}://{netloc}{prefix}", model or found)
 
 
-def _read_model(text: str, steps: list[str], *, bare: bool) -> str | None:
-    if not steps or steps == ["v2"]:
-        return None
-    if bare and len(steps) == 1:
-        return steps[0]
-    if steps[:2] == ["v2", "models"] and (len(steps) == 3 or (len(steps) == 4 and steps[3] == "infer")):
-        return steps[2]
-    raise InferError(
+def _read_path(text: str, path: str, *, bare: bool) -> tuple[str, str | None]:
+    """Return what stands before the protocol's own path, as it is written, and the model that is named."""
+    steps = [step for step in path.split("/") if step]
+    if bare and len(steps) == 1 and steps != ["v2"]:
+        return "", unquote(steps[0])
+    # The last of them: a version's own path may be `/v2`, too.
+    start = next((at for at in reversed(range(len(steps))) if steps[at : at + 2] == ["v2", "models"]), None)
+    if start is None:
+        if steps and steps[-1] != "v2":
+            raise _no_address(text)
+        return _prefix(steps[:-1]), None
+    rest = steps[start + 2 :]
+    if not rest or rest[1:] not in ([], ["infer"]):
+        raise _no_address(text)
+    return _prefix(steps[:start]), unquote(rest[0])
+
+
+def _prefix(steps: list[str]) -> str:
+    return "".join(f"/{step}" for step in steps)
+
+
+def _no_address(text: str) -> InferError:
+    return InferError(
         f"`{text}` is no address such as http://host:port/v2/models/NAME or grpc://host:port/NAME"
     )

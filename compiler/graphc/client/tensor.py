@@ -36,7 +36,7 @@ class Tensor:
 def make_array(leaves: Sequence[Leaf], shape: Sequence[int], name: str) -> Array:
     """Return plain values as an array: of numbers, of booleans, or of bytes; raises InferError."""
     if any(isinstance(each, str | bytes) for each in leaves):
-        return _make_bytes(leaves, name).reshape(shape)
+        return make_texts(leaves, shape, name)
     if any(each is None for each in leaves) and all(isinstance(each, int | float | None) for each in leaves):
         leaves = [float("nan") if each is None else each for each in leaves]
     try:
@@ -48,13 +48,14 @@ def make_array(leaves: Sequence[Leaf], shape: Sequence[int], name: str) -> Array
     return array.reshape(shape)
 
 
-def _make_bytes(leaves: Sequence[Leaf], name: str) -> Array:
+def make_texts(leaves: Sequence[Leaf], shape: Sequence[int], name: str) -> Array:
+    """Return texts and bytes as an array of bytes, in UTF-8; raises InferError."""
     array = np.empty(len(leaves), dtype=object)
     for index, each in enumerate(leaves):
         if not isinstance(each, str | bytes):
             raise InferError(f"input `{name}` mixes texts with other values")
         array[index] = each.encode() if isinstance(each, str) else each
-    return cast("Array", array)
+    return cast("Array", array.reshape(shape))
 
 
 def reshape_to(array: Array, sizes: Sequence[object]) -> Array | None:
@@ -99,6 +100,9 @@ def _own_datatype(name: str, array: Array) -> str:
 
 
 def _cast(name: str, array: Array, datatype: str) -> Array:
+    if not array.size and datatype in {"BYTES", *DTYPES}:
+        # Without elements there is nothing that could be of another kind.
+        return array.astype(object if datatype == "BYTES" else DTYPES[datatype])
     if (datatype == "BYTES") != (array.dtype.kind == "O"):
         given = "texts" if array.dtype.kind == "O" else "numbers"
         raise InferError(f"input `{name}` has datatype {datatype}, and {given} are given")

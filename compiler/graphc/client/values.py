@@ -1,19 +1,13 @@
-"""Read an input's values out of JSON or CSV."""
+"""Read an input's values out of JSON."""
 
 import base64
 import binascii
-import csv
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final, cast
-
-from graphc_components.tensors import TensorType
+from typing import cast
 
 from graphc.client.failure import InferError
 from graphc.client.tensor import MAX_RANK, Array, Leaf, make_array, reshape_to
-
-_TRUTH: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
 def parse_json(text: str, source: str) -> object:
@@ -99,46 +93,3 @@ def _flatten(value: object, shape: list[int], name: str) -> list[Leaf]:
     if any(not isinstance(each, bool | int | float | str | None) for each in level):
         raise InferError(f"input `{name}` has rows of different lengths")
     return cast("list[Leaf]", level)
-
-
-def read_csv(path: Path, name: str) -> list[list[str]]:
-    """Return a CSV file's rows, all of one length; raises InferError."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InferError(f"`{path}` is not CSV: {error}") from error
-    if not rows:
-        raise InferError(f"`{path}` is empty")
-    if any(len(row) != len(rows[0]) for row in rows):
-        raise InferError(f"`{path}` for input `{name}` has rows of different lengths")
-    return rows
-
-
-def array_of_rows(rows: list[list[str]], name: str, wanted: TensorType | None) -> Array:
-    """Return cells as an array of the wanted kind, without the header if there is one; raises InferError."""
-    if wanted is not None and wanted.datatype == "BYTES":
-        body = rows[1:] if rows[0] == [name] else rows
-        return make_array([cell for row in body for cell in row], (len(body), len(rows[0])), name)
-    # A row in which nothing is a number stands above the numbers.
-    body = rows[1:] if len(rows) > 1 and all(_number(cell) is None for cell in rows[0]) else rows
-    cells = [_number(cell) for row in body for cell in row]
-    if any(cell is None for cell in cells):
-        if wanted is None:
-            return make_array([cell for row in rows for cell in row], (len(rows), len(rows[0])), name)
-        row = next(row for row in body if any(_number(cell) is None for cell in row))
-        bad = next(cell for cell in row if _number(cell) is None)
-        raise InferError(f"input `{name}` has datatype {wanted.datatype}, and `{bad}` is no number")
-    return make_array(cells, (len(body), len(rows[0])), name)
-
-
-def _number(cell: str) -> bool | int | float | None:
-    text = cell.strip()
-    if text.lower() in {"true", "false"}:
-        return _TRUTH[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return None

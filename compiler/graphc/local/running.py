@@ -17,7 +17,7 @@ from graphc.local.example import make_example, write_curl
 from graphc.local.front import bind_units, describe_graph, infer_path
 from graphc.local.manifest import Deployment, Predictor
 from graphc.local.plan import RunPlan, UnitProcess
-from graphc.local.request import send_request
+from graphc.local.request import send_inputs, send_request
 from graphc.local.signature import REGION, Signature
 from graphc.local.supervisor import Failure, Patience, Supervisor
 from graphc.local.versions import Tree, Versions
@@ -44,6 +44,7 @@ class RunOptions:
     request: bytes | None = None
     once: bool = False
     seed: int | None = None
+    inputs: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +191,13 @@ class Run:
         self, supervisor: Supervisor, listener: Listener, signatures: Mapping[str, Signature]
     ) -> int:
         url = self._summarise(listener, signatures)
-        if self._options.request is not None:
-            problem = await send_request(url, self._options.request)
+        options = self._options
+        if options.request is not None or options.inputs:
+            problem = await (
+                send_inputs(url, options.inputs)
+                if options.request is None
+                else send_request(url, options.request)
+            )
             if problem:
                 self.console.say(f"error: {problem}")
             if self._options.once:
