@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import sys
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -87,7 +88,7 @@ def _print_csv(tensors: "Sequence[Tensor]") -> None:
         write_csv(tensors, text)
     except InferError as error:
         raise click.ClickException(str(error)) from error
-    out = click.get_text_stream("stdout")
+    out = sys.stdout
     # What goes to a file is what was answered; what goes to a terminal must not steer it.
     lines = text.getvalue()
     out.write("\n".join(map(clean, lines.split("\n"))) if out.isatty() else lines)
