@@ -101,7 +101,18 @@ class Compilation:
 def compile_files(request: Request) -> Compilation:
     """Read and check all graphs of all files, and emit them; some limits show only in what is emitted."""
     with _uncollected():
-        return _compile_files(request)
+        done = _compile_files(request)
+    _add_modules(done)
+    return done
+
+
+def _add_modules(done: Compilation) -> None:
+    """Take in the texts of the users' modules in which something is wrong."""
+    files = {each.at.file for each in done.sink if each.at and each.at.file.endswith(".py")}
+    for file in sorted(files - done.sources.keys()):
+        source = read_source(file, Sink())
+        if source is not None:
+            done.sources[file] = source.text
 
 
 @contextmanager

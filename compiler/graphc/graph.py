@@ -129,6 +129,7 @@ class PythonWork:
 
     entry: str
     local: Path | None
+    """The module's own file."""
     load_seconds: float | None
     rowwise: bool = False
     """Whether a row of its outputs hangs on that row of its inputs alone."""
@@ -136,6 +137,8 @@ class PythonWork:
     """Whether running it twice does no harm."""
     gpu_mib: int | None = None
     """The memory of a GPU that it was measured to take."""
+    files: tuple[tuple[str, Path], ...] = ()
+    """What is shipped: the module, and what it needs, by the names that they have beside the graph file."""
 
 
 @record

@@ -11,7 +11,7 @@ from graphc.local.documents import read_documents
 from graphc.local.manifest import read_manifest
 from graphc.local.plan import RunPlan, Workplace, free_ports, plan_run
 from graphc.local.problem import Findings
-from graphc.local.volumes import Sources
+from graphc.local.volumes import LocalFiles, Sources
 
 MODEL = """
 import os
@@ -94,7 +94,7 @@ def plan(tmp_path: Path, modules: Path) -> Plan:
     def make(
         text: str,
         claims: Mapping[str, Path] | None = None,
-        overrides: Mapping[str, Mapping[str, Path]] | None = None,
+        overrides: Mapping[str, LocalFiles] | None = None,
     ) -> tuple[RunPlan, Findings]:
         findings = Findings()
         documents = read_documents(text, "test.yaml")

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from graphc.local.plan import RunPlan, UnitProcess
 from graphc.local.problem import Findings
+from graphc.local.volumes import LocalFiles
 
 Plan = Callable[..., tuple[RunPlan, Findings]]
 
@@ -164,10 +165,32 @@ def test_local_files_stand_for_mounts(plan: Plan, tmp_path: Path) -> None:
     process = only(
         plan,
         text,
-        overrides={"/mnt/graphc/lr": {"big.onnx": tmp_path / "big.onnx", "d/x": tmp_path / "big.onnx"}},
+        overrides={
+            "/mnt/graphc/lr": LocalFiles({"big.onnx": tmp_path / "big.onnx", "d/x": tmp_path / "big.onnx"})
+        },
     )
     root = Path(process.env["GRAPHC_ARTIFACTS"])
     assert (root / "lr" / "big.onnx").read_text() == (root / "lr" / "d" / "x").read_text() == "model"
+
+
+def test_the_users_python_gets_copies_apart_from_its_folder(plan: Plan, tmp_path: Path) -> None:
+    """What lies beside a module here, and is not shipped, must not be found from it; nor may it be written to."""
+    folder = tmp_path / "graph"
+    folder.mkdir()
+    for name in ("post.py", "vocab.txt", "secret.txt"):
+        (folder / name).write_text("here")
+    text = manifest(
+        {"volumeMounts": [{"name": "v", "mountPath": "/mnt/graphc/post", "readOnly": True}]},
+        {"volumes": [empty("v")]},
+    )
+    files = {"post.py": folder / "post.py", "data/vocab.txt": folder / "vocab.txt"}
+    process = only(plan, text, overrides={"/mnt/graphc/post": LocalFiles(files, copied=True)})
+    module = Path(process.env["GRAPHC_ARTIFACTS"], "post", "post.py")
+    assert not module.resolve().is_relative_to(folder)
+    beside = {each.relative_to(module.resolve().parent) for each in module.resolve().parent.rglob("*")}
+    assert beside == {Path("post.py"), Path("data"), Path("data/vocab.txt")}
+    assert (module.parent / "data" / "vocab.txt").stat().st_mode & 0o777 == 0o444
+    assert (folder / "vocab.txt").stat().st_mode & 0o200
 
 
 FETCH = ["python", "-m", "graphc_runtimes.fetch", "s3://bucket/$(KEY)", "/mnt/graphc/lr"]

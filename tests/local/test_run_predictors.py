@@ -26,5 +26,5 @@ def test_each_predictor_has_its_own_files(tmp_path: Path) -> None:
     done = compile_files(Request([str(tmp_path / "graph.yaml")], purpose="local"))
     assert not list(done.sink)
     loaded = load_compiled(done)
-    names = {predictor: [*files["/mnt/graphc/model"]] for predictor, files in loaded.overrides.items()}
+    names = {predictor: [*files["/mnt/graphc/model"].files] for predictor, files in loaded.overrides.items()}
     assert names == {"main": ["first.onnx"], "canary": ["second.onnx"]}

@@ -39,7 +39,7 @@ class PythonEntry:
 def read_entry(path: Path, function: str, *, called: str | None = None) -> PythonEntry | ArtefactFault:
     """Return the function or class that the module at `path` binds to a name, or why there is none."""
     called = called or path.name
-    tree = _parse(path, called)
+    tree = parse_module(path, called)
     if isinstance(tree, ArtefactFault):
         return tree
     bound = _bindings(tree)
@@ -52,7 +52,8 @@ def read_entry(path: Path, function: str, *, called: str | None = None) -> Pytho
     return ArtefactFault(MISSING_FUNCTION, message, did_you_mean(function, known))
 
 
-def _parse(path: Path, called: str) -> ast.Module | ArtefactFault:
+def parse_module(path: Path, called: str) -> ast.Module | ArtefactFault:
+    """Return the syntax tree of a module, or why there is none; `called` is its name in messages."""
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_SIZE + 1)

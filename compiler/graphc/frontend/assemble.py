@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from pathlib import Path
 from typing import Final, cast
 
 from graphc_components.tensors import TensorType
@@ -78,7 +79,7 @@ def _node(
         for port in node.outputs or ()
         if (type_ := inferred.types.get(f"{node.name}.{port}"))
     )
-    work = _work(node, uses, inferred, decisions)
+    work = _work(node, draft.folder, uses, inferred, decisions)
     return Node(
         node.name,
         node.name,
@@ -104,7 +105,9 @@ def _policy(draft: Draft, node: DraftNode, resolved: Resolved, inferred: Inferre
     )
 
 
-def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions: Mapping[str, Per]) -> Work:
+def _work(
+    node: DraftNode, folder: Path, uses: tuple[Use, ...], inferred: Inferred, decisions: Mapping[str, Per]
+) -> Work:
     match node.spec:
         case Model() as model:
             framework = cast("str", framework_of(model))
@@ -131,6 +134,7 @@ def _work(node: DraftNode, uses: tuple[Use, ...], inferred: Inferred, decisions:
                 python.rowwise,
                 python.idempotent,
                 _mib(python.gpu_memory),
+                tuple((name, folder / name) for name in node.files),
             )
         case Router() as router:
             takes = tuple(_takes(uses, index) for index in range(len(router.branches)))

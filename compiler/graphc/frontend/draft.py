@@ -36,13 +36,16 @@ class DraftNode:
     local: Path | None = None
     cpu: CpuModel | None = None
     """What stands for a model where there is no GPU."""
+    files: tuple[str, ...] = ()
+    """What a Python node's module needs, itself included, relative to the graph's folder."""
     arguments: tuple[str, ...] | None = None
     required: tuple[str, ...] = ()
 
 
 @record
 class Draft:
-    """A graph spec with its draft nodes by name."""
+    """A graph spec with its draft nodes by name; local files lie beside `folder`."""
 
     spec: GraphSpec
     nodes: Mapping[str, DraftNode]
+    folder: Path

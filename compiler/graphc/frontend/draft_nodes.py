@@ -1,6 +1,6 @@
 """Makes draft nodes: reads artefacts' signatures, finds components, names ports."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,7 @@ from graphc.artefacts.locations import framework_of as tell_framework
 from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_reader import read_entry
 from graphc.artefacts.signature import Signature, Signatures
-from graphc.diagnostics import Diagnostic, Rule, Sink
+from graphc.diagnostics import Diagnostic, Rule, Sink, Span
 from graphc.diagnostics.codes.artefacts import (
     UNDECLARED_REMOTE,
     UNKNOWN_SIGNATURE,
@@ -46,7 +46,7 @@ def draft_graph(spec: GraphSpec, folder: Path, signatures: Signatures, sink: Sin
     drafting = {
         name: _Drafting(spec, folder, signatures, sink, name, node) for name, node in spec.nodes.items()
     }
-    return Draft(spec, {name: each.run() for name, each in drafting.items()})
+    return Draft(spec, {name: each.run() for name, each in drafting.items()}, folder)
 
 
 def framework_of(model: Model) -> str | ArtefactFault:
@@ -187,11 +187,16 @@ class _Drafting:
         if python.image is not None:
             return DraftNode(self.name, python, self.at, uses, outputs)
         module, _, function = python.python.partition(":")
-        path = self.folder / (module.replace(".", "/") + ".py")
-        entry = read_entry(path, function, called=f"{module.replace('.', '/')}.py")
+        # Most graphs have no Python of their own.
+        from graphc.artefacts.python_imports import find_module
+
+        file = find_module(self.folder, module) or f"{module.replace('.', '/')}.py"
+        path = self.folder / file
+        entry = read_entry(path, function, called=file)
         if isinstance(entry, ArtefactFault):
             self._report_fault(entry, "python")
             return DraftNode(self.name, python, self.at, uses, outputs)
+        files = tuple(dict.fromkeys([*self._modules(file), *self._data(python)]))
         for parameter in entry.positional_only:
             message = f"`{function}` takes `{parameter}` by position only, and nodes feed by name"
             self._report(UNKNOWN_INPUT, message, "python", hint="leave out the `/` among its parameters")
@@ -199,8 +204,40 @@ class _Drafting:
         arguments = None if told is None else tuple(parameter.name for parameter in told)
         required = tuple(parameter.name for parameter in told or () if parameter.required)
         return DraftNode(
-            self.name, python, self.at, uses, outputs, local=path, arguments=arguments, required=required
+            self.name,
+            python,
+            self.at,
+            uses,
+            outputs,
+            local=path,
+            files=files,
+            arguments=arguments,
+            required=required,
         )
+
+    def _modules(self, file: str) -> Sequence[str]:
+        """Return the modules of the graph's folder that a module needs, itself first."""
+        from graphc.artefacts.python_imports import read_imports
+
+        found = read_imports(self.folder, file)
+        for each in found.faults:
+            where, fault = each.where, each.fault
+            at = Span(
+                str(self.folder / each.file), where.line, where.column, where.end_line, where.end_column
+            )
+            self.sink.report(Diagnostic(fault.rule, f"`{self.name}`: {fault.message}", at, fault.help))
+        return found.files
+
+    def _data(self, python: Python) -> Iterator[str]:
+        """Yield the files that the node names, reporting patterns without any."""
+        for index, pattern in enumerate(python.files):
+            from graphc.artefacts.data_files import find_files
+
+            found = find_files(self.folder, pattern)
+            if isinstance(found, ArtefactFault):
+                self._report_fault(found, "files", index)
+            else:
+                yield from found
 
     def _draft_router(self, router: Router) -> DraftNode:
         uses = [DraftUse("in", router.in_, self.spec.at("nodes", self.name, "in"))] if router.in_ else []

@@ -13,11 +13,12 @@ from graphc.local.documents import MAX_CHARACTERS, read_documents
 from graphc.local.plain import Document
 from graphc.local.plan import ARTIFACTS
 from graphc.local.problem import Findings, Problem
+from graphc.local.volumes import LocalFiles
 
 _GRAPH: Final = re.compile(r"""^\s*["']?kind["']?\s*:\s*["']?InferenceGraph\b""", re.MULTILINE)
 
-Files = Mapping[str, Mapping[str, Path]]
-"""A container folder's files, by name, on this machine."""
+Files = Mapping[str, LocalFiles]
+"""What container folders hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,11 @@ def load_manifests(texts: Mapping[str, str], findings: Findings) -> Loaded:
 
 def load_compiled(done: Compilation) -> Loaded:
     """Take over what was compiled for a run on this machine."""
-    overrides: dict[str, dict[str, Mapping[str, Path]]] = {}
+    overrides: dict[str, dict[str, LocalFiles]] = {}
     for emission in done.emissions:
         for predictor, shipment in emission.local:
             folder = str(PurePosixPath(ARTIFACTS) / shipment.node)
-            overrides.setdefault(predictor, {})[folder] = dict(shipment.files)
+            overrides.setdefault(predictor, {})[folder] = LocalFiles(dict(shipment.files), shipment.copied)
     documents = [document for emission in done.emissions for document in emission.documents]
     return Loaded(cast("list[Document]", documents), overrides)
 

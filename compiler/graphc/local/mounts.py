@@ -1,13 +1,17 @@
 """Lay a container's mounts out below a folder, as links to its volumes."""
 
-from collections.abc import Mapping
+import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from graphc.local.manifest import Container
 from graphc.local.plain import Document, as_text
 from graphc.local.problem import Findings
-from graphc.local.volumes import PodVolumes
+from graphc.local.volumes import LocalFiles, PodVolumes
+
+LARGEST_COPY: Final = 256 << 20
+"""Bytes; the folder for temporary files may be in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,26 @@ class Mounts:
         """Make an artefact appear at a folder of the container: a folder as it is, a file inside."""
         self.link(path if source.is_dir() else f"{path}/{source.name}", source, findings)
 
-    def put_files(self, path: str, files: Mapping[str, Path], findings: Findings) -> None:
+    def put_files(self, path: str, local: LocalFiles, findings: Findings) -> None:
         """Make files appear in a folder of the container, each under its name."""
-        for name, source in files.items():
-            self.link(f"{path}/{name}", source, findings)
+        for name, source in local.files.items():
+            if local.copied:
+                self.copy(f"{path}/{name}", source, findings)
+            else:
+                self.link(f"{path}/{name}", source, findings)
+
+    def copy(self, path: str, source: Path, findings: Findings) -> None:
+        """Make a copy of a file that nobody writes to; one too large for that is linked."""
+        try:
+            if source.stat().st_size > LARGEST_COPY:
+                self.link(path, source, findings)
+                return
+            place = self.place(path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, place)
+            place.chmod(0o444)
+        except OSError as failure:
+            findings.refuse(f"`{source}` cannot be copied: {(failure.strerror or str(failure)).lower()}")
 
 
 def lay_mounts(container: Container, root: Path, volumes: PodVolumes) -> Mounts:

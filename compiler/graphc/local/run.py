@@ -19,7 +19,7 @@ from graphc.local.plain import Document
 from graphc.local.plan import RunPlan, Workplace, plan_run
 from graphc.local.problem import Findings
 from graphc.local.running import Chosen, Follow, Run, RunOptions, Version
-from graphc.local.volumes import Sources
+from graphc.local.volumes import LocalFiles, Sources
 from graphc.rollout.model import ALL, Match, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
 
@@ -28,7 +28,7 @@ INTERRUPTED: Final = 130
 
 def run_documents(
     documents: Sequence[Document],
-    overrides: Mapping[str, Mapping[str, Mapping[str, Path]]],
+    overrides: Mapping[str, Mapping[str, LocalFiles]],
     options: RunOptions,
     console: RunConsole,
     observer: Observer | None = None,

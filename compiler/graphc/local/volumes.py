@@ -15,12 +15,20 @@ _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
 @dataclass(frozen=True, slots=True)
+class LocalFiles:
+    """Files of this machine, by name, that stand for a container's folder; `copied` ones are read-only copies."""
+
+    files: Mapping[str, Path]
+    copied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
-    """Where volumes come from: `overrides` are a container folder's files, by name, on this machine."""
+    """Where volumes come from: `overrides` are what container folders hold that no volume brings."""
 
     config_maps: Mapping[str, ConfigMap]
     claims: Mapping[str, Path]
-    overrides: Mapping[str, Mapping[str, Path]]
+    overrides: Mapping[str, LocalFiles]
 
 
 def say_claim_missing(claim: str, findings: Findings) -> None:

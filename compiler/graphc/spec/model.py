@@ -1,6 +1,7 @@
 """The fields of a graph file, one class for each kind of thing, declared as pydantic models are."""
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, cast
 
 from graphc.gpus.ask import DEVICES, SHARINGS, Device, Sharing, parse_amount
@@ -467,6 +468,16 @@ def _read_entry(value: str) -> str:
 Entry = Annotated[str, AfterValidator(_read_entry)]
 
 
+def _read_pattern(value: str) -> str:
+    parts = PurePosixPath(value).parts
+    if not parts or value.startswith("/") or ".." in parts or not value.isprintable() or "\\" in value:
+        raise ValueError(f"{show(value)} is not a path or pattern of files below the graph's folder")
+    return value
+
+
+Patterns = Annotated[list[Annotated[str, AfterValidator(_read_pattern)]], BeforeValidator(_as_list)]
+
+
 class Python(Working):
     """A function or MLServer model class of the user's."""
 
@@ -475,6 +486,11 @@ class Python(Working):
     )
     in_: References = Field(alias="in", description="tensors by the function's parameter names")
     out: Outputs = Field(min_length=1, description="the outputs' types")
+    files: Patterns = Field(
+        default_factory=list[str],
+        description="files that it reads, beside the graph file: paths, folders or patterns such as `vocab/**`;"
+        " they lie beside the module as they do here",
+    )
     image: str | None = Field(None, description="an image that has the module; nothing is shipped then")
     idempotent: bool = Field(False, description="running it twice does no harm, so that it may be retried")
     rowwise: bool = Field(

@@ -64,10 +64,15 @@ class ClaimShipment:
 
 @record
 class LocalShipment:
-    """Files on this machine, for a run on it."""
+    """Files on this machine, for a run on it.
+
+    The user's Python finds them where it lies itself, and must not find, or write to, what lies beside them here:
+    it gets copies.
+    """
 
     node: str
     files: tuple[tuple[str, Path], ...]
+    copied: bool = False
 
 
 Shipment = ConfigMapShipment | DownloadShipment | ClaimShipment | LocalShipment
@@ -94,9 +99,8 @@ def ship_node(graph: str, node: Node, store: str | None, purpose: Purpose, sink:
                     node.origin, uri, work.credentials, work.files, _stored(node, work, store)
                 )
             return _ship_files(graph, node, files, purpose, sink)
-        case PythonWork(local=Path() as path) as work:
-            module = work.entry.partition(":")[0].replace(".", "/") + ".py"
-            return _ship_files(graph, node, [(module, path)], purpose, sink)
+        case PythonWork(local=Path()) as work:
+            return _ship_files(graph, node, list(work.files), purpose, sink)
         case _:
             return None
 
@@ -139,7 +143,7 @@ def _ship_files(
     graph: str, node: Node, files: list[tuple[str, Path]], purpose: Purpose, sink: Sink
 ) -> Shipment | None:
     if purpose == "local":
-        return LocalShipment(node.origin, tuple(files))
+        return LocalShipment(node.origin, tuple(files), copied=isinstance(node.work, PythonWork))
     size = sum(path.stat().st_size for _, path in files)
     if size > CONFIG_MAP_LIMIT:
         message = f"`{node.origin}`: `{files[0][0]}` has {size:,} bytes, and a config map holds {CONFIG_MAP_LIMIT:,}"

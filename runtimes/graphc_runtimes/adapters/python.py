@@ -3,10 +3,7 @@
 import asyncio
 import importlib
 import inspect
-import re
-import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -15,6 +12,7 @@ import numpy as np
 from graphc_components.datatypes import Array
 
 from graphc_runtimes.adapters.artifact import find
+from graphc_runtimes.adapters.importing import import_private
 from graphc_runtimes.arrays import ArrayError, as_tensor, check_type
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
@@ -45,44 +43,14 @@ def _import_entry(node: PythonNode, folder: Path | None) -> object:
     module_name, _, attribute = node.entry.partition(":")
     if not attribute:
         raise LoadError(f"`{node.entry}` is not of the form `module:name`")
-    if folder is None:
-        module = importlib.import_module(module_name)
-    else:
-        module = _import_private(_package(node.name), module_name, folder)
+    module = _import(module_name, node.name, folder)
     if not hasattr(module, attribute):
         raise LoadError(f"the module `{module_name}` has no `{attribute}`")
     return getattr(module, attribute)
 
 
-def _package(node: str) -> str:
-    return "_graphc_node_" + re.sub(r"\W", lambda match: f"_{ord(match[0]):x}_", node)
-
-
-def _import_private(package: str, module: str, folder: Path) -> ModuleType:
-    """Import a module of a folder inside a package of the node's own: two nodes may both have a `post.py`."""
-    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
-        del sys.modules[name]
-    holder = ModuleType(package)
-    holder.__path__ = [str(folder)]
-    sys.modules[package] = holder
-    with _importable(folder):
-        return importlib.import_module(f"{package}.{module}")
-
-
-@contextmanager
-def _importable(folder: Path) -> Generator[None]:
-    """Let modules of a folder import each other by their plain names, and then forget those names."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        for name in set(sys.modules) - before:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and not name.startswith("_graphc_node_") and Path(file).is_relative_to(folder):
-                del sys.modules[name]
+def _import(module: str, node: str, folder: Path | None) -> ModuleType:
+    return importlib.import_module(module) if folder is None else import_private(node, module, folder)
 
 
 # --- Running -----------------------------------------------------------------------------------------

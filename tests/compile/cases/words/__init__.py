@@ -1,0 +1,5 @@
+from .numbers import HALF
+
+
+def half(number):
+    return number // HALF

@@ -1,0 +1,1 @@
+# nobody imports this module, and it is shipped to no one

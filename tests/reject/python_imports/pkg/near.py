@@ -1,0 +1,3 @@
+from .far import score
+
+__all__ = ["score"]
