@@ -8,6 +8,7 @@ from typing import Final, Literal
 import click
 
 from graphc.engine.documents import ManifestError, read_deployment
+from graphc.engine.limits import LimitError
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.tree import TreeProblem, Unit, check_endpoints, read_timeout, read_tree
 
@@ -53,6 +54,8 @@ def command(
     root = _read(manifest, document, predictor, admitted=mode == "seldon")
     try:
         asyncio.run(_serve(Engine(root, options), host))
+    except LimitError as error:
+        raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
 

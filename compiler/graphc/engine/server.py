@@ -1,49 +1,78 @@
 """The V2 protocol over REST in front of a tree of units, or of several versions of one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from typing import Final
 
-from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from graphc.engine.binary import LENGTH_HEADER, RequestError, Wanted, read_request, write_answer
+from graphc.engine.connection import Response, refusal
+from graphc.engine.faults import note_fault
 from graphc.engine.headers import PUID, Headers, forward
+from graphc.engine.heads import Head
+from graphc.engine.limits import Limits, Room
 from graphc.engine.message import JSON_TYPE, Answer, Message, v2_error
-from graphc.engine.service import EXTENSIONS, SERVER_NAME, Serving, is_segment
+from graphc.engine.offload import offload
+from graphc.engine.routes import NoRoute, Route, Routes
+from graphc.engine.service import EXTENSIONS, SERVER_NAME, Serving
+from graphc.engine.unpacking import ENCODINGS, TooLargeError, UnpackError, unpack
 
-MAX_BODY: Final = 1 << 30
-"""The executor has no limit; one gibibyte keeps a mistaken client from taking the whole machine."""
-
-_MODEL: Final = "/v2/models/{model}"
-_VERSION: Final = _MODEL + "/versions/{version}"
-
-
-def build_app(service: Serving, versions: Mapping[str, Serving] | None = None) -> web.Application:
-    """Return the application that serves a service; each version has the protocol again below its own path."""
-    app = web.Application(client_max_size=MAX_BODY)
-    for path, below in (versions or {}).items():
-        _add_protocol(app.router, _Front(below), f"/{path}")
-    front = _Front(service)
-    _add_protocol(app.router, front, "")
-    app.router.add_get("/ready", front.ready)
-    app.router.add_get("/live", front.live)
-    for path in ("/metrics", "/prometheus"):
-        app.router.add_get(path, front.metrics)
-    return app
+_JSON: Final = (("Content-Type", JSON_TYPE),)
+_BUSY: Final = "too many bytes are in flight; try again later"
 
 
-def _add_protocol(router: web.UrlDispatcher, front: "_Front", base: str) -> None:
-    router.add_post(f"{base}/v2/models/infer", front.infer)
-    for prefix in (f"{base}{_MODEL}", f"{base}{_VERSION}"):
-        router.add_post(f"{prefix}/infer", front.infer)
-        router.add_get(f"{prefix}/ready", front.model_ready)
-        router.add_get(prefix, front.metadata)
-    router.add_get(f"{base}/v2/health/ready", front.ready)
-    router.add_get(f"{base}/v2/health/live", front.live)
-    router.add_get(f"{base}/v2", front.server_metadata)
-    router.add_post(f"{base}/v2/repository/index", front.repository_index)
+class Application:
+    """Answers what connections ask; each version has the protocol again below its own path."""
+
+    def __init__(self, service: Serving, versions: Mapping[str, Serving], limits: Limits, room: Room) -> None:
+        self._fronts = {path: _Front(each) for path, each in {**versions, "": service}.items()}
+        self._routes = Routes(versions)
+        self._limits, self._room = limits, room
+        self.is_ending = False
+        """Whether the process is about to end, and so is not ready."""
+
+    def refuse(self, head: Head) -> Response | None:
+        """Answer from the head alone what leads nowhere."""
+        found = self._routes.find(head)
+        if isinstance(found, Route):
+            return None
+        allowed = (("Allow", found.allowed),) if found.allowed else ()
+        return refusal(found.status, found.message, allowed)
+
+    async def answer(self, head: Head, body: bytes) -> Response:
+        """Answer a request, be it a fault of this program's own that stands in the way."""
+        try:
+            found = self._routes.find(head)
+            if isinstance(found, NoRoute):
+                return self.refuse(head) or refusal(found.status, found.message)
+            if self.is_ending and found.name in {"ready", "model_ready"}:
+                return refusal(503, "the server is about to end")
+            return await self._answer(found, head, body)
+        except Exception as fault:
+            return refusal(500, note_fault("a request over HTTP", fault))
+
+    async def _answer(self, route: Route, head: Head, body: bytes) -> Response:
+        encoding = (head.header("content-encoding") or "identity").lower()
+        handle = self._fronts[route.below].handlers[route.name]
+        if encoding == "identity" or not body:
+            return await handle(route, head, body)
+        if encoding not in ENCODINGS:
+            return refusal(415, "the body's content encoding is none of gzip, deflate and identity")
+        limit = min(self._limits.max_body, self._room.size - self._room.taken)
+        try:
+            unpacked = await offload(len(body) * 16, lambda: unpack(body, encoding, limit))
+        except TooLargeError as error:
+            return refusal(413, str(error))
+        except UnpackError as error:
+            return refusal(400, str(error))
+        if not self._room.take(len(unpacked)):
+            return refusal(503, _BUSY, (("Retry-After", "1"),))
+        try:
+            return await handle(route, head, unpacked)
+        finally:
+            self._room.give_back(len(unpacked))
 
 
 class _Front:
@@ -51,86 +80,79 @@ class _Front:
 
     def __init__(self, service: Serving) -> None:
         self._service = service
+        self.handlers: Mapping[str, Callable[[Route, Head, bytes], Awaitable[Response]]] = {
+            "infer": self._infer,
+            "metadata": self._metadata,
+            "model_ready": self._model_ready,
+            "ready": self._ready,
+            "live": self._live,
+            "metrics": self._metrics,
+            "repository_index": self._repository_index,
+            "server_metadata": self._server_metadata,
+        }
 
-    async def infer(self, request: web.Request) -> web.Response:
+    async def _infer(self, route: Route, head: Head, body: bytes) -> Response:
         """Send a request through the tree."""
-        puid, headers = _forward(request)
-        model = _model(request)
+        puid, headers = forward(head.headers)
         try:
-            message, wanted = self._read(request, await request.read())
+            message, wanted = await offload(len(body), lambda: self._read(head, body))
         except RequestError as error:
-            return _respond(v2_error(str(error), 400), puid)
-        answer = await self._service.infer(message, headers, model)
-        return _respond(answer, puid, wanted)
+            return await _respond(v2_error(str(error), 400), puid)
+        answer = await self._service.infer(message, headers, route.model)
+        return await _respond(answer, puid, wanted)
 
-    def _read(self, request: web.Request, body: bytes) -> tuple[Message, Wanted]:
-        length = request.headers.get(LENGTH_HEADER)
+    def _read(self, head: Head, body: bytes) -> tuple[Message, Wanted]:
+        length, content_type = head.header(LENGTH_HEADER.lower()), head.header("content-type") or JSON_TYPE
         if self._service.as_seldon and length is not None:
             # The executor takes it for JSON, which it is not.
-            return Message(body, _content_type(request)), Wanted()
-        return read_request(body, length, _content_type(request), converts=not self._service.as_seldon)
+            return Message(body, content_type), Wanted()
+        return read_request(body, length, content_type, converts=not self._service.as_seldon)
 
-    async def metadata(self, request: web.Request) -> web.Response:
+    async def _metadata(self, route: Route, head: Head, _: bytes) -> Response:
         """Describe the graph or a unit."""
-        puid, headers = _forward(request)
-        return _respond(await self._service.metadata(_model(request) or "", headers), puid)
+        puid, headers = forward(head.headers)
+        return await _respond(await self._service.metadata(route.model or "", headers), puid)
 
-    async def model_ready(self, request: web.Request) -> web.Response:
+    async def _model_ready(self, route: Route, head: Head, _: bytes) -> Response:
         """Say whether the graph or a unit is ready."""
-        puid, headers = _forward(request)
-        return _respond(await self._service.model_ready(_model(request) or "", headers), puid)
+        puid, headers = forward(head.headers)
+        return await _respond(await self._service.model_ready(route.model or "", headers), puid)
 
-    async def ready(self, _: web.Request) -> web.Response:
+    async def _ready(self, *_: object) -> Response:
         """Say whether every unit is ready."""
-        return web.Response(status=200 if await self._service.ready() else 503)
+        return Response(200 if await self._service.ready() else 503)
 
-    async def live(self, _: web.Request) -> web.Response:
+    async def _live(self, *_: object) -> Response:
         """Say that the engine runs."""
-        return web.Response()
+        return Response(200)
 
-    async def metrics(self, _: web.Request) -> web.Response:
+    async def _metrics(self, *_: object) -> Response:
         """Show what was counted."""
-        return web.Response(
-            body=self._service.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        return Response(200, self._service.metrics.render(), (("Content-Type", CONTENT_TYPE_LATEST),))
 
-    async def repository_index(self, _: web.Request) -> web.Response:
+    async def _repository_index(self, *_: object) -> Response:
         """List the one model that clients call: the graph."""
         graph = self._service.graph
         state = "READY" if await self._service.ready() else "UNAVAILABLE"
         models = [{"name": graph.name, "state": state, "reason": ""}] if graph else []
-        return web.Response(text=json.dumps(models), content_type=JSON_TYPE)
+        return Response(200, json.dumps(models).encode(), _JSON)
 
-    async def server_metadata(self, _: web.Request) -> web.Response:
+    async def _server_metadata(self, *_: object) -> Response:
         """Name the server and the extensions it has."""
         facts = {"name": SERVER_NAME, "version": version("graphc-compiler"), "extensions": list(EXTENSIONS)}
-        return web.Response(text=json.dumps(facts), content_type=JSON_TYPE)
+        return Response(200, json.dumps(facts).encode(), _JSON)
 
 
-def _forward(request: web.Request) -> tuple[str, Headers]:
-    return forward(request.headers.items())
-
-
-def _model(request: web.Request) -> str | None:
-    model = request.match_info.get("model")
-    if model is not None and not is_segment(model):
-        raise web.HTTPNotFound
-    return model
-
-
-def _content_type(request: web.Request) -> str:
-    return request.headers.get("Content-Type", JSON_TYPE)
-
-
-def _respond(answer: Answer, puid: str, wanted: Wanted | None = None) -> web.Response:
-    answer, length = write_answer(answer.for_client(), wanted or Wanted())
-    headers = {
-        "Content-Type": answer.message.content_type or JSON_TYPE,
-        "X-Content-Type-Options": "nosniff",
-        PUID: puid,
-    }
+async def _respond(answer: Answer, puid: str, wanted: Wanted | None = None) -> Response:
+    size = len(answer.message.body)
+    answer, length = await offload(size, lambda: write_answer(answer.for_client(), wanted or Wanted()))
+    headers: Headers = (
+        ("Content-Type", answer.message.content_type or JSON_TYPE),
+        ("X-Content-Type-Options", "nosniff"),
+        (PUID, puid),
+    )
     if answer.message.content_encoding:
-        headers["Content-Encoding"] = answer.message.content_encoding
+        headers += (("Content-Encoding", answer.message.content_encoding),)
     if length is not None:
-        headers[LENGTH_HEADER] = str(length)
-    return web.Response(status=answer.status, body=answer.message.body, headers=headers)
+        headers += ((LENGTH_HEADER, str(length)),)
+    return Response(answer.status, answer.message.body, headers)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from graphc.compare.observer import Observer
+from graphc.engine.limits import LimitError
 from graphc.engine.listen import Listener
 from graphc.engine.service import Graph
 from graphc.engine.tree import Unit
@@ -165,7 +166,10 @@ class Run:
         # A seed makes a run repeatable; nothing here is a secret.
         chooser = Chooser(chosen.deployment.name, chosen.rollout, random.Random(options.seed))
         versions = Versions(trees, chooser, self._observer)
-        listener = Listener(options.host, options.port, options.grpc_port)
+        try:
+            listener = Listener(options.host, options.port, options.grpc_port)
+        except LimitError as problem:
+            return self._fail(str(problem))
         versions.start()
         self._versions = versions
         following: asyncio.Task[None] | None = None
