@@ -215,3 +215,61 @@ def test_a_module_that_is_not_utf8_travels_as_bytes(tmp_path: Path) -> None:
     (tmp_path / "graph.yaml").write_text(json.dumps(graph))
     content, _ = documents_of(Case(tmp_path / "graph.yaml"), 1)
     assert base64.b64decode(content["binaryData"]["post.py"]) == LATIN
+
+
+@each_manifest
+def test_containers_write_to_a_folder_of_their_own_alone(case: Case, level: int) -> None:
+    for pod in (pod for predictor in predictors_of(case, level) for pod in pods_of(predictor)):
+        volumes = {each["name"]: each for each in pod["volumes"]}
+        scratch: list[str] = []
+        for container in (*pod.get("initContainers", []), *pod["containers"]):
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+            env = {each["name"]: each.get("value") for each in container["env"]}
+            assert "emptyDir" in volumes[mounts["/tmp"]["name"]]
+            assert env["HOME"] == "/tmp"
+            assert env.get("MLSERVER_METRICS_DIR", "/tmp") == "/tmp"
+            writable = [each for each in mounts.values() if not each.get("readOnly")]
+            assert all({"emptyDir", "persistentVolumeClaim"} & set(volumes[it["name"]]) for it in writable)
+            if container in pod["containers"]:
+                scratch.append(mounts["/tmp"]["name"])
+        assert len(scratch) == len(set(scratch)), "two units would add up each other's metrics"
+
+
+@each_manifest
+def test_pods_get_no_token_that_nothing_asks_for(case: Case, level: int) -> None:
+    for pod in (pod for predictor in predictors_of(case, level) for pod in pods_of(predictor)):
+        assert ("serviceAccountName" in pod) != (pod.get("automountServiceAccountToken") is False)
+
+
+@each_manifest
+def test_a_pod_ends_after_what_its_units_have_begun(case: Case, level: int) -> None:
+    for predictor in predictors_of(case, level):
+        has_executor = "seldon.io/no-engine" not in predictor.get("annotations", {})
+        for index, pod in enumerate(pods_of(predictor)):
+            for container in pod["containers"]:
+                (grace,) = [
+                    int(each["value"]) for each in container["env"] if each["name"] == "GRAPHC_GRACE_S"
+                ]
+                name, linger = container["lifecycle"]["preStop"]["exec"]["command"]
+                assert name == "sleep"
+                # The executor finishes what it began within 15 s; others find a unit until Services forget it.
+                assert int(linger) == (min(15, grace) if has_executor and not index else 10)
+                assert pod["terminationGracePeriodSeconds"] > int(linger) + grace
+                deadline = region_of(container).graph.deadline_ms
+                assert grace * 1000 >= (deadline or 0) + 500
+
+
+@each_manifest
+def test_units_of_a_pod_listen_on_ports_that_nobody_else_there_has(case: Case, level: int) -> None:
+    for predictor in predictors_of(case, level):
+        has_executor = "seldon.io/no-engine" not in predictor.get("annotations", {})
+        for pod in pods_of(predictor):
+            listens = [each["ports"] for each in pod["containers"]]
+            assert all([port["name"] for port in each] == ["http", "grpc", "metrics"] for each in listens)
+            numbers = [port["containerPort"] for each in listens for port in each]
+            assert len(numbers) == len(set(numbers))
+            entry = [8000, 5001]
+            assert (numbers[:2] == entry) is not has_executor
+            # Those of Istio's proxy, and those that Linux gives to connections out of the pod.
+            assert not any(15_000 <= each <= 15_090 or each >= 32_768 for each in numbers)

@@ -49,9 +49,9 @@ def test_a_large_region_is_mounted(tmp_path: Path) -> None:
     config_map, deployment = documents
     variables = {each["name"]: each["value"] for each in container(documents)["env"]}
     assert "GRAPHC_REGION" not in variables
-    (mount,) = container(documents)["volumeMounts"]
+    _, mount = container(documents)["volumeMounts"]
     assert variables["GRAPHC_REGION_FILE"] == f"{mount['mountPath']}/region"
-    (volume,) = deployment["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["volumes"]
+    _, volume = deployment["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["volumes"]
     assert volume["name"] == mount["name"]
     assert volume["configMap"]["name"] == config_map["metadata"]["name"]
     assert len(write_yaml(documents)) < MAX_VARIABLE

@@ -124,11 +124,9 @@ class Operator:
                 "seldon-deployment-id": name,
                 "version": version,
             }
-            for port, each in enumerate(containers):
-                each["env"] = [
-                    *objects(each, "env"),
-                    {"name": "MLSERVER_HTTP_PORT", "value": str(9000 + port)},
-                ]
+            for place, each in enumerate(containers):
+                port = next((number(it, "containerPort") for it in objects(each, "ports")), 9000 + place)
+                each["env"] = [*objects(each, "env"), {"name": "MLSERVER_HTTP_PORT", "value": str(port)}]
             said = (number(spec, "replicas"), number(predictor, "replicas"), 1)
             replicas = next(each for each in said if each is not None)
             pod: Data = {

@@ -53,7 +53,7 @@ def list_pods(cluster: Cluster, namespace: str, deployment: Data) -> Iterator[Da
 
 
 def covers(made: Data, wanted: Data) -> bool:
-    """Say whether a container has the image and all variables and mounts that were asked for, and maybe more."""
+    """Say whether a container has the image, variables, mounts and ports that were asked for, and maybe more."""
     if text(made, "image") != text(wanted, "image"):
         return False
     has = {text(each, "name"): text(each, "value") for each in objects(made, "env")}
@@ -61,7 +61,11 @@ def covers(made: Data, wanted: Data) -> bool:
     mounts, places = (
         {text(each, "mountPath") for each in objects(it, "volumeMounts")} for it in (made, wanted)
     )
-    return asked.items() <= has.items() and places <= mounts
+    return asked.items() <= has.items() and places <= mounts and _ports(wanted) <= _ports(made)
+
+
+def _ports(container: Data) -> set[tuple[str, int | None]]:
+    return {(text(each, "name"), number(each, "containerPort")) for each in objects(container, "ports")}
 
 
 def _list(

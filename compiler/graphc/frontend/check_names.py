@@ -28,6 +28,7 @@ _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])
 _OWN_VARIABLES: Final = frozenset(
     {
         "GRAPHC_ARTIFACTS",
+        "GRAPHC_GRACE_S",
         "GRAPHC_REGION",
         "GRAPHC_REGION_FILE",
         "GRAPHC_WORKERS",

@@ -7,6 +7,7 @@ from graphc.graph import Value
 from graphc.profiles.profile import Ingress
 from graphc.records import record
 from graphc.rollout.model import PATH_HEADER, Match, Rollout
+from graphc.targets.ports import ENTRY
 
 Data = dict[str, Value]
 
@@ -15,10 +16,6 @@ PROTOCOL: Final = "/v2"
 
 CALLS: Final = "inference.GRPCInferenceService"
 """The V2 protocol's service over gRPC."""
-
-ENGINE_PORTS: Final = (8000, 5001)
-UNIT_PORTS: Final = (9000, 9500)
-"""Where the operator's Service of a predictor listens, for HTTP and gRPC: the executor's ports, or the one unit's."""
 
 
 @record
@@ -55,9 +52,9 @@ class RouteParts:
         return graph | path | dict(match.headers)
 
 
-def find_backend(graph: str, predictor: str, *, has_engine: bool) -> Backend:
+def find_backend(graph: str, predictor: str) -> Backend:
     """Return the Service that the operator makes for a predictor of a graph."""
-    return Backend(f"{graph}-{predictor}", *(ENGINE_PORTS if has_engine else UNIT_PORTS))
+    return Backend(f"{graph}-{predictor}", *ENTRY)
 
 
 def write_duration(milliseconds: int) -> str:

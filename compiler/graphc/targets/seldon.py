@@ -26,6 +26,7 @@ from graphc.rollout.model import ANNOTATION, Rollout
 from graphc.targets.autoscaling import ScaledPod, emit_autoscaler
 from graphc.targets.check_capacity import EXECUTOR, Amount, check_capacity, describe_pods
 from graphc.targets.cpu_operators import check_operators
+from graphc.targets.ending import Ending, choose_ending
 from graphc.targets.hardware import (
     Hardware,
     Landing,
@@ -36,6 +37,7 @@ from graphc.targets.hardware import (
     name_device,
 )
 from graphc.targets.istio import STICKY_LABEL, UNUSED_HOST, sticky_service
+from graphc.targets.ports import Ports, choose_ports, emit_ports
 from graphc.targets.region import describe_region
 from graphc.targets.route_parts import find_backend
 from graphc.targets.routes import Routed, Routing, check_routing, emit_routes, traffic_of
@@ -61,6 +63,9 @@ ARTEFACTS: Final = "/mnt/graphc"
 
 REGIONS: Final = "/mnt/graphc-region"
 """Where a unit finds its region, if that is too large for a variable."""
+
+SCRATCH: Final = "/tmp"
+"""The one folder that a unit may write to: metrics, what libraries keep for themselves, temporary files."""
 
 # Linux refuses a longer string in a process's environment (MAX_ARG_STRLEN, 32 pages), name and end included.
 MAX_VARIABLE: Final = 131_072 - 64
@@ -182,7 +187,7 @@ def emit_deployment(
     """Return config maps, the SeldonDeployment and its routes; None, with the reason in the sink, if it cannot be."""
     emitting = _Emitting(settings, purpose, sink, {}, {}, [], {})
     has_engine = needs_engine(settings, versions)
-    routing = _routing(settings, versions, rollout, ingress, has_engine=has_engine)
+    routing = _routing(settings, versions, rollout, ingress)
     if purpose == "cluster":
         check_routing(routing, sink)
     shadows = {each.predictor for each in rollout.mirrors}
@@ -221,14 +226,12 @@ def emit_deployment(
     return Emission(documents, local, emitting.landings, tuple(emitting.pods))
 
 
-def _routing(
-    settings: Settings, versions: Sequence[Version], rollout: Rollout, ingress: Ingress, *, has_engine: bool
-) -> Routing:
+def _routing(settings: Settings, versions: Sequence[Version], rollout: Rollout, ingress: Ingress) -> Routing:
     predictors = {
         version.name: Routed(
-            find_backend(settings.name, version.name, has_engine=has_engine),
+            find_backend(settings.name, version.name),
             version.pods,
-            None if version.plan.deadline_ms is None else version.plan.deadline_ms + ANSWER_MS,
+            _longest_ms(version),
             version.at,
         )
         for version in versions
@@ -236,6 +239,11 @@ def _routing(
     return Routing(
         settings.name, settings.namespace, rollout, ingress, predictors, settings.at, settings.sticky_at
     )
+
+
+def _longest_ms(version: Version) -> int | None:
+    """Return how long a request takes at most, until its answer has arrived."""
+    return None if version.plan.deadline_ms is None else version.plan.deadline_ms + ANSWER_MS
 
 
 def _rollout_annotation(rollout: Rollout) -> Mapping[str, str]:
@@ -356,19 +364,23 @@ class _Emitting:
             pod["metadata"] = {"labels": {STICKY_LABEL: service}}
 
     def _pod(self, version: Version, index: int, units: Sequence[Unit], has_engine: bool) -> Data:
-        plan, hardware = version.plan, self._hardware(version, units)
-        containers = [_Container(self, plan, unit, hardware) for unit in units]
+        hardware = self._hardware(version, units)
+        # The operator puts its executor into the first pod.
+        is_first = has_engine and not index
+        containers = self._containers(version, units, hardware, is_first=is_first, has_engine=has_engine)
         spec: Data = dict(hardware.pod)
         if self.settings.service_account is not None:
             spec["serviceAccountName"] = self.settings.service_account
+        else:
+            # Nothing in a unit asks the API server.
+            spec["automountServiceAccountToken"] = False
         if self.settings.pull_secret is not None:
             spec["imagePullSecrets"] = [{"name": self.settings.pull_secret}]
         loaders = [loader for container in containers for loader in container.loaders()]
         if loaders:
             spec["initContainers"] = list[Value](loaders)
         if self.purpose == "cluster":
-            # The operator puts its executor into the first pod.
-            is_first = has_engine and not index
+            spec["terminationGracePeriodSeconds"] = containers[0].ending.pod_seconds
             self._count(version, units, hardware, has_engine=is_first, has_loaders=bool(loaders))
         spec["containers"] = [container.emit() for container in containers]
         volumes = {str(volume["name"]): volume for container in containers for volume in container.volumes()}
@@ -385,6 +397,19 @@ class _Emitting:
             pod |= emit_autoscaler(scaling, scaled, self.settings.scaler, self.sink)
         pod["spec"] = spec
         return pod
+
+    def _containers(
+        self,
+        version: Version,
+        units: Sequence[Unit],
+        hardware: Hardware,
+        *,
+        is_first: bool,
+        has_engine: bool,
+    ) -> list["_Container"]:
+        ports = choose_ports((unit.name for unit in units), is_entry=not has_engine)
+        ending = choose_ending(_longest_ms(version), has_executor=is_first)
+        return [_Container(self, version.plan, unit, hardware, ports[unit.name], ending) for unit in units]
 
     def _scaled(
         self, version: Version, index: int, units: Sequence[Unit], hardware: Hardware, has_engine: bool
@@ -492,15 +517,27 @@ def _rows(plan: Plan, unit: Unit) -> int:
 class _Container:
     """The emission of one unit's container, with its init containers and volumes."""
 
-    def __init__(self, emitting: _Emitting, plan: Plan, unit: Unit, hardware: Hardware) -> None:
+    def __init__(
+        self,
+        emitting: _Emitting,
+        plan: Plan,
+        unit: Unit,
+        hardware: Hardware,
+        ports: Ports,
+        ending: Ending,
+    ) -> None:
         self._emitting, self._plan, self._unit, self._hardware_of = emitting, plan, unit, hardware
+        self._ports, self.ending = ports, ending
         self._shipments = emitting.ship(unit)
         described = describe_region(plan, unit, self._part_memory())
         self._region = json.dumps(described, separators=(",", ":"), ensure_ascii=False)
         self._region_map = self._ship_region()
 
     def emit(self) -> Data:
-        container: Data = {"name": self._unit.name, "image": self._image(), "env": list[Value](self._env())}
+        container: Data = {"name": self._unit.name, "image": self._image()}
+        if self._is_for_cluster:
+            container["ports"] = emit_ports(self._ports)
+        container["env"] = list[Value](self._env())
         resources = _resources(
             self._unit.region.placement.resources or self._emitting.settings.resources,
             self._hardware_of.resources.get(self._unit.name),
@@ -508,16 +545,31 @@ class _Container:
         if resources:
             container["resources"] = resources
         container |= _probes(self._load_seconds())
+        if self._is_for_cluster:
+            container["lifecycle"] = self.ending.emit_hook()
         container["securityContext"] = _security()
+        mounts = [*self._scratch(), *self._artefacts()]
+        if mounts:
+            container["volumeMounts"] = list[Value](mounts)
+        return container
+
+    @property
+    def _is_for_cluster(self) -> bool:
+        return self._emitting.purpose == "cluster"
+
+    def _scratch(self) -> list[Data]:
+        """Return the mount of the folder that a unit may write to; on this machine it has the user's."""
+        name = f"tmp-{self._unit.name}"
+        return [{"name": name, "mountPath": SCRATCH}] if self._is_for_cluster else []
+
+    def _artefacts(self) -> list[Data]:
         mounts = [_mount(shipment, read_only=True) for shipment in self._shipments]
         if self._region_map:
             mounts.append({"name": f"region-{self._unit.name}", "mountPath": REGIONS, "readOnly": True})
         if self._engine is not None:
             path: Data = {"subPath": self._engine.path} if self._engine.path else {}
             mounts.append({"name": f"engines-{self._unit.name}", "mountPath": ENGINES} | path)
-        if mounts:
-            container["volumeMounts"] = list[Value](mounts)
-        return container
+        return mounts
 
     def loaders(self) -> Iterable[Data]:
         """Yield an init container for each download."""
@@ -535,15 +587,19 @@ class _Container:
             "image": self._image(),
             "command": ["python", "-m", "graphc_runtimes.fetch", shipment.uri, target, *shipment.beside],
         }
+        if self._is_for_cluster:
+            loader["env"] = [_HOME]
         if shipment.credentials is not None:
             loader["envFrom"] = [{"secretRef": {"name": shipment.credentials}}]
         loader["resources"] = {"requests": dict(LOADER)}
         loader["securityContext"] = _security()
-        loader["volumeMounts"] = [_mount(shipment, read_only=False)]
+        loader["volumeMounts"] = [*self._scratch(), _mount(shipment, read_only=False)]
         return loader
 
     def volumes(self) -> Iterable[Data]:
-        """Yield the volumes of the shipments."""
+        """Yield the volumes that the container mounts."""
+        for scratch in self._scratch():
+            yield {"name": scratch["name"], "emptyDir": {}}
         for shipment in self._shipments:
             yield {"name": _volume(shipment)} | _source(shipment)
         if self._region_map:
@@ -595,7 +651,11 @@ class _Container:
         yield {"name": "MLSERVER_PARALLEL_WORKERS", "value": "0"}
         # The executor forwards Accept-Encoding and cannot read what MLServer then compresses.
         yield {"name": "MLSERVER_GZIP_ENABLED", "value": "false"}
-        yield {"name": "MLSERVER_METRICS_DIR", "value": "/tmp"}
+        yield {"name": "MLSERVER_METRICS_DIR", "value": SCRATCH}
+        if self._is_for_cluster:
+            yield {"name": "GRAPHC_GRACE_S", "value": str(self.ending.grace)}
+            if all(each.name != _HOME["name"] for each in self._unit.region.placement.env):
+                yield _HOME
         yield from self._hardware()
         yield from (_variable(each) for each in self._unit.region.placement.env)
 
@@ -655,6 +715,10 @@ class _Container:
         return ask.engine if ask is not None and self._emitting.purpose == "cluster" else None
 
 
+# Where libraries keep what they make for themselves; the image's own home is not there to be written to.
+_HOME: Final[Data] = {"name": "HOME", "value": SCRATCH}
+
+
 def _escape(text: str) -> str:
     """Kubernetes expands $(NAME) in a value, and takes $$ for a plain dollar."""
     return text.replace("$", "$$")
@@ -705,10 +769,11 @@ def _probes(load_seconds: float) -> Data:
 
 
 def _security() -> Data:
-    """Return what Kubernetes' `restricted` pod security standard asks of a container."""
+    """Return what Kubernetes' `restricted` pod security standard asks of a container, and nothing to write to."""
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }

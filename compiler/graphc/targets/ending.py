@@ -1,0 +1,42 @@
+"""Says how long a pod takes to end, so that the requests that it has begun are answered."""
+
+import math
+from typing import Final
+
+from graphc.graph import Value
+from graphc.records import record
+
+SETTLE_SECONDS: Final = 10
+"""How long a unit that others call goes on as before: so long Services and proxies may still send to its pod."""
+
+EXECUTOR_SECONDS: Final = 15
+"""How long Seldon's executor, which is told to end at once, finishes what it has begun; nothing makes it longer."""
+
+FLIGHT_SECONDS: Final = 30
+"""How long a request may take in a graph without a deadline."""
+
+_SPARE_SECONDS: Final = 5
+
+
+@record
+class Ending:
+    """How the units of a pod end: they go on for a while, and then finish what they have begun."""
+
+    linger: int
+    grace: int
+
+    @property
+    def pod_seconds(self) -> int:
+        """Return after how long Kubernetes may kill the pod; one that has nothing to do is gone earlier."""
+        return self.linger + self.grace + _SPARE_SECONDS
+
+    def emit_hook(self) -> dict[str, Value]:
+        """Return what a container does before it is told to end."""
+        return {"preStop": {"exec": {"command": ["sleep", str(self.linger)]}}}
+
+
+def choose_ending(longest_ms: float | None, *, has_executor: bool) -> Ending:
+    """Return how a pod ends whose requests take so long at most; `has_executor` says that it carries the executor."""
+    flight = FLIGHT_SECONDS if longest_ms is None else math.ceil(longest_ms / 1000)
+    # Beside the executor units only serve what that still finishes.
+    return Ending(min(flight, EXECUTOR_SECONDS) if has_executor else SETTLE_SECONDS, flight)
