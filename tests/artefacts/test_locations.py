@@ -75,7 +75,7 @@ def test_an_absent_file_is_called_what_the_graph_calls_it(tmp_path: Path) -> Non
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     fault = read_signature(tmp_path, "onnx", called="models")
-    assert fault == ArtefactFault(MISSING_ARTEFACT, "`models` is not a file")
+    assert fault == ArtefactFault(MISSING_ARTEFACT, "`models` is a folder, not a file")
 
 
 def test_an_unknown_framework_is_a_fault(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_module_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:
 def test_a_folder_is_no_module(tmp_path: Path) -> None:
     fault = read_entry(tmp_path, "f", called="code")
     assert isinstance(fault, ArtefactFault)
-    assert (fault.rule, fault.message) == (MISSING_MODULE, "`code` cannot be read: is a directory")
+    assert (fault.rule, fault.message) == (MISSING_MODULE, "`code` is a folder, not a module")
 
 
 def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:

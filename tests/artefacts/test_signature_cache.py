@@ -12,7 +12,7 @@ from click import Context
 from click.testing import CliRunner
 from graphc.artefacts import cache, onnx_reader
 from graphc.artefacts.cache import entry_path, find_signature, keep_signature
-from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped
+from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped, WeightFile
 from graphc.artefacts.signature import Signatures, content_hash, read_signature
 from graphc.caching import cache_root
 from graphc.cli import main
@@ -25,10 +25,11 @@ WHOLE: Final = Signature(
     (ArtefactTensor("X", None, ("batch", 4)), ArtefactTensor("any", "BYTES", None)),
     (ArtefactTensor("y", "FP32", (None, 0)),),
     optional_inputs=(ArtefactTensor("w", "INT64", ()),),
-    skipped=(Skipped("map", "it is a map"),),
-    files=("weights/a.bin",),
+    skipped=(Skipped("map", "it is a map", "take it apart"),),
+    weights=(WeightFile("weights/a.bin", 40),),
     ir_version=8,
     opsets=(Opset("", 17),),
+    only_gpu=("com.microsoft.GroupNorm",),
 )
 
 
@@ -85,9 +86,9 @@ HOSTILE: Final[dict[str, Callable[[str], str]]] = {
     "deep": lambda _: "[" * 60_000,
     "too large": lambda text: text + " " * 70_000,
     "a field more": edit(lambda fields: fields.update(more=1)),
-    "a field less": edit(lambda fields: fields.pop("files")),
-    "a file elsewhere": edit(lambda fields: fields.update(files=["../../etc/passwd"])),
-    "an absolute file": edit(lambda fields: fields.update(files=["/etc/passwd"])),
+    "a field less": edit(lambda fields: fields.pop("weights")),
+    "a file elsewhere": edit(lambda fields: fields.update(weights=[["../../etc/passwd", 1]])),
+    "an absolute file": edit(lambda fields: fields.update(weights=[["/etc/passwd", 1]])),
     "an unknown datatype": edit(lambda fields: fields.update(outputs=[["y", "FP8", [1]]])),
     "a datatype that is a list": edit(lambda fields: fields.update(outputs=[["y", [], [1]]])),
     "a negative dimension": edit(lambda fields: fields.update(outputs=[["y", "FP32", [-1]]])),

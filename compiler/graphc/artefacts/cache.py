@@ -18,7 +18,7 @@ from typing import Final, TypeVar, cast
 from graphc_components.tensors import DATATYPES, Dim
 
 from graphc.artefacts.locations import leaves_folder
-from graphc.artefacts.model import ArtefactTensor, Opset, Signature, Skipped
+from graphc.artefacts.model import ArtefactTensor, Opset, Signature, Skipped, WeightFile
 from graphc.version import VERSION
 
 _T = TypeVar("_T")
@@ -28,7 +28,16 @@ MOST_BYTES: Final = 1 << 16
 MOST_ENTRIES: Final = 4096
 """When there are more, the older half is removed."""
 
-_FIELDS: Final = ("inputs", "outputs", "optional_inputs", "skipped", "files", "ir_version", "opsets")
+_FIELDS: Final = (
+    "inputs",
+    "outputs",
+    "optional_inputs",
+    "skipped",
+    "weights",
+    "ir_version",
+    "opsets",
+    "only_gpu",
+)
 
 
 class MalformedEntryError(ValueError):
@@ -43,9 +52,9 @@ def entry_path(folder: Path, content_hash: str, framework: str) -> Path:
 
 @cache
 def _readers() -> str:
-    """Tell versions of the readers apart, which change between two releases too."""
+    """Tell versions of the readers and their tables apart, which change between two releases too."""
     with os.scandir(Path(__file__).parent) as found:
-        files = [each for each in found if each.name.endswith(".py")]
+        files = [each for each in found if each.name.endswith((".py", ".txt"))]
     return repr(sorted((each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in files))
 
 
@@ -95,10 +104,11 @@ def _plain(signature: Signature) -> dict[str, object]:
         "inputs": [[each.name, each.datatype, each.shape] for each in signature.inputs],
         "outputs": [[each.name, each.datatype, each.shape] for each in signature.outputs],
         "optional_inputs": [[each.name, each.datatype, each.shape] for each in signature.optional_inputs],
-        "skipped": [[each.name, each.reason] for each in signature.skipped],
-        "files": list(signature.files),
+        "skipped": [[each.name, each.reason, each.cure] for each in signature.skipped],
+        "weights": [[each.path, each.least_size] for each in signature.weights],
         "ir_version": signature.ir_version,
         "opsets": [[each.domain, each.version] for each in signature.opsets],
+        "only_gpu": list(signature.only_gpu),
     }
 
 
@@ -112,10 +122,11 @@ def _read(content: bytes) -> Signature:
         _each(fields["inputs"], _tensor),
         _each(fields["outputs"], _tensor),
         _each(fields["optional_inputs"], _tensor),
-        _each(fields["skipped"], lambda value: Skipped(*map(_text, _parts(value, 2)))),
-        _each(fields["files"], _file),
+        _each(fields["skipped"], lambda value: Skipped(*map(_text, _parts(value, 3)))),
+        _each(fields["weights"], _weights),
         None if version is None else _whole(version),
         _each(fields["opsets"], _opset),
+        _each(fields["only_gpu"], _text),
     )
 
 
@@ -163,11 +174,12 @@ def _dim(value: object) -> Dim:
     return cast("int", value)
 
 
-def _file(value: object) -> str:
+def _weights(value: object) -> WeightFile:
+    path, least_size = _parts(value, 2)
     # As of the model itself: it must not make graphc ship just any file.
-    if leaves_folder(_text(value)):
+    if leaves_folder(_text(path)) or _whole(least_size) < 0:
         raise MalformedEntryError
-    return cast("str", value)
+    return WeightFile(_text(path), _whole(least_size))
 
 
 def _opset(value: object) -> Opset:

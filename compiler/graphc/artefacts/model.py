@@ -26,6 +26,7 @@ class Skipped:
 
     name: str
     reason: str
+    cure: str = ""
 
 
 @record
@@ -37,16 +38,31 @@ class Opset:
 
 
 @record
+class WeightFile:
+    """A file that must lie beside a model: its path relative to it, and the least bytes that it holds."""
+
+    path: str
+    least_size: int = 0
+
+
+@record
 class Signature:
-    """The tensors of an artefact; `files` are those that must lie beside it, as paths relative to it."""
+    """The tensors of an artefact, the files that must lie beside it, and what its unit has to have."""
 
     inputs: tuple[ArtefactTensor, ...]
     outputs: tuple[ArtefactTensor, ...]
     optional_inputs: tuple[ArtefactTensor, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    files: tuple[str, ...] = ()
+    weights: tuple[WeightFile, ...] = ()
     ir_version: int | None = None
     opsets: tuple[Opset, ...] = ()
+    only_gpu: tuple[str, ...] = ()
+    """Operators that the runtime image does not run on processors."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths of the files that must lie beside it, relative to it."""
+        return tuple(each.path for each in self.weights)
 
     def find_output(self, name: str) -> ArtefactTensor | Skipped | None:
         """Return the output of that name, or why it cannot be used."""

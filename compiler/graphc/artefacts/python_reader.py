@@ -10,6 +10,7 @@ from graphc.artefacts.model import ArtefactFault
 from graphc.diagnostics.codes.artefacts import INVALID_MODULE, MISSING_FUNCTION, MISSING_MODULE
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.records import record
+from graphc.regular_files import NoFileError, open_regular
 
 _MAX_SIZE: Final = 4 << 20
 
@@ -55,10 +56,12 @@ def read_entry(path: Path, function: str, *, called: str | None = None) -> Pytho
 def parse_module(path: Path, called: str) -> ast.Module | ArtefactFault:
     """Return the syntax tree of a module, or why there is none; `called` is its name in messages."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_MAX_SIZE + 1)
     except FileNotFoundError:
         return ArtefactFault(MISSING_MODULE, f"there is no module `{called}`")
+    except NoFileError as error:
+        return ArtefactFault(MISSING_MODULE, f"`{called}` is {error}, not a module")
     except OSError as error:
         return ArtefactFault(MISSING_MODULE, f"`{called}` cannot be read: {(error.strerror or '').lower()}")
     if len(text) > _MAX_SIZE:

@@ -4,11 +4,21 @@ import hashlib
 import io
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from graphc.artefacts.cache import entry_path, find_signature, keep_signature
-from graphc.artefacts.model import DECLARE, ArtefactFault, ArtefactTensor, Opset, Signature, Skipped
+from graphc.artefacts.files import check_beside, names_beside, tell_failure
+from graphc.artefacts.model import (
+    DECLARE,
+    ArtefactFault,
+    ArtefactTensor,
+    Opset,
+    Signature,
+    Skipped,
+    WeightFile,
+)
 from graphc.artefacts.source import MalformedError, RefusedError
 from graphc.diagnostics.codes.artefacts import (
     MISSING_ARTEFACT,
@@ -16,6 +26,9 @@ from graphc.diagnostics.codes.artefacts import (
     UNKNOWN_SIGNATURE,
     UNREADABLE_ARTEFACT,
 )
+from graphc.diagnostics.printable import quoted
+from graphc.diagnostics.suggest import did_you_mean
+from graphc.regular_files import open_regular
 
 __all__ = [
     "ArtefactFault",
@@ -24,6 +37,7 @@ __all__ = [
     "Signature",
     "Signatures",
     "Skipped",
+    "WeightFile",
     "content_hash",
     "read_signature",
 ]
@@ -36,6 +50,8 @@ _KINDS: Final[Mapping[str, str]] = {
 
 LARGEST_HASHED: Final = 4 << 20
 """Bytes; the tensors of a larger ONNX model are found in less time than its weights take to hash."""
+LARGEST_OTHER: Final = 1 << 30
+"""Bytes; a file that only seems so large must not be read to its end."""
 
 
 class Signatures:
@@ -61,26 +77,52 @@ def read_signature(
     if framework not in _KINDS:
         return ArtefactFault(UNKNOWN_FRAMEWORK, f"`{framework}` is not a framework that graphc serves")
     try:
-        if not path.is_file():
-            absent = f"`{called}` is not a file" if path.exists() else f"there is no file `{called}`"
-            return ArtefactFault(MISSING_ARTEFACT, absent)
-        with path.open("rb") as file:
-            return _read_kept(file, framework, called, folder)
+        with open_regular(path) as file:
+            read = _read_kept(file, framework, called, folder)
+        return _check_weights(path, read) if isinstance(read, Signature) else read
     except MalformedError as error:
         return ArtefactFault(UNREADABLE_ARTEFACT, f"`{called}` is not {_KINDS[framework]}: {error}")
     except RefusedError as error:
         return ArtefactFault(UNKNOWN_SIGNATURE, f"`{called}` does not tell its tensors: {error}", DECLARE)
     except OSError as error:
-        return ArtefactFault(
-            UNREADABLE_ARTEFACT, f"`{called}` cannot be read: {(error.strerror or '').lower()}"
-        )
+        return _suggest(path, tell_failure(error, called))
+
+
+def _suggest(path: Path, fault: ArtefactFault) -> ArtefactFault:
+    """Add the name that was probably meant, where there is nothing of the name that was written."""
+    if fault.rule is not MISSING_ARTEFACT or path.exists():
+        return fault
+    return replace(fault, help=did_you_mean(path.name, names_beside(path)))
+
+
+def _check_weights(path: Path, signature: Signature) -> Signature | ArtefactFault:
+    """Return the signature where each file beside the model is there and large enough, or else why not."""
+    return next((fault for each in signature.weights if (fault := _check_file(path, each))), signature)
+
+
+def _check_file(model: Path, weights: WeightFile) -> ArtefactFault | None:
+    beside, shown = model.parent / weights.path, quoted(weights.path)
+    fault = check_beside(model, weights.path)
+    if fault is not None:
+        return fault
+    try:
+        with open_regular(beside) as file:
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        fault = tell_failure(error, weights.path)
+        return replace(fault, message=f"`{model.name}` has weights in another file, and {fault.message}")
+    if size >= weights.least_size:
+        return None
+    message = f"`{model.name}` has weights up to byte {weights.least_size:,} of {shown}, which has {size:,}"
+    return ArtefactFault(UNREADABLE_ARTEFACT, message, "copy the whole file")
 
 
 def _read_kept(
     file: io.BufferedReader, framework: str, called: str, folder: Path | None
 ) -> Signature | ArtefactFault:
     before = os.fstat(file.fileno())
-    if folder is None or (framework == "onnx" and before.st_size > LARGEST_HASHED):
+    largest = LARGEST_HASHED if framework == "onnx" else LARGEST_OTHER
+    if folder is None or before.st_size > largest:
         return _read_anew(file, framework, called)
     path = entry_path(folder, hashlib.file_digest(file, "sha256").hexdigest(), framework)
     if kept := find_signature(path):
@@ -114,5 +156,5 @@ def _read_anew(file: io.BufferedReader, framework: str, called: str) -> Signatur
 
 def content_hash(path: Path) -> str:
     """Return the SHA-256 of a file's content, as hexadecimal digits; raises OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from graphc.diagnostics.printable import quoted
 from graphc.records import record
 
 ROWS: Final = "batch"
+_ONE_EACH: Final = "fit one model for each target"
 _MAX_NESTING: Final = 16
 
 Output = ArtefactTensor | Skipped
@@ -148,7 +149,11 @@ def _classes_of(estimator: Estimator) -> _Classes | None:
 
 def _labels(classes: _Classes) -> Output:
     if classes.datatype is None:
-        return Skipped("predict", "its labels are neither numbers of one kind nor all text")
+        return Skipped(
+            "predict",
+            "its labels are neither numbers of one kind nor all text",
+            "fit it to labels of one kind",
+        )
     return _tensor("predict", classes.datatype)
 
 
@@ -162,10 +167,10 @@ def _margins(estimator: Estimator, count: int) -> tuple[Dim, ...]:
 
 def _tell_multioutput(by_output: list[Value]) -> Told:
     datatypes = {array.datatype if (array := as_array(each)) else None for each in by_output}
-    skipped = Skipped("predict_proba", "it is a list of arrays, one for each target")
+    skipped = Skipped("predict_proba", "it is a list of arrays, one for each target", _ONE_EACH)
     if len(datatypes) == 1 and (datatype := datatypes.pop()):
         return [_tensor("predict", datatype, len(by_output)), skipped]
-    return [Skipped("predict", "its targets have labels of different kinds"), skipped]
+    return [Skipped("predict", "its targets have labels of different kinds", _ONE_EACH), skipped]
 
 
 def _is_probabilistic(estimator: Estimator) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from graphc_components.catalog import CATALOG
 
+from graphc.artefacts.files import check_place
 from graphc.artefacts.locations import check_location, is_uri
 from graphc.artefacts.locations import framework_of as tell_framework
 from graphc.artefacts.model import ArtefactFault
@@ -62,6 +63,13 @@ def _comes_alike(model: str, other: str) -> bool:
     return not claims or (len(claims) == 2 and claims[0] == claims[1])
 
 
+def _refuse_on_processors(called: str, signature: Signature) -> ArtefactFault:
+    # Hardly any model needs the table of operators once its signature is known.
+    from graphc.artefacts.onnx_operators import refuse_on_processors
+
+    return refuse_on_processors(called, signature.only_gpu)
+
+
 class _Drafting:
     """The drafting of one node."""
 
@@ -110,16 +118,29 @@ class _Drafting:
         if is_uri(model.model):
             return self._draft_remote(model, framework)
         path = self.folder / model.model
-        signature = self.signatures.read(path, framework, model.model)
+        signature = self._read_signature(framework, model.model)
         if isinstance(signature, ArtefactFault):
             if not (model.out and signature.rule is UNKNOWN_SIGNATURE):
                 self._report_fault(signature, "model")
             outputs = tuple(model.out) or None
             return DraftNode(self.name, model, self.at, self._uses(model.in_), outputs, local=path)
+        if signature.only_gpu and not self._may_have_gpu(model):
+            self._report_fault(_refuse_on_processors(model.model, signature), "model")
         outputs = tuple(tensor.name for tensor in signature.outputs)
         uses = self._uses(model.in_)
         cpu = self._draft_variant(model, framework, signature)
         return DraftNode(self.name, model, self.at, uses, outputs, signature=signature, local=path, cpu=cpu)
+
+    def _read_signature(self, framework: str, location: str) -> Signature | ArtefactFault:
+        fault = check_place(self.folder, location)
+        return fault or self.signatures.read(self.folder / location, framework, location)
+
+    def _may_have_gpu(self, model: Model) -> bool:
+        """Say whether anything gives a model's container a GPU, its neighbours there included."""
+        units = {model.unit, self.spec.fields.placement.units.get(self.name)} - {None}
+        near = [node for node in self.spec.nodes.values() if node.unit in units]
+        asked = [each.resources for each in (model, *near)] + [self.spec.fields.resources]
+        return any(each is not None and each.gpu is not None for each in asked)
 
     def _draft_variant(self, model: Model, framework: str, signature: Signature | None) -> CpuModel | None:
         """Return what stands for a model where there is no GPU, which has to be the same to all others."""
@@ -141,7 +162,9 @@ class _Drafting:
                 self._report_fault(fault, "cpu_model")
             return CpuModel(name, None)
         path = self.folder / name
-        found = self.signatures.read(path, framework, name)
+        found = self._read_signature(framework, name)
+        if isinstance(found, Signature) and found.only_gpu:
+            found = _refuse_on_processors(name, found)
         if isinstance(found, ArtefactFault):
             self._report_fault(found, "cpu_model")
             return None
@@ -192,7 +215,7 @@ class _Drafting:
 
         file = find_module(self.folder, module) or f"{module.replace('.', '/')}.py"
         path = self.folder / file
-        entry = read_entry(path, function, called=file)
+        entry = check_place(self.folder, file) or read_entry(path, function, called=file)
         if isinstance(entry, ArtefactFault):
             self._report_fault(entry, "python")
             return DraftNode(self.name, python, self.at, uses, outputs)

@@ -8,7 +8,7 @@ from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.artefacts import UNSUPPORTED_TENSOR
 from graphc.diagnostics.codes.flow import AMBIGUOUS, BAD_FALLBACK, UNKNOWN_NODE, UNKNOWN_TENSOR
 from graphc.diagnostics.suggest import nearest
-from graphc.frontend.draft import Draft
+from graphc.frontend.draft import Draft, DraftNode
 from graphc.graph import Use
 from graphc.records import record
 from graphc.spec.model import Working
@@ -134,16 +134,19 @@ class _Scope:
         if node is None:
             return self._report_unknown(reference, owner, port, at, reader)
         if not dot:
-            return self._find_only(owner, node.outputs, at, reader)
+            return self._find_only(owner, node, at, reader)
         if node.outputs is None or port in node.outputs:
             return reference
         skipped = node.signature.find_output(port) if node.signature else None
         if isinstance(skipped, Skipped):
-            message = f"{reader} `{reference}`, which no V2 message can carry: {skipped.reason}"
-            self.sink.report(Diagnostic(UNSUPPORTED_TENSOR, message, at))
+            self._report_skipped(reference, skipped, at, reader)
         else:
             self._report_tensor(reference, owner, port, node.outputs, at, reader)
         return None
+
+    def _report_skipped(self, reference: str, skipped: Skipped, at: Span, reader: str) -> None:
+        message = f"{reader} `{reference}`, which no V2 message can carry: {skipped.reason}"
+        self.sink.report(Diagnostic(UNSUPPORTED_TENSOR, message, at, skipped.cure or None))
 
     def _find_input(self, owner: str, port: str, at: Span, reader: str) -> str | None:
         if not port:
@@ -152,8 +155,14 @@ class _Scope:
         self.sink.report(Diagnostic(UNKNOWN_TENSOR, message, at, f"write `{owner}`"))
         return None
 
-    def _find_only(self, owner: str, outputs: tuple[str, ...] | None, at: Span, reader: str) -> str | None:
+    def _find_only(self, owner: str, node: DraftNode, at: Span, reader: str) -> str | None:
+        outputs = node.outputs
         if outputs is None:
+            return None
+        skipped = node.signature.skipped if node.signature else ()
+        if not outputs and len(skipped) == 1:
+            # What is written is right but for what the model gives.
+            self._report_skipped(f"{owner}.{skipped[0].name}", skipped[0], at, reader)
             return None
         if len(outputs) == 1:
             return f"{owner}.{outputs[0]}"

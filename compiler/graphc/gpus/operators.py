@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from graphc.artefacts.protobuf_wire import Field, Wire
+from graphc.artefacts.onnx_nodes import Operator, walk_function, walk_graph
+from graphc.artefacts.protobuf_wire import Wire
 from graphc.artefacts.source import Budget, MalformedError, RefusedError, Source
+from graphc.regular_files import open_regular
 
 _ON_CPU: Final = "ai.onnx.ml"
 """The domain of trees, linear models and scalers, as scikit-learn's converters write them."""
@@ -23,10 +25,6 @@ _MAX_FIELDS: Final = 1_000_000
 
 # Field numbers of onnx.proto3, by message.
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
-_GRAPH_NODE = 1
-_FUNCTION_NODE = 7
-_NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
-_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 6, 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Operators:
 def read_operators(path: Path) -> Operators | None:
     """Return what a model consists of; None where its file cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             found = Counter(_walk_model(Wire(Source(file, size), Budget(_MAX_FIELDS)), size))
     except (OSError, MalformedError, RefusedError):
@@ -64,26 +62,9 @@ def read_operators(path: Path) -> Operators | None:
 def _walk_model(wire: Wire, size: int) -> Iterator[tuple[str, str]]:
     for each in wire.fields(0, size):
         if each.number == _MODEL_GRAPH:
-            yield from _walk_nodes(wire, each, _GRAPH_NODE)
+            met = walk_graph(wire, each)
         elif each.number == _MODEL_FUNCTION:
-            yield from _walk_nodes(wire, each, _FUNCTION_NODE)
-
-
-def _walk_nodes(wire: Wire, message: Field, number: int) -> Iterator[tuple[str, str]]:
-    """Yield the domain and name of each node of a graph or function, those of graphs in its attributes included."""
-    for node in _only(wire, message, number):
-        domain = name = ""
-        for each in wire.fields(node.begin, node.end):
-            if each.number == _NODE_OPERATOR:
-                name = wire.text(each)
-            elif each.number == _NODE_DOMAIN:
-                domain = wire.text(each)
-            elif each.number == _NODE_ATTRIBUTE:
-                for value in wire.fields(each.begin, each.end):
-                    if value.number in {_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS}:
-                        yield from _walk_nodes(wire, value, _GRAPH_NODE)
-        yield domain, name
-
-
-def _only(wire: Wire, message: Field, number: int) -> Iterator[Field]:
-    return (each for each in wire.fields(message.begin, message.end) if each.number == number)
+            met = walk_function(wire, each)
+        else:
+            continue
+        yield from ((found.domain, found.name) for found in met if isinstance(found, Operator))

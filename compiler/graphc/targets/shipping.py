@@ -13,6 +13,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP, UPLOAD_MERGED
 from graphc.graph import CpuModel, ModelWork, Node, PythonWork, Value
 from graphc.records import record
+from graphc.regular_files import read_regular
 
 # Kubernetes refuses a config map with more bytes of data; it counts them decoded.
 CONFIG_MAP_LIMIT: Final = 1_048_576
@@ -152,7 +153,7 @@ def _ship_files(
         )
         sink.report(Diagnostic(TOO_LARGE_FOR_CONFIG_MAP, message, node.at, hint))
         return None
-    return _config_map(graph, node.origin, [(name, path.read_bytes()) for name, path in files])
+    return _config_map(graph, node.origin, [(name, read_regular(path)) for name, path in files])
 
 
 def _config_map(graph: str, node: str, files: list[tuple[str, bytes]]) -> ConfigMapShipment:

@@ -49,3 +49,17 @@ UPLOAD_MERGED: Final = warning(
     "upload-merged",
     "A merged model is too large for a config map, so it has to be put into the store.",
 )
+FILE_ELSEWHERE: Final = error(
+    "GC530", "file-elsewhere", "A file that a graph or a model names is a link that leads out of its folder."
+)
+UNKNOWN_OPERATOR: Final = error(
+    "GC531", "unknown-operator", "A model has an operator that the runtime image cannot run."
+)
+NEWER_MODEL: Final = error(
+    "GC532", "newer-model", "A model is of a newer kind than the runtime image can load."
+)
+MISSING_LOCALE: Final = error(
+    "GC533",
+    "missing-locale",
+    "A model changes texts by the rules of a language that the runtime image lacks.",
+)

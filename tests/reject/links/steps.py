@@ -1,0 +1,1 @@
+../artefacts/make.py
