@@ -1,11 +1,22 @@
 """HTTP/1.1 as far as one client needs it: requests as bytes, and a reader of answers on kept connections."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 MAX_HEAD: Final = 64 * 1024
 """Beyond this a head is no HTTP."""
+
+_MOST_INTERIM: Final = 32
+"""Interim answers that may come before the real one."""
+_FEW_CHUNKS: Final = 1024
+_SMALL_CHUNK: Final = 32
+"""Beyond a few chunks, they must hold this many bytes each: smaller ones cost more to take apart than they carry."""
+
+_TAKEN_APART: Final = 1 << 20
+"""Of an answer in chunks no more than this is held that is taken apart already."""
+_DIGITS: Final = 15
 
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: |\r|\Z)")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
@@ -45,7 +56,9 @@ def write_request(method: str, path: str, headers: Mapping[str, str] | Sequence[
 class ResponseReader:
     """Takes the bytes of a connection as they come, and returns each answer once it is whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = sys.maxsize if limit is None else limit
+        """The most bytes that an answer's body may have."""
         self._clear()
 
     @property
@@ -62,7 +75,7 @@ class ResponseReader:
         self._length: int | None = None
         self._keeps = True
         self._chunks: list[bytes] | None = None
-        self._at = 0
+        self._at = self._held = self._interim = 0
 
     def feed(self, data: bytes) -> Response | None:
         """Take bytes; raises WireError where they are no HTTP."""
@@ -71,15 +84,18 @@ class ResponseReader:
             return None
         if self._chunks is not None:
             return self._read_chunks()
-        if self._length is None or len(self._buffer) - self._body < self._length:
+        if self._length is None:
+            self._check_size(len(self._buffer) - self._body)
             return None
-        return self._finish(self._body + self._length, bytes(self._buffer[self._body :][: self._length]))
+        if len(self._buffer) - self._body < self._length:
+            return None
+        return self._finish(self._body + self._length, self._part(self._body, self._body + self._length))
 
     def close(self) -> Response:
         """Take the end of the connection, which ends an answer of no stated length; else raises WireError."""
         if self._body and self._length is None and self._chunks is None:
             self._keeps = False
-            return self._finish(len(self._buffer), bytes(self._buffer[self._body :]))
+            return self._finish(len(self._buffer), self._part(self._body, len(self._buffer)))
         raise WireError("the connection was closed within an answer" if self._buffer else "no answer")
 
     def _read_head(self) -> bool:
@@ -101,21 +117,29 @@ class ResponseReader:
                 return True
             # An interim answer has no body, and the real one follows it.
             del self._buffer[: end + 4]
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                raise WireError("the answer does not come to an end of what comes before it")
 
     def _take_head(self, head: bytes, end: int, *, is_old: bool) -> None:
         self._head, self._body = head, end + 4
         option = _OPTION.search(head)
         words = option[1].lower() if option else b""
         self._keeps = b"keep-alive" in words if is_old else b"close" not in words
-        length, coding = _LENGTH.search(head), _CODING.search(head)
+        lengths, coding = set(_LENGTH.findall(head)), _CODING.search(head)
+        if len(lengths) > 1:
+            raise WireError("the answer has several lengths")
         if coding and coding[1].strip().lower() != b"identity":
             if coding[1].strip().lower() != b"chunked":
-                raise WireError(f"the answer has transfer encoding {coding[1].decode('latin-1')}")
+                raise WireError(f"the answer has transfer encoding {coding[1][:100].decode('latin-1')}")
             self._chunks, self._at = [], self._body
+            # Of two ways to say where an answer ends, the other end may mean the other one.
+            self._keeps = self._keeps and not lengths
         elif self._status in {204, 304}:
             self._length = 0
-        elif length:
-            self._length = int(length[1])
+        elif lengths:
+            self._length = _read_length(lengths.pop())
+            self._check_size(self._length)
 
     def _read_chunks(self) -> Response | None:
         assert self._chunks is not None
@@ -128,21 +152,51 @@ class ResponseReader:
             size = int(found[1], 16)
             if not size:
                 return self._read_trailer(found.end())
-            if len(self._buffer) < found.end() + size + 2:
+            self._check_size(self._held + size)
+            end = found.end() + size
+            if len(self._buffer) < end + 2:
                 return None
-            self._chunks.append(bytes(self._buffer[found.end() : found.end() + size]))
-            self._at = found.end() + size + 2
+            if not self._buffer.startswith(b"\r\n", end):
+                raise WireError("the answer has a chunk that is longer than it says")
+            self._take_chunk(found.end(), end)
+
+    def _take_chunk(self, start: int, end: int) -> None:
+        assert self._chunks is not None
+        self._chunks.append(self._part(start, end))
+        self._held += end - start
+        self._at = end + 2
+        if len(self._chunks) > _FEW_CHUNKS + self._held // _SMALL_CHUNK:
+            raise WireError("the answer has too many small chunks")
+        if self._at > _TAKEN_APART:
+            del self._buffer[: self._at]
+            self._at = 0
 
     def _read_trailer(self, start: int) -> Response | None:
         assert self._chunks is not None
         if self._buffer.startswith(b"\r\n", start):
             return self._finish(start + 2, b"".join(self._chunks))
         end = self._buffer.find(b"\r\n\r\n", start)
+        if end < 0 and len(self._buffer) - start > MAX_HEAD:
+            raise WireError("the answer has no end")
         return None if end < 0 else self._finish(end + 4, b"".join(self._chunks))
 
     def _finish(self, end: int, body: bytes) -> Response:
-        if len(self._buffer) > end:
-            raise WireError("bytes came after the answer")
-        response = Response(self._status, self._head, body, self._keeps)
+        # What comes after an answer belongs to nobody, and neither does what will come on this connection.
+        keeps = self._keeps and len(self._buffer) == end
+        response = Response(self._status, self._head, body, keeps)
         self._clear()
         return response
+
+    def _part(self, start: int, end: int) -> bytes:
+        with memoryview(self._buffer) as view:
+            return bytes(view[start:end])
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limit:
+            raise WireError(f"the answer is larger than {self._limit} bytes")
+
+
+def _read_length(text: bytes) -> int:
+    if len(text) > _DIGITS:
+        raise WireError("the answer has a length that cannot be")
+    return int(text)

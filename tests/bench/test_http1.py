@@ -43,6 +43,12 @@ def test_an_answer_of_no_length_ends_with_its_connection() -> None:
     assert (answer.body, answer.keeps) == (b"hello", False)
 
 
+def test_bytes_after_an_answer_end_its_connection() -> None:
+    answer = ResponseReader().feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxy")
+    assert answer is not None
+    assert (answer.body, answer.keeps) == (b"x", False)
+
+
 def test_headers_are_found_whatever_their_case() -> None:
     answer = ResponseReader().feed(b"HTTP/1.1 200 OK\r\nInference-Header: 12\r\ncontent-length: 0\r\n\r\n")
     assert answer is not None
@@ -56,7 +62,7 @@ def test_headers_are_found_whatever_their_case() -> None:
         (b"SSH-2.0-OpenSSH", "the answer is not HTTP/1.1"),
         (b"HTTP/2 200\r\n\r\n", "the answer is not HTTP/1.1"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000, "the answer is not HTTP/1.1"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxy", "bytes came after the answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy", "several lengths"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "a chunk without a size"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "transfer encoding gzip"),
     ],

@@ -11,8 +11,10 @@ from typing import Final, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 from graphc.engine.headers import Headers
+from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, gunzip
 from graphc.engine.metrics import Metrics
+from graphc.engine.offload import offload
 from graphc.engine.pool import ClosedError, LookupFailedError, Pool
 from graphc.engine.tree import Endpoint, Unit
 from graphc.engine.wire_json import WireError
@@ -39,6 +41,8 @@ _REASONS: Final = {
     errno.EHOSTUNREACH: "connect: no route to host",
     errno.ENETUNREACH: "connect: network is unreachable",
     errno.ECONNRESET: "read: connection reset by peer",
+    errno.EMFILE: "socket: too many open files",
+    errno.ENFILE: "socket: too many open files",
 }
 
 
@@ -71,10 +75,14 @@ class CallError(Exception):
 class UnitClient:
     """A pool of connections to the units."""
 
-    def __init__(self, metrics: Metrics, timeout_s: float | None = None) -> None:
+    def __init__(
+        self, metrics: Metrics, timeout_s: float | None = None, limits: Limits | None = None
+    ) -> None:
+        limits = limits or Limits()
         self._metrics = metrics
-        self._timeout_s = timeout_s
-        self._pool = Pool()
+        self._timeout_s = timeout_s or limits.unit_timeout_s
+        self._max_answer = limits.max_answer
+        self._pool = Pool(limits.max_answer)
 
     async def __aenter__(self) -> Self:
         """Open the pool."""
@@ -127,7 +135,9 @@ class UnitClient:
         response = await self._ask(endpoint, method, path, sent, body)
         encoding, body = response.header("content-encoding") or "", response.body
         if asks_gzip and encoding == "gzip":
-            body, encoding = gunzip(body), ""
+            packed = body
+            body = await offload(len(packed) * 16, lambda: gunzip(packed, self._max_answer))
+            encoding = ""
         return Answer(response.status, Message(body, response.header("content-type") or "", encoding))
 
     async def _ask(

@@ -19,6 +19,8 @@ _LEAST_IN_FLIGHT: Final = 16 * 2**20
 _RESERVED_DESCRIPTORS: Final = 32
 _MOST: Final = 4096
 _GIB: Final = 2**30
+MAX_ANSWER: Final = _GIB
+"""A unit's answer, where nothing else is said."""
 
 
 class LimitError(ValueError):
@@ -33,7 +35,7 @@ class Limits:
     """A request's line and headers together."""
     max_body: int = _GIB
     """A request's body, as it comes and as it is once it is unpacked."""
-    max_answer: int = _GIB
+    max_answer: int = MAX_ANSWER
     """A unit's answer, likewise."""
     in_flight: int = _GIB
     """The bodies of all requests that are held at one time."""

@@ -1,13 +1,13 @@
 """The messages between units: passed as bytes, re-encoded where `outputs` become `inputs`."""
 
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from graphc.engine.limits import MAX_ANSWER
+from graphc.engine.unpacking import TooLargeError, UnpackError, unpack
 from graphc.engine.wire_json import WireError, check, decode, encode, escape_html
 from graphc.source.located import Plain
 
@@ -89,11 +89,13 @@ def decompress(message: Message) -> bytes:
     return gunzip(message.body)
 
 
-def gunzip(data: bytes) -> bytes:
+def gunzip(data: bytes, limit: int = MAX_ANSWER) -> bytes:
     """Decompress gzip; raises WireError."""
     try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
+        return unpack(data, "gzip", limit)
+    except TooLargeError as error:
+        raise WireError(f"gzip: {error}") from error
+    except UnpackError as error:
         raise WireError("gzip: invalid header") from error
 
 

@@ -7,6 +7,7 @@ from graphc.engine.calls import CallClient
 from graphc.engine.client import UnitClient
 from graphc.engine.grpc_front import Answering
 from graphc.engine.grpc_lenient import ConvertedCalls
+from graphc.engine.limits import Limits, read_limits
 from graphc.engine.listen import Listener
 from graphc.engine.metrics import Metrics
 from graphc.engine.service import Graph, Service
@@ -24,6 +25,8 @@ class EngineOptions:
     full_health_checks: bool = False
     unit_timeout_s: float | None = None
     call_timeout_s: float | None = None
+    limits: Limits | None = None
+    """What it takes at most; the environment's where none are given."""
     as_seldon: bool = False
     """Whether it refuses what the executor cannot do, and calls units over gRPC for a call that came so."""
 
@@ -36,7 +39,8 @@ class Engine:
         self._options = options
         self._client: UnitClient | None = None
         self._calls: CallClient | None = None
-        self._listener = Listener(options.host, options.http_port, options.grpc_port)
+        self._limits = options.limits or read_limits()
+        self._listener = Listener(options.host, options.http_port, options.grpc_port, self._limits)
 
     @property
     def http_port(self) -> int:
@@ -58,7 +62,8 @@ class Engine:
 
     async def stop(self) -> None:
         """End what runs, requests in flight first."""
-        await self._listener.stop()
+        # A graph with a longer deadline than the grace has that time to answer.
+        await self._listener.stop(max(self._limits.grace_s, self._options.unit_timeout_s or 0))
         if self._client:
             await self._client.close()
         if self._calls:
@@ -67,7 +72,7 @@ class Engine:
 
     async def _start(self) -> None:
         options, metrics = self._options, Metrics()
-        self._client = UnitClient(metrics, options.unit_timeout_s)
+        self._client = UnitClient(metrics, options.unit_timeout_s, self._limits)
         service = Service(
             self._root, self._client, metrics, options.graph, options.full_health_checks, options.as_seldon
         )
@@ -76,5 +81,6 @@ class Engine:
     def _answer_calls(self, service: Service, metrics: Metrics) -> Answering:
         if not self._options.as_seldon:
             return ConvertedCalls(service)
-        self._calls = CallClient(metrics, self._options.call_timeout_s)
+        timeout_s = self._options.call_timeout_s or self._limits.unit_timeout_s
+        self._calls = CallClient(metrics, timeout_s)
         return SeldonCalls(self._root, self._calls)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from graphc.compare.observer import Observer
-from graphc.engine.limits import LimitError
+from graphc.engine.limits import LimitError, read_limits
 from graphc.engine.listen import Listener
 from graphc.engine.service import Graph
 from graphc.engine.tree import Unit
@@ -165,11 +165,12 @@ class Run:
         }
         # A seed makes a run repeatable; nothing here is a secret.
         chooser = Chooser(chosen.deployment.name, chosen.rollout, random.Random(options.seed))
-        versions = Versions(trees, chooser, self._observer)
         try:
-            listener = Listener(options.host, options.port, options.grpc_port)
+            limits = read_limits()
         except LimitError as problem:
             return self._fail(str(problem))
+        versions = Versions(trees, chooser, self._observer, limits=limits)
+        listener = Listener(options.host, options.port, options.grpc_port, limits)
         versions.start()
         self._versions = versions
         following: asyncio.Task[None] | None = None
@@ -184,7 +185,7 @@ class Run:
         finally:
             if following is not None:
                 await _cancel(following)
-            await listener.stop()
+            await listener.stop(versions.grace_s)
             await versions.stop()
 
     async def _describe(self, version: Version) -> Signature:

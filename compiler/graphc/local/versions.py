@@ -9,6 +9,7 @@ from graphc.engine.client import UnitClient
 from graphc.engine.grpc_front import Answering
 from graphc.engine.grpc_lenient import ConvertedCalls
 from graphc.engine.headers import PUID, Headers
+from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, v2_error
 from graphc.engine.metrics import Metrics
 from graphc.engine.service import Graph, Rendered, Service, Serving
@@ -40,7 +41,9 @@ class Versions:
         chooser: Chooser,
         observer: Observer | None = None,
         bounds: Bounds | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        self._limits = limits or Limits()
         self._trees, self._chooser, self._observer = trees, chooser, observer
         self._bounds = bounds or Bounds()
         self._clients: list[UnitClient] = []
@@ -54,7 +57,7 @@ class Versions:
         engines = {name: Metrics() for name in self._trees}
         self._metrics = VersionMetrics(engines)
         for name, tree in self._trees.items():
-            client = UnitClient(engines[name], tree.timeout_s)
+            client = UnitClient(engines[name], tree.timeout_s, self._limits)
             self._clients.append(client)
             self._services[name] = Service(tree.root, client, engines[name], tree.graph)
         self._open_shadows()
@@ -81,6 +84,11 @@ class Versions:
             await shadow.close()
         for client in self._clients:
             await client.close()
+
+    @property
+    def grace_s(self) -> float:
+        """How long requests in flight are waited for at the end: as long as a graph with a deadline may take."""
+        return max(self._limits.grace_s, *(each.timeout_s or 0 for each in self._trees.values()))
 
     @property
     def live(self) -> frozenset[str]:
