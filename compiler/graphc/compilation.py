@@ -18,7 +18,7 @@ from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
 from graphc.diagnostics.codes.limits import EXECUTOR_REFUSED
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import autoscaling_of, resources_of, type_of_outputs
-from graphc.frontend.check_gates import check_compared, check_gates
+from graphc.frontend.check_gates import check_compared, check_decidable, check_gates
 from graphc.frontend.read import read_graph
 from graphc.graph import Graph
 from graphc.lower.lower import lower_graph
@@ -228,6 +228,9 @@ def _check_versions(
     is_sound = not sink.has_errors
     check_predictors(spec, declared_names(document), sink)
     check_gates(spec, predictors_of(spec), sink)
+    # A shadow that is being promoted in a file that runs was paired before.
+    if request.purpose == "cluster" and not sink.has_errors:
+        check_decidable(spec, predictors_of(spec), sink)
     options = replace(
         request.options,
         room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT,

@@ -9,7 +9,7 @@ from graphc.cluster.bundle import Bundle
 from graphc.cluster.comparison import ComparedAnswers, has_gates, judge_written
 from graphc.cluster.judges import Limits, LiveMetrics
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.promotion import Finding
+from graphc.cluster.asking import Finding
 
 Json = dict[str, Any]
 

@@ -19,7 +19,7 @@ import yaml
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.judges import Limits, LiveMetrics
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.promotion import Finding
+from graphc.cluster.asking import Finding
 from prometheus_client import CollectorRegistry, Histogram, start_http_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

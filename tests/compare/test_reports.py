@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from graphc.cli import main
 from graphc.compare.figures import Figures
+from graphc.compare.reading import find_report, find_report_of
 from graphc.compare.report import Report
 from graphc.compare.store import Store, url_of
 from seen_answers import body_of, live, shadow
@@ -234,3 +235,29 @@ def test_figures_of_nothing_have_a_page_too(tmp_path: Path) -> None:
     assert "Nothing was compared yet." in page
     result = compare(str(tmp_path / "page.db"), "--gate")
     assert (result.exit_code, "agreement: nothing was measured" in result.stdout) == (1, True)
+
+
+def store_run(database: Path, started: float, figures: Figures, *, is_over: bool = True) -> str:
+    store = Store(url_of(str(database)))
+    recording = store.begin("iris", started, json.loads(json.dumps(GATES)))
+    assert recording.write(started, started + 1, figures)
+    if is_over:
+        recording.close(started + 1)
+    store.close()
+    return recording.run
+
+
+def test_a_run_that_answered_nothing_is_not_the_latest(tmp_path: Path) -> None:
+    database = tmp_path / "runs.db"
+    silent = store_run(database, 1.0, Figures())
+    assert find_report("iris", str(database)).run == silent, "of nothing but silence it is the latest"
+    good = store_run(database, 2.0, make_figures())
+    store_run(database, 3.0, Figures())
+    for target in (None, "iris"):
+        assert find_report(target, str(database)).run == good
+    assert find_report(silent, str(database)).run == silent
+    assert find_report_of(("models/iris", "iris"), str(database)).run == good
+    # One that goes on may answer yet, and nobody is promoted by what another run answered.
+    waiting = store_run(database, 4.0, Figures(), is_over=False)
+    assert find_report_of(("models/iris", "iris"), str(database)).run == waiting
+    assert find_report("iris", str(database)).run == good

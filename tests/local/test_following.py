@@ -17,14 +17,18 @@ from typing import Any, Final
 
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
+from graphc.cli import main
 from graphc.cli.promote_command import command as promote_command
 from graphc.cli.run_command import command as run_command
+from graphc.compare.figures import Figures
+from graphc.compare.store import Store, url_of
 from graphc.compilation import Request, compile_files
 from graphc.local.following import Follower, Source
 from graphc.local.load import Loaded, load_compiled
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
+from seen_answers import seen_by
 from steady_load import loading, single_rows
 
 EXAMPLE: Final = Path(__file__).parents[2] / "graphs" / "cancer-rollout"
@@ -142,6 +146,74 @@ def test_a_promotion_in_the_file_goes_through_gates(tmp_path: Path) -> None:
     assert shares_of(path) == {"main": 0, "canary": 0, "forest": 100}
     found = read(path)
     assert found is not None, "the file is a graph still"
+
+
+def rows_of(report: Path, candidate: str, *, requests: int) -> None:
+    """Store a run in which `main` and a canary each answered requests of their own."""
+    figures = Figures()
+    for number in range(requests):
+        for predictor in ("main", candidate):
+            found = figures.predictor(predictor)
+            assert found is not None
+            found.add(seen_by(predictor, str(number), seconds=0.01))
+    store = Store(url_of(str(report)))
+    recording = store.begin("cancer-rollout", float(requests), {})
+    assert recording.write(float(requests), float(requests) + 1, figures)
+    recording.close(float(requests) + 1)
+    store.close()
+
+
+def promote_canary(path: Path, *more: str) -> tuple[int, str]:
+    arguments = ["--local", "--to", "canary", "--pause", "0s", "--patience", "0s", *more, str(path)]
+    done = CliRunner().invoke(promote_command, arguments)
+    return done.exit_code, done.output
+
+
+def test_the_canary_of_the_readme_is_promoted_by_gates_that_its_own_answers_decide(tmp_path: Path) -> None:
+    path, report = write_example(tmp_path), tmp_path / "runs.db"
+    assert graph_of(path).exit_code == 0
+    rows_of(report, "canary", requests=200)
+    code, words = promote_canary(path, "--report", str(report))
+    assert code == 1, words
+    assert "samples: 200, wanted >= 300" in words
+    assert "agreement" not in words
+    rows_of(report, "canary", requests=400)
+    code, words = promote_canary(path, "--report", str(report))
+    assert code == 0, words
+    assert shares_of(path) == {"main": 0, "canary": 100, "forest": None}
+    assert graph_of(path).exit_code == 0, "what was promoted still passes its check"
+
+
+def graph_of(path: Path) -> Result:
+    return CliRunner().invoke(main, ["check", str(path)])
+
+
+def test_a_gate_that_is_never_decided_is_not_waited_for(tmp_path: Path) -> None:
+    path = write_example(tmp_path)
+    path.write_text(path.read_text().replace("    promote_when: {agreement: null, error_p50: null}", "  "))
+    code, words = promote_canary(path, "--report", str(tmp_path / "runs.db"))
+    assert code == 1
+    assert "error[GC475]: `agreement` of `canary` is never decided" in words
+
+
+def test_what_has_all_requests_already_is_said(tmp_path: Path) -> None:
+    path = write_example(tmp_path)
+    text = path.read_text()
+    path.write_text(text[: text.index("predictors:")].replace("promote_when", "# promote_when"))
+    done = CliRunner().invoke(promote_command, ["--local", "--to", "main", str(path)])
+    assert (done.exit_code, done.output) == (0, "`main` has 100 % already\n")
+
+
+def test_a_wait_for_gates_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphc.cluster.asking.JUDGE_SECONDS", 0.01)
+    path = write_example(tmp_path)
+    report = verdict("not enough samples", tmp_path)
+    code, words = promote(path, "--patience", "1s", "--report", str(report))
+    assert code == 1
+    shown = [line for line in words.splitlines() if "waits for its gates" in line]
+    # Elsewhere than on a terminal a line comes now and then, not one for each look.
+    assert len(shown) == 1
+    assert re.fullmatch(r"`forest` waits for its gates \(\d of 1 s\): gate: agreement: it is .*", shown[0])
 
 
 def test_a_gate_that_fails_later_leaves_the_file_as_it_was(tmp_path: Path) -> None:

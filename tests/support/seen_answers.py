@@ -18,6 +18,10 @@ def live(request: str, body: bytes = b"", **more: object) -> Seen:
     return _seen(request, "main", False, body, more)
 
 
+def seen_by(predictor: str, request: str, **more: object) -> Seen:
+    return _seen(request, predictor, False, b"", more)
+
+
 def shadow(request: str, body: bytes = b"", **more: object) -> Seen:
     return _seen(request, "ghost", True, body, more)
 

@@ -7,6 +7,8 @@ import click
 from graphc.cli.reporting import exit_if_rejected, report
 from graphc.cluster.bundle import Bundle, make_bundle
 from graphc.compilation import CheckedGraph, Request, compile_files
+from graphc.frontend.check_gates import check_decidable
+from graphc.predictors import predictors_of
 
 
 def read_bundles(request: Request, output_format: str) -> Sequence[CheckedGraph]:
@@ -35,4 +37,8 @@ def read_local_bundle(path: str) -> Bundle:
     graphs = [graph for graph in done.graphs if graph.emission is not None]
     if len(graphs) != 1:
         raise click.ClickException(f"{path} holds {len(graphs)} graphs; one is promoted at a time")
+    check_decidable(graphs[0].spec, predictors_of(graphs[0].spec), done.sink)
+    if done.sink.has_errors:
+        report(done, "text", to_stderr=True)
+        exit_if_rejected(done)
     return place(graphs[0], None, "default")

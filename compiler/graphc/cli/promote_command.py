@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from graphc.cli.cluster_options import Seconds, cluster_options, confirm, say
+from graphc.cli.waiting import WaitingLine
+from graphc.cluster.asking import Judge
 from graphc.cluster.client import Access, connect
 from graphc.cluster.comparison import ComparedAnswers, has_gates
 from graphc.cluster.file_traffic import write_difference
@@ -13,7 +15,7 @@ from graphc.cluster.interrupt import Interrupted, stoppable
 from graphc.cluster.judges import Limits, LiveMetrics
 from graphc.cluster.ledger import Ledger
 from graphc.cluster.names import find_name
-from graphc.cluster.promotion import Judge, Promoted, Promoting, Wish
+from graphc.cluster.promotion import Promoted, Promoting, Wish
 
 
 class Steps(click.ParamType[tuple[int, ...]]):
@@ -114,7 +116,7 @@ def command(
     if prometheus is not None:
         judges.append(LiveMetrics(prometheus, Limits(most_errors, most_latency, least_samples)))
     with stoppable(say) as stopper:
-        promoting = Promoting(cluster, ledger, wish, judges, say, stopper)
+        promoting = Promoting(cluster, ledger, wish, judges, say, stopper, WaitingLine())
         promotion = promoting.find()
         if has_gates(promoting.bundle) and report is None and not without_gates:
             raise click.ClickException(
@@ -157,7 +159,7 @@ def promote_file(path: str, wish: Wish, report: str | None, *, without_gates: bo
     judges = [] if without_gates else [ComparedAnswers(report or default_database())]
     with stoppable(say) as stopper:
         del stopper
-        failure = FilePromoting(Path(path), bundle, wish, judges, say).carry_out()
+        failure = FilePromoting(Path(path), bundle, wish, judges, say, WaitingLine()).carry_out()
     if failure is not None:
         say(f"Error: {bundle.name}: {failure}")
         sys.exit(1)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from graphc.cluster.asking import Finding, Judgement
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.judges import load
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.promotion import Finding, Judgement
 from graphc.cluster.read import objects, text
 
 GATES: Final = "graphc.dev/promote-when"

@@ -2,22 +2,15 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from graphc.cluster.asking import Judge, Question, Silent, Waiting, ask
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.file_traffic import write_shares
 from graphc.cluster.planning import traffic_of
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.promotion import (
-    DEFAULT_STEPS,
-    JUDGE_SECONDS,
-    Finding,
-    Judge,
-    Judgement,
-    Wish,
-    choose_candidate,
-)
+from graphc.cluster.promotion import DEFAULT_STEPS, Wish, choose_candidate
 from graphc.cluster.traffic import shadows_of, share_out
 
 
@@ -30,19 +23,22 @@ class FilePromoting:
     wish: Wish
     judges: Sequence[Judge]
     say: Callable[[str], None]
+    waiting: Waiting = field(default_factory=Silent)
 
     def carry_out(self) -> str | None:
         """Change the file step by step; return why that ended early, with the file as it was before."""
         shares, shadows = traffic_of(self.bundle.documents), shadows_of(self.bundle.documents)
         target = choose_candidate(self.wish.target, shares, shadows, self.bundle.name)
         baseline = next((name for name in shares if name != target), target)
+        steps = [each for each in self.wish.steps or DEFAULT_STEPS if each > shares.get(target, 0)]
+        if not steps:
+            self.say(f"`{target}` has {shares.get(target, 0)} % already")
+            return None
         before = self.path.read_text("utf-8")
         try:
             if reason := self._ask(target, baseline):
                 return f"`{target}` is not promoted: {reason}"
-            for step in self.wish.steps or DEFAULT_STEPS:
-                if step <= shares.get(target, 0):
-                    continue
+            for step in steps:
                 shares = share_out(shares, target, step)
                 self._write(shares)
                 self.say(f"`{target}` gets {step} %")
@@ -63,16 +59,6 @@ class FilePromoting:
 
     def _ask(self, target: str, baseline: str) -> str | None:
         """Return why the candidate may not go on; None where it may."""
-        start = time.monotonic()
-        while True:
-            found = [each.judge(self.bundle, target, baseline) for each in self.judges]
-            failed, undecided = _reasons(found, "failed"), _reasons(found, "undecided")
-            if failed or not undecided:
-                return "; ".join(failed) or None
-            if time.monotonic() - start > self.wish.patience:
-                return "; ".join(undecided)
-            time.sleep(JUDGE_SECONDS)
-
-
-def _reasons(found: Sequence[Judgement], finding: Finding) -> list[str]:
-    return [words for each in found if each.finding == finding for words in each.reasons or each.statements]
+        question = Question(target, baseline, self.wish.patience)
+        verdict, _ = ask(self.judges, self.bundle, question, self.waiting)
+        return None if verdict.finding == "passed" else "; ".join(verdict.statements) or verdict.finding

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
+from graphc.cluster.asking import Finding, Judgement
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.client import shorten
 from graphc.cluster.planning import traffic_of
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.promotion import Finding, Judgement
 from graphc.cluster.read import fields, items, text
 
 ANSWER_SECONDS: Final = 10.0

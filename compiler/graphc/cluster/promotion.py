@@ -1,10 +1,11 @@
 """Moves a graph's traffic to one of its predictors, step by step, each through gates."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, Protocol
+from typing import Final
 
+from graphc.cluster.asking import Judge, Judgement, Question, Silent, Waiting, ask
 from graphc.cluster.bundle import Bundle, is_route
 from graphc.cluster.change import Change, Orders, Outcome
 from graphc.cluster.client import Cluster, ref_of
@@ -20,27 +21,6 @@ from graphc.cluster.traffic import move, shadows_of, share_out
 
 WORD: Final = "promote"
 """What the history calls a step; a change that was killed and is called so is taken up again."""
-JUDGE_SECONDS: Final = 2.0
-
-Finding = Literal["passed", "failed", "undecided"]
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What gates say of a candidate, with a statement for each."""
-
-    finding: Finding
-    statements: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    """The statements that the finding comes of; all of them where this is empty."""
-
-
-class Judge(Protocol):
-    """Somebody who knows whether a candidate may take (more) traffic."""
-
-    def judge(self, bundle: Bundle, candidate: str, baseline: str) -> Judgement:
-        """Look at what is known now; `bundle` is what serves, `baseline` the predictor it is compared with."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +65,7 @@ class Promoting:
     judges: Sequence[Judge]
     say: Callable[[str], None]
     stopper: Stopper
+    waiting: Waiting = field(default_factory=Silent)
     _state: State = field(init=False)
     _bundle: Bundle = field(init=False)
 
@@ -157,23 +138,12 @@ class Promoting:
 
     def _judge(self, promotion: Promotion) -> Judgement:
         """Ask all judges, until they are decided or the patience is over."""
-        start = time.monotonic()
         baseline = next((name for name in promotion.filed if name != promotion.target), promotion.target)
-        said: set[str] = set()
-        while True:
-            found = [each.judge(self._bundle, promotion.target, baseline) for each in self.judges]
-            for statement in (each for judgement in found for each in judgement.statements):
-                if statement not in said:
-                    said.add(statement)
-                    self.say(statement)
-            findings = {each.finding for each in found}
-            if "failed" in findings:
-                return Judgement("failed", tuple(_reasons(found)))
-            if "undecided" not in findings:
-                return Judgement("passed")
-            if time.monotonic() - start > self.wish.patience:
-                return Judgement("undecided", tuple(_reasons(found)))
-            self.cluster.sleep(JUDGE_SECONDS)
+        question = Question(promotion.target, baseline, self.wish.patience)
+        verdict, said = ask(self.judges, self._bundle, question, self.waiting, self.cluster.sleep)
+        for statement in dict.fromkeys(said):
+            self.say(statement)
+        return verdict
 
     def _stop(self, promotion: Promotion, judged: Judgement, *, moved: bool) -> Promoted:
         reason = "; ".join(judged.statements) or judged.finding
@@ -243,12 +213,6 @@ def choose_candidate(
         names = ", ".join(f"`{each}`" for each in [*list(shares)[1:], *shadows]) or "no other"
         raise ClusterError(f"say which predictor of `{graph}` is promoted, with --to; it has {names}")
     return others[0]
-
-
-def _reasons(found: Sequence[Judgement]) -> Iterator[str]:
-    for each in found:
-        if each.finding != "passed":
-            yield from each.reasons or each.statements
 
 
 def check_routes(bundle: Bundle, moved: Bundle, shares: Mapping[str, int]) -> None:

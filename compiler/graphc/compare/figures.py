@@ -238,6 +238,11 @@ class Figures:
             return None
         return self.comparisons.setdefault(key, Comparison())
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether anybody answered anything."""
+        return any(each.statuses.total() for each in self.predictors.values())
+
     def merge(self, other: "Figures") -> None:
         """Count all that was counted elsewhere."""
         for name, predictor in sorted(other.predictors.items()):

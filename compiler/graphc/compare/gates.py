@@ -31,12 +31,19 @@ class Metric:
     """Of a quantile, which."""
     reads: Literal["answers", "classes", "numbers", "values"] = "answers"
     """What of the outputs it needs."""
+    needs_pairs: bool = True
+    """Whether it compares two answers to one request; others are judged of a version's own answers too."""
 
 
 _QUANTILES: Final = (50, 90, 95, 99)
 
 METRICS: Final[Mapping[str, Metric]] = {
-    "samples": Metric(("count",), more_is_better=True, summary="pairs of answers that were compared"),
+    "samples": Metric(
+        ("count",),
+        more_is_better=True,
+        summary="pairs of answers that were compared",
+        needs_pairs=False,
+    ),
     "agreement": Metric(
         ("share",),
         more_is_better=True,
@@ -47,6 +54,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         ("share",),
         more_is_better=False,
         summary="share of the requests that the live predictor answered and this one did not",
+        needs_pairs=False,
     ),
     "faults": Metric(
         ("share",),
@@ -93,6 +101,7 @@ METRICS: Final[Mapping[str, Metric]] = {
             more_is_better=False,
             summary=f"time that {each} % of the answers stay below: as a multiple of the live one's, or absolute",
             share=each / 100,
+            needs_pairs=False,
         )
         for each in _QUANTILES
     },
@@ -189,7 +198,10 @@ def write_annotation(by_predictor: Mapping[str, Mapping[str, object]]) -> str:
 
 
 def read_annotation(text: str | None, predictor: str) -> Gates:
-    """Return a predictor's gates out of the annotation: those of all, and its own before them; raises GateError."""
+    """Return a predictor's gates out of the annotation; raises GateError.
+
+    Its own replace those of all of the same metric, and one that is null turns it off.
+    """
     try:
         value = cast("object", json.loads(text)) if text else None
     except ValueError as error:
@@ -199,7 +211,7 @@ def read_annotation(text: str | None, predictor: str) -> Gates:
     for name in (ALL, predictor):
         found = fields.get(name)
         merged |= cast("dict[str, object]", found) if isinstance(found, dict) else {}
-    return make_gates(merged)
+    return make_gates({metric: gate for metric, gate in merged.items() if gate is not None})
 
 
 def make_gates(fields: Mapping[str, object]) -> Gates:

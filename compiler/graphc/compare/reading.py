@@ -45,14 +45,18 @@ def find_report_of(graphs: Sequence[str], place: str) -> Report:
     Raises StoreError, also where the report is one of another graph: nobody is to be promoted by that.
     """
     if not place.startswith(("http://", "https://")):
-        return _of_store(place, graphs)
+        return _of_store(place, graphs, is_waited_for=True)
     report = _fetch(place)
     if report.graph not in graphs:
         raise StoreError(f"`{place}` reports on `{report.graph}`, not on `{graphs[-1]}`")
     return report
 
 
-def _of_store(place: str, names: Sequence[str]) -> Report:
+def _of_store(place: str, names: Sequence[str], *, is_waited_for: bool = False) -> Report:
+    """Return the report of the latest run that answered anything, or of the one that is named.
+
+    One that goes on and has not answered yet may be waited for: what ran before says nothing of it.
+    """
     if "://" not in place and not Path(place).is_file():
         raise StoreError(f"there is no database `{place}`: nothing was compared yet")
     store = open_store(place)
@@ -66,6 +70,10 @@ def _of_store(place: str, names: Sequence[str]) -> Report:
                 if names
                 else "the database has no runs"
             )
+        for run in found:
+            report = store.report(run)
+            if run.run in names or report.figures.has_answers or (is_waited_for and run.ended is None):
+                return report
         return store.report(found[0])
     finally:
         store.close()

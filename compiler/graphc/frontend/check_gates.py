@@ -13,8 +13,10 @@ from graphc.diagnostics.codes.gates import (
     GATE_UNIT,
     NOTHING_TO_COMPARE,
     NOTHING_TO_JUDGE,
+    UNDECIDABLE,
 )
 from graphc.diagnostics.model import Rule
+from graphc.predictors import main_predictor
 from graphc.spec.model import Predictor
 from graphc.spec.read import GraphSpec
 
@@ -26,6 +28,8 @@ def check_gates(spec: GraphSpec, predictors: Mapping[str, Predictor], sink: Sink
     """Report gates that name no metric, bounds that are none, and gates that no predictor could be judged by."""
     for path, gates in _places(spec, predictors):
         for name, value in gates.items():
+            if value is None and name in METRICS and path != (_FIELD,):
+                continue
             try:
                 parse_confidence(value) if name == CONFIDENCE else parse_gate(name, value)
             except GateError as error:
@@ -35,6 +39,24 @@ def check_gates(spec: GraphSpec, predictors: Mapping[str, Predictor], sink: Sink
         message = "the graph has gates and one predictor, so there is none to promote"
         hint = "add the version that is to be promoted, as a shadow or with little traffic"
         sink.report(Diagnostic(NOTHING_TO_JUDGE, message, spec.at(_FIELD, key=True), hint))
+
+
+def check_decidable(spec: GraphSpec, predictors: Mapping[str, Predictor], sink: Sink) -> None:
+    """Report gates that compare two answers to one request, of predictors whose requests nobody else answers."""
+    main = main_predictor(spec)
+    for name, predictor in predictors.items():
+        # Without requests it is no candidate: a shadow that was promoted left it behind.
+        is_canary = not predictor.shadow and name != main and bool(predictor.traffic or predictor.when)
+        for metric in _pairing(spec.fields.promote_when | predictor.promote_when) if is_canary else ():
+            is_own = metric in predictor.promote_when
+            at = spec.at(*(("predictors", name) if is_own else ()), _FIELD, metric, key=True)
+            message = f"`{metric}` of `{name}` is never decided: no other version answers its requests too"
+            hint = f"turn it off, as in `{name}: {{promote_when: {{{metric}: null}}}}`, or make `{name}` a shadow"
+            sink.report(Diagnostic(UNDECIDABLE, message, at, hint))
+
+
+def _pairing(gates: Mapping[str, object]) -> Iterable[str]:
+    return (name for name, value in gates.items() if value and name in METRICS and METRICS[name].needs_pairs)
 
 
 def check_compared(

@@ -177,7 +177,7 @@ _GATES_SCHEMA: Final = {
     "description": "what has to hold before a version is promoted: bounds by metric",
     "type": "object",
     "properties": {
-        **{name: {"type": "string", "description": each.summary} for name, each in METRICS.items()},
+        **{name: {"type": ["string", "null"], "description": each.summary} for name, each in METRICS.items()},
         CONFIDENCE: {
             "type": "number",
             "minimum": 0.5,

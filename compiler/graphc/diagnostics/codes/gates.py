@@ -15,3 +15,6 @@ NOTHING_TO_JUDGE: Final = warning("GC473", "nothing-to-judge", "A graph of one p
 NOTHING_TO_COMPARE: Final = error(
     "GC474", "nothing-to-compare", "A gate compares what no output of the graph has."
 )
+UNDECIDABLE: Final = error(
+    "GC475", "undecidable-gate", "A gate compares answers of a predictor whose requests nobody else answers."
+)
