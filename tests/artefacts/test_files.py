@@ -89,7 +89,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     for command in ("check", "compile", "explain"):
         result = run(command, folder)
         assert "GC530" in result.output
-        assert "`link.bin` is a link to a file outside of the folder" in result.output
+        assert "`link.bin` is a link to a file outside the model's folder" in result.output
         assert "ConfigMap" not in result.output
 
 

@@ -11,7 +11,12 @@ import pytest
 from graphc.artefacts.data_files import MOST_FILES, find_files
 from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_imports import ModuleFiles, find_module, read_imports
-from graphc.diagnostics.codes.artefacts import INVALID_MODULE, MISSING_ARTEFACT, MISSING_MODULE
+from graphc.diagnostics.codes.artefacts import (
+    FILE_ELSEWHERE,
+    INVALID_MODULE,
+    MISSING_ARTEFACT,
+    MISSING_MODULE,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -275,7 +280,8 @@ def test_patterns_without_files(pattern: str, message: str, hint: str | None, tm
     os.mkfifo(folder / "pipe")
     fault = find_files(folder, pattern)
     assert isinstance(fault, ArtefactFault)
-    assert (fault.rule, fault.message, fault.help) == (MISSING_ARTEFACT, message, hint)
+    rule = FILE_ELSEWHERE if pattern == "out.txt" else MISSING_ARTEFACT
+    assert (fault.rule, fault.message, fault.help) == (rule, message, hint)
 
 
 def test_links_in_circles_come_to_an_end(tmp_path: Path) -> None:

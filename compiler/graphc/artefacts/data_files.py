@@ -6,8 +6,9 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from graphc.artefacts.files import check_place
 from graphc.artefacts.model import ArtefactFault
-from graphc.artefacts.python_imports import check_inside, is_file
+from graphc.artefacts.python_imports import is_file
 from graphc.diagnostics.codes.artefacts import MISSING_ARTEFACT
 from graphc.diagnostics.suggest import did_you_mean
 
@@ -27,9 +28,9 @@ def find_files(folder: Path, pattern: str) -> tuple[str, ...] | ArtefactFault:
         return ArtefactFault(MISSING_ARTEFACT, f"`{pattern}` stands for more than {MOST_FILES:,} files", hint)
     files = sorted({name for name in found if is_file(folder / name)})
     for file in files:
-        if check_inside(folder, file) is not None:
-            message = f"`{file}` is a link to a file outside the graph's folder"
-            return ArtefactFault(MISSING_ARTEFACT, message, "copy the file itself there")
+        fault = check_place(folder, file)
+        if fault is not None:
+            return fault
     return tuple(files) if files else _explain(folder, pattern, any_found=bool(found))
 
 

@@ -17,23 +17,23 @@ def check_place(folder: Path, location: str) -> ArtefactFault | None:
     parts = PurePosixPath(posixpath.normpath(location)).parts
     above = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
     root = folder.joinpath(*parts[:above]) if parts[:1] != ("/",) else PurePosixPath(location).parent
-    return _check_inside(Path(root), folder / location, f"`{location}`")
+    return _check_inside(Path(root), folder / location, f"`{location}`", "the graph's")
 
 
 def check_beside(model: Path, name: str) -> ArtefactFault | None:
     """Return what is wrong with where a further file of a model lies: no link leads out of the model's own folder."""
     called = f"`{model.name}` has weights in another file, and `{name}`"
-    return _check_inside(model.parent, model.parent / name, called)
+    return _check_inside(model.parent, model.parent / name, called, "the model's")
 
 
-def _check_inside(root: Path, path: Path, called: str) -> ArtefactFault | None:
+def _check_inside(root: Path, path: Path, called: str, whose: str) -> ArtefactFault | None:
     try:
         is_inside = path.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError):
         return ArtefactFault(MISSING_ARTEFACT, f"{called} is a link that leads nowhere")
     if is_inside:
         return None
-    message = f"{called} is a link to a file outside of the folder"
+    message = f"{called} is a link to a file outside {whose} folder"
     return ArtefactFault(FILE_ELSEWHERE, message, "copy the file itself there")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from graphc.artefacts.files import check_place
 from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_reader import parse_module
 from graphc.diagnostics.codes.artefacts import INVALID_MODULE, MISSING_MODULE
@@ -121,7 +122,7 @@ class _Reading:
             self._pending.append((file, asker, where))
 
     def _read(self, file: str, asker: str, where: Where) -> None:
-        fault = check_inside(self.folder, file)
+        fault = check_place(self.folder, file)
         tree = fault or parse_module(self.folder / file, file)
         if isinstance(tree, ArtefactFault):
             self.faults.append(ImportFault(tree, asker, where))
@@ -229,18 +230,6 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
-
-
-def check_inside(folder: Path, file: str) -> ArtefactFault | None:
-    """Return what is wrong with where a file of a folder lies: a link must not lead out of it."""
-    try:
-        is_inside = (folder / file).resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):
-        is_inside = False
-    if is_inside:
-        return None
-    message = f"`{file}` is a link to a file outside the graph's folder"
-    return ArtefactFault(MISSING_MODULE, message, "copy the file itself there")
 
 
 def _absolute(statement: _Statement, file: str) -> list[str] | None:
