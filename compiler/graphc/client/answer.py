@@ -113,7 +113,9 @@ def _read_data(datatype: str, fields: Mapping[str, Plain]) -> Array:
     if any(isinstance(each, str) for each in data):
         raise RawError(f"a text is no {datatype}")
     numbers = [float("nan") if each is None else each for each in data]
-    return cast("Array", np.array(numbers, dtype=DTYPES[datatype]))
+    with np.errstate(over="ignore"):
+        # A number that a float cannot hold is infinite in it.
+        return cast("Array", np.array(numbers, dtype=DTYPES[datatype]))
 
 
 def _read_raw(datatype: str, data: bytes) -> Array:
