@@ -360,3 +360,15 @@ def test_connections_that_units_closed_are_not_kept() -> None:
         return kept.idle
 
     assert asyncio.run(ask()) == 0
+
+
+def test_a_connection_is_not_kept_after_an_error_that_is_a_servers_own() -> None:
+    opened: list[int] = []
+    plain = b"HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\noh"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(1)
+        await answering(plain)(reader, writer)
+
+    assert [each.status for each in answers_of(serve, 20)] == [500] * 20
+    assert len(opened) == 20

@@ -357,7 +357,7 @@ def test_the_graph_has_metadata_and_readiness_of_its_own(stubs: "Stubs") -> None
         async with session.get("/v2") as response:
             assert (await response.json())["extensions"] == ["binary_tensor_data"]
         async with session.get("/v2/models/nobody") as response:
-            assert (response.status, _info(await response.json())) == (500, "Failed to find model nobody")
+            assert (response.status, await response.json()) == (404, {"error": "Failed to find model nobody"})
 
     _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test, options)
 
@@ -437,3 +437,96 @@ def test_a_units_broken_answers_are_errors(stubs: "Stubs") -> None:
                 await test(session, engine)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"status": 500, "body": b"Internal Server Error", "headers": {"Content-Type": "text/plain"}},
+        {"status": 422, "body": b'{"detail": "' + b"x" * 100_000 + b'"}'},
+        {"status": 400, "body": b'["secret payload"]'},
+        {"status": 503, "body": b"\xff\xfe"},
+    ],
+)
+def test_a_servers_own_words_reach_no_client(stubs: "Stubs", told: dict[str, Json]) -> None:
+    async def test(session: aiohttp.ClientSession, _: Engine) -> None:
+        said = f"a unit answered with status {told['status']} and no error that can be passed on"
+        assert await _infer(session) == (told["status"], {"error": said})
+
+    _serve(stubs, Unit("a", "MODEL"), {"a": {"do": "bytes", **told}}, test)
+
+
+def test_what_nobody_expected_is_answered_and_told_by_an_id(
+    stubs: "Stubs", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise LookupError("a payload")
+
+    async def test(session: aiohttp.ClientSession, _: Engine) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("graphc.engine.service.walk", fail)
+            status, answer = await _infer(session)
+        assert status == 500
+        identity = answer["error"].rpartition(" ")[2]
+        assert identity in caplog.text
+        assert "LookupError" in caplog.text
+        assert "payload" not in caplog.text + str(answer)
+        assert (await _infer(session))[0] == 200
+
+    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+
+
+def test_a_client_that_leaves_ends_the_calls_to_units(stubs: "Stubs") -> None:
+    async def test(session: aiohttp.ClientSession, engine: Engine) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", engine.http_port)
+        body = json.dumps(REQUEST).encode()
+        writer.write(
+            b"POST /v2/models/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+        while not stubs.calls("a"):
+            await asyncio.sleep(0.01)
+        writer.close()
+        metric = 'graphc_engine_unit_requests_total{call="infer",code="none",unit="a"} 1.0'
+        for _ in range(500):
+            async with session.get("/metrics") as response:
+                if metric in await response.text():
+                    return
+            await asyncio.sleep(0.02)
+        raise AssertionError("the call goes on")
+
+    _serve(stubs, Unit("a", "MODEL"), {"a": {"do": "sleep", "seconds": 60}}, test)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/models/g/infer", 405),
+        ("POST", "/v2/health/live", 405),
+        ("PUT", "/v2/models/g/infer", 405),
+        ("GET", "/nothing", 404),
+        ("GET", "/v2/models//ready", 404),
+        ("GET", "/v2/models/g/config", 404),
+        ("GET", "/v2/models/g/versions/1/stats", 404),
+        ("POST", "/v2/repository/models/g/load", 404),
+        ("GET", "/v2/systemsharedmemory/status", 404),
+        ("POST", "/v2/logging", 404),
+    ],
+)
+def test_what_leads_nowhere_is_told_in_json(stubs: "Stubs", method: str, path: str, status: int) -> None:
+    async def test(session: aiohttp.ClientSession, _: Engine) -> None:
+        async with session.request(method, path, data=b"{}") as response:
+            assert response.status == status
+            assert [*await response.json()] == ["error"]
+            assert ("Allow" in response.headers) == (status == 405)
+
+    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+def test_a_body_that_cannot_be_unpacked_is_the_clients_fault(stubs: "Stubs", encoding: str) -> None:
+    async def test(session: aiohttp.ClientSession, _: Engine) -> None:
+        status, answer = await _infer(session, b"not packed", {"Content-Encoding": encoding})
+        assert status == (415 if encoding == "br" else 400)
+        assert [*answer] == ["error"]
+
+    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)

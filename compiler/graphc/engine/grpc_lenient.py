@@ -118,7 +118,9 @@ class ConvertedCalls:
 def _body(answer: Answer) -> bytes:
     if answer.status == 200:
         return decompress(answer.message)
-    raise _end(_CODES.get(answer.status, grpc.StatusCode.INTERNAL), _explain(answer.message.body))
+    raise _end(
+        _CODES.get(answer.status, grpc.StatusCode.INTERNAL), _explain(answer.for_client().message.body)
+    )
 
 
 def _end(code: grpc.StatusCode, details: str) -> EndedCallError:

@@ -44,21 +44,47 @@ class Answer:
     message: Message
 
     def for_client(self) -> "Answer":
-        """Return the answer as the executor writes it: escaped for HTML unless it is compressed."""
+        """Return the answer as the executor writes it: escaped for HTML unless it is compressed.
+
+        An error that is no JSON object, or a long one, is a server's own words: they stay here.
+        """
+        if self.status >= 400 and not _is_told(self.message):
+            return v2_error(
+                f"a unit answered with status {self.status} and no error that can be passed on", self.status
+            )
         if self.message.content_encoding:
             return self
         return Answer(self.status, Message(escape_html(self.message.body), self.message.content_type))
 
 
+MAX_ERROR: Final = 4096
+"""The bytes that an error may have."""
+_MAX_TEXT: Final = 1000
+
+
+def _is_told(message: Message) -> bool:
+    if message.content_encoding or len(message.body) > MAX_ERROR:
+        return False
+    try:
+        return isinstance(decode(message.body), dict)
+    except WireError:
+        return False
+
+
 def executor_error(info: str, status: int = 500) -> Answer:
     """Return the answer that the executor gives where it fails itself."""
-    body: Plain = {"status": {"code": 500.0, "info": info, "status": "FAILURE"}}
+    body: Plain = {"status": {"code": 500.0, "info": _shorten(info), "status": "FAILURE"}}
     return Answer(status, Message(encode(body)))
 
 
 def v2_error(text: str, status: int) -> Answer:
     """Return an error in the form of the V2 protocol."""
-    return Answer(status, Message(encode({"error": text})))
+    return Answer(status, Message(encode({"error": _shorten(text)})))
+
+
+def _shorten(text: str) -> str:
+    # What stands in it of a client's or a unit's may be long.
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}..."
 
 
 def combine(messages: Sequence[Message]) -> Message:

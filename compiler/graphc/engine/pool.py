@@ -35,7 +35,8 @@ class _UnreadError(ConnectionError):
 class Pool:
     """Kept connections by endpoint.
 
-    A connection is kept after an answer that came whole, that did not say `close`, and that nothing followed. Before
+    A connection is kept after an answer that came whole, that did not say `close`, that nothing followed, and that is
+    no error but in JSON: other errors are a server's own, which closes the connection after them without a word. Before
     it is used again it is looked at: one that the unit has closed meanwhile, or spoken on, is given up.
 
     A request is sent again, once and on a new connection, where surely nobody has read it: on a kept connection that
@@ -89,7 +90,7 @@ class Pool:
         except BaseException:
             connection.close()
             raise
-        if response.keeps and connection.is_usable:
+        if response.keeps and connection.is_usable and _is_expected(response):
             self._idle.setdefault(connection.endpoint, []).append(connection)
         else:
             connection.close()
@@ -125,6 +126,10 @@ class Pool:
             connecting.close()
             raise
         return connection
+
+
+def _is_expected(response: Response) -> bool:
+    return response.status < 400 or "json" in (response.header("content-type") or "").lower()
 
 
 async def _resolve(endpoint: Endpoint) -> Sequence[tuple[int, Address]]:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from graphc.engine.client import CallError, Target, UnitClient
 from graphc.engine.headers import Headers
-from graphc.engine.message import Answer, Message, executor_error
+from graphc.engine.message import Answer, Message, executor_error, v2_error
 from graphc.engine.metrics import Metrics
 from graphc.engine.tree import Unit
 from graphc.engine.walk import walk
@@ -117,7 +117,8 @@ class Service:
     async def _ask(self, model: str, verb: str, headers: Headers) -> Answer:
         unit = self.root.find(model)
         if unit is None:
-            return executor_error(f"Failed to find model {model}")
+            text = f"Failed to find model {model}"
+            return executor_error(text) if self.as_seldon else v2_error(text, 404)
         try:
             return await self.client.call(Target(unit, model, verb), None, headers)
         except CallError as error:
