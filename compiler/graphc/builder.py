@@ -75,7 +75,7 @@ class GraphFields(TypedDict, total=False):
     autoscaling: Mapping[str, int | float]
     resources: Mapping[str, Data]
     placement: str | Mapping[str, str]
-    artifacts: str
+    artifacts: str | Mapping[str, str]
     service_account: str
     executor: bool
     deadline: str

@@ -13,6 +13,7 @@ from graphc.artefacts.signature import Signatures
 from graphc.compare.gates import ALL, write_annotation
 from graphc.compare.settings import write_settings
 from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.artefacts import STORE_HERE
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
 from graphc.diagnostics.codes.limits import EXECUTOR_REFUSED
@@ -44,7 +45,7 @@ from graphc.source.parameters import declared_names, substitute
 from graphc.source.yaml_reader import read_documents, read_for_cluster
 from graphc.spec.read import GraphSpec, read_graph_spec
 from graphc.targets.seldon import Comparing, Emission, Settings, Version, emit_deployment, needs_engine
-from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose
+from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose, Store
 from graphc.version import VERSION
 
 
@@ -355,6 +356,10 @@ def _emit(spec: GraphSpec, checked: Mapping[str, _Checked], request: Request, si
         for each, at in ((checked[name], spec.at("predictors", name, key=True)),)
     ]
     own = _settings(spec, profile)
+    if own.store is not None and own.store.uri.startswith("file:"):
+        message = f"`{own.store.uri}` is a folder of this machine, which no pod of a cluster has"
+        hint = "push to a claim that the pods mount, as in `artifacts: pvc://models/team`, or to a bucket"
+        sink.report(Diagnostic(STORE_HERE, message, spec.at("artifacts"), hint))
     if profile.refuses_executor and request.purpose == "cluster":
         _check_executor(spec, own, versions, sink)
     return emit_deployment(own, versions, rollout_of(spec), profile.ingress, request.purpose, sink)
@@ -403,7 +408,7 @@ def _settings(spec: GraphSpec, profile: Profile) -> Settings:
         autoscaling=autoscaling_of(fields.autoscaling, spec),
         workers=fields.workers,
         replicas=fields.replicas,
-        store=fields.artifacts,
+        store=fields.artifacts and Store(fields.artifacts.store, fields.artifacts.credentials),
         service_account=fields.service_account,
         executor=fields.executor,
         comparing=_comparing(spec),

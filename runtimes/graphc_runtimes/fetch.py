@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException, HTTPResponse
@@ -30,10 +31,13 @@ class _FileSystem(Protocol):
     def get(self, rpath: str, lpath: str, recursive: bool = False) -> object: ...
 
 
-def fetch(uri: str, folder: Path, sha256: str | None = None, beside: Sequence[str] = ()) -> None:
+def fetch(
+    uri: str, folder: Path, sha256: Sequence[str] = (), beside: Sequence[str] = (), *, unpack: bool = False
+) -> None:
     """Put the file, or what the folder holds, that a URI names into a folder: whole, or not at all.
 
-    `beside` are further files, relative to the one that the URI names, such as the weights of an ONNX model.
+    `beside` are further files, relative to the one that the URI names, such as the weights of an ONNX model. `sha256`
+    are hashes that the files have to have, in their order. An archive to `unpack` is replaced by what it holds.
 
     Raises FetchError, OSError, and whatever the file system of the URI's scheme raises.
     """
@@ -46,12 +50,16 @@ def fetch(uri: str, folder: Path, sha256: str | None = None, beside: Sequence[st
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as partial:
         arrived = Path(partial)
         get(parts, arrived)
-        if sha256 is not None:
-            _check_digest(arrived, sha256)
-        for name in beside:
+        if sha256:
+            _check_digest(_only_file(arrived, "a SHA-256 is of one file"), sha256[0])
+        for index, name in enumerate(beside, start=1):
             target = arrived.joinpath(*_parts_below(name))
             target.parent.mkdir(parents=True, exist_ok=True)
             get(_sibling(parts, name), target.parent)
+            if sha256:
+                _check_digest(target, sha256[index])
+        if unpack:
+            _unpack(_only_file(arrived, "an archive is one file"))
         for each in sorted(arrived.iterdir()):
             _move(each, folder / each.name)
 
@@ -68,14 +76,31 @@ def _sibling(parts: SplitResult, name: str) -> SplitResult:
     return parts._replace(path=f"{parts.path.rpartition('/')[0]}/{quote(name)}")
 
 
-def _check_digest(folder: Path, expected: str) -> None:
-    files = [each for each in folder.iterdir() if each.is_file()]
-    if len(files) != 1 or len(list(folder.iterdir())) != 1:
-        raise FetchError("a SHA-256 is of one file, and the URI names a folder")
-    with files[0].open("rb") as file:
+def _only_file(folder: Path, reason: str) -> Path:
+    found = [*folder.iterdir()]
+    if len(found) != 1 or not found[0].is_file():
+        raise FetchError(f"{reason}, and the URI names a folder")
+    return found[0]
+
+
+def _check_digest(path: Path, expected: str) -> None:
+    with path.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if actual != expected.lower():
-        raise FetchError(f"its SHA-256 is {actual}, not {expected.lower()}")
+        raise FetchError(f"the SHA-256 of `{path.name}` is {actual}, not {expected.lower()}")
+
+
+def _unpack(archive: Path) -> None:
+    """Replace an archive by its files; what would lie elsewhere, or is no file, is refused."""
+    try:
+        with tarfile.open(archive) as opened:
+            for member in opened:
+                if not member.isreg():
+                    raise FetchError(f"`{member.name}` in the archive is no file")
+                opened.extract(member, archive.parent, set_attrs=False, filter="data")
+    except tarfile.TarError as error:
+        raise FetchError(f"it is no archive that can be unpacked: {error}") from None
+    archive.unlink()
 
 
 def _move(source: Path, target: Path) -> None:
@@ -151,10 +176,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("uri", help="a path, or a file, http, https, s3 or gs URI, of a file or a folder")
     parser.add_argument("folder", type=Path, help="where to put it")
     parser.add_argument("beside", nargs="*", metavar="FILE", help="further files, relative to the first")
-    parser.add_argument("--sha256", help="refuse a file with another SHA-256, in hexadecimal digits")
+    parser.add_argument(
+        "--sha256",
+        action="append",
+        default=[],
+        metavar="HEX",
+        help="refuse a file with another SHA-256; given once for each file, in their order",
+    )
+    parser.add_argument("--unpack", action="store_true", help="put the files of a tar archive there")
     given = parser.parse_args(arguments)
+    if given.sha256 and len(given.sha256) != 1 + len(given.beside):
+        parser.error("--sha256 is given for each file, or for none")
     try:
-        fetch(given.uri, given.folder, given.sha256, given.beside)
+        fetch(given.uri, given.folder, given.sha256, given.beside, unpack=given.unpack)
     except FetchError as error:
         return _fail(given.uri, str(error))
     except (OSError, HTTPException) as error:

@@ -16,7 +16,14 @@ from graphc.graph import ModelWork, Node, Resources
 from graphc.joining.cache import cache_folder, keep_model
 from graphc.lower.options import Options
 from graphc.plan import Merge, Plan
-from graphc.targets.shipping import CONFIG_MAP_LIMIT, ConfigMapShipment, DownloadShipment, Purpose, ship_node
+from graphc.targets.shipping import (
+    CONFIG_MAP_LIMIT,
+    ConfigMapShipment,
+    DownloadShipment,
+    Purpose,
+    Store,
+    ship_node,
+)
 from onnx import ModelProto, TensorProto, external_data_helper, numpy_helper
 from onnx.parser import parse_model
 
@@ -202,8 +209,12 @@ def test_a_model_with_weights_is_fetched_with_them(compiled: Compile, tmp_path: 
     graph = {"first": CHAIN["first"], "last": {"model": "b.onnx", "in": {"x": "first"}}}
     plan = plan_of(compiled(graph, 1, artifacts="s3://bucket/models"))
     node = next(node for node in plan.root.region.nodes if node.name == "first")
-    shipment = ship_node("graph", node, "s3://bucket/models", "cluster", Sink())
-    assert shipment == DownloadShipment("first", "s3://bucket/models/a.onnx", None, ("more weights/w.bin",))
+    shipment = ship_node("graph", node, Store("s3://bucket/models"), "cluster", Sink())
+    assert isinstance(shipment, DownloadShipment)
+    model, weights = shipment.uploads
+    assert (shipment.uri, shipment.beside) == (model.uri, ("more weights/w.bin",))
+    assert weights.uri == model.uri.removesuffix("a.onnx") + "more%20weights/w.bin"
+    assert shipment.digests == (model.sha256, weights.sha256)
 
 
 @pytest.mark.slow
@@ -261,12 +272,12 @@ def merged_node(plan: Plan) -> Node:
 def test_a_small_merged_model_travels_in_a_config_map(compiled: Compile) -> None:
     graph, problems = compiled(CHAIN, artifacts="s3://bucket/models")
     node = merged_node(plan_of((graph, problems)))
-    shipment = ship_node("graph", node, "s3://bucket/models", "cluster", Sink())
+    shipment = ship_node("graph", node, Store("s3://bucket/models"), "cluster", Sink())
     assert isinstance(shipment, ConfigMapShipment)
     assert not problems
 
 
-def test_a_large_one_is_to_be_copied_into_the_store(compiled: Compile, tmp_path: Path) -> None:
+def test_a_large_one_is_pushed_into_the_store(compiled: Compile, tmp_path: Path) -> None:
     weights = ", ".join(["0.5"] * 3)
     write_model(tmp_path / "a.onnx", f"h = Constant <value = float[3] {{{weights}}}> () y = Mul(x, h)")
     node = merged_node(plan_of(compiled(CHAIN)))
@@ -274,13 +285,11 @@ def test_a_large_one_is_to_be_copied_into_the_store(compiled: Compile, tmp_path:
     assert node.work.local
     with node.work.local.open("ab") as file:
         file.truncate(CONFIG_MAP_LIMIT + 1)
-    sink = Sink()
-    shipment = ship_node("graph", node, "s3://bucket/models/", "cluster", sink)
-    uri = f"s3://bucket/models/merged/{node.work.local.name}"
-    assert shipment == DownloadShipment("last", uri, None)
-    (problem,) = sink
-    assert problem.rule.code == "GC521"
-    assert problem.help == f"copy `{node.work.local}` to `{uri}`"
+    shipment = ship_node("graph", node, Store("s3://bucket/models/"), "cluster", Sink())
+    assert isinstance(shipment, DownloadShipment)
+    (upload,) = shipment.uploads
+    assert upload.files == ((node.work.local.name, node.work.local),)
+    assert upload.uri == f"s3://bucket/models/sha256/{upload.sha256}/{node.work.local.name}" == shipment.uri
 
 
 def test_models_that_only_fit_config_maps_apart_stay_apart(compiled: Compile, tmp_path: Path) -> None:

@@ -94,7 +94,10 @@ def test_another_file_than_the_one_expected_is_refused(
     target.mkdir()
     (target / "my model.onnx").write_text("the one before")
     assert main([f"{web}/my%20model.onnx", str(target), "--sha256", "00"]) == 1
-    assert f"its SHA-256 is {hashlib.sha256(MODEL).hexdigest()}, not 00" in capsys.readouterr().err
+    assert (
+        f"the SHA-256 of `my model.onnx` is {hashlib.sha256(MODEL).hexdigest()}, not 00"
+        in capsys.readouterr().err
+    )
     assert (target / "my model.onnx").read_text() == "the one before"
 
 

@@ -100,7 +100,7 @@ def test_a_node_that_is_loaded_again_reads_its_files_again(tmp_path: Path) -> No
             tmp_path / str(number), {"post.py": "from common import N", "common.py": f"N = {number}"}
         )
         module = import_private("n", "post", folder)
-        assert number == module.N
+        assert vars(module)["N"] == number
 
 
 def test_what_fails_to_import_says_so_as_python_does(tmp_path: Path) -> None:

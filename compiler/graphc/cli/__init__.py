@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "plan": "Say what applying graph files would change.",
     "profile": "Write the profile of a live cluster.",
     "promote": "Move a graph's traffic to a predictor, step by step.",
+    "push": "Put the files that units fetch into the graph's store.",
     "rollback": "Return a graph in a cluster to a revision.",
     "run": "Run a graph on this machine behind a V2 endpoint.",
     "schema": "Print the JSON Schema of a graph file or a cluster profile.",

@@ -1,11 +1,10 @@
 """`graphc run`: run a graph on this machine behind a V2 endpoint."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from graphc.cli.mounts import mount_option, read_mounts
 from graphc.cli.no_cache import cache_option
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option(
     "--grpc-port", type=_PORT, default=8081, show_default=True, help="For gRPC; 0 takes a free port."
 )
-@click.option("--mount", "mounts", multiple=True, metavar="CLAIM=DIR", help="A folder for a volume claim.")
+@mount_option
 @click.option("--request", type=click.File("rb"), help="Send this V2 request and print the answer.")
 @click.option(
     "--input",
@@ -66,7 +65,7 @@ def command(
     copied to shadows, as on a cluster. Only the answer to --request
     or --input goes to standard output.
     """
-    claims = _read_mounts(mounts)
+    claims = read_mounts(mounts)
     if follow and (predictor is not None or "-" in files):
         raise click.UsageError("`--follow` is for files, and for all of their predictors")
     if request is not None and inputs:
@@ -119,15 +118,3 @@ def _observe(documents: "Sequence[Document]", console: "RunConsole", keep_sample
     else:
         console.say(f"versions are compared: graphc compare {begun.run}")
     return begun.recorder
-
-
-def _read_mounts(mounts: tuple[str, ...]) -> Mapping[str, Path]:
-    claims = dict[str, Path]()
-    for mount in mounts:
-        claim, equals, folder = mount.partition("=")
-        if not equals or not claim or not Path(folder).is_dir():
-            raise click.BadParameter(
-                f"`{mount}` is not CLAIM=DIR with a folder that exists", param_hint="--mount"
-            )
-        claims[claim] = Path(folder).absolute()
-    return claims

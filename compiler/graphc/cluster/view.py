@@ -1,6 +1,7 @@
 """Shows a SeldonDeployment as its graph's author knows it: predictors, nodes, models, and what is left over.
 
-Nothing of the document is lost on the way: two documents that differ have views that differ.
+Nothing of the document is lost on the way: two documents that differ have views that differ. Of the hashes in the
+names of pushed files ten digits are shown, as in the names of config maps.
 """
 
 import base64
@@ -14,6 +15,7 @@ from typing import Final
 from graphc.cluster.bundle import SIGNATURE, strip
 from graphc.cluster.read import Data, copy_fields, fields, items, objects, text
 from graphc.graph import Value
+from graphc.targets.storing import find_content
 
 MOST_REGION: Final = 64 * 1024 * 1024
 FETCH: Final = "graphc_runtimes.fetch"
@@ -184,10 +186,17 @@ def _origin(node: str, volumes: dict[str, Data], loaders: dict[str, Data]) -> Da
             origin["emptyDir"] = volume["emptyDir"]
     loader = loaders.get(f"load-{node}")
     command = items(loader, "command")
-    if loader is not None and FETCH in command and len(command) == 5:
+    if loader is not None and FETCH in command and len(command) >= 5:
         del loaders[f"load-{node}"]
-        origin["from"] = command[3]
+        uri, after = command[3], command[5:]
         others: list[Value] = [*command[:3], command[4]]
+        # What was pushed is named by its content: the name says what the hash of a single file does.
+        if isinstance(uri, str) and (stored := find_content(uri)) is not None:
+            origin["content"] = stored[1][:10]
+            others += [stored[0], *(each for each in after if each != stored[1])]
+        else:
+            origin["from"] = uri
+            others += after
         rest: Data = {key: value for key, value in loader.items() if key != "name"}
         origin["loader"] = {**rest, "command": others}
     return origin

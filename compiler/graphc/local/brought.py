@@ -67,10 +67,11 @@ def _plan_fetch(
     around: Surroundings,
     env: Mapping[str, str],
 ) -> list[Fetch]:
-    uri, folder, *beside = words
+    # Further files and options are the command's own.
+    uri, folder, *rest = words
     place, override = mounts.place(folder), volumes.sources.overrides.get(folder)
     if override is None:
-        return [_make_fetch(unit, uri, place, {**base_environment(around.exported), **env}, beside)]
+        return [_make_fetch(unit, uri, place, {**base_environment(around.exported), **env}, rest)]
     # Several units of one pod may share the volume that the artefact belongs in.
     if not place.exists() or not any(place.iterdir()):
         mounts.put_files(folder, override, volumes.findings)
@@ -95,7 +96,5 @@ def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surround
     return []
 
 
-def _make_fetch(
-    unit: str, uri: str, folder: Path, env: Mapping[str, str], beside: Sequence[str] = ()
-) -> Fetch:
-    return Fetch(unit, (sys.executable, "-m", FETCH_MODULE, uri, str(folder.resolve()), *beside), env)
+def _make_fetch(unit: str, uri: str, folder: Path, env: Mapping[str, str], rest: Sequence[str] = ()) -> Fetch:
+    return Fetch(unit, (sys.executable, "-m", FETCH_MODULE, uri, str(folder.resolve()), *rest), env)

@@ -32,7 +32,8 @@ KIND: Final = "InferenceGraph"
 
 _ENTRY: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 _DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
-_STORES: Final = ("s3://", "gs://", "http://", "https://")
+_STORES: Final = ("s3://", "gs://", "http://", "https://", "file:///", "pvc://")
+_CLAIM: Final = re.compile(r"pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[^/\s]+)*/?\Z")
 
 
 def _as_number(value: object) -> object:
@@ -583,9 +584,59 @@ AnyNode = Model | Component | Python | Router | Cascade
 
 
 def _read_store(value: str) -> str:
+    if value.startswith("oci://"):
+        raise ValueError(
+            f"{show(value)} is an OCI image, and the pods of a SeldonDeployment mount none: its CRD "
+            "(1.18) has no `image` volumes"
+        )
     if not value.startswith(_STORES):
-        raise ValueError(f"`{value}` is not a URI that units can fetch from, such as `s3://bucket/models`")
+        raise ValueError(f"{show(value)} is not a store that units can reach, such as `s3://bucket/models`")
+    if value.startswith("pvc://") and ("/.." in value or not _CLAIM.match(value)):
+        raise ValueError(f"{show(value)} is not a folder of a claim, such as `pvc://models/team`")
+    if "?" in value or "#" in value or not value.isprintable():
+        raise ValueError(f"{show(value)} is more than a folder: it has `?`, `#` or a control character")
     return value
+
+
+class Artifacts(Spec):
+    """The store that what config maps do not hold is pushed to, and fetched from by the units."""
+
+    store: Annotated[str, AfterValidator(_read_store)] = Field(
+        description="s3://, gs://, https://, file:// (this machine only), or pvc://CLAIM/FOLDER"
+    )
+    credentials: str | None = Field(
+        None, description="the Secret whose keys are the downloads' environment, where a node names none"
+    )
+
+
+def _read_artifacts(value: object) -> object:
+    return {"store": value} if isinstance(value, str) else value
+
+
+ArtifactsValue = Annotated[
+    Artifacts,
+    BeforeValidator(_read_artifacts),
+    WithJsonSchema(
+        {
+            "description": "the store that local models are pushed to (`graphc push`), and fetched from by the units",
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {
+                        "store": {
+                            "type": "string",
+                            "description": "s3://, gs://, https://, file:// or pvc://",
+                        },
+                        "credentials": {"type": "string", "description": "the Secret for downloads"},
+                    },
+                    "required": ["store"],
+                    "additionalProperties": False,
+                },
+            ],
+        }
+    ),
+]
 
 
 class Grouping(Spec):
@@ -654,8 +705,9 @@ class InferenceGraph(Spec):
     batch: Batch | None = Field(None, description="let requests that wait for a container run together")
     placement: Placement = Field(default_factory=lambda: Grouping.model_validate({}))
     deadline: Duration | None = Field(None, description="how long a request may take; then it is given up")
-    artifacts: Annotated[str, AfterValidator(_read_store)] | None = Field(
-        None, description="the URI under which the local model files are found by the cluster"
+    artifacts: ArtifactsValue | None = Field(
+        None,
+        description="the store that local models are pushed to (`graphc push`), and fetched from by the units",
     )
     service_account: str | None = Field(None, description="the service account of the pods")
     executor: bool | None = Field(

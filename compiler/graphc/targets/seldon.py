@@ -51,9 +51,11 @@ from graphc.targets.shipping import (
     LocalShipment,
     Purpose,
     Shipment,
+    Store,
     ship_node,
     ship_region,
 )
+from graphc.targets.storing import Upload
 from graphc.version import VERSION
 
 Data = dict[str, Value]
@@ -117,7 +119,7 @@ class Settings:
     resources: Resources | None
     workers: int | None
     replicas: int | None
-    store: str | None
+    store: Store | None
     service_account: str | None
     executor: bool | None
     at: Span
@@ -174,6 +176,8 @@ class Emission:
     """By predictor, where its units run; nothing of a cluster whose nodes are not known."""
     pods: tuple[PodAsk, ...] = ()
     """What the pods take of nodes, in the order of the documents."""
+    uploads: tuple[Upload, ...] = ()
+    """What the store has to hold before pods start."""
 
 
 def emit_deployment(
@@ -185,7 +189,7 @@ def emit_deployment(
     sink: Sink,
 ) -> Emission | None:
     """Return config maps, the SeldonDeployment and its routes; None, with the reason in the sink, if it cannot be."""
-    emitting = _Emitting(settings, purpose, sink, {}, {}, [], {})
+    emitting = _Emitting(settings, purpose, sink, {}, {}, [], {}, {})
     has_engine = needs_engine(settings, versions)
     routing = _routing(settings, versions, rollout, ingress)
     if purpose == "cluster":
@@ -223,7 +227,8 @@ def emit_deployment(
     for document in documents:
         _check_size(document, settings, purpose, sink)
     local = tuple((name, each) for (name, _), each in emitting.local.items())
-    return Emission(documents, local, emitting.landings, tuple(emitting.pods))
+    uploads = tuple(emitting.uploads[uri] for uri in sorted(emitting.uploads))
+    return Emission(documents, local, emitting.landings, tuple(emitting.pods), uploads)
 
 
 def _routing(settings: Settings, versions: Sequence[Version], rollout: Rollout, ingress: Ingress) -> Routing:
@@ -311,6 +316,7 @@ class _Emitting:
     local: dict[tuple[str, str], LocalShipment]
     pods: list[PodAsk]
     landings: dict[str, tuple[Landing, ...]]
+    uploads: dict[str, Upload]
     current: str = ""
     """The predictor that is being emitted."""
 
@@ -464,6 +470,8 @@ class _Emitting:
                 self.config_maps[shipment.name] = shipment
             if isinstance(shipment, LocalShipment):
                 self.local[self.current, shipment.node] = shipment
+            if isinstance(shipment, DownloadShipment | ClaimShipment):
+                self.uploads.update((each.uri, each) for each in shipment.uploads)
             if shipment is not None:
                 found.append(shipment)
         return found
@@ -585,7 +593,7 @@ class _Container:
         loader: Data = {
             "name": name,
             "image": self._image(),
-            "command": ["python", "-m", "graphc_runtimes.fetch", shipment.uri, target, *shipment.beside],
+            "command": ["python", "-m", "graphc_runtimes.fetch", *_fetch_words(shipment, target)],
         }
         if self._is_for_cluster:
             loader["env"] = [_HOME]
@@ -779,16 +787,23 @@ def _security() -> Data:
     }
 
 
+def _fetch_words(shipment: DownloadShipment, target: str) -> Iterable[Value]:
+    """Yield the arguments of the runtime's command that downloads."""
+    yield from (shipment.uri, target, *shipment.beside)
+    for digest in shipment.digests:
+        yield from ("--sha256", digest)
+    if shipment.packed:
+        yield "--unpack"
+
+
 def _volume(shipment: Shipment) -> str:
     return f"graphc-{shipment.node}"
 
 
 def _mount(shipment: Shipment, *, read_only: bool) -> Data:
     mount: Data = {"name": _volume(shipment), "mountPath": f"{ARTEFACTS}/{shipment.node}"}
-    if isinstance(shipment, ClaimShipment):
-        parent = shipment.path.rpartition("/")[0]
-        if parent:
-            mount["subPath"] = parent
+    if isinstance(shipment, ClaimShipment) and shipment.folder:
+        mount["subPath"] = shipment.folder
     return mount | ({"readOnly": True} if read_only else {})
 
 

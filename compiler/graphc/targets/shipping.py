@@ -10,10 +10,11 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from graphc.diagnostics import Diagnostic, Sink
-from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP, UPLOAD_MERGED
+from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP
 from graphc.graph import CpuModel, ModelWork, Node, PythonWork, Value
 from graphc.records import record
 from graphc.regular_files import read_regular
+from graphc.targets.storing import Files, Upload, store_archive, store_files
 
 # Kubernetes refuses a config map with more bytes of data; it counts them decoded.
 CONFIG_MAP_LIMIT: Final = 1_048_576
@@ -52,15 +53,21 @@ class DownloadShipment:
     """Further files of the model, relative to it."""
     cpu: "DownloadShipment | None" = None
     """What runs in its place where there is no GPU."""
+    digests: tuple[str, ...] = ()
+    """The SHA-256 that the file and those beside it have to have; none of what graphc never saw."""
+    packed: bool = False
+    """Whether it is an archive, of which the files are what is wanted."""
+    uploads: tuple[Upload, ...] = ()
 
 
 @record
 class ClaimShipment:
-    """A path on a persistent volume claim."""
+    """A folder of a persistent volume claim; the empty one is the claim itself."""
 
     node: str
     claim: str
-    path: str
+    folder: str
+    uploads: tuple[Upload, ...] = ()
 
 
 @record
@@ -80,27 +87,30 @@ Shipment = ConfigMapShipment | DownloadShipment | ClaimShipment | LocalShipment
 Purpose = Literal["cluster", "local"]
 
 
-def ship_node(graph: str, node: Node, store: str | None, purpose: Purpose, sink: Sink) -> Shipment | None:
+@record
+class Store:
+    """Where units get what no config map holds: a URI, and the Secret with the credentials for it."""
+
+    uri: str
+    credentials: str | None = None
+
+
+def ship_node(graph: str, node: Node, store: Store | None, purpose: Purpose, sink: Sink) -> Shipment | None:
     """Return how the artefacts of a node travel; None where it has none, or, reported, where they cannot."""
+    if purpose == "local":
+        store = None
     match node.work:
         case ModelWork(local=None) as work:
             return _ship_remote(node, work)
         case ModelWork(local=Path() as path) as work:
             files = [*_files_of(path, work.files), *_files_of_variant(work.cpu)]
-            is_large = sum(each.stat().st_size for _, each in files) > CONFIG_MAP_LIMIT
-            if work.merged and is_large and purpose == "cluster" and store is not None:
-                uri = f"{store.rstrip('/')}/{work.location}"
-                _ask_for_upload(node, path, uri, bool(work.files), sink)
-            elif work.merged:
-                # The user's store has the models that were merged, and not what graphc made of them.
-                return _ship_files(graph, node, files, purpose, sink)
-            if purpose == "cluster" and store is not None:
-                uri = f"{store.rstrip('/')}/{work.location}"
-                return DownloadShipment(
-                    node.origin, uri, work.credentials, work.files, _stored(node, work, store)
-                )
+            # What graphc made of several models comes with them only where no config map holds it.
+            if store is not None and (not work.merged or _is_large(files)):
+                return _store_model(node.origin, files, work, store)
             return _ship_files(graph, node, files, purpose, sink)
         case PythonWork(local=Path()) as work:
+            if store is not None and _is_large(work.files):
+                return _store_python(node.origin, work.files, store)
             return _ship_files(graph, node, list(work.files), purpose, sink)
         case _:
             return None
@@ -116,26 +126,49 @@ def _files_of_variant(variant: CpuModel | None) -> list[tuple[str, Path]]:
     return [(f"{VARIANTS}/{name}", path) for name, path in _files_of(variant.local, variant.files)]
 
 
-def _stored(node: Node, work: ModelWork, store: str) -> DownloadShipment | None:
-    if work.cpu is None:
-        return None
-    uri = f"{store.rstrip('/')}/{work.cpu.location}"
-    return DownloadShipment(node.origin, uri, work.credentials, work.cpu.files)
+def _is_large(files: Files) -> bool:
+    return sum(path.stat().st_size for _, path in files) > CONFIG_MAP_LIMIT
 
 
-def _ask_for_upload(node: Node, path: Path, uri: str, has_files: bool, sink: Sink) -> None:
-    message = (
-        f"`{node.origin}` is merged into a model that no config map holds and the store does not have yet"
+def _store_model(node: str, files: Files, work: ModelWork, store: Store) -> Shipment:
+    uploads = store_files(node, store.uri, files)
+    if (claim := _claim_of(store)) is not None:
+        return ClaimShipment(node, *_folder_of(claim, uploads[0]), uploads)
+    credentials = work.credentials or store.credentials
+    own, others = uploads[: 1 + len(work.files)], uploads[1 + len(work.files) :]
+    variant = work.cpu and DownloadShipment(
+        node, others[0].uri, credentials, work.cpu.files, digests=tuple(each.sha256 for each in others)
     )
-    if has_files:
-        path, uri = path.parent, uri.rpartition("/")[0]
-    sink.report(Diagnostic(UPLOAD_MERGED, message, node.at, f"copy `{path}` to `{uri}`"))
+    digests = tuple(each.sha256 for each in own)
+    return DownloadShipment(node, own[0].uri, credentials, work.files, variant, digests, uploads=uploads)
+
+
+def _store_python(node: str, files: Files, store: Store) -> Shipment:
+    if (claim := _claim_of(store)) is not None:
+        # A claim holds them as they are: there is nobody to unpack an archive.
+        uploads = store_files(node, store.uri, files)
+        return ClaimShipment(node, *_folder_of(claim, uploads[0]), uploads)
+    upload = store_archive(node, store.uri, files)
+    return DownloadShipment(
+        node, upload.uri, store.credentials, digests=(upload.sha256,), packed=True, uploads=(upload,)
+    )
+
+
+def _claim_of(store: Store) -> str | None:
+    parts = urlsplit(store.uri)
+    return parts.netloc if parts.scheme == "pvc" else None
+
+
+def _folder_of(claim: str, upload: Upload) -> tuple[str, str]:
+    """Return the claim and the folder of it that all files of a node lie in."""
+    path = urlsplit(upload.uri).path.lstrip("/")
+    return claim, path.removesuffix(f"/{upload.files[0][0]}")
 
 
 def _ship_remote(node: Node, work: ModelWork) -> Shipment:
     parts = urlsplit(work.location)
     if parts.scheme == "pvc":
-        return ClaimShipment(node.origin, parts.netloc, parts.path.lstrip("/"))
+        return ClaimShipment(node.origin, parts.netloc, parts.path.lstrip("/").rpartition("/")[0])
     variant = work.cpu and DownloadShipment(node.origin, work.cpu.location, work.credentials)
     return DownloadShipment(node.origin, work.location, work.credentials, cpu=variant)
 
@@ -145,12 +178,11 @@ def _ship_files(
 ) -> Shipment | None:
     if purpose == "local":
         return LocalShipment(node.origin, tuple(files), copied=isinstance(node.work, PythonWork))
-    size = sum(path.stat().st_size for _, path in files)
-    if size > CONFIG_MAP_LIMIT:
-        message = f"`{node.origin}`: `{files[0][0]}` has {size:,} bytes, and a config map holds {CONFIG_MAP_LIMIT:,}"
-        hint = (
-            "put the models into a store, and name it in `artifacts:`, as in `artifacts: s3://bucket/models`"
-        )
+    if _is_large(files):
+        size = sum(path.stat().st_size for _, path in files)
+        which = f"`{files[0][0]}` has" if len(files) == 1 else f"`{files[0][0]}` and what it needs have"
+        message = f"`{node.origin}`: {which} {size:,} bytes, and a config map holds {CONFIG_MAP_LIMIT:,}"
+        hint = "name a store, as in `artifacts: s3://bucket/models`, and put them there with `graphc push`"
         sink.report(Diagnostic(TOO_LARGE_FOR_CONFIG_MAP, message, node.at, hint))
         return None
     return _config_map(graph, node.origin, [(name, read_regular(path)) for name, path in files])

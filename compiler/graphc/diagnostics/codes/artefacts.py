@@ -44,10 +44,9 @@ VARIANT_ELSEWHERE: Final = error(
 NO_ONNXRUNTIME: Final = error(
     "GC520", "no-onnxruntime", "Merging ONNX models needs onnxruntime, which is not installed."
 )
-UPLOAD_MERGED: Final = warning(
-    "GC521",
-    "upload-merged",
-    "A merged model is too large for a config map, so it has to be put into the store.",
+# GC521 asked to copy merged models into the store by hand; `graphc push` puts them there.
+STORE_HERE: Final = warning(
+    "GC540", "store-here", "A store is a folder of this machine, which no pod of a cluster has."
 )
 FILE_ELSEWHERE: Final = error(
     "GC530", "file-elsewhere", "A file that a graph or a model names is a link that leads out of its folder."
