@@ -219,8 +219,8 @@ def test_a_claim_is_filled_where_it_is_mounted(folder: Path) -> None:
     )
     assert push("--mount", f"models={claim}").exit_code == 0
     pod = pod_of(compiled())
-    (mount,) = pod["containers"][0]["volumeMounts"]
-    (volume,) = pod["volumes"]
+    (mount,) = (each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "graphc-near")
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "graphc-near")
     assert "initContainers" not in pod
     assert volume["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
     wanted = files_below(folder)
