@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from graphc.cluster.asking import Finding
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.comparison import ComparedAnswers, has_gates, judge_written
 from graphc.cluster.judges import Limits, LiveMetrics
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.asking import Finding
 
 Json = dict[str, Any]
 

@@ -16,10 +16,10 @@ from wsgiref.simple_server import WSGIServer
 
 import pytest
 import yaml
+from graphc.cluster.asking import Finding
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.judges import Limits, LiveMetrics
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.asking import Finding
 from prometheus_client import CollectorRegistry, Histogram, start_http_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

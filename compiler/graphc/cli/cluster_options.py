@@ -58,6 +58,7 @@ def cluster_options(
             user=options.pop("user"),
             groups=options.pop("groups"),
             request_seconds=seconds or None,
+            warn=once(say),
         )
         with plain_errors():
             command(access, *arguments, **options)
@@ -106,6 +107,18 @@ def plain_errors() -> Generator[None]:
 def say(words: str) -> None:
     """Tell the user how it goes, on standard error."""
     click.echo(words, err=True)
+
+
+def once(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Return what tells the same words one time only."""
+    told: set[str] = set()
+
+    def tell_new(words: str) -> None:
+        if words not in told:
+            told.add(words)
+            tell(words)
+
+    return tell_new
 
 
 def confirm(question: str, *, yes: bool) -> None:

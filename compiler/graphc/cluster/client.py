@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from graphc.cluster.interrupt import shielded
 from graphc.cluster.problem import Cause, ClusterError, RefusedError, UnreachableError
 from graphc.cluster.read import Data, objects, text
+from graphc.cluster.within import within
 
 MANAGER: Final = "graphc"
 """The field manager of all that graphc applies."""
@@ -34,9 +35,16 @@ class Access:
     user: str | None = None
     groups: tuple[str, ...] = ()
     request_seconds: float | None = 30.0
-    """How long one request may take; None for as long as it likes."""
+    """How long one request may take as a whole; None for as long as it likes."""
     retry_seconds: float = MOST_RETRY_SECONDS
     """How long a server that does not answer is asked again."""
+    warn: Callable[[str], None] = field(default=lambda _: None, compare=False)
+    """Who is told of what is dangerous about the way to the cluster."""
+
+    @property
+    def patience(self) -> float:
+        """Return for how long a request is sent again: no longer than one may take."""
+        return min(self.retry_seconds, self.request_seconds or self.retry_seconds)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -195,12 +203,23 @@ class Cluster:
                     return self._send_once(call)
             except (UnreachableError, RefusedError) as problem:
                 passing = isinstance(problem, UnreachableError) or problem.is_passing
-                if not passing or time.monotonic() - start + wait > self.access.retry_seconds:
+                if not passing or time.monotonic() - start + wait > self.access.patience:
                     raise
             self.sleep(wait)
             wait = min(2 * wait, 5.0)
 
     def _send_once(self, call: "_Call") -> bytes:
+        seconds = self.access.request_seconds
+        try:
+            status, data = within(seconds, lambda: self._exchange(call))
+        except TimeoutError as error:
+            raise UnreachableError(f"{self.where} does not answer within {seconds:g} s") from error
+        if status >= 300:
+            raise _refusal(data, status)
+        return data
+
+    def _exchange(self, call: "_Call") -> tuple[int, bytes]:
+        """Return the status and the whole of an answer."""
         import urllib3
         from urllib3.exceptions import HTTPError
 
@@ -223,17 +242,14 @@ class Cluster:
                 retries=False,
                 preload_content=False,
             )
-        except HTTPError as error:
+        except (HTTPError, OSError, ValueError) as error:
             raise UnreachableError(f"{self.where} does not answer: {_reason(error)}") from error
         try:
-            data = _read_whole(answer)
-        except HTTPError as error:
+            return int(answer.status), _read_whole(answer)
+        except (HTTPError, OSError, ValueError) as error:
             raise UnreachableError(f"{self.where} broke off its answer: {_reason(error)}") from error
         finally:
             answer.release_conn()
-        if answer.status >= 300:
-            raise _refusal(data, int(answer.status))
-        return data
 
     def _headers(self, content: str, accept: str) -> dict[str, str]:
         headers = {"Accept": accept, "User-Agent": "graphc"}
@@ -370,8 +386,20 @@ def connect(access: Access) -> Cluster:
         if "yaml" not in type(error).__module__:
             raise
         raise ClusterError(f"the kubeconfig is not YAML: {shorten(str(error), 300)}") from error
+    if settings.verify_ssl is False and str(settings.host).startswith("https:"):
+        _warn_once(access, where)
     api: Any = cast("Any", client).ApiClient(settings)
     return Cluster(access, access.namespace or namespace or "default", where, api)
+
+
+def _warn_once(access: Access, where: str) -> None:
+    """Say that nothing proves who answers, in the place of a warning for each request."""
+    import warnings
+
+    from urllib3.exceptions import InsecureRequestWarning
+
+    warnings.simplefilter("ignore", InsecureRequestWarning)
+    access.warn(f"warning: TLS verification is off for {where}: whoever answers may be somebody else")
 
 
 def _load(config: Any, access: Access, settings: Any) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from graphc.cluster.client import shorten
 from graphc.cluster.planning import traffic_of
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.read import fields, items, text
+from graphc.cluster.within import within
 
 ANSWER_SECONDS: Final = 10.0
 LARGEST: Final = 32 * 1024 * 1024
@@ -118,20 +119,25 @@ def _read(place: str) -> bytes:
             raise ClusterError(
                 f"{place} cannot be read: {(error.strerror or 'unknown reason').lower()}"
             ) from error
-    import urllib3
     from urllib3.exceptions import HTTPError
 
     try:
-        answer = urllib3.request("GET", place, timeout=ANSWER_SECONDS, retries=False, preload_content=False)
-        data = answer.read(LARGEST + 1)
-    except HTTPError as error:
+        status, data = within(ANSWER_SECONDS, lambda: _ask(place))
+    except (HTTPError, OSError, ValueError) as error:
         raise ClusterError(f"{_show(place)} does not answer") from error
     if len(data) > LARGEST:
         raise ClusterError(f"{_show(place)} answers with more than {LARGEST // 1024**2} MiB")
     # Prometheus says what is wrong with a query in JSON, with the status 400.
-    if answer.status >= 500 or answer.status in {301, 302, 401, 403, 404}:
-        raise ClusterError(f"{_show(place)} answers with the status {answer.status}")
+    if status >= 500 or status in {301, 302, 401, 403, 404}:
+        raise ClusterError(f"{_show(place)} answers with the status {status}")
     return data
+
+
+def _ask(place: str) -> tuple[int, bytes]:
+    import urllib3
+
+    answer = urllib3.request("GET", place, timeout=ANSWER_SECONDS, retries=False, preload_content=False)
+    return answer.status, answer.read(LARGEST + 1)
 
 
 def _show(place: str) -> str:

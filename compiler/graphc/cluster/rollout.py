@@ -8,7 +8,7 @@ from typing import Final
 from graphc.cluster.client import Cluster, Kind, Ref
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.read import Data, fields, number, objects, text
-from graphc.cluster.trouble import Trouble, covers, find_trouble
+from graphc.cluster.trouble import Trouble, covers, find_trouble, is_passing
 from graphc.graph import Value
 
 FIRST_POLL: Final = 0.2
@@ -66,7 +66,7 @@ class Rollout:
                 raise RolloutError(f"{self.ref} was deleted meanwhile", [])
             deployments = list_deployments(self.cluster, self.ref)
             progress = list(look(found, deployments))
-            state = text(found, "status", "state")
+            state = state_of(found)
             if state == "Available" and progress and all(each.is_done for each in progress):
                 return
             troubles = find_trouble(self.cluster, self.ref, deployments)
@@ -97,6 +97,13 @@ class Rollout:
         if words not in self._said:
             self._said.add(words)
             self.say(words)
+
+
+def state_of(deployment: Mapping[str, Value]) -> str:
+    """Return what the operator says of a SeldonDeployment; a write that another overtook is no failure."""
+    state = text(deployment, "status", "state")
+    overtaken = state == "Failed" and is_passing(text(deployment, "status", "description"))
+    return "Creating" if overtaken else state
 
 
 def _failing_since(since: float | None, state: str, troubles: list[Trouble]) -> float | None:

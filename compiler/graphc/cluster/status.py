@@ -8,10 +8,10 @@ from graphc.cluster.client import Cluster, Ref
 from graphc.cluster.fallbacks import Fallback, describe_fallback, find_fallbacks
 from graphc.cluster.ledger import list_states
 from graphc.cluster.planning import traffic_of
-from graphc.cluster.read import Data, number, text
+from graphc.cluster.read import Data, number
 from graphc.cluster.records import State
 from graphc.cluster.render import describe_pending
-from graphc.cluster.rollout import Progress, list_deployments, look
+from graphc.cluster.rollout import Progress, list_deployments, look, state_of
 from graphc.cluster.traffic import shadows_of
 from graphc.cluster.trouble import Trouble, describe, find_trouble
 from graphc.graph import Value
@@ -54,7 +54,7 @@ def find_status(cluster: Cluster, state: State) -> Status:
     known = state.generations.get(str(ref))
     return Status(
         state,
-        text(live, "status", "state") or "unknown to the operator",
+        state_of(live) or "unknown to the operator",
         traffic_of([live]),
         tuple(shadows_of([live])),
         progress,

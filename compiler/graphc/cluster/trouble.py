@@ -16,6 +16,9 @@ MOST_PODS: Final = 20
 MOST_LINES: Final = 15
 
 _IMAGE: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable"})
+# The operator was slower than another writer, and tries again at once.
+_PASSING: Final = "the object has been modified"
+
 _CONFIGURATION: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
 
@@ -168,8 +171,15 @@ def _of_events(
     """Yield what was complained of about an object, for the given reasons or for any."""
     having = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
     for event in _list(cluster, Kind("v1", "Event"), namespace, {}, having):
+        if is_passing(text(event, "message")):
+            continue
         if not reasons or text(event, "reason") in reasons:
             yield Trouble(f"{kind} {name}", say(text(event, "message")))
+
+
+def is_passing(message: str) -> bool:
+    """Say whether a complaint is only that another writer was faster: it goes without anybody's doing."""
+    return _PASSING in message
 
 
 def say(written: str) -> str:
