@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, urljoin, urlsplit
 
-from graphc.engine.headers import Headers
+from graphc.engine.headers import Headers, read_headers
 from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, gunzip
 from graphc.engine.metrics import Metrics
@@ -35,6 +35,9 @@ _MAX_REDIRECTS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEPING: Final = frozenset({307, 308})
 """Redirects after which the same is asked again; after the others, it is only looked at."""
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 _REASONS: Final = {
     errno.ECONNREFUSED: "connect: connection refused",
@@ -72,6 +75,10 @@ class CallError(Exception):
     """A unit gave no answer; the message is the one that the executor would give."""
 
 
+class CallLateError(CallError):
+    """A unit gave no answer in time."""
+
+
 class UnitClient:
     """A pool of connections to the units."""
 
@@ -107,6 +114,34 @@ class UnitClient:
         finally:
             self._metrics.count_unit(target.unit.name, target.verb, code, perf_counter() - started)
         return answer
+
+    async def pass_on(self, unit: Unit, message: Message, headers: Headers) -> Answer:
+        """Ask a unit in the client's own way and return its answer with its headers; raises CallError."""
+        started, code, asked, endpoint = perf_counter(), "none", message.asked, unit.endpoint
+        assert asked is not None
+        if endpoint is None:
+            raise CallError(f"unit {unit.name} has no endpoint")
+        sent = [("Host", endpoint.authority), *headers, *asked.headers]
+        if message.body or asked.method in _WITH_BODY:
+            sent.append(("Content-Length", str(len(message.body))))
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._pool.ask(
+                    endpoint,
+                    write_request(asked.method, asked.path, sent),
+                    message.body,
+                    is_safe=asked.method in _SAFE,
+                )
+            code = str(response.status)
+        except TimeoutError:
+            raise CallLateError(
+                f"unit `{unit.name}` has not answered in {self._timeout_s:g} seconds"
+            ) from None
+        except (OSError, HttpError) as error:
+            raise CallError(f"unit `{unit.name}` does not answer: {_reason(error, endpoint)}") from error
+        finally:
+            self._metrics.count_unit(unit.name, "infer", code, perf_counter() - started)
+        return Answer(response.status, Message(response.body), read_headers(response.head))
 
     async def _exchange(self, target: Target, message: Message | None, headers: Headers) -> Answer:
         endpoint = target.unit.endpoint

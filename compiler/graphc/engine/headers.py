@@ -43,6 +43,21 @@ def forward(headers: Iterable[tuple[str, str]]) -> tuple[str, Headers]:
     return puid, (*(pair for pair in kept if pair[0].lower() != PUID.lower()), (PUID, puid))
 
 
+def of_the_body(headers: Headers) -> Headers:
+    """Return what a client's headers say of its body, its length apart."""
+    return tuple(pair for pair in headers if pair[0].lower() in _OF_THE_BODY - {"content-length"})
+
+
+def read_headers(head: bytes) -> Headers:
+    """Return the headers of an answer's head, without those of its connection and its length."""
+    lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    pairs = tuple(
+        (name.decode("latin-1").strip(), value.decode("latin-1").strip()) for name, _, value in lines
+    )
+    dropped = _HOP_BY_HOP | _named_by_connection(pairs) | {"content-length", "date"}
+    return tuple(pair for pair in pairs if pair[0] and pair[0].lower() not in dropped)
+
+
 def _named_by_connection(headers: Headers) -> frozenset[str]:
     values = (value for name, value in headers if name.lower() == "connection")
     return frozenset(part.strip().lower() for value in values for part in value.split(","))

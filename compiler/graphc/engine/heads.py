@@ -32,8 +32,10 @@ class Head:
     """What the head of a request says."""
 
     method: str
+    target: str
+    """The path with its query, as they came."""
     path: str
-    """Without the query, as it came: `%2F` is still to be told from a slash."""
+    """Without the query: `%2F` is still to be told from a slash."""
     headers: Pairs
     length: int | None
     """The bytes of the body; None where it comes in chunks."""
@@ -82,10 +84,11 @@ def read_head(text: bytes) -> Head:
     if not is_old and len(_all(lower, "host")) != 1:
         raise HeadError(400, "the request has no header `Host`, or several")
     options = {part.strip().lower() for value in _all(lower, "connection") for part in value.split(",")}
-    length = _read_length(lower, is_old=is_old)
+    length, target = _read_length(lower, is_old=is_old), _read_target(found[2].decode())
     return Head(
         method=found[1].decode(),
-        path=_read_path(found[2].decode()),
+        target=target,
+        path=target.partition("?")[0],
         headers=pairs,
         length=length,
         keeps="keep-alive" in options if is_old else "close" not in options,
@@ -100,12 +103,13 @@ def _read_header(line: bytes) -> tuple[str, str]:
     return found[1].decode(), found[2].decode("utf-8", "surrogateescape")
 
 
-def _read_path(target: str) -> str:
+def _read_target(target: str) -> str:
     if not target.startswith("/"):
         target, count = _ABSOLUTE.subn("", target, count=1)
         if not count:
             raise HeadError(400, "the request's target is not a path")
-    return target.partition("?")[0].partition("#")[0] or "/"
+    target = target.partition("#")[0]
+    return target if target.startswith("/") else f"/{target}"
 
 
 def _read_length(lower: Sequence[tuple[str, str]], *, is_old: bool) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from graphc.engine.heads import Pairs
 from graphc.engine.limits import MAX_ANSWER
 from graphc.engine.unpacking import TooLargeError, UnpackError, unpack
 from graphc.engine.wire_json import WireError, check, decode, encode, escape_html
@@ -15,6 +16,15 @@ JSON_TYPE: Final = "application/json"
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}\Z")
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a client asked what a unit is asked in the same way: the method, the path, and the headers of the body."""
+
+    method: str
+    path: str
+    headers: Pairs
+
+
 @dataclass(slots=True, eq=False)
 class Message:
     """A body with its headers; remembers its chained form, which parallel children all ask for."""
@@ -22,6 +32,8 @@ class Message:
     body: bytes
     content_type: str = JSON_TYPE
     content_encoding: str = ""
+    asked: Asked | None = None
+    """Where the only unit of a graph is asked what the client asked, in the client's own way."""
     _chained: "Message | None" = field(default=None, repr=False)
 
     def chained(self) -> "Message":
@@ -42,12 +54,16 @@ class Answer:
 
     status: int
     message: Message
+    headers: Pairs | None = None
+    """The headers of the unit that alone has answered: the client gets them as they are."""
 
     def for_client(self) -> "Answer":
         """Return the answer as the executor writes it: escaped for HTML unless it is compressed.
 
         An error that is no JSON object, or a long one, is a server's own words: they stay here.
         """
+        if self.headers is not None and (self.status < 400 or _is_told(self.message)):
+            return self
         if self.status >= 400 and not _is_told(self.message):
             return v2_error(
                 f"a unit answered with status {self.status} and no error that can be passed on", self.status

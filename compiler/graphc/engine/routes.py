@@ -79,6 +79,11 @@ class Routes:
             return known
         return NoRoute(405, f"this path takes {known.method} alone", known.method)
 
+    def version_of(self, path: str) -> str:
+        """Return the version below whose path the protocol begins once more, or nothing."""
+        first, _, rest = path[1:].partition("/")
+        return first if first in self._versions and (rest == "v2" or rest.startswith("v2/")) else ""
+
     def _find(self, parts: Sequence[str]) -> Route | NoRoute:
         if found := _BESIDE.get(tuple(parts)):
             return Route(*found)

@@ -10,16 +10,17 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from graphc.engine.binary import LENGTH_HEADER, RequestError, Wanted, read_request, write_answer
 from graphc.engine.connection import Response, refusal
 from graphc.engine.faults import note_fault
-from graphc.engine.headers import PUID, Headers, forward
+from graphc.engine.headers import PUID, Headers, forward, of_the_body
 from graphc.engine.heads import Head
 from graphc.engine.limits import Limits, Room
-from graphc.engine.message import JSON_TYPE, Answer, Message, v2_error
+from graphc.engine.message import JSON_TYPE, Answer, Asked, Message, v2_error
 from graphc.engine.offload import offload
 from graphc.engine.routes import NoRoute, Route, Routes
 from graphc.engine.service import EXTENSIONS, SERVER_NAME, Serving
 from graphc.engine.unpacking import ENCODINGS, TooLargeError, UnpackError, unpack
 
 _JSON: Final = (("Content-Type", JSON_TYPE),)
+_PASSED: Final = frozenset({"pass_infer", "pass_on"})
 _BUSY: Final = "too many bytes are in flight; try again later"
 
 
@@ -35,7 +36,7 @@ class Application:
 
     def refuse(self, head: Head) -> Response | None:
         """Answer from the head alone what leads nowhere."""
-        found = self._routes.find(head)
+        found = self._find(head)
         if isinstance(found, Route):
             return None
         allowed = (("Allow", found.allowed),) if found.allowed else ()
@@ -44,7 +45,7 @@ class Application:
     async def answer(self, head: Head, body: bytes) -> Response:
         """Answer a request, be it a fault of this program's own that stands in the way."""
         try:
-            found = self._routes.find(head)
+            found = self._find(head)
             if isinstance(found, NoRoute):
                 return self.refuse(head) or refusal(found.status, found.message)
             if self.is_ending and found.name in {"ready", "model_ready"}:
@@ -53,7 +54,19 @@ class Application:
         except Exception as fault:
             return refusal(500, note_fault("a request over HTTP", fault))
 
+    def _find(self, head: Head) -> Route | NoRoute:
+        """Return where a request leads: to the unit itself where it stands alone."""
+        found = self._routes.find(head)
+        below = found.below if isinstance(found, Route) else self._routes.version_of(head.path)
+        path = head.path.removeprefix(f"/{below}") if below else head.path
+        if not self._fronts[below].is_alone or not (path == "/v2" or path.startswith("/v2/")):
+            return found
+        name = "pass_infer" if isinstance(found, Route) and found.name == "infer" else "pass_on"
+        return Route(head.method, name, below)
+
     async def _answer(self, route: Route, head: Head, body: bytes) -> Response:
+        if route.name in _PASSED:
+            return await self._fronts[route.below].handlers[route.name](route, head, body)
         encoding = (head.header("content-encoding") or "identity").lower()
         handle = self._fronts[route.below].handlers[route.name]
         if encoding == "identity" or not body:
@@ -89,7 +102,24 @@ class _Front:
             "metrics": self._metrics,
             "repository_index": self._repository_index,
             "server_metadata": self._server_metadata,
+            "pass_infer": self._pass_infer,
+            "pass_on": self._pass_on,
         }
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether a unit that stands alone answers all that is asked below `/v2`."""
+        return self._service.alone
+
+    async def _pass_infer(self, route: Route, head: Head, body: bytes) -> Response:
+        """Have the unit that stands alone answer, and the others get their copies."""
+        puid, headers = forward(head.headers)
+        return await _respond(await self._service.infer(_as_asked(route, head, body), headers, None), puid)
+
+    async def _pass_on(self, route: Route, head: Head, body: bytes) -> Response:
+        """Have the unit that stands alone answer anything else."""
+        puid, headers = forward(head.headers)
+        return await _respond(await self._service.pass_on(_as_asked(route, head, body), headers), puid)
 
     async def _infer(self, route: Route, head: Head, body: bytes) -> Response:
         """Send a request through the tree."""
@@ -143,9 +173,18 @@ class _Front:
         return Response(200, json.dumps(facts).encode(), _JSON)
 
 
+def _as_asked(route: Route, head: Head, body: bytes) -> Message:
+    path = head.target.removeprefix(f"/{route.below}") if route.below else head.target
+    asked = Asked(head.method, path, of_the_body(head.headers))
+    encoding, content_type = head.header("content-encoding") or "", head.header("content-type") or JSON_TYPE
+    return Message(body, content_type, encoding, asked)
+
+
 async def _respond(answer: Answer, puid: str, wanted: Wanted | None = None) -> Response:
     size = len(answer.message.body)
     answer, length = await offload(size, lambda: write_answer(answer.for_client(), wanted or Wanted()))
+    if answer.headers is not None:
+        return Response(answer.status, answer.message.body, answer.headers)
     headers: Headers = (
         ("Content-Type", answer.message.content_type or JSON_TYPE),
         ("X-Content-Type-Options", "nosniff"),

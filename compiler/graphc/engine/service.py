@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Protocol
 
-from graphc.engine.client import CallError, Target, UnitClient
+from graphc.engine.client import CallError, CallLateError, Target, UnitClient
 from graphc.engine.headers import Headers
 from graphc.engine.message import Answer, Message, executor_error, v2_error
 from graphc.engine.metrics import Metrics
@@ -60,8 +60,17 @@ class Serving(Protocol):
         """Whether raw tensors go on to the units as they came, who cannot be told of them."""
         ...
 
+    @property
+    def alone(self) -> bool:
+        """Whether a unit stands alone, with nothing in front of it on a cluster, and answers all for itself."""
+        ...
+
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         """Answer a request."""
+        ...
+
+    async def pass_on(self, message: Message, headers: Headers) -> Answer:
+        """Have the unit that stands alone answer anything else."""
         ...
 
     async def metadata(self, model: str, headers: Headers) -> Answer:
@@ -88,13 +97,25 @@ class Service:
     full_health_checks: bool = False
     as_seldon: bool = False
     """Whether it refuses what the executor cannot do: raw tensors, and a graph's own metadata and readiness."""
+    alone: bool = False
+    """Whether its unit answers for itself, as it does on a cluster without an executor."""
 
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         """Send a request through the tree; a given model name is asked of every unit."""
         started = perf_counter()
-        answer = await walk(self.root, message, self.client, headers, model)
+        if message.asked is not None:
+            answer = await self.pass_on(message, headers)
+        else:
+            answer = await walk(self.root, message, self.client, headers, model)
         self.metrics.count_request(answer.status, perf_counter() - started)
         return answer
+
+    async def pass_on(self, message: Message, headers: Headers) -> Answer:
+        """Have the only unit answer in its own way."""
+        try:
+            return await self.client.pass_on(self.root, message, headers)
+        except CallError as error:
+            return v2_error(str(error), 504 if isinstance(error, CallLateError) else 503)
 
     async def metadata(self, model: str, headers: Headers) -> Answer:
         """Describe the graph, or ask the unit of that name to describe itself."""

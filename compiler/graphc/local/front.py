@@ -7,14 +7,24 @@ import aiohttp
 from graphc_components.tensors import TensorType
 
 from graphc.engine.tree import Endpoint, Unit, bind_endpoints
-from graphc.local.plain import as_mapping
+from graphc.local.manifest import Predictor
+from graphc.local.plain import as_mapping, as_text
 from graphc.local.plan import HOST, UnitProcess
 from graphc.local.signature import Signature, find_signature, read_tensors
+from graphc.manifests.model import NO_ENGINE
 
 
 def bind_units(root: Unit, processes: Iterable[UnitProcess]) -> Unit:
     """Return the tree with the ports of this run's processes."""
-    return bind_endpoints(root, {each.unit: Endpoint(HOST, each.ports.http) for each in processes})
+    return bind_endpoints(
+        root, {each.unit: Endpoint(HOST, each.ports.http, each.ports.grpc) for each in processes}
+    )
+
+
+def stands_alone(predictor: Predictor) -> bool:
+    """Say whether the operator puts no executor before a predictor's unit, which then answers clients itself."""
+    annotations = as_mapping(predictor.document.get("annotations"))
+    return as_text(annotations.get(NO_ENGINE)) == "true" and not predictor.graph.children
 
 
 async def describe_graph(deployment: str, root: Unit, processes: Iterable[UnitProcess]) -> Signature:

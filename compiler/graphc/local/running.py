@@ -15,7 +15,7 @@ from graphc.engine.service import Graph
 from graphc.engine.tree import Unit
 from graphc.local.console import RunConsole
 from graphc.local.example import make_example, write_curl
-from graphc.local.front import bind_units, describe_graph, infer_path
+from graphc.local.front import bind_units, describe_graph, infer_path, stands_alone
 from graphc.local.manifest import Deployment, Predictor
 from graphc.local.plan import RunPlan, UnitProcess
 from graphc.local.request import send_inputs, send_request
@@ -160,6 +160,7 @@ class Run:
                 bind_units(each.tree, each.plan.processes),
                 _graph(signatures[each.predictor.name]),
                 each.timeout_s,
+                stands_alone(each.predictor),
             )
             for each in chosen.versions
         }

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from graphc.compare.observer import NO_ANSWER, Observer, Seen
+from graphc.engine.calls import CallClient
 from graphc.engine.client import UnitClient
 from graphc.engine.grpc_front import Answering
 from graphc.engine.grpc_lenient import ConvertedCalls
+from graphc.engine.grpc_passed import PassedCalls
 from graphc.engine.headers import PUID, Headers
 from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, v2_error
@@ -27,6 +29,8 @@ class Tree:
     root: Unit
     graph: Graph
     timeout_s: float | None = None
+    alone: bool = False
+    """Whether its only unit stands without an executor."""
 
 
 Choose = Callable[[Headers], str | None]
@@ -47,6 +51,7 @@ class Versions:
         self._trees, self._chooser, self._observer = trees, chooser, observer
         self._bounds = bounds or Bounds()
         self._clients: list[UnitClient] = []
+        self._calls = CallClient(Metrics())
         self._services: dict[str, Service] = {}
         self._shadows: dict[str, Shadow] = {}
         self._metrics = VersionMetrics({})
@@ -57,9 +62,10 @@ class Versions:
         engines = {name: Metrics() for name in self._trees}
         self._metrics = VersionMetrics(engines)
         for name, tree in self._trees.items():
+            self._calls = CallClient(engines[name], tree.timeout_s or self._limits.unit_timeout_s)
             client = UnitClient(engines[name], tree.timeout_s, self._limits)
             self._clients.append(client)
-            self._services[name] = Service(tree.root, client, engines[name], tree.graph)
+            self._services[name] = Service(tree.root, client, engines[name], tree.graph, alone=tree.alone)
         self._open_shadows()
 
     def _open_shadows(self) -> None:
@@ -84,6 +90,7 @@ class Versions:
             await shadow.close()
         for client in self._clients:
             await client.close()
+        await self._calls.close()
 
     @property
     def grace_s(self) -> float:
@@ -94,6 +101,11 @@ class Versions:
     def live(self) -> frozenset[str]:
         """The predictors that answer clients."""
         return self._live
+
+    @property
+    def alone(self) -> bool:
+        """Whether every version is a unit that stands without an executor."""
+        return all(each.alone for each in self._trees.values())
 
     @property
     def metrics(self) -> Rendered:
@@ -108,7 +120,9 @@ class Versions:
 
     @property
     def calls(self) -> Answering:
-        """What answers gRPC calls."""
+        """What answers gRPC calls: the unit itself where it stands alone and is the only version."""
+        if self.alone and len(self._trees) == 1:
+            return PassedCalls(next(iter(self._trees.values())).root, self._calls)
         return ConvertedCalls(_Entry(self, lambda headers: self._chooser.choose_call(headers)))
 
     @property
@@ -179,6 +193,14 @@ class _Entry:
     @property
     def as_seldon(self) -> bool:
         return False
+
+    @property
+    def alone(self) -> bool:
+        return self.versions.alone
+
+    async def pass_on(self, message: Message, headers: Headers) -> Answer:
+        predictor = self.choose(headers)
+        return await self.versions.service(predictor).pass_on(message, headers) if predictor else _nothing()
 
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         predictor = self.choose(headers)
