@@ -47,7 +47,8 @@ def emit_istio_routes(parts: RouteParts) -> list[Data]:
         "hosts": [parts.ingress.host or "*"],
         "http": list[Value]([*http, *calls]),
     }
-    documents.append(_document(parts, "VirtualService", parts.graph, spec))
+    # The operator's own bears the graph's name, and that of no other graph has a dot.
+    documents.append(_document(parts, "VirtualService", f"{parts.graph}.graphc", spec))
     return documents
 
 

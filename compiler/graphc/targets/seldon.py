@@ -12,7 +12,7 @@ from graphc.compare.gates import ANNOTATION as GATES
 from graphc.compare.settings import ANNOTATION as COMPARE
 from graphc.compare.settings import read_settings
 from graphc.diagnostics import Diagnostic, Sink, Span
-from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE, TOO_LARGE
+from graphc.diagnostics.codes.limits import EXECUTOR_FULL, NEEDS_SERVER_SIDE, TOO_LARGE
 from graphc.gpus.ask import Engine, GpuAsk
 from graphc.gpus.peak import PodAsk
 from graphc.gpus.pools import Pool
@@ -38,6 +38,8 @@ from graphc.targets.hardware import (
 )
 from graphc.targets.istio import STICKY_LABEL, UNUSED_HOST, sticky_service
 from graphc.targets.ports import Ports, choose_ports, emit_ports
+from graphc.targets.predictor_size import MAX_STRING, reckon_predictor
+from graphc.targets.predictor_size import MOST as MOST_PREDICTOR
 from graphc.targets.region import describe_region
 from graphc.targets.route_parts import find_backend
 from graphc.targets.routes import Routed, Routing, check_routing, emit_routes, traffic_of
@@ -69,8 +71,11 @@ REGIONS: Final = "/mnt/graphc-region"
 SCRATCH: Final = "/tmp"
 """The one folder that a unit may write to: metrics, what libraries keep for themselves, temporary files."""
 
-# Linux refuses a longer string in a process's environment (MAX_ARG_STRLEN, 32 pages), name and end included.
-MAX_VARIABLE: Final = 131_072 - 64
+# A string of the environment has a name and an end.
+MAX_VARIABLE: Final = MAX_STRING - 64
+
+# What a region that is a file still takes in the manifest: its path, mount, volume and config map.
+FILED_BYTES: Final = 300
 
 # Kubernetes limits all annotations of an object together, and client-side apply writes the object into one.
 MAX_ANNOTATION: Final = 262_144 - 1024
@@ -355,21 +360,52 @@ class _Emitting:
             predictor["annotations"] = {"seldon.io/no-engine": "true"}
         shadows = {each.predictor for each in routing.rollout.mirrors}
         predictor["graph"] = graph = _graph(version.plan.root)
-        pods = [self._pod(version, index, group, has_engine) for index, group in enumerate(_pods(units))]
+        made = [self._pod(version, index, group, has_engine) for index, group in enumerate(_pods(units))]
+        pods = [each.document for each in made]
+        predictor["componentSpecs"] = list[Value](pods)
+        if has_engine and self.purpose == "cluster":
+            self._fit_executor(predictor, version, made)
         if self.settings.comparing.url is not None:
             content = _name_content(graph, pods)
             graph["logger"] = _logger(self.settings.comparing, content, shadow=version.name in shadows)
         if self.purpose == "cluster" and routing.ingress.kind == "istio":
             self._mark_sticky(pods[0], version, routing)
-        predictor["componentSpecs"] = list[Value](pods)
         return predictor
+
+    def _fit_executor(self, predictor: Data, version: Version, pods: Sequence["_Pod"]) -> None:
+        """File regions, the largest first, until the executor's environment takes what it is told of the predictor."""
+        name, namespace = self.settings.name, self.settings.namespace
+        left = sorted(
+            ((pod, each) for pod in pods for each in pod.containers if each.inline_size),
+            key=lambda found: (found[1].inline_size, found[1].name),
+        )
+        while (size := reckon_predictor(name, namespace, predictor)) > MOST_PREDICTOR and left:
+            excess, changed = size - MOST_PREDICTOR, list[_Pod]()
+            while excess > 0 and left:
+                pod, container = left.pop()
+                excess -= container.inline_size
+                container.file_region()
+                changed.append(pod)
+            for pod in changed:
+                pod.fill()
+        if size > MOST_PREDICTOR:
+            count = sum(len(pod.containers) for pod in pods)
+            written = 4 * math.ceil(size / 3)
+            message = (
+                f"the {count} units of `{version.name}` are {written:,} characters in the executor's environment, "
+                f"and Linux takes {MAX_STRING:,}"
+            )
+            hint = (
+                "let nodes share units: without `-O0` or `placement: separate`, or by one `unit:` for several"
+            )
+            self.sink.report(Diagnostic(EXECUTOR_FULL, message, version.at, hint))
 
     def _mark_sticky(self, pod: Data, version: Version, routing: Routing) -> None:
         service = sticky_service(self.settings.name, routing.rollout, version.name)
         if service is not None:
             pod["metadata"] = {"labels": {STICKY_LABEL: service}}
 
-    def _pod(self, version: Version, index: int, units: Sequence[Unit], has_engine: bool) -> Data:
+    def _pod(self, version: Version, index: int, units: Sequence[Unit], has_engine: bool) -> "_Pod":
         hardware = self._hardware(version, units)
         # The operator puts its executor into the first pod.
         is_first = has_engine and not index
@@ -388,10 +424,6 @@ class _Emitting:
         if self.purpose == "cluster":
             spec["terminationGracePeriodSeconds"] = containers[0].ending.pod_seconds
             self._count(version, units, hardware, has_engine=is_first, has_loaders=bool(loaders))
-        spec["containers"] = [container.emit() for container in containers]
-        volumes = {str(volume["name"]): volume for container in containers for volume in container.volumes()}
-        if volumes:
-            spec["volumes"] = list[Value](volumes.values())
         pod: Data = {}
         placement = units[0].region.placement
         if placement.replicas is not None:
@@ -402,7 +434,9 @@ class _Emitting:
             scaled = self._scaled(version, index, units, hardware, has_engine)
             pod |= emit_autoscaler(scaling, scaled, self.settings.scaler, self.sink)
         pod["spec"] = spec
-        return pod
+        made = _Pod(pod, spec, containers)
+        made.fill()
+        return made
 
     def _containers(
         self,
@@ -522,6 +556,24 @@ def _rows(plan: Plan, unit: Unit) -> int:
     return batch.max_size if batch else costs.batch if costs else 1
 
 
+@record
+class _Pod:
+    """A pod's part of a predictor, and the containers that it is filled with."""
+
+    document: Data
+    spec: Data
+    containers: Sequence["_Container"]
+
+    def fill(self) -> None:
+        """Write the containers, as they are now, with what they mount."""
+        self.spec["containers"] = [container.emit() for container in self.containers]
+        volumes = {
+            str(volume["name"]): volume for container in self.containers for volume in container.volumes()
+        }
+        if volumes:
+            self.spec["volumes"] = list[Value](volumes.values())
+
+
 class _Container:
     """The emission of one unit's container, with its init containers and volumes."""
 
@@ -539,7 +591,21 @@ class _Container:
         self._shipments = emitting.ship(unit)
         described = describe_region(plan, unit, self._part_memory())
         self._region = json.dumps(described, separators=(",", ":"), ensure_ascii=False)
-        self._region_map = self._ship_region()
+        self._region_map: ConfigMapShipment | None = None
+        if len(_escape(self._region).encode()) > MAX_VARIABLE:
+            self.file_region()
+
+    @property
+    def name(self) -> str:
+        """Return the unit's name."""
+        return self._unit.name
+
+    @property
+    def inline_size(self) -> int:
+        """Return how many bytes less a predictor has once the region is a file; 0 where that wins nothing."""
+        if self._region_map is not None:
+            return 0
+        return max(0, len(json.dumps(_escape(self._region), ensure_ascii=False).encode()) - FILED_BYTES)
 
     def emit(self) -> Data:
         container: Data = {"name": self._unit.name, "image": self._image()}
@@ -618,10 +684,8 @@ class _Container:
                 kept = {"persistentVolumeClaim": {"claimName": self._engine.claim}}
             yield {"name": f"engines-{self._unit.name}"} | kept
 
-    def _ship_region(self) -> ConfigMapShipment | None:
-        """Return the config map of a region that is too large for a variable."""
-        if len(_escape(self._region).encode()) <= MAX_VARIABLE:
-            return None
+    def file_region(self) -> None:
+        """Have the region in a config map, for one that is too large for a variable."""
         settings, name = self._emitting.settings, self._unit.name
         shipment = ship_region(settings.name, name, self._region)
         if shipment is None:
@@ -632,9 +696,8 @@ class _Container:
             is_shared = len(self._unit.region.nodes) > 1
             hint = "give some of its nodes units of their own" if is_shared else None
             self._emitting.sink.report(Diagnostic(TOO_LARGE, message, settings.at, hint))
-            return None
-        self._emitting.config_maps[shipment.name] = shipment
-        return shipment
+            return
+        self._emitting.config_maps[shipment.name] = self._region_map = shipment
 
     def _image(self) -> str:
         return self._unit.region.placement.image or self._emitting.settings.image

@@ -21,6 +21,9 @@ NEEDS_SERVER_SIDE: Final = warning(
     "needs-server-side",
     "A document is too large for an apply that keeps a copy of it in an annotation.",
 )
+EXECUTOR_FULL: Final = error(
+    "GC308", "executor-full", "A predictor has more units than Seldon's executor can be told of."
+)
 PARTED_QUORUM: Final = error(
     "GC320", "parted-quorum", "A combiner that goes on with a quorum has its tensors from other units."
 )
