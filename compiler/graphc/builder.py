@@ -71,6 +71,7 @@ class GraphFields(TypedDict, total=False):
     predictors: Mapping[str, Mapping[str, Data]]
     sticky: Mapping[str, str]
     runtime: Mapping[str, str]
+    requirements: str | Sequence[str | Mapping[str, str | Sequence[str]]]
     replicas: int
     autoscaling: Mapping[str, int | float]
     resources: Mapping[str, Data]
@@ -182,6 +183,7 @@ class Graph:
         *,
         out: str | Mapping[str, str],
         files: str | Sequence[str] | None = None,
+        requirements: str | Sequence[str] | None = None,
         image: str | None = None,
         load_seconds: float | None = None,
         gpu_memory: str | None = None,
@@ -193,6 +195,7 @@ class Graph:
             "in": _sources(inputs),
             "out": out,
             "files": files,
+            "requirements": requirements,
             "image": image,
             "load_seconds": load_seconds,
             "gpu_memory": gpu_memory,

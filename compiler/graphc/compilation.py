@@ -21,11 +21,13 @@ from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import autoscaling_of, resources_of, type_of_outputs
 from graphc.frontend.check_gates import check_compared, check_decidable, check_gates
 from graphc.frontend.read import read_graph
+from graphc.frontend.read_requirements import read_requirements
 from graphc.graph import Graph
 from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
 from graphc.manifests.kinds import find_deployments, is_manifest
 from graphc.measured import CostFile, check_costs, read_costs
+from graphc.packages.requirements import Requirements
 from graphc.plan import Plan
 from graphc.predictors import (
     check_predictors,
@@ -46,7 +48,6 @@ from graphc.source.yaml_reader import read_documents, read_for_cluster
 from graphc.spec.read import GraphSpec, read_graph_spec
 from graphc.targets.seldon import Comparing, Emission, Settings, Version, emit_deployment, needs_engine
 from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose, Store
-from graphc.version import VERSION
 
 
 @record
@@ -245,10 +246,11 @@ def _check_versions(
         root = overlay(_with_parameters(spec, document, name, request, found), name)
         # Most versions change nothing: what was read and found sound is not read again.
         version = spec if root is spec.root and is_sound else read_graph_spec(root, found)
-        graph = read_graph(version, folder, found, request.signatures) if version else None
+        required = read_requirements(version, folder, found) if version else Requirements()
+        graph = read_graph(version, folder, found, request.signatures, required) if version else None
         plan = lower_graph(graph, _options_of(version, options), found) if version and graph else None
         if version and graph and plan:
-            checked[name] = _Checked(version, graph, plan)
+            checked[name] = _Checked(version, graph, plan, required)
         sinks.append(found)
     _pass_on_versions(sinks, sink)
     plans = {name: each.plan for name, each in checked.items()}
@@ -274,6 +276,7 @@ class _Checked:
     spec: GraphSpec
     graph: Graph
     plan: Plan
+    requirements: Requirements
 
 
 def _with_parameters(
@@ -349,13 +352,13 @@ def _emit(spec: GraphSpec, checked: Mapping[str, _Checked], request: Request, si
             each.plan,
             predictor.replicas,
             autoscaling_of(predictor.autoscaling, spec, "predictors", name),
-            _settings(each.spec, profile),
+            _settings(each.spec, profile, each.requirements),
             at,
         )
         for name, predictor in predictors_of(spec).items()
         for each, at in ((checked[name], spec.at("predictors", name, key=True)),)
     ]
-    own = _settings(spec, profile)
+    own = _settings(spec, profile, Requirements())
     if own.store is not None and own.store.uri.startswith("file:"):
         message = f"`{own.store.uri}` is a folder of this machine, which no pod of a cluster has"
         hint = "push to a claim that the pods mount, as in `artifacts: pvc://models/team`, or to a bucket"
@@ -392,7 +395,16 @@ def _comparing(spec: GraphSpec) -> Comparing:
     return Comparing(write_annotation(gates), write_settings(said.sample, said.segment), said.url)
 
 
-def _settings(spec: GraphSpec, profile: Profile) -> Settings:
+def _image(spec: GraphSpec, profile: Profile, requirements: Requirements) -> str:
+    """Return the image of the units: one with what the graph requires is the graph's own."""
+    runtime, cluster = spec.fields.runtime, profile.runtime
+    if requirements.each:
+        # The cluster's tag and digest are of an image without it.
+        cluster = replace(cluster, tag=None, digest=None)
+    return cluster.locate(Image(runtime.image, runtime.tag or requirements.tag, runtime.digest))
+
+
+def _settings(spec: GraphSpec, profile: Profile, requirements: Requirements) -> Settings:
     fields = spec.fields
     runtime, metadata = fields.runtime, fields.metadata
     return Settings(
@@ -400,7 +412,8 @@ def _settings(spec: GraphSpec, profile: Profile) -> Settings:
         namespace=metadata.namespace,
         labels=metadata.labels,
         annotations=metadata.annotations,
-        image=profile.runtime.locate(Image(runtime.image, runtime.tag or VERSION, runtime.digest)),
+        image=_image(spec, profile, requirements),
+        requirements=requirements,
         pull_secret=runtime.pull_secret or profile.runtime.pull_secret,
         resources=resources_of(fields.resources),
         pools=profile.pools,

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "engine": "Walk a manifest's graph over units that already listen.",
     "explain": "Say why a rule exists, or why a plan is as it is.",
     "history": "List a graph's revisions in a cluster.",
+    "image": "Write what the image of a graph's units is built of.",
     "infer": "Call a V2 endpoint with tensors from files.",
     "krm": "Compile graphs as a function of kustomize's.",
     "lint": "The same as check.",

@@ -98,6 +98,7 @@ def command(
             console,
             observer,
             (lambda share: Follower(source, loaded, share, console.say).follow()) if follow else None,
+            loaded.requirements,
         )
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from graphc_components.catalog import CATALOG
 
@@ -14,6 +14,7 @@ from graphc.artefacts.python_reader import read_entry
 from graphc.artefacts.signature import Signature, Signatures
 from graphc.diagnostics import Diagnostic, Rule, Sink, Span
 from graphc.diagnostics.codes.artefacts import (
+    MISSING_PACKAGE,
     UNDECLARED_REMOTE,
     UNKNOWN_SIGNATURE,
     USELESS_VARIANT,
@@ -26,8 +27,13 @@ from graphc.diagnostics.suggest import nearest
 from graphc.frontend.compare_signatures import find_differences
 from graphc.frontend.draft import Draft, DraftNode, DraftUse
 from graphc.graph import CpuModel
+from graphc.packages.requirements import Requirements, suggest_package
+from graphc.runtime_image import read_image
 from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router
 from graphc.spec.read import GraphSpec
+
+if TYPE_CHECKING:
+    from graphc.artefacts.python_imports import Import, Where
 
 _OTHER_WORDS: Final[Mapping[str, str]] = {
     "average": "mean",
@@ -42,10 +48,13 @@ _OTHER_WORDS: Final[Mapping[str, str]] = {
 """What other libraries call components of the catalog."""
 
 
-def draft_graph(spec: GraphSpec, folder: Path, signatures: Signatures, sink: Sink) -> Draft:
-    """Make the draft of a graph whose local files lie beside `folder`."""
+def draft_graph(
+    spec: GraphSpec, folder: Path, signatures: Signatures, requirements: Requirements, sink: Sink
+) -> Draft:
+    """Make the draft of a graph whose local files lie beside `folder`, and whose image has its requirements."""
     drafting = {
-        name: _Drafting(spec, folder, signatures, sink, name, node) for name, node in spec.nodes.items()
+        name: _Drafting(spec, folder, signatures, requirements, sink, name, node)
+        for name, node in spec.nodes.items()
     }
     return Draft(spec, {name: each.run() for name, each in drafting.items()}, folder)
 
@@ -74,10 +83,17 @@ class _Drafting:
     """The drafting of one node."""
 
     def __init__(
-        self, spec: GraphSpec, folder: Path, signatures: Signatures, sink: Sink, name: str, node: AnyNode
+        self,
+        spec: GraphSpec,
+        folder: Path,
+        signatures: Signatures,
+        requirements: Requirements,
+        sink: Sink,
+        name: str,
+        node: AnyNode,
     ) -> None:
         self.spec, self.folder, self.sink, self.name, self.node = spec, folder, sink, name, node
-        self.signatures = signatures
+        self.signatures, self.requirements = signatures, requirements
         self.at = spec.at("nodes", name, key=True)
 
     def run(self) -> DraftNode:
@@ -244,12 +260,31 @@ class _Drafting:
 
         found = read_imports(self.folder, file)
         for each in found.faults:
-            where, fault = each.where, each.fault
-            at = Span(
-                str(self.folder / each.file), where.line, where.column, where.end_line, where.end_column
-            )
+            fault, at = each.fault, self._place(each.file, each.where)
             self.sink.report(Diagnostic(fault.rule, f"`{self.name}`: {fault.message}", at, fault.help))
+        if not self._has_own_image():
+            for each in found.foreign:
+                self._check_package(each.name.partition(".")[0], each)
         return found.files
+
+    def _has_own_image(self) -> bool:
+        """Say whether the file names another image than graphc's, of which nobody knows what it has."""
+        runtime = self.spec.fields.runtime
+        is_ours = runtime.image.rpartition("/")[2] == "graphc-runtime"
+        return not is_ours or runtime.tag is not None or runtime.digest is not None
+
+    def _check_package(self, module: str, found: "Import") -> None:
+        if found.optional or read_image().has_module(module) or self.requirements.bring(module):
+            return
+        message = (
+            f"`{found.file}` imports `{module}`, which neither the runtime image nor `requirements:` has"
+        )
+        hint = f"write `requirements: [{suggest_package(module)}]`, and make the image with `graphc image`"
+        # Several nodes may be of one module: the message is the same for all.
+        self.sink.report(Diagnostic(MISSING_PACKAGE, message, self._place(found.file, found.where), hint))
+
+    def _place(self, file: str, where: "Where") -> Span:
+        return Span(str(self.folder / file), where.line, where.column, where.end_line, where.end_column)
 
     def _data(self, python: Python) -> Iterator[str]:
         """Yield the files that the node names, reporting patterns without any."""

@@ -20,17 +20,22 @@ from graphc.frontend.rows import decide_rows
 from graphc.graph import Graph, Per
 from graphc.lower.conditions import find_ungatherable
 from graphc.lower.fallbacks import lower_fallbacks
+from graphc.packages.requirements import Requirements
 from graphc.spec.model import Cascade, Router
 from graphc.spec.read import GraphSpec
 
 
 def read_graph(
-    spec: GraphSpec, folder: Path, sink: Sink, signatures: Signatures | None = None
+    spec: GraphSpec,
+    folder: Path,
+    sink: Sink,
+    signatures: Signatures | None = None,
+    requirements: Requirements | None = None,
 ) -> Graph | None:
     """Check a graph and type it; returns None, with the reasons in the sink, where it is not sound."""
     check_names(spec, sink)
     check_placement(spec, sink)
-    draft = draft_graph(spec, folder, signatures or Signatures(), sink)
+    draft = draft_graph(spec, folder, signatures or Signatures(), requirements or Requirements(), sink)
     resolved = resolve_references(draft, sink)
     order = order_nodes(draft, resolved, sink)
     if order is None:

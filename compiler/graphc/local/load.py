@@ -14,6 +14,7 @@ from graphc.local.plain import Document
 from graphc.local.plan import ARTIFACTS
 from graphc.local.problem import Findings, Problem
 from graphc.local.volumes import LocalFiles
+from graphc.packages.requirements import Requirements
 
 _GRAPH: Final = re.compile(r"""^\s*["']?kind["']?\s*:\s*["']?InferenceGraph\b""", re.MULTILINE)
 
@@ -28,6 +29,8 @@ class Loaded:
     documents: Sequence[Document]
     overrides: Mapping[str, Files] = field(default_factory=dict[str, Files])
     """By predictor."""
+    requirements: Mapping[str, Requirements] = field(default_factory=dict[str, Requirements])
+    """By predictor, where its units need more than the runtime image has."""
 
 
 def read_texts(paths: Sequence[str], findings: Findings) -> dict[str, str]:
@@ -70,7 +73,9 @@ def load_compiled(done: Compilation) -> Loaded:
             folder = str(PurePosixPath(ARTIFACTS) / shipment.node)
             overrides.setdefault(predictor, {})[folder] = LocalFiles(dict(shipment.files), shipment.copied)
     documents = [document for emission in done.emissions for document in emission.documents]
-    return Loaded(cast("list[Document]", documents), overrides)
+    images = {name: image for emission in done.emissions for name, image in emission.images.items()}
+    requirements = {name: each.requirements for name, each in images.items() if each.requirements.each}
+    return Loaded(cast("list[Document]", documents), overrides, requirements)
 
 
 def _read_file(path: str) -> str | Problem:

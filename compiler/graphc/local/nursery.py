@@ -44,7 +44,7 @@ class Process(Protocol):
 
 def can_be_forked(plan: UnitProcess, exported: Mapping[str, str] = os.environ) -> bool:
     """Say whether a unit is one of graphc's, and asks for nothing that has to be there before the imports."""
-    if not plan.is_ours or plan.env.get("GRAPHC_WORKERS", "1") != "1":
+    if not plan.is_ours or plan.env.get("GRAPHC_WORKERS", "1") != "1" or plan.argv[0] != sys.executable:
         return False
     own = base_environment(exported)
     differing = {name for name in plan.env.keys() | own.keys() if plan.env.get(name) != own.get(name)}

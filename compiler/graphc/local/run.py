@@ -18,8 +18,10 @@ from graphc.local.manifest import Deployment, Predictor, choose_predictors, read
 from graphc.local.plain import Document
 from graphc.local.plan import RunPlan, Workplace, plan_run
 from graphc.local.problem import Findings
+from graphc.local.pythons import find_pythons
 from graphc.local.running import Chosen, Follow, Run, RunOptions, Version
 from graphc.local.volumes import LocalFiles, Sources
+from graphc.packages.requirements import Requirements
 from graphc.rollout.model import ALL, Match, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
 
@@ -33,13 +35,19 @@ def run_documents(
     console: RunConsole,
     observer: Observer | None = None,
     follow: Follow | None = None,
+    requirements: Mapping[str, Requirements] | None = None,
 ) -> int:
-    """Run a manifest until it is interrupted; return the exit code."""
+    """Run a manifest until it is interrupted; return the exit code. `requirements` are by predictor."""
     findings = Findings()
     manifest = read_manifest(documents, findings)
     chosen = _choose(documents, manifest.deployments, options, findings)
     _check_machine(options, findings)
     if chosen is None or findings.problems:
+        return report_findings(findings, console)
+    names = {version.predictor.name for version in chosen.versions}
+    required = {name: each for name, each in (requirements or {}).items() if name in names}
+    pythons = find_pythons(required, console, findings)
+    if findings.problems:
         return report_findings(findings, console)
     with tempfile.TemporaryDirectory(prefix="graphc-run-", ignore_cleanup_errors=True) as folder:
         root, taken = Path(folder).resolve(), set[int]()
@@ -54,8 +62,17 @@ def run_documents(
         ]
         if code := report_findings(findings, console):
             return code
-        whole = replace(chosen, versions=tuple(planned))
+        whole = replace(chosen, versions=tuple(_with_python(each, pythons) for each in planned))
         return asyncio.run(_run_until_signal(lambda: Run(whole, options, console, observer, follow)))
+
+
+def _with_python(version: Version, pythons: Mapping[str, Path]) -> Version:
+    """Have the units of a version run in the Python that has what the graph requires."""
+    python = pythons.get(version.predictor.name)
+    if python is None:
+        return version
+    moved = (replace(each, argv=(str(python), *each.argv[1:])) for each in version.plan.processes)
+    return replace(version, plan=replace(version.plan, processes=tuple(moved)))
 
 
 def _plan(version: Version, chosen: Chosen, place: Workplace, findings: Findings) -> RunPlan:

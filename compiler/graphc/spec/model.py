@@ -411,6 +411,54 @@ class Working(Node):
     )
 
 
+class Package(Spec):
+    """A package with versions, and the modules it brings where its name does not tell them."""
+
+    package: str = Field(description="the package with its versions, such as rapidfuzz==3.9.7")
+    modules: list[str] = Field(default_factory=list[str], description="the modules that it brings")
+
+
+def _read_package(value: object) -> object:
+    return {"package": value} if isinstance(value, str) else value
+
+
+class Required(Spec):
+    """Packages, listed or in a file."""
+
+    packages: list[Annotated[Package, BeforeValidator(_read_package)]] = Field(default_factory=list[Package])
+    file: str | None = None
+
+
+def _read_required(value: object) -> object:
+    return {"file": value} if isinstance(value, str) else {"packages": value}
+
+
+_REQUIRED_SCHEMA: Final[dict[str, object]] = {
+    "description": "packages beyond the runtime image's: a list, or the path of a requirements or lock file",
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "array",
+            "items": {
+                "anyOf": [
+                    {"type": "string", "description": "such as rapidfuzz==3.9.7"},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "package": {"type": "string"},
+                            "modules": {"type": "array", "items": {"type": "string"}},
+                        },
+                        "required": ["package"],
+                        "additionalProperties": False,
+                    },
+                ]
+            },
+        },
+    ],
+}
+RequiredValue = Annotated[Required, BeforeValidator(_read_required), WithJsonSchema(_REQUIRED_SCHEMA)]
+
+
 class Model(Working):
     """A trained model."""
 
@@ -431,6 +479,10 @@ class Model(Working):
     out: Outputs = Field(
         default_factory=dict[str, str],
         description="output types; needed where graphc cannot read the artefact",
+    )
+    requirements: RequiredValue = Field(
+        default_factory=lambda: Required.model_validate({}),
+        description="packages that loading it takes, beyond the runtime image's",
     )
     credentials: str | None = Field(None, description="the Secret whose keys are the download's environment")
     load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
@@ -491,6 +543,10 @@ class Python(Working):
         default_factory=list[str],
         description="files that it reads, beside the graph file: paths, folders or patterns such as `vocab/**`;"
         " they lie beside the module as they do here",
+    )
+    requirements: RequiredValue = Field(
+        default_factory=lambda: Required.model_validate({}),
+        description="packages that it imports, beyond the runtime image's",
     )
     image: str | None = Field(None, description="an image that has the module; nothing is shipped then")
     idempotent: bool = Field(False, description="running it twice does no harm, so that it may be retried")
@@ -698,6 +754,10 @@ class InferenceGraph(Spec):
     compare: Compare | None = Field(None, description="how versions' answers are compared")
     sticky: Sticky | None = Field(None, description="what keeps a client at one of the versions")
     runtime: Runtime = Field(default_factory=lambda: Runtime.model_validate({}))
+    requirements: RequiredValue = Field(
+        default_factory=lambda: Required.model_validate({}),
+        description="packages that nodes import, beyond the runtime image's",
+    )
     replicas: Positive | None = Field(None, description="pods of the graph")
     autoscaling: Autoscaling | None = Field(None, description="pods of the graph, by load")
     resources: Resources | None = Field(None, description="what a container asks for whose nodes say nothing")

@@ -18,6 +18,7 @@ from graphc.gpus.peak import PodAsk
 from graphc.gpus.pools import Pool
 from graphc.gpus.share_memory import share_memory
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
+from graphc.packages.requirements import Requirements
 from graphc.plan import Plan, Unit
 from graphc.profiles.profile import Ingress, Scaler
 from graphc.quantities import parse_quantity
@@ -134,6 +135,8 @@ class Settings:
     """The nodes of the cluster, where they are known."""
     scaler: Scaler = field(default_factory=Scaler)
     autoscaling: Autoscaling | None = None
+    requirements: Requirements = Requirements()
+    """What the image has beyond the runtime's own."""
 
 
 @record
@@ -171,6 +174,14 @@ class Version:
 
 
 @record
+class UnitImage:
+    """The image of the units that name none of their own, and what it has beyond the runtime's."""
+
+    name: str
+    requirements: Requirements
+
+
+@record
 class Emission:
     """The documents, and for a run on this machine the files that stand for mounted artefacts."""
 
@@ -183,6 +194,8 @@ class Emission:
     """What the pods take of nodes, in the order of the documents."""
     uploads: tuple[Upload, ...] = ()
     """What the store has to hold before pods start."""
+    images: Mapping[str, UnitImage] = field(default_factory=dict[str, UnitImage])
+    """By predictor, the image that its units run in."""
 
 
 def emit_deployment(
@@ -233,7 +246,8 @@ def emit_deployment(
         _check_size(document, settings, purpose, sink)
     local = tuple((name, each) for (name, _), each in emitting.local.items())
     uploads = tuple(emitting.uploads[uri] for uri in sorted(emitting.uploads))
-    return Emission(documents, local, emitting.landings, tuple(emitting.pods), uploads)
+    images = {each.name: UnitImage(each.settings.image, each.settings.requirements) for each in versions}
+    return Emission(documents, local, emitting.landings, tuple(emitting.pods), uploads, images)
 
 
 def _routing(settings: Settings, versions: Sequence[Version], rollout: Rollout, ingress: Ingress) -> Routing:

@@ -45,6 +45,12 @@ NO_ONNXRUNTIME: Final = error(
     "GC520", "no-onnxruntime", "Merging ONNX models needs onnxruntime, which is not installed."
 )
 # GC521 asked to copy merged models into the store by hand; `graphc push` puts them there.
+MISSING_PACKAGE: Final = error(
+    "GC541", "missing-package", "A Python node imports what neither the runtime image nor the graph brings."
+)
+BAD_REQUIREMENT: Final = error(
+    "GC542", "bad-requirement", "A requirement is not a package with versions that an index has."
+)
 STORE_HERE: Final = warning(
     "GC540", "store-here", "A store is a folder of this machine, which no pod of a cluster has."
 )

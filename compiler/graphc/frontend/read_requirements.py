@@ -1,0 +1,76 @@
+"""Reads what a graph and its nodes require, listed or in files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from graphc.artefacts.files import check_place, tell_failure
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.artefacts import BAD_REQUIREMENT
+from graphc.diagnostics.printable import quoted
+from graphc.packages.requirements import (
+    Requirement,
+    Requirements,
+    join_requirements,
+    parse_requirement,
+    split_lines,
+)
+from graphc.regular_files import open_regular
+from graphc.spec.model import Model, Python, Required
+from graphc.spec.read import GraphSpec
+
+_LARGEST: Final = 4 << 20
+
+
+def read_requirements(spec: GraphSpec, folder: Path, sink: Sink) -> Requirements:
+    """Return what a version of a graph requires in all; one image has it, whichever node asked."""
+    found = [*_read(spec, folder, spec.fields.requirements, ("requirements",), sink)]
+    for name, node in spec.nodes.items():
+        if isinstance(node, Model | Python):
+            found += _read(spec, folder, node.requirements, ("nodes", name, "requirements"), sink)
+    return join_requirements(found)
+
+
+def _read(
+    spec: GraphSpec, folder: Path, required: Required, path: tuple[str, ...], sink: Sink
+) -> Iterator[Requirement]:
+    if required.file is not None:
+        yield from _read_file(folder, required.file, spec.at(*path), sink)
+        return
+    for index, each in enumerate(required.packages):
+        at = spec.at(*path, index)
+        if (found := _parse(each.package, at, sink, tuple(each.modules))) is not None:
+            yield found
+
+
+def _parse(text: str, at: Span, sink: Sink, modules: tuple[str, ...] = ()) -> Requirement | None:
+    try:
+        return parse_requirement(text, modules)
+    except ValueError as problem:
+        sink.report(Diagnostic(BAD_REQUIREMENT, f"{quoted(text)} {problem}", at))
+        return None
+
+
+def _read_file(folder: Path, name: str, at: Span, sink: Sink) -> Iterator[Requirement]:
+    fault = check_place(folder, name)
+    if fault is not None:
+        sink.report(Diagnostic(fault.rule, fault.message, at, fault.help))
+        return
+    try:
+        with open_regular(folder / name) as file:
+            text = file.read(_LARGEST + 1)
+    except OSError as error:
+        fault = tell_failure(error, name)
+        sink.report(Diagnostic(fault.rule, fault.message, at, fault.help))
+        return
+    try:
+        lines = [*split_lines(text.decode("utf-8-sig"))] if len(text) <= _LARGEST else None
+    except UnicodeDecodeError:
+        lines = None
+    if lines is None:
+        sink.report(Diagnostic(BAD_REQUIREMENT, f"`{name}` is no file of requirements that can be read", at))
+        return
+    for number, entry in lines:
+        place = Span(str(folder / name), number, 1, number, 1 + len(entry))
+        if (found := _parse(entry, place, sink)) is not None:
+            yield found

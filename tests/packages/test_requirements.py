@@ -1,0 +1,173 @@
+"""What graphs require: how it is read, which modules it brings, and what names the image that has it."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from graphc.cli import main
+from graphc.packages.requirements import (
+    Requirements,
+    join_requirements,
+    parse_requirement,
+    split_lines,
+    suggest_package,
+)
+from graphc.version import VERSION
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Standard
+
+HASH: Final = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("rapidfuzz", "rapidfuzz"),
+        ("RapidFuzz == 3.9.7", "rapidfuzz==3.9.7"),
+        ("zope.interface>=5 , <8", "zope-interface<8,>=5"),
+        ("uvicorn[standard, watch]~=0.30", "uvicorn[standard,watch]~=0.30"),
+        ("tomli>=2 ; python_version < '3.11'", "tomli>=2 ; python_version < '3.11'"),
+        (f"a==1 --hash={HASH}", "a==1"),
+        ("a==1  # why", "a==1"),
+    ],
+)
+def test_requirements_are_read_as_installers_do(text: str, line: str) -> None:
+    found = parse_requirement(text)
+    assert found.line == line
+    standard = Standard(text.partition(" --")[0].partition(" #")[0])
+    again = Standard(found.line)
+    assert (standard.specifier, standard.extras, standard.marker) == (
+        again.specifier,
+        again.extras,
+        again.marker,
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "not a package", "-r other.txt", "--index-url https://example.com", "a @ https://example.com/a.whl"]
+    + ["git+https://example.com/a.git", "./local", "a==", "a>>1", "-e .", "a;", "a==1\nb==2"],
+)
+def test_what_no_index_has_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a package with versions"):
+        parse_requirement(text)
+
+
+@pytest.mark.parametrize("text", ["a b", "==1", "[x]"])
+def test_what_installers_refuse_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequirement):
+        Standard(text)
+    with pytest.raises(ValueError, match="is not a package"):
+        parse_requirement(text)
+
+
+def test_hashes_and_modules_are_kept() -> None:
+    text = f"odd-name==1 --hash={HASH}  # modules: one, two"
+    assert parse_requirement(text).hashes == (HASH,)
+    assert parse_requirement(text).modules == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("package", "module"),
+    [
+        ("rapidfuzz", "rapidfuzz"),
+        ("Unidecode", "unidecode"),
+        ("opencv-python-headless", "cv2"),
+        ("beautifulsoup4", "bs4"),
+        ("typing-extensions", "typing_extensions"),
+        # Installed here, which tells what no name does.
+        ("pytest-timeout", "pytest_timeout"),
+        ("types-PyYAML", "yaml-stubs"),
+    ],
+)
+def test_packages_bring_modules(package: str, module: str) -> None:
+    assert join_requirements([parse_requirement(package)]).bring(module)
+    assert not join_requirements([parse_requirement(package)]).bring("other")
+
+
+def test_what_brings_a_module_is_suggested() -> None:
+    assert suggest_package("cv2") == "opencv-python"
+    assert suggest_package("yaml") == "pyyaml"
+    assert suggest_package("rapid_fuzz") == "rapid-fuzz"
+
+
+def test_the_image_is_named_by_what_is_asked_for() -> None:
+    one, two = parse_requirement("a==1"), parse_requirement("b==1")
+    assert Requirements().tag == VERSION
+    assert join_requirements([one, two]).tag == join_requirements([two, one, one]).tag
+    tags = {join_requirements(each).tag for each in ([one], [two], [one, two], [parse_requirement("a==2")])}
+    assert len(tags) == 4
+    assert all(tag.startswith(f"{VERSION}-") for tag in tags)
+    pinned = parse_requirement(f"a==1 --hash={HASH}")
+    assert join_requirements([pinned]).tag != join_requirements([one]).tag
+
+
+def test_lines_go_on_after_a_backslash() -> None:
+    text = f"# a comment\n\na==1 \\\n    --hash={HASH} \\\n    --hash={HASH[:-1]}1\nb\n"
+    assert [(number, entry.split()[0]) for number, entry in split_lines(text)] == [(3, "a==1"), (6, "b")]
+    assert len(parse_requirement(next(iter(split_lines(text)))[1]).hashes) == 2
+
+
+GRAPH: Final = """\
+apiVersion: graphc/v1
+kind: InferenceGraph
+metadata: {{name: score}}
+inputs: {{x: "FP32[batch, 4]"}}
+runtime: {runtime}
+nodes:
+  near: {{python: "post:f", in: {{x: x}}, out: {{y: "FP32[batch]"}}{node}}}
+outputs: {{y: near.y}}
+{more}
+"""
+
+
+def image_of(folder: Path, node: str = "", more: str = "", runtime: str = "{}", *options: str) -> str:
+    (folder / "post.py").write_text("def f(x): ...")
+    (folder / "graph.yaml").write_text(GRAPH.format(node=node, more=more, runtime=runtime))
+    done = CliRunner().invoke(main, ["compile", *options, str(folder / "graph.yaml")])
+    assert done.exit_code == 0, done.output
+    documents = [each for each in yaml.safe_load_all(done.stdout) if each["kind"] == "SeldonDeployment"]
+    spec = documents[0]["spec"]["predictors"][0]["componentSpecs"][0]["spec"]
+    return str(spec["containers"][0]["image"])
+
+
+def test_the_manifest_names_the_image_that_has_it(tmp_path: Path) -> None:
+    tag = join_requirements([parse_requirement("a==1"), parse_requirement("b==2")]).tag
+    both = f"graphc-runtime:{tag}"
+    assert image_of(tmp_path) == f"graphc-runtime:{VERSION}"
+    assert image_of(tmp_path, ", requirements: [a==1]", "requirements: [b==2]") == both
+    (tmp_path / "need.txt").write_text("a==1\nb==2\n")
+    assert image_of(tmp_path, ", requirements: need.txt") == both
+    digest = "sha256:" + "1" * 64
+    named = f'{{image: registry.example.com/team/units, digest: "{digest}"}}'
+    assert (
+        image_of(tmp_path, ", requirements: need.txt", "", named)
+        == f"registry.example.com/team/units@{digest}"
+    )
+
+
+def test_a_clusters_own_tag_is_of_an_image_without_it(tmp_path: Path) -> None:
+    profile = tmp_path / "cluster.yaml"
+    profile.write_text(
+        "apiVersion: graphc/v1\nkind: ClusterProfile\nmetadata: {name: here}\n"
+        "runtime: {registry: registry.example.com/team, tag: '7'}\n"
+    )
+    options = ("--profile", str(profile))
+    assert image_of(tmp_path, "", "", "{}", *options) == "registry.example.com/team/graphc-runtime:7"
+    tag = join_requirements([parse_requirement("a==1")]).tag
+    wanted = f"registry.example.com/team/graphc-runtime:{tag}"
+    assert image_of(tmp_path, ", requirements: [a==1]", "", "{}", *options) == wanted
+
+
+def test_another_image_may_have_anything(tmp_path: Path) -> None:
+    (tmp_path / "graph.yaml").write_text(
+        GRAPH.format(node="", more="", runtime="{image: example.com/our-units}")
+    )
+    (tmp_path / "post.py").write_text("import nobody_knows\ndef f(x): ...")
+    assert CliRunner().invoke(main, ["check", str(tmp_path / "graph.yaml")]).exit_code == 0
+    (tmp_path / "graph.yaml").write_text(
+        GRAPH.format(node="", more="", runtime="{image: example.com/graphc-runtime}")
+    )
+    assert CliRunner().invoke(main, ["check", str(tmp_path / "graph.yaml")]).exit_code == 1
