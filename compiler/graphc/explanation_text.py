@@ -16,6 +16,7 @@ _WORDS: Final = {
     "apart": "apart",
     "forced": "forced",
     "fused": "fused",
+    "entrance": "entrance",
     "join": "joining",
     "parallel": "side by side",
     "pooled": "one device",

@@ -112,7 +112,7 @@ class Prediction:
 
 
 DecisionKind = Literal[
-    "apart", "fused", "parallel", "pooled", "sequence", "route", "join", "shortened", "forced"
+    "apart", "entrance", "fused", "parallel", "pooled", "sequence", "route", "join", "shortened", "forced"
 ]
 
 

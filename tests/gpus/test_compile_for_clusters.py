@@ -87,8 +87,9 @@ def test_explained_as_json() -> None:
     heavy = landings["heavy"]
     assert (heavy["resource"], heavy["count"], heavy["pools"]) == ("nvidia.com/gpu.shared", 1, ["gpus"])
     assert heavy["memory_mib"] == 81920 // 4
-    assert landings["lean"]["resource"] is None
-    assert landings["lean"]["pools"] == ["processors"]
+    # The first unit, which runs `lean`, has the graph's name.
+    assert landings["anywhere"]["resource"] is None
+    assert landings["anywhere"]["pools"] == ["processors"]
 
 
 def test_nothing_is_said_of_a_cluster_that_is_not_known() -> None:

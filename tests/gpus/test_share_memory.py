@@ -71,7 +71,7 @@ def test_models_of_one_unit_are_told_their_parts(
     path.write_text(text.replace("0.25", "1") if profile == "gpu-whole" else text)
     done = CliRunner().invoke(main, ["compile", "--profile", profile, "--format", "json", str(path)])
     assert done.exit_code == 0, done.stderr
-    told = variables_of(json.loads(done.stdout), "one")
+    told = variables_of(json.loads(done.stdout), "both")
     parts: dict[str, Any] = {
         each["name"]: each.get("gpu_mib") for each in json.loads(told["GRAPHC_REGION"])["nodes"]
     }

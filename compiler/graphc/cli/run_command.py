@@ -41,6 +41,7 @@ _PORT = click.IntRange(0, 65535)
 )
 @click.option("--seed", type=int, help="Draw versions and mirrored requests in a repeatable order.")
 @click.option("--follow", is_flag=True, help="Share the requests anew whenever the files say so.")
+@click.option("--lenient", is_flag=True, help="Answer what Seldon's executor cannot, which no cluster does.")
 @click.option("--once", is_flag=True, help="End when all is ready and the request is answered.")
 def command(
     files: tuple[str, ...],
@@ -56,6 +57,7 @@ def command(
     inputs: tuple[str, ...],
     seed: int | None,
     follow: bool,
+    lenient: bool,
     once: bool,
 ) -> None:
     """Run graph files or compiled manifests on this machine; `-` is standard input.
@@ -80,7 +82,7 @@ def command(
     console = RunConsole()
     loaded = load(files, settings, level, costs, console)
     body = None if request is None else request.read()
-    options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed, inputs)
+    options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed, inputs, lenient)
     observer = _observe(loaded.documents, console, 0)
 
     def read() -> "Loaded | None":

@@ -7,7 +7,7 @@ typed contents pass exactly; raw contents, the id, the version and the outputs a
 import asyncio
 import random
 from dataclasses import dataclass
-from typing import ClassVar, Final, cast
+from typing import Final, cast
 
 import grpc
 
@@ -40,10 +40,13 @@ _Passing = InferRequest | InferResponse
 class SeldonCalls:
     """Answers calls as the executor does."""
 
-    unpacks: ClassVar[bool] = False
-
     def __init__(self, root: Unit, client: CallClient) -> None:
         self._root, self._client = root, client
+
+    @property
+    def unpacks(self) -> bool:
+        """Say that clients may not compress."""
+        return False
 
     async def answer(self, method: str, message: bytes, incoming: Incoming) -> bytes:
         """Answer a call; raises EndedCallError, and DeathError where the executor would end."""

@@ -53,6 +53,23 @@ def to_json(request: InferRequest) -> bytes:
     return dump(fields)
 
 
+def to_answer_json(response: bytes) -> bytes:
+    """Write a gRPC answer as a V2 JSON message; raises RequestError."""
+    answer = cast("InferResponse", message_class("ModelInferResponse").FromString(response))
+    raw = list(answer.raw_output_contents)
+    answer.ClearField("raw_output_contents")
+    # Outputs have the numbers in an answer that inputs have in a request.
+    request = cast("InferRequest", message_class("ModelInferRequest").FromString(answer.SerializeToString()))
+    request.raw_input_contents.extend(raw)
+    fields = load(to_json(request))
+    named = {"model_name": answer.model_name, "model_version": answer.model_version}
+    return dump({**{key: value for key, value in named.items() if value}, **_as_answer(fields)})
+
+
+def _as_answer(fields: Fields) -> Fields:
+    return {"outputs" if key == "inputs" else key: value for key, value in fields.items()}
+
+
 def to_response(body: bytes, *, raw: bool) -> InferResponse:
     """Read a V2 JSON answer into a gRPC response; raises AnswerError."""
     try:

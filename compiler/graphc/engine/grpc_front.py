@@ -1,7 +1,7 @@
 """The ports' side of the V2 protocol over gRPC: every method of it, as bytes, to whoever answers."""
 
 from collections.abc import AsyncIterator
-from typing import ClassVar, Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
 import grpc
 from grpc import aio
@@ -19,8 +19,10 @@ _UNCOMPRESSED: Final = 1
 class Answering(Protocol):
     """What answers the calls of a service."""
 
-    unpacks: ClassVar[bool]
-    """Whether clients may compress their messages."""
+    @property
+    def unpacks(self) -> bool:
+        """Whether clients may compress their messages."""
+        ...
 
     async def answer(self, method: str, message: bytes, incoming: Incoming) -> bytes:
         """Answer a call; raises EndedCallError."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
-from typing import ClassVar, Final, cast
+from typing import Final, cast
 
 import grpc
 
@@ -42,8 +42,6 @@ _CODES: Final = {
 class ConvertedCalls:
     """Turns gRPC calls into calls of a service, which takes and gives JSON."""
 
-    unpacks: ClassVar[bool] = True
-
     def __init__(self, service: Serving) -> None:
         self._service = service
         self._handlers: Mapping[str, Handler] = {
@@ -55,6 +53,11 @@ class ConvertedCalls:
             "ModelInfer": self._model_infer,
             "RepositoryIndex": self._repository_index,
         }
+
+    @property
+    def unpacks(self) -> bool:
+        """Say that clients may compress."""
+        return True
 
     async def answer(self, method: str, message: bytes, incoming: Incoming) -> bytes:
         """Answer a call; raises EndedCallError."""

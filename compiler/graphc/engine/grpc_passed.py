@@ -1,7 +1,5 @@
 """The V2 protocol over gRPC in front of a unit that stands alone: every call is the unit's own."""
 
-from typing import ClassVar
-
 from graphc.engine.calls import CallClient, Incoming
 from graphc.engine.tree import Unit
 
@@ -9,10 +7,13 @@ from graphc.engine.tree import Unit
 class PassedCalls:
     """Has a unit answer calls, byte for byte."""
 
-    unpacks: ClassVar[bool] = True
-
     def __init__(self, unit: Unit, client: CallClient) -> None:
         self._unit, self._client = unit, client
+
+    @property
+    def unpacks(self) -> bool:
+        """Say that clients may compress."""
+        return True
 
     async def answer(self, method: str, message: bytes, incoming: Incoming) -> bytes:
         """Answer a call; raises EndedCallError with the unit's own code and details."""

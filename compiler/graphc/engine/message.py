@@ -42,6 +42,11 @@ class Message:
             self._chained = _chain(self)
         return self._chained
 
+    @property
+    def is_request(self) -> bool:
+        """Whether it is known to hold `inputs`."""
+        return self._chained is self
+
     def known_request(self) -> "Message":
         """Return the message, of which the caller knows that it holds `inputs`."""
         self._chained = self

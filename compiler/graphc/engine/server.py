@@ -61,14 +61,19 @@ class Application:
         path = head.path.removeprefix(f"/{below}") if below else head.path
         if not self._fronts[below].is_alone or not (path == "/v2" or path.startswith("/v2/")):
             return found
-        name = "pass_infer" if isinstance(found, Route) and found.name == "infer" else "pass_on"
-        return Route(head.method, name, below)
+        if isinstance(found, NoRoute):
+            return Route(head.method, "pass_on", below)
+        name = "pass_infer" if found.name == "infer" else "pass_on"
+        return Route(head.method, name, below, found.model, found.version)
 
     async def _answer(self, route: Route, head: Head, body: bytes) -> Response:
+        front = self._fronts[route.below].of_version(route)
+        if isinstance(front, Answer):
+            return Response(front.status, front.message.body, (("Content-Type", front.message.content_type),))
         if route.name in _PASSED:
-            return await self._fronts[route.below].handlers[route.name](route, head, body)
+            return await front.handlers[route.name](route, head, body)
         encoding = (head.header("content-encoding") or "identity").lower()
-        handle = self._fronts[route.below].handlers[route.name]
+        handle = front.handlers[route.name]
         if encoding == "identity" or not body:
             return await handle(route, head, body)
         if encoding not in ENCODINGS:
@@ -120,6 +125,13 @@ class _Front:
         """Have the unit that stands alone answer anything else."""
         puid, headers = forward(head.headers)
         return await _respond(await self._service.pass_on(_as_asked(route, head, body), headers), puid)
+
+    def of_version(self, route: Route) -> "_Front | Answer":
+        """Return what answers for the version that a route names, if it names one."""
+        if route.version is None:
+            return self
+        found = self._service.of_version(route.model or "", route.version)
+        return found if isinstance(found, Answer) else _Front(found)
 
     async def _infer(self, route: Route, head: Head, body: bytes) -> Response:
         """Send a request through the tree."""

@@ -65,6 +65,10 @@ class Serving(Protocol):
         """Whether a unit stands alone, with nothing in front of it on a cluster, and answers all for itself."""
         ...
 
+    def of_version(self, model: str, version: str) -> "Serving | Answer":
+        """Return what answers for a version of a model, or the answer where there is none."""
+        ...
+
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         """Answer a request."""
         ...
@@ -99,6 +103,15 @@ class Service:
     """Whether it refuses what the executor cannot do: raw tensors, and a graph's own metadata and readiness."""
     alone: bool = False
     """Whether its unit answers for itself, as it does on a cluster without an executor."""
+
+    def of_version(self, model: str, version: str) -> "Serving | Answer":
+        """Return itself for a version of the graph that its metadata has; the executor has no path for any."""
+        if self.as_seldon:
+            return Answer(404, Message(b"404 page not found\n", "text/plain; charset=utf-8"))
+        known = self.graph.describe().get("versions") if self.graph and model == self.graph.name else None
+        if isinstance(known, list) and version in known:
+            return self
+        return v2_error(f"`{model}` has no version `{version[:64]}` here", 404)
 
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         """Send a request through the tree; a given model name is asked of every unit."""

@@ -94,8 +94,6 @@ def _choose(
         findings.refuse(f"there are several SeldonDeployments: {names}", "run one at a time")
     if findings.problems:
         return None
-    if deployments[0].transport == "grpc":
-        findings.warn(f"`{deployments[0].name}` calls its units over gRPC; a local run calls them over HTTP")
     predictors = choose_predictors(deployments[0], options.predictor, findings)
     document = next(each for each in documents if each.get("kind") == "SeldonDeployment")
     versions = [
@@ -112,7 +110,8 @@ def _read_version(document: Document, predictor: Predictor, findings: Findings) 
     if isinstance(tree, TreeProblem):
         findings.refuse(str(tree))
         return None
-    return Version(predictor, tree, read_timeout(document, predictor.name))
+    timeouts = (read_timeout(document, predictor.name, transport) for transport in ("rest", "grpc"))
+    return Version(predictor, tree, *timeouts)
 
 
 def _read_rollout(document: Document, alone: str | None, findings: Findings) -> Rollout | None:

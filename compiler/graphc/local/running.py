@@ -21,7 +21,7 @@ from graphc.local.plan import RunPlan, UnitProcess
 from graphc.local.request import send_inputs, send_request
 from graphc.local.signature import REGION, Signature
 from graphc.local.supervisor import Failure, Patience, Supervisor
-from graphc.local.versions import Tree, Versions
+from graphc.local.versions import Mode, Tree, Versions
 from graphc.rollout.choose import Chooser
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
@@ -46,6 +46,8 @@ class RunOptions:
     once: bool = False
     seed: int | None = None
     inputs: Sequence[str] = ()
+    lenient: bool = False
+    """Whether more is answered than a cluster answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,20 @@ class Version:
     predictor: Predictor
     tree: Unit
     timeout_s: float | None
+    call_timeout_s: float | None = None
     plan: RunPlan = field(default_factory=lambda: RunPlan((), ()))
+
+    @property
+    def mode(self) -> Mode:
+        """Who stands before the units on a cluster."""
+        return "unit" if stands_alone(self.predictor) else "executor"
+
+    @property
+    def version(self) -> str | None:
+        """The other name of the version, which graphc tells the units."""
+        told = (each.env.get("GRAPHC_VERSIONS", "") for each in self.plan.processes)
+        names = (name for each in told for name in each.split(",") if name != self.predictor.name)
+        return next(names, None) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +175,9 @@ class Run:
                 bind_units(each.tree, each.plan.processes),
                 _graph(signatures[each.predictor.name]),
                 each.timeout_s,
-                stands_alone(each.predictor),
+                each.call_timeout_s,
+                "lenient" if options.lenient else each.mode,
+                each.version,
             )
             for each in chosen.versions
         }
@@ -170,7 +187,7 @@ class Run:
             limits = read_limits()
         except LimitError as problem:
             return self._fail(str(problem))
-        versions = Versions(trees, chooser, self._observer, limits=limits)
+        versions = Versions(trees, chooser, self._observer, limits=limits, say=self.console.say)
         listener = Listener(options.host, options.port, options.grpc_port, limits)
         versions.start()
         self._versions = versions

@@ -3,8 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Final, Literal
+from urllib.parse import unquote
 
 from graphc.compare.observer import NO_ANSWER, Observer, Seen
+from graphc.engine.binary import RequestError, dump, load
+from graphc.engine.call_walk import SeldonCalls
 from graphc.engine.calls import CallClient
 from graphc.engine.client import UnitClient
 from graphc.engine.grpc_front import Answering
@@ -12,14 +16,22 @@ from graphc.engine.grpc_lenient import ConvertedCalls
 from graphc.engine.grpc_passed import PassedCalls
 from graphc.engine.headers import PUID, Headers
 from graphc.engine.limits import Limits
-from graphc.engine.message import Answer, Message, v2_error
+from graphc.engine.message import Answer, Message, decompress, v2_error
 from graphc.engine.metrics import Metrics
 from graphc.engine.service import Graph, Rendered, Service, Serving
 from graphc.engine.tree import Unit
+from graphc.engine.wire_json import WireError
+from graphc.local.hints import Hints
 from graphc.local.mirroring import Bounds, Copy, Mirrored, Shadow
+from graphc.local.version_calls import VersionCalls, say_unknown
 from graphc.local.version_metrics import VersionMetrics
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Rollout
+
+Mode = Literal["executor", "unit", "lenient"]
+"""Who stands before the units on a cluster, Seldon's executor or nobody, or that more is answered than on one."""
+
+OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +41,10 @@ class Tree:
     root: Unit
     graph: Graph
     timeout_s: float | None = None
-    alone: bool = False
-    """Whether its only unit stands without an executor."""
+    call_timeout_s: float | None = None
+    mode: Mode = "lenient"
+    version: str | None = None
+    """Another name of its version than the predictor's."""
 
 
 Choose = Callable[[Headers], str | None]
@@ -46,12 +60,16 @@ class Versions:
         observer: Observer | None = None,
         bounds: Bounds | None = None,
         limits: Limits | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self._limits = limits or Limits()
+        self.hints = Hints(say)
+        self._names = _name_versions(trees)
+        self._answering: dict[str, Answering] = {}
         self._trees, self._chooser, self._observer = trees, chooser, observer
         self._bounds = bounds or Bounds()
         self._clients: list[UnitClient] = []
-        self._calls = CallClient(Metrics())
+        self._callers: list[CallClient] = []
         self._services: dict[str, Service] = {}
         self._shadows: dict[str, Shadow] = {}
         self._metrics = VersionMetrics({})
@@ -62,11 +80,27 @@ class Versions:
         engines = {name: Metrics() for name in self._trees}
         self._metrics = VersionMetrics(engines)
         for name, tree in self._trees.items():
-            self._calls = CallClient(engines[name], tree.timeout_s or self._limits.unit_timeout_s)
             client = UnitClient(engines[name], tree.timeout_s, self._limits)
             self._clients.append(client)
-            self._services[name] = Service(tree.root, client, engines[name], tree.graph, alone=tree.alone)
+            self._services[name] = Service(
+                tree.root,
+                client,
+                engines[name],
+                tree.graph,
+                as_seldon=tree.mode == "executor",
+                alone=tree.mode == "unit",
+            )
+            self._open_calls(name, tree, engines[name])
         self._open_shadows()
+
+    def _open_calls(self, name: str, tree: Tree, metrics: Metrics) -> None:
+        if tree.mode == "lenient":
+            self._answering[name] = ConvertedCalls(self._services[name])
+            return
+        calls = CallClient(metrics, tree.call_timeout_s or self._limits.unit_timeout_s)
+        self._callers.append(calls)
+        take = SeldonCalls if tree.mode == "executor" else PassedCalls
+        self._answering[name] = take(tree.root, calls)
 
     def _open_shadows(self) -> None:
         for mirror in self._chooser.rollout.mirrors:
@@ -88,9 +122,8 @@ class Versions:
         """Close the connections; copies under way get a moment."""
         for shadow in self._shadows.values():
             await shadow.close()
-        for client in self._clients:
+        for client in [*self._clients, *self._callers]:
             await client.close()
-        await self._calls.close()
 
     @property
     def grace_s(self) -> float:
@@ -105,7 +138,7 @@ class Versions:
     @property
     def alone(self) -> bool:
         """Whether every version is a unit that stands without an executor."""
-        return all(each.alone for each in self._trees.values())
+        return all(each.mode == "unit" for each in self._trees.values())
 
     @property
     def metrics(self) -> Rendered:
@@ -120,15 +153,23 @@ class Versions:
 
     @property
     def calls(self) -> Answering:
-        """What answers gRPC calls: the unit itself where it stands alone and is the only version."""
-        if self.alone and len(self._trees) == 1:
-            return PassedCalls(next(iter(self._trees.values())).root, self._calls)
-        return ConvertedCalls(_Entry(self, lambda headers: self._chooser.choose_call(headers)))
+        """What answers gRPC calls."""
+        return VersionCalls(self, self._answering, lambda headers: self._chooser.choose_call(headers))
+
+    @property
+    def as_seldon(self) -> bool:
+        """Whether Seldon's executor stands before the units."""
+        return any(tree.mode == "executor" for tree in self._trees.values())
 
     @property
     def below(self) -> Mapping[str, Serving]:
         """What answers HTTP requests below the paths of versions."""
         return {path: _Entry(self, self._choose_below(path)) for path in self._chooser.rollout.paths}
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The predictors by the names of their versions, of which each has one or two."""
+        return self._names
 
     def service(self, predictor: str) -> Service:
         """Return the service of one predictor."""
@@ -141,17 +182,33 @@ class Versions:
                 return False
         return True
 
-    async def infer(self, predictor: str, message: Message, headers: Headers, model: str | None) -> Answer:
-        """Let a predictor answer, and send the shadows their copies once it has."""
-        drawn = self._chooser.mirrors()
+    async def infer(
+        self, predictor: str, message: Message, headers: Headers, model: str | None, *, by_name: bool = False
+    ) -> Answer:
+        """Let a predictor answer, and send the shadows their copies once it has; of a version's own requests none."""
+        drawn = () if by_name else self._chooser.mirrors()
         started = perf_counter()
         answer = await self._services[predictor].infer(message, headers, model)
+        self.note(Copy(_request_id(headers), message, headers, model), predictor, answer, started, drawn)
+        return answer
+
+    def draw(self) -> tuple[str, ...]:
+        """Return the shadows that get a copy of the next request."""
+        return self._chooser.mirrors()
+
+    @property
+    def observes(self) -> bool:
+        """Whether answers are told to somebody."""
+        return self._observer is not None
+
+    def note(
+        self, copy: Copy, predictor: str, answer: Answer, started: float, drawn: tuple[str, ...]
+    ) -> None:
+        """Tell of an answer that began then, and offer copies of its request to the shadows drawn."""
         seconds = perf_counter() - started
-        copy = Copy(_request_id(headers), message, headers, model)
         mirrored = tuple(name for name in drawn if self._offer(name, copy))
         if self._observer is not None:
             self._observer.observe(_seen(copy, predictor, answer, seconds, mirrored))
-        return answer
 
     def _choose_below(self, path: str) -> Choose:
         return lambda headers: self._chooser.choose(headers, path)
@@ -180,6 +237,7 @@ class _Entry:
 
     versions: Versions
     choose: Choose
+    by_name: bool = False
 
     @property
     def graph(self) -> Graph | None:
@@ -192,7 +250,13 @@ class _Entry:
 
     @property
     def as_seldon(self) -> bool:
-        return False
+        return self.versions.as_seldon
+
+    def of_version(self, model: str, version: str) -> "Serving | Answer":
+        predictor = self.versions.names.get(version)
+        if predictor is None:
+            return v2_error(say_unknown(model, version, self.versions.names), 404)
+        return _Entry(self.versions, lambda _: predictor, by_name=True)
 
     @property
     def alone(self) -> bool:
@@ -200,17 +264,28 @@ class _Entry:
 
     async def pass_on(self, message: Message, headers: Headers) -> Answer:
         predictor = self.choose(headers)
-        return await self.versions.service(predictor).pass_on(message, headers) if predictor else _nothing()
+        if predictor is None:
+            return _nothing()
+        service = self.versions.service(predictor)
+        answer = await service.pass_on(message, headers)
+        return _list_versions(answer, service.graph, _described(message), self.versions.names)
 
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         predictor = self.choose(headers)
         if predictor is None:
             return _nothing()
-        return await self.versions.infer(predictor, message, headers, model)
+        answer = await self.versions.infer(predictor, message, headers, model, by_name=self.by_name)
+        if self.as_seldon and answer.status != OK and not message.is_request:
+            self.versions.hints.say("raw")
+        return answer
 
     async def metadata(self, model: str, headers: Headers) -> Answer:
         predictor = self.choose(headers)
-        return await self.versions.service(predictor).metadata(model, headers) if predictor else _nothing()
+        if predictor is None:
+            return _nothing()
+        service = self.versions.service(predictor)
+        answer = await service.metadata(model, headers)
+        return _list_versions(answer, service.graph, model, self.versions.names)
 
     async def model_ready(self, model: str, headers: Headers) -> Answer:
         predictor = self.choose(headers)
@@ -222,6 +297,31 @@ class _Entry:
 
 def _find_live(rollout: Rollout) -> frozenset[str]:
     return frozenset(share.predictor for way in rollout.ways for share in way.shares)
+
+
+def _name_versions(trees: Mapping[str, Tree]) -> Mapping[str, str]:
+    names = {name: name for name in trees}
+    return names | {tree.version: name for name, tree in trees.items() if tree.version}
+
+
+def _described(message: Message) -> str:
+    """Return the model whose metadata a client asked for, if that is what it asked."""
+    asked = message.asked
+    path = asked.path.partition("?")[0] if asked is not None and asked.method == "GET" else ""
+    name = path.removeprefix("/v2/models/").partition("/versions/")[0]
+    return unquote(name) if path.startswith("/v2/models/") and "/" not in name else ""
+
+
+def _list_versions(answer: Answer, graph: Graph | None, model: str, names: Mapping[str, str]) -> Answer:
+    """Return a graph's metadata with all of its versions: a unit knows its own alone."""
+    if answer.status != OK or graph is None or model != graph.name or len(names) == 1:
+        return answer
+    try:
+        fields = load(decompress(answer.message))
+    except (RequestError, WireError):
+        return answer
+    message = Message(dump({**fields, "versions": [*names]}), answer.message.content_type)
+    return Answer(OK, message, answer.headers)
 
 
 def _nothing() -> Answer:

@@ -81,6 +81,9 @@ def _decide_unit(unit: Unit, settled: frozenset[str]) -> Iterator[Decision]:
         below = [node.origin for each in unit.walk() for node in each.region.nodes]
         because = f"what is below it, {quoted(below)}, runs only for some branches of `{router}`"
         yield Decision("route", (unit.name,), because)
+    elif not unit.region.nodes and unit.type == "MODEL":
+        because = "a request that is no object ends the executor's process in branches, and a unit before refuses it"
+        yield Decision("entrance", (unit.name,), because)
     elif not unit.region.nodes:
         because = "the branches' messages have to be put together before the next unit reads them"
         yield Decision("join", (unit.name,), because)

@@ -13,10 +13,12 @@ from graphc.lower.conditions import lower_conditions
 from graphc.lower.costs import estimate_costs
 from graphc.lower.decide import complete_plan
 from graphc.lower.fallbacks import lower_fallbacks
+from graphc.lower.name_root import name_root
 from graphc.lower.options import Options
 from graphc.lower.partition import partition_nodes
 from graphc.lower.pool import pool_nodes
 from graphc.lower.shorten import MAX_DEPTH
+from graphc.lower.spare_devices import spare_devices
 from graphc.lower.trim import trim_outputs
 from graphc.plan import Plan
 
@@ -41,6 +43,7 @@ def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
         _report_depth(graph, options, choice, sink)
         return None
     plan = complete_plan(pool_nodes(straight, choice, costs, options), costs, options)
+    plan = spare_devices(name_root(plan), options.given)
     check_quorums(plan, sink)
     check_batches(plan, graph.types, sink)
     if sink.has_errors:

@@ -65,7 +65,18 @@ def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) ->
     for region in reversed(ahead):
         tree = Branching("MODEL", region, [tree] if tree else [])
     assert tree is not None
-    return tree
+    return _with_entrance(graph, tree)
+
+
+def _with_entrance(graph: Graph, tree: Branching) -> Branching:
+    """Put a MODEL above a fork that nothing stands before.
+
+    The executor reads a request in the branches, all at once, and one that is no object, `[]`, ends its process there.
+    A unit above them refuses it.
+    """
+    if tree.type == "MODEL":
+        return tree
+    return Branching("MODEL", Region(graph.name, (), Placement()), [tree])
 
 
 @record
