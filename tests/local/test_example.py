@@ -103,4 +103,4 @@ def test_units_are_called_where_they_run() -> None:
     process = UnitProcess("m", (), {}, here, here, Ports(1, 2, 3))
     bound = bind_units(Unit("t", "TRANSFORMER", children=(MODEL,)), [process])
     assert bound.endpoint is None
-    assert bound.children[0].endpoint == Endpoint("127.0.0.1", 1)
+    assert bound.children[0].endpoint == Endpoint("127.0.0.1", 1, 2)
