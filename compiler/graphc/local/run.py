@@ -110,8 +110,11 @@ def _read_version(document: Document, predictor: Predictor, findings: Findings) 
     if isinstance(tree, TreeProblem):
         findings.refuse(str(tree))
         return None
-    timeouts = (read_timeout(document, predictor.name, transport) for transport in ("rest", "grpc"))
-    return Version(predictor, tree, *timeouts)
+    timeout_s, call_timeout_s = (
+        read_timeout(document, predictor.name, "rest"),
+        read_timeout(document, predictor.name, "grpc"),
+    )
+    return Version(predictor, tree, timeout_s, call_timeout_s)
 
 
 def _read_rollout(document: Document, alone: str | None, findings: Findings) -> Rollout | None:
