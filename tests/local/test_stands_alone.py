@@ -123,7 +123,7 @@ def test_an_error_passes_as_the_unit_gave_it_unless_it_is_a_servers_own_words() 
     [
         ("GET", "/v2"),
         ("GET", "/v2/health/ready"),
-        ("GET", "/v2/models/g/versions/3"),
+        ("GET", "/v2/models/g/config"),
         ("PUT", "/v2/anything/at/all"),
         ("POST", "/v2/repository/models/g/load"),
         ("DELETE", "/v2/models/g/infer"),

@@ -6,18 +6,20 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 import pytest
 from aiohttp import web
+from call_stubs import send
 from graphc.client.infer import InferOptions, infer
 from graphc.client.target import parse_target
 from graphc.compare.observer import NO_ANSWER, Seen
 from graphc.engine.listen import Listener
+from graphc.engine.proto import ModelFacts, message_class
 from graphc.engine.service import Graph
 from graphc.engine.tree import Endpoint, Unit
 from graphc.local.mirroring import Bounds
@@ -90,6 +92,12 @@ class Front:
             body = await response.json()
         return response.status, body["outputs"][0]["data"][0] if "outputs" in body else body["error"]
 
+    async def ask_version(self, version: str) -> tuple[int, str]:
+        url = f"{self.url}/v2/models/g/versions/{version}/infer"
+        async with self.http.post(url, json=REQUEST) as response:
+            body = await response.json()
+        return response.status, body["outputs"][0]["data"][0] if "outputs" in body else body["error"]
+
     async def call(self, headers: dict[str, str] | None = None) -> str:
         pairs = [*(headers or {}).items()]
         target = parse_target(f"grpc://127.0.0.1:{self.grpc_port}/g", None, grpc=False)
@@ -122,7 +130,11 @@ def rollout(sticky: str | None = None, **percents: int) -> Rollout:
 
 @asynccontextmanager
 async def serving(
-    plan: Rollout, stubs: Stubs | None = None, bounds: Bounds | None = None, dead: tuple[str, ...] = ()
+    plan: Rollout,
+    stubs: Stubs | None = None,
+    bounds: Bounds | None = None,
+    dead: tuple[str, ...] = (),
+    named: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Front]:
     stubs, recorder = stubs or Stubs(), Recorder()
     async with AsyncExitStack() as stack:
@@ -133,7 +145,7 @@ async def serving(
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             unit = Unit("m", "MODEL", endpoint=Endpoint("127.0.0.1", int(runner.addresses[0][1])))
-            trees[name] = Tree(unit, Graph("g", METADATA), 20)
+            trees[name] = Tree(unit, Graph("g", METADATA), 20, version=(named or {}).get(name))
             if name in dead:
                 await runner.cleanup()
         versions = Versions(trees, Chooser("g", plan, random.Random(3)), recorder, bounds or Bounds())
@@ -423,3 +435,60 @@ def test_figures_are_kept_by_predictor() -> None:
             assert f'graphc_engine_requests_total{{code="200",predictor="{name}"}} 1.0' in lines
 
     run(test)
+
+
+def test_a_version_is_asked_by_its_name_over_rest() -> None:
+    async def test() -> None:
+        async with serving(rollout(ghost=100)) as front:
+            for name in NAMES:
+                status, answered = await front.ask_version(name)
+                assert (status, answered) == (200, name), name
+            # Who asks for a version is answered by it alone.
+            assert await front.count_copies() == {}
+            status, answered = await front.ask_version("nope")
+            assert status == 404
+            assert answered == f"`g` has no version `nope`; there are: {', '.join(f'`{n}`' for n in NAMES)}"
+            async with front.http.get(f"{front.url}/v2/models/g") as response:
+                assert (await response.json())["versions"] == list(NAMES)
+            async with front.http.get(f"{front.url}/v2/models/g/versions/canary/ready") as response:
+                assert response.status == 200
+            assert {path for path, _ in front.stubs.calls["canary"]} == {"/v2/models/g/infer"}
+
+    run(test)
+
+
+def test_a_version_is_asked_by_its_name_over_grpc() -> None:
+    async def test() -> None:
+        async with serving(rollout()) as front:
+            for name in NAMES:
+                reply = await send(front.grpc_port, version_request(name))
+                assert (reply.code, name.encode() in reply.message) == ("OK", True), reply
+            reply = await send(front.grpc_port, version_request("nope"))
+            assert reply.code == "NOT_FOUND"
+            assert "there are: `main`" in reply.details
+            facts: Any = {
+                "method": "ModelMetadata",
+                "message": {"name": "g"},
+                "metadata": [],
+                "timeout_s": 20,
+            }
+            reply = await send(front.grpc_port, facts)
+            read = message_class("ModelMetadataResponse").FromString(reply.message)
+            assert list(cast("ModelFacts", read).versions) == list(NAMES)
+
+    run(test)
+
+
+def test_another_name_of_a_version_is_its_name_too() -> None:
+    async def test() -> None:
+        async with serving(rollout(), named={"two": "2"}) as front:
+            assert await front.ask_version("2") == (200, "two")
+            assert await front.ask_version("two") == (200, "two")
+
+    run(test)
+
+
+def version_request(version: str) -> Any:
+    tensor = {"name": "x", "datatype": "FP32", "shape": ["1", "1"], "contents": {"fp32_contents": [1.0]}}
+    message = {"model_name": "g", "model_version": version, "inputs": [tensor]}
+    return {"method": "ModelInfer", "message": message, "metadata": [], "timeout_s": 20}

@@ -253,7 +253,11 @@ class _Entry:
         return self.versions.as_seldon
 
     def of_version(self, model: str, version: str) -> "Serving | Answer":
-        predictor = self.versions.names.get(version)
+        names = self.versions.names
+        if self.alone and len(names) == 1:
+            # The unit knows its version as well, and says so in its own words.
+            return self
+        predictor = names.get(version)
         if predictor is None:
             return v2_error(say_unknown(model, version, self.versions.names), 404)
         return _Entry(self.versions, lambda _: predictor, by_name=True)
