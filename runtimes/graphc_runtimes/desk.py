@@ -25,8 +25,8 @@ _WEIGHT: Final = 0.1
 class BusyError(Exception):
     """As much waits as may wait (503); the message is for the client."""
 
-    def __init__(self) -> None:
-        super().__init__("the unit has as many requests waiting as it takes; try again")
+    def __init__(self, what: str = "requests waiting") -> None:
+        super().__init__(f"the unit has as many {what} as it takes; try again")
 
 
 class Pace:
@@ -78,6 +78,11 @@ class Desk:
     def give_back(self) -> None:
         """Count a piece of work as done."""
         self._taken -= 1
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Work in a thread for what has been taken already."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, context.run, work)
 
     def start(
         self, pace: Pace, size: int, work: Callable[[], _T], done: Callable[["Future[_T]"], None]

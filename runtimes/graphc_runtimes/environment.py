@@ -71,6 +71,12 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
     )
 
 
+def read_versions(variables: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the versions of the graph that this unit answers for, by their names."""
+    listed = variables.get("GRAPHC_VERSIONS") or ""
+    return tuple(dict.fromkeys(name for each in listed.split(",") if (name := each.strip())))
+
+
 def _read_gpu(variables: Mapping[str, str]) -> Gpu:
     engines = variables.get("GRAPHC_TENSORRT_CACHE")
     return Gpu(

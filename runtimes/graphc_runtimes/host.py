@@ -3,6 +3,7 @@
 
 import gc
 import os
+from collections.abc import Collection, Sequence
 from contextvars import Context, copy_context
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -11,30 +12,37 @@ import uvicorn
 from mlserver.cli.serve import load_settings
 from mlserver.cloudevents import CloudEventsMiddleware
 from mlserver.context import model_context
+from mlserver.errors import MLServerError
 from mlserver.grpc import dataplane_pb2
 from mlserver.grpc.server import GRPCServer
 from mlserver.logging import configure_logger
 from mlserver.rest import RESTServer
 from mlserver.server import MLServer
 from mlserver.settings import Settings
-from mlserver.types import InferenceResponse
+from mlserver.types import InferenceResponse, RepositoryIndexRequest
 from prometheus_client import Counter, Histogram, Summary
 from starlette_exporter import PrometheusMiddleware
 
 from graphc_runtimes import model as models
 from graphc_runtimes.desk import Desk, Pace
+from graphc_runtimes.doors import Doors
+from graphc_runtimes.environment import read_versions
 from graphc_runtimes.ledger import Ledger, Tally
 from graphc_runtimes.limits import Limits
 from graphc_runtimes.model import RegionModel
 from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol
 from graphc_runtimes.protocol import Settings as ProtocolSettings
+from graphc_runtimes.room import Room
 from graphc_runtimes.rpc import Call, RpcPlane, Served
 from graphc_runtimes.rpc_messages import Messages
 
 _THRESHOLD: Final = (20_000, 20, 50)
 """How rarely cycles are looked for: a request makes none, and looking takes longer than answering one."""
-_VERBS: Final = ("infer", "aggregate", "route")
+_LONGEST_ID: Final = 1024
+"""Longer ids are in an answer's body alone: clients and proxies take heads of a few kilobytes."""
+_VERBS: Final = {"infer": "infer", "aggregate": "aggregate", "route": "route", "generate": "infer"}
+"""What is asked of a model at the end of a path; MLServer has `generate` as another word for `infer`."""
 
 
 async def serve(folder: str, limits: Limits) -> None:
@@ -61,7 +69,9 @@ class Host(MLServer):
         given = self._settings, self._data_plane, self._model_repository_handlers
         rest, rpc = _RestServer(*given), _RpcServer(*given)
         self._rest_server, self._grpc_server = rest, rpc
-        _give_planes(rest, rpc, self._limits, _Meter(self._settings, self._data_plane))
+        names = getattr(self._model_repository, "names", ())
+        catalog = _Catalog(self._data_plane, self._model_repository_handlers, names, read_versions())
+        _give_planes(rest, rpc, self._limits, _Meter(self._settings, self._data_plane), catalog)
 
 
 def is_plain(settings: Settings) -> bool:
@@ -69,13 +79,23 @@ def is_plain(settings: Settings) -> bool:
     return not (settings.cache_enabled or settings.tracing_server or settings.cors_settings)
 
 
-def _give_planes(rest: "_RestServer", rpc: "_RpcServer", limits: Limits, meter: "_Meter") -> None:
+def _give_planes(
+    rest: "_RestServer", rpc: "_RpcServer", limits: Limits, meter: "_Meter", catalog: "_Catalog"
+) -> None:
     """Put data planes in front of both servers, which share what may wait."""
     settings, desk = rest._settings, Desk(limits.threads, limits.queue)
-    plane = DataPlane(desk, meter, Features(compresses=settings.gzip_enabled))
+    plane = DataPlane(desk, meter, Features(settings.gzip_enabled, settings.root_path))
     rpc_plane = RpcPlane(desk, meter, Messages(cast("Any", dataplane_pb2).DESCRIPTOR))
     rest.plane_settings = ProtocolSettings(
-        plane, max_body=limits.max_body, max_head=limits.max_head, patience_s=limits.patience_s
+        plane,
+        max_body=limits.max_body,
+        max_head=limits.max_head,
+        patience_s=limits.patience_s,
+        idle_s=limits.idle_s,
+        least_rate=limits.least_rate,
+        connections=limits.connections,
+        room=Room(limits.in_flight),
+        others=Doors(catalog, meter.count_other, settings.root_path),
     )
     rpc.plane, rpc.max_body = rpc_plane, limits.max_body
     paces: dict[int, tuple[Pace, Pace]] = {}
@@ -89,12 +109,67 @@ def _give_planes(rest: "_RestServer", rpc: "_RpcServer", limits: Limits, meter: 
         # Models are there to stay: the collector of cycles need not look at them with every request.
         gc.collect()
         gc.freeze()
-        for verb in _VERBS:
-            path = f"/v2/models/{quote(model.name, safe='')}/{verb}"
-            plane.add(Path(model, model.name, verb, path, head, context, pace))
+        catalog.add(model.name)
+        start = f"/v2/models/{quote(model.name, safe='')}"
+        for place in ("", *(f"/versions/{quote(each, safe='')}" for each in catalog.versions)):
+            for verb, meant in _VERBS.items():
+                plane.add(Path(model, model.name, meant, f"{start}{place}/{verb}", head, context, pace))
         rpc_plane.add(Served(model, model.name, head.pairs, context, rpc_pace))
 
     models.LISTENERS.append(add)
+
+
+class _Catalog:
+    """What MLServer knows of its models."""
+
+    def __init__(
+        self, data_plane: Any, repository: Any, names: Collection[str], versions: Sequence[str]
+    ) -> None:
+        self._data_plane, self._repository, self._versions = data_plane, repository, versions
+        self._named, self._loaded = set(names), set[str]()
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names that models are called by, loaded or not."""
+        return self._named
+
+    @property
+    def versions(self) -> Sequence[str]:
+        """The versions that each model has."""
+        return self._versions
+
+    def add(self, name: str) -> None:
+        """Know a model that has loaded."""
+        self._named.add(name)
+        self._loaded.add(name)
+
+    async def is_ready(self) -> bool:
+        """Say whether everything is loaded: MLServer takes itself for ready before it has begun to."""
+        return self._loaded == self._named and bool(await self._data_plane.ready())
+
+    async def is_model_ready(self, name: str) -> bool:
+        """Say whether a model is loaded."""
+        try:
+            return bool(await self._data_plane.model_ready(name))
+        except MLServerError:
+            return False
+
+    async def describe(self) -> object:
+        """Describe the server."""
+        return _to_json(await self._data_plane.metadata())
+
+    async def describe_model(self, name: str) -> object:
+        """Describe a model that is ready."""
+        return _to_json(await self._data_plane.model_metadata(name))
+
+    async def index(self, *, is_ready: bool) -> object:
+        """List the models, or those that are ready."""
+        return _to_json(await self._repository.index(RepositoryIndexRequest(ready=is_ready)))
+
+
+def _to_json(found: Any) -> object:
+    # As MLServer writes it over REST: without what is not set.
+    return found.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
 class _RestServer(RESTServer):
@@ -165,7 +240,7 @@ class _Heads:
 
 
 def _is_told(identity: str) -> bool:
-    return bool(identity) and identity.isascii() and identity.isprintable()
+    return 0 < len(identity) <= _LONGEST_ID and identity.isascii() and identity.isprintable()
 
 
 class _Meter:
@@ -197,6 +272,11 @@ class _Meter:
             found = self._ledger.open(counter.labels(*labels), histogram.labels(*labels))
             self._requests[path, status] = found
         found.note(seconds)
+
+    def count_other(self, method: str, path: str, status: int) -> None:
+        """Count a request that asks for no inference."""
+        if self._rest is not None:
+            self._rest[0].labels(method, path, status, "mlserver").inc()
 
     def count_inference(self, model: str, seconds: float, *, failed: bool) -> None:
         """Count a model's inference."""

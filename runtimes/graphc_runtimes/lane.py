@@ -13,12 +13,15 @@ from graphc_components.datatypes import Array, to_numpy
 from graphc_components.tensors import Dim
 
 from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.bodies import Body, dump_numbers, dump_rows, dump_tensor
+from graphc_runtimes.bodies import dump_numbers, dump_rows, dump_tensor
 from graphc_runtimes.choose import Call, find_looks
 from graphc_runtimes.deadline import PARAMETER as DEADLINE
 from graphc_runtimes.errors import RunError
-from graphc_runtimes.messages import OWN_PARAMETERS, WANTED, FlatDecoder, WireTensor
-from graphc_runtimes.packed import LEAST, read_packed
+from graphc_runtimes.lists import FlatDecoder
+from graphc_runtimes.messages import OWN_PARAMETERS, WANTED, WireTensor
+from graphc_runtimes.numerals import LEAST
+from graphc_runtimes.numerals import Text as Body
+from graphc_runtimes.packed import read_packed
 from graphc_runtimes.region import Answer, Region, TensorSpec
 from graphc_runtimes.unit import Unit
 

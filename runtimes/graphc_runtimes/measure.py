@@ -19,7 +19,8 @@ from graphc_runtimes.choose import Call
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
 from graphc_runtimes.execute import Runner, execute
-from graphc_runtimes.messages import Message, read_message
+from graphc_runtimes.messages import Message
+from graphc_runtimes.reading import read_message
 from graphc_runtimes.unit import Unit, load_unit, take
 
 _WARMUP: Final = 0.2
@@ -58,7 +59,7 @@ class _Timed:
 def measure(job: Mapping[str, object]) -> dict[str, object]:
     """Run all units in turn, each with what those before it gave, until the time is over."""
     units = [_load(each, str(job["artifacts"])) for each in cast("list[Mapping[str, object]]", job["units"])]
-    message = read_message(job["request"], {})
+    message = read_message(json.dumps(job["request"]).encode(), {})
     seconds = float(cast("float", job["seconds"]))
     warm, counted = seconds * _WARMUP, seconds * (1 - _WARMUP)
     _repeat(units, message, warm, 1)

@@ -13,9 +13,10 @@ from graphc_runtimes.batching import answer
 from graphc_runtimes.devices import find_fallback, find_operators, find_variants, listen, write
 from graphc_runtimes.environment import Environment, read_environment
 from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
-from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
+from graphc_runtimes.messages import Message, WireTensor, write_tensor
 from graphc_runtimes.metrics import cpu_models, cpu_operators, device_fallback
 from graphc_runtimes.payloads import to_message, to_metadata, to_response
+from graphc_runtimes.reading import read_message, read_messages
 from graphc_runtimes.serving import (
     CustomHandler,
     InferenceRequest,
@@ -138,13 +139,13 @@ class RegionModel(MLModel):
         tensors, carried = await self._answer(message)
         return to_response(self.name, message.id, carried, tensors)
 
-    async def _aggregate(self, body: object, headers: dict[str, str]) -> object:
+    async def _aggregate(self, body: bytes, headers: dict[str, str]) -> object:
         with _errors():
             message = self._accept(read_messages(body, headers))
         tensors, carried = await self._answer(message)
         return _to_body(self.name, message.id, carried, tensors)
 
-    async def _route(self, body: object, headers: dict[str, str]) -> object:
+    async def _route(self, body: bytes, headers: dict[str, str]) -> object:
         with _errors():
             message = read_message(body, headers)
         # Where health checks do not have to wait for it.
@@ -167,11 +168,10 @@ class RegionModel(MLModel):
         return self._unit
 
     def _handler(
-        self, verb: str, respond: Callable[[object, dict[str, str]], Awaitable[object]]
+        self, verb: str, respond: Callable[[bytes, dict[str, str]], Awaitable[object]]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            body = _read_body(await request.body())
-            return _respond(await respond(body, dict(request.headers)))
+            return _respond(await respond(await request.body(), dict(request.headers)))
 
         register_custom_handler(CustomHandler(rest_path=f"/v2/models/{self.name}/{verb}"), handle)
         return handle
@@ -188,13 +188,6 @@ def _errors() -> Generator[None]:
         raise MLServerError(str(error), _FAILED) from error
     except DeadlineError as error:
         raise MLServerError(str(error), _TOO_LATE) from error
-
-
-def _read_body(raw: bytes) -> object:
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise MLServerError("the body is not JSON", _BAD_REQUEST) from None
 
 
 def _to_body(

@@ -1,32 +1,82 @@
-"""Large JSON requests: their numbers straight into arrays, with no Python object made for each.
+"""Long lists of numbers, cut out of a body before the rest of it is read.
 
-The numbers come out as those of the usual reader do, bit for bit; whatever is out of the ordinary is left to it.
+What is left of the body is short, and is read as any other; a list becomes an array only when the tensor that it
+belongs to has been found sound.
 """
 
-import threading
-from collections.abc import Mapping
+import re
+import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Final, cast
 
-import numpy as np
-import simdjson
-from graphc_components.datatypes import Array, to_numpy
+import orjson
+from graphc_components.datatypes import Array
 
-from graphc_runtimes.messages import EXACT
+from graphc_runtimes.arrays import ArrayError
+from graphc_runtimes.numerals import LEAST, Text, read_flat
+from graphc_runtimes.shapes import count_elements
 
-LEAST: Final = 16_384
-"""Of smaller bodies the parser's own work is not worth it."""
-_KEPT: Final = 2**25
-"""A parser keeps several times the memory of the largest body that it saw: for larger ones there is one each."""
+__all__ = ["LEAST", "Cut", "Packed", "cut_lists", "read_packed"]
 
-_Kind = Literal["d", "i", "u"]
-_KINDS: Final[Mapping[str, _Kind]] = {
-    **dict.fromkeys(("INT8", "INT16", "INT32", "INT64"), "i"),
-    **dict.fromkeys(("UINT8", "UINT16", "UINT32", "UINT64"), "u"),
-    **dict.fromkeys(("FP32", "FP64"), "d"),
-}
-_READ_AS: Final = {"d": np.dtype(np.float64), "i": np.dtype(np.int64), "u": np.dtype(np.uint64)}
-_LOCAL: Final = threading.local()
+_WINDOW: Final = 65_536
+_SHORT: Final = 1024
+"""Lists of fewer bytes are left where they are."""
+_MOST_CUTS: Final = 64
+_KEY: Final = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\[')
+_MARK: Final = b'["%b.' % secrets.token_hex(16).encode()
+"""What stands for a list that was cut out; no client knows it."""
+_MARKED: Final = re.compile(re.escape(_MARK) + rb'(\d+)"\]')
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A body without its long lists of numbers, and those."""
+
+    text: bytes
+    lists: Sequence[memoryview]
+
+    def find(self, data: Text) -> memoryview:
+        """Return a tensor's data: what stands in the text, or what was cut out of it."""
+        marked = _MARKED.fullmatch(data)
+        return memoryview(data) if marked is None else self.lists[int(marked[1])]
+
+    def is_used(self, datas: Iterable[Text]) -> bool:
+        """Say whether each list is the data of a tensor."""
+        return sum(_MARKED.fullmatch(data) is not None for data in datas) == len(self.lists)
+
+
+def cut_lists(text: Text) -> Cut | None:
+    """Return a body without its long lists of numbers; None where it has none."""
+    view, parts, lists = memoryview(text), list[Text](), list[memoryview]()
+    at = last = 0
+    for _ in range(_MOST_CUTS):
+        key = _KEY.search(text, at)
+        if key is None:
+            break
+        at, start = key.end(), key.end() - 1
+        end = _find_end(view, at)
+        # A backslash says that the key only ends so.
+        if end is None or end - start < _SHORT or bytes(view[key.start() - 1 : key.start()]) == b"\\":
+            continue
+        parts += (view[last:start], b'%b%d"]' % (_MARK, len(lists)))
+        lists.append(view[start:end])
+        last = at = end
+    return Cut(b"".join([*parts, view[last:]]), lists) if lists else None
+
+
+def _find_end(view: memoryview, at: int) -> int | None:
+    """Return where a flat list of numbers ends; None where it is another list."""
+    while at < len(view):
+        window = bytes(view[at : at + _WINDOW])
+        end = window.find(b"]")
+        stop = len(window) if end < 0 else end
+        if window.find(b'"', 0, stop) >= 0 or window.find(b"[", 0, stop) >= 0:
+            return None
+        if end >= 0:
+            return at + end + 1
+        at += _WINDOW
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,88 +87,27 @@ class Packed:
     arrays: list[Array]
 
 
-def read_packed(text: bytes | memoryview) -> Packed | None:
-    """Read a V2 request of flat lists of numbers; None where it is not one, or a number is not of its datatype."""
-    raw = bytes(text)
-    parser = _parser(len(raw))
+def read_packed(text: Text) -> Packed | None:
+    """Read a V2 request of long flat lists of numbers; None where it is not one, or a number not of its datatype."""
+    cut = cut_lists(text)
+    if cut is None:
+        return None
     try:
-        document = parser.parse(raw)
-        return _read(document, raw) if isinstance(document, simdjson.Object) else None
-    except (ValueError, TypeError, KeyError, RuntimeError):
-        return None
-    finally:
-        # What was parsed has to be gone before the parser is used again.
-        document = None
-
-
-def _parser(size: int) -> simdjson.Parser:
-    if size > _KEPT:
-        return simdjson.Parser()
-    found = cast("simdjson.Parser | None", getattr(_LOCAL, "parser", None))
-    if found is None:
-        found = _LOCAL.parser = simdjson.Parser()
-    return found
-
-
-def _read(document: simdjson.Object, raw: bytes) -> Packed | None:
-    inputs = document["inputs"]
-    # A list within a list of numbers would be read as if it were none.
-    if not isinstance(inputs, simdjson.Array):
-        return None
-    if not _has_lists(raw, 1 + 2 * len(inputs) + ("outputs" in document)):
-        return None
-    tensors: list[object] = []
-    arrays: list[Array] = []
-    for each in inputs:
-        if not isinstance(each, simdjson.Object):
+        fields: object = orjson.loads(cut.text)
+        if not isinstance(fields, dict):
             return None
-        fields, data = _plain(each, "data"), each["data"]
-        array = _read_data(data, fields.get("datatype")) if isinstance(data, simdjson.Array) else None
-        # Parameters may say that the numbers are not what they look like.
-        if array is None or "encoding" in cast("dict[str, object]", fields.get("parameters") or {}):
-            return None
-        tensors.append(fields)
-        arrays.append(array)
-    return Packed(_plain(document, "inputs") | {"inputs": tensors}, arrays)
-
-
-def _has_lists(raw: bytes, count: int) -> bool:
-    """Say whether so many lists begin in a text: finding a few is faster than counting."""
-    at = -1
-    for _ in range(count):
-        at = raw.find(b"[", at + 1)
-        if at < 0:
-            return False
-    return raw.find(b"[", at + 1) < 0
-
-
-def _plain(value: simdjson.Object, without: str) -> dict[str, object]:
-    """Return an object as Python's, but for one field; raises ValueError for a name that comes twice."""
-    found: dict[str, object] = {}
-    # The values that an object gives by the way have been made Python's already.
-    for name in value.keys():  # noqa: SIM118 - an object of another kind
-        if name in found:
-            raise ValueError
-        found[name] = None if name == without else _python(value[name])
-    del found[without]
-    return found
-
-
-def _python(value: object) -> object:
-    if isinstance(value, simdjson.Object):
-        return value.as_dict()
-    return cast("Any", value).as_list() if isinstance(value, simdjson.Array) else value
-
-
-def _read_data(data: simdjson.Array, datatype: object) -> Array | None:
-    kind = _KINDS.get(str(datatype))
-    if kind is None or not len(data):
+        message = cast("dict[str, object]", fields)
+        arrays = [_read(cut, tensor) for tensor in cast("list[dict[str, object]]", message["inputs"])]
+    except (orjson.JSONDecodeError, ArrayError, KeyError, TypeError, AttributeError, ValueError):
         return None
-    wide = cast("Array", np.frombuffer(data.as_buffer(of_type=kind), _READ_AS[kind]))
-    dtype = to_numpy(str(datatype))
-    if wide.dtype == dtype:
-        return wide
-    least, most = wide.min(), wide.max()
-    # Through a float64 a whole number beyond these would be rounded twice.
-    bounds = (-EXACT, EXACT) if kind == "d" else (np.iinfo(dtype.name).min, np.iinfo(dtype.name).max)
-    return wide.astype(dtype) if bounds[0] <= least and most <= bounds[1] else None
+    return Packed(message, arrays) if len(arrays) == len(cut.lists) else None
+
+
+def _read(cut: Cut, tensor: dict[str, object]) -> Array:
+    """Return the numbers of a tensor, without them in it; raises what says that it is none of this kind."""
+    marked = _MARKED.fullmatch(orjson.dumps(tensor.pop("data")))
+    shape = cast("list[int]", tensor["shape"])
+    if marked is None or any(type(size) is not int for size in shape):
+        raise ValueError
+    count = count_elements(shape)
+    return read_flat(cut.lists[int(marked[1])][1:-1], str(tensor["datatype"]), [count], count)

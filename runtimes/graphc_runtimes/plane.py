@@ -16,25 +16,37 @@ import orjson
 from graphc_components.datatypes import Array
 
 from graphc_runtimes.batching import answer, find_batcher
-from graphc_runtimes.bodies import LENGTH_HEADER, Body, Written, read_infer, write_infer
-from graphc_runtimes.bodies import Asked as AskedInfer
+from graphc_runtimes.bodies import LENGTH_HEADER, Written, write_infer
 from graphc_runtimes.choose import Call
 from graphc_runtimes.desk import BusyError, Desk, Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.exchange import Headers, Request
 from graphc_runtimes.lane import LONGEST, Asked, Lane
-from graphc_runtimes.messages import Message, WireTensor, read_message, read_messages, write_tensor
+from graphc_runtimes.messages import Message, WireTensor, write_tensor
+from graphc_runtimes.numerals import Text as Body
 from graphc_runtimes.protocol import HotExchange
+from graphc_runtimes.reading import Asked as AskedInfer
+from graphc_runtimes.reading import read_infer, read_message, read_messages
+from graphc_runtimes.routes import split_path
+from graphc_runtimes.shown import cut_error, show
 from graphc_runtimes.unit import Unit
 
-_STATUS: Final[Mapping[type[Exception], int]] = {RequestError: 400, RunError: 500, DeadlineError: 504}
+_STATUS: Final[Mapping[type[Exception], int]] = {
+    RequestError: 400,
+    RunError: 500,
+    DeadlineError: 504,
+    BusyError: 503,
+}
+_RETRY: Final = b"retry-after: 1\r\n"
+_FAILURES: Final = tuple(_STATUS)
 _JSON: Final = b"content-type: application/json\r\n"
 _BINARY: Final = b"content-type: application/octet-stream\r\n%b: %d\r\n"
+_BUSY: Final = 503
 _LEAST: Final = 500
 """Bodies of fewer bytes are not compressed, as MLServer does not."""
 _LEVEL: Final = 1
-_MOST_UNPACKED: Final = 2**30
-"""A compressed body of more bytes than this, unpacked, is refused."""
+_DIGITS: Final = 18
+"""Of as many digits a length may be; int() takes longer the more it gets."""
 
 
 class Model(Protocol):
@@ -88,6 +100,8 @@ class Features:
     """What the server was told to do with answers."""
 
     compresses: bool = False
+    root: str = ""
+    """What stands before every path, for those who send it."""
 
 
 class DataPlane:
@@ -96,31 +110,39 @@ class DataPlane:
     def __init__(self, desk: Desk, meter: Meter, features: Features) -> None:
         self._desk, self._meter, self._features = desk, meter, features
         self._paths: dict[bytes, tuple[Path, Lane | None]] = {}
+        self._spelt: dict[tuple[str, ...], bytes] = {}
+        """The same by their segments: a target may be written in several ways."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, path: Path) -> None:
         """Answer a path from now on."""
         unit = path.model.unit
         lane = None if unit is None or path.verb != "infer" else Lane.find(unit, path.name)
-        self._paths[path.text.encode()] = path, None if self._features.compresses else lane
+        key = path.text.encode()
+        self._paths[key] = path, None if self._features.compresses else lane
+        if (parts := split_path(key)) is not None:
+            self._spelt[parts] = key
 
     def knows(self, request: Request) -> bool:
-        """Say whether a request is for a model that is ready here."""
-        if request.method != b"POST":
-            return False
-        known = self._paths.get(request.url)
-        return known is not None and known[0].model.ready and known[0].model.unit is not None
+        """Say whether a request is for a model here."""
+        url = request.url
+        return request.method == b"POST" and (url in self._paths or self._spell(url) in self._paths)
+
+    def _spell(self, url: bytes) -> bytes:
+        """Return a path that is known here as it is kept, of whichever way a client writes it."""
+        parts = split_path(url, self._features.root)
+        return b"" if parts is None else self._spelt.get(parts, b"")
 
     def handle(self, exchange: HotExchange) -> None:
         """Answer a request: here where that is known to be short, else in a thread or a batch."""
-        path, lane = self._paths[exchange.request.url]
+        path, lane = self._paths.get(exchange.request.url) or self._paths[self._spell(exchange.request.url)]
         unit = path.model.unit
         if unit is None or not path.model.ready:
-            exchange.delegate()
+            self._respond(exchange, path, time.perf_counter(), _unready(path.name))
         elif unit.region.batch is not None and path.verb != "route":
             if lane is None or lane.unit is not unit or not self._submit(lane, path, exchange):
                 self._start_task(path, exchange, _Work(path, exchange, self._features))
-        elif path.pace.is_short(exchange.size):
+        elif path.pace.is_short(exchange.size) and not _may_take_long(exchange):
             start = time.perf_counter()
             found = None
             # A model that was loaded anew has another unit.
@@ -146,7 +168,9 @@ class DataPlane:
 
         def done(found: Answer | None) -> None:
             self._desk.give_back()
-            if found is not None:
+            if found is None:
+                exchange.drop()
+            else:
                 self._respond(exchange, path, start, found)
 
         path.context.run(batcher.submit, _Rider(lane, asked, path, exchange, done))
@@ -155,11 +179,11 @@ class DataPlane:
     def _start_thread(self, path: Path, exchange: HotExchange, work: "_Work", unit: Unit) -> None:
         start = time.perf_counter()
 
-        def done(future: "Future[Answer | None]") -> None:
+        def done(future: "Future[Answer]") -> None:
             if not future.cancelled():
                 self._respond(exchange, path, start, future.result())
 
-        def do() -> Answer | None:
+        def do() -> Answer:
             return path.context.copy().run(work.do, unit)
 
         try:
@@ -180,14 +204,11 @@ class DataPlane:
         start = time.perf_counter()
         self._desk.take()
         try:
-            self._respond(exchange, path, start, await work.do_batched())
+            self._respond(exchange, path, start, await work.do_batched(self._desk))
         finally:
             self._desk.give_back()
 
-    def _respond(self, exchange: HotExchange, path: Path, start: float, found: Answer | None) -> None:
-        if found is None:
-            exchange.delegate()
-            return
+    def _respond(self, exchange: HotExchange, path: Path, start: float, found: Answer) -> None:
         # Counted first: who has the answer finds it in the metrics.
         seconds = time.perf_counter() - start
         self._meter.count(path.text, found.status, seconds)
@@ -269,26 +290,30 @@ class _Work:
         self._path, self._exchange, self._features = path, exchange, features
         self._asked: AskedInfer | None = None
 
-    def do(self, unit: Unit) -> Answer | None:
-        """Return the answer; None where MLServer is to answer."""
+    def do(self, unit: Unit) -> Answer:
+        """Return the answer."""
         try:
             if self._path.verb == "route":
-                message = unit.accept(read_message(self._read_json(), self._headers()))
+                message = unit.accept(read_message(self._body(), self._headers()))
                 return self._finish(Written([orjson.dumps([unit.route(message)])]), _JSON)
             message = self._read(unit)
-            return None if message is None else self._write(unit, message, unit.answer(message))
-        except (RequestError, RunError, DeadlineError) as error:
+            return self._write(unit, message, unit.answer(message))
+        except _FAILURES as error:
             return _fail(error)
 
-    async def do_batched(self) -> Answer | None:
+    async def do_batched(self, desk: Desk) -> Answer:
         """Return the answer of a unit that may answer several requests at once."""
         unit = self._path.model.unit
         if unit is None:
-            return None
+            return _unready(self._path.name)
         try:
-            message = self._read(unit)
-            return None if message is None else self._write(unit, message, await answer(unit, message))
-        except (RequestError, RunError, DeadlineError) as error:
+            if not _may_take_long(self._exchange):
+                message = self._read(unit)
+                return self._write(unit, message, await answer(unit, message))
+            message = await desk.run(lambda: self._read(unit))
+            tensors = await answer(unit, message)
+            return await desk.run(lambda: self._write(unit, message, tensors))
+        except _FAILURES as error:
             return _fail(error)
 
     # --- Reading -------------------------------------------------------------------------------------
@@ -298,29 +323,21 @@ class _Work:
 
     def _body(self) -> Body:
         body, request = self._exchange.body, self._exchange.request
-        encoding = request.header(b"content-encoding")
-        if encoding is None:
-            return body
-        return _decompress(body, encoding.lower().strip())
+        coding = (request.header(b"content-encoding") or b"identity").lower().strip()
+        return body if coding == b"identity" else self._exchange.unpack(coding)
 
-    def _read_json(self) -> object:
-        try:
-            return orjson.loads(self._body())
-        except orjson.JSONDecodeError:
-            raise RequestError("the body is not JSON") from None
-
-    def _read(self, unit: Unit) -> Message | None:
-        if self._path.verb == "aggregate":
-            return unit.accept(read_messages(self._read_json(), self._headers()))
+    def _read(self, unit: Unit) -> Message:
         body = self._body()
+        if self._path.verb == "aggregate":
+            return unit.accept(read_messages(body, self._headers()))
         self._asked = read_infer(body, self._headers(), self._json_length(len(body)))
-        return None if self._asked is None else unit.accept(self._asked.message)
+        return unit.accept(self._asked.message)
 
     def _json_length(self, size: int) -> int | None:
         raw = self._exchange.request.header(LENGTH_HEADER.encode())
         if raw is None:
             return None
-        if not raw.isdigit() or int(raw) > size:
+        if not raw.isdigit() or len(raw) > _DIGITS or int(raw) > size:
             raise RequestError(f"the header `{LENGTH_HEADER}` is not a length within the body")
         return int(raw)
 
@@ -388,24 +405,26 @@ def _choose_coding(accepted: bytes) -> bytes | None:
     return next((coding for coding in (b"gzip", b"deflate") if coding in names), None)
 
 
-def _decompress(body: Body, coding: bytes) -> bytes:
-    if coding == b"identity":
-        return bytes(body)
-    if coding not in (b"gzip", b"deflate"):
-        raise RequestError(f"the content-encoding `{coding.decode('latin-1')}` is not known here")
-    unpacker = zlib.decompressobj(31 if coding == b"gzip" else 15)
-    try:
-        found = unpacker.decompress(body, _MOST_UNPACKED)
-    except zlib.error:
-        raise RequestError(f"the body is not {coding.decode()}") from None
-    if unpacker.unconsumed_tail or not unpacker.eof:
-        raise RequestError("the compressed body is cut off, or too large when it is unpacked")
-    return found
+def _may_take_long(exchange: HotExchange) -> bool:
+    """Say whether reading a body may take a while, whatever others of its size took."""
+    if exchange.request.is_plain:
+        return exchange.size > LONGEST
+    raw = exchange.request.header(LENGTH_HEADER.encode()) or b""
+    # Raw tensors are views of the body, and only the JSON before them is read.
+    is_raw = exchange.request.header(b"content-encoding") is None and raw.isdigit() and len(raw) < _DIGITS
+    return not is_raw or int(raw) > LONGEST
 
 
 def _fail(error: Exception) -> Answer:
-    return Answer(_STATUS[type(error)], _JSON, (orjson.dumps({"error": str(error)}),))
+    status = _STATUS[type(error)]
+    head = _JSON + _RETRY if status == _BUSY else _JSON
+    return Answer(status, head, (orjson.dumps({"error": cut_error(str(error))}),))
+
+
+def _unready(name: str) -> Answer:
+    text = orjson.dumps({"error": f"model {show(name)} is not ready"})
+    return Answer(_BUSY, _JSON + _RETRY, (text,))
 
 
 def _busy() -> Answer:
-    return Answer(503, _JSON + b"retry-after: 1\r\n", (orjson.dumps({"error": str(BusyError())}),))
+    return _fail(BusyError())

@@ -5,12 +5,12 @@ uvicorn takes a class like this as its `http`; it makes one for each connection.
 
 import asyncio
 import logging
-import weakref
 from collections import deque
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import httptools
 import numpy as np
+import orjson
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -24,29 +24,51 @@ from graphc_runtimes.exchange import (
     Scope,
     parse_path,
 )
+from graphc_runtimes.pressure import Connections
+from graphc_runtimes.room import Room
+from graphc_runtimes.unpack import unpack
 
 _LOG: Final = logging.getLogger("uvicorn.error")
 _ACCESS: Final = logging.getLogger("uvicorn.access")
 _LARGE: Final = 65_536
 """A body that lacks more than this is read straight into its place."""
 _ALIGNMENT: Final = 64
+_JSON: Final = b"content-type: application/json\r\n"
+_RETRY: Final = b"retry-after: 1\r\n"
 _OFFERS: Final = frozenset({b"upgrade", b"connection", b"http2-settings"})
 _END: Final = b"\r\n\r\n"
 _MOST_HEADS: Final = 16
 _LONGEST_HEAD: Final = 2048
 _UNLIKE_OTHERS: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 _SWEEP_S: Final = 1.0
-_OPEN: Final[weakref.WeakSet["HttpProtocol"]] = weakref.WeakSet()
+_LINGER_S: Final = 5.0
+"""A client that is refused may go on sending as long: it would not see the answer if the connection ended at once."""
+_MOST_LINGERING: Final = 2**26
+_DIGITS: Final = 18
+_MOST_OTHER: Final = 2**16
+"""The largest body of a request that is not for inference."""
+_ROOM: Final = 2**32
+
+
+class Refusal(NamedTuple):
+    """The answer to a request that is not read to its end."""
+
+    status: int
+    text: str
+    head: bytes = b""
 
 
 class HotExchange(Exchange):
     """A request that is answered from its bytes, once all of them are there."""
 
-    def __init__(self, connection: "HttpProtocol", request: Request) -> None:
+    def __init__(self, connection: "HttpProtocol", request: Request, handler: "Handler", most: int) -> None:
         super().__init__(connection, request)
+        self.handler, self.most = handler, most
         self.parts: list[bytes] = []
         self.size = 0
         self.buffer: memoryview | None = None
+        self.refusal: Refusal | None = None
+        self._held = 0
 
     @property
     def can_start(self) -> bool:
@@ -67,10 +89,41 @@ class HotExchange(Exchange):
         self.parts.append(data)
         self.size += len(data)
 
+    def hold(self, count: int) -> bool:
+        """Count bytes of the body among those that are in flight; says whether there is room for them."""
+        if not cast("HttpProtocol", self.connection).settings.room.take(count):
+            return False
+        self._held += count
+        return True
+
+    def unpack(self, coding: bytes) -> memoryview:
+        """Return the body unpacked; raises RequestError and BusyError."""
+        found = unpack(self.body, coding, self.most, cast("HttpProtocol", self.connection).settings.room)
+        self._held += len(found)
+        return found
+
+    def drop(self) -> None:
+        """Let go of the body, and of its room."""
+        self.parts.clear()
+        self.buffer = None
+        if self._held:
+            held, self._held = self._held, 0
+            cast("HttpProtocol", self.connection).give_back(held)
+
+    def disconnect(self) -> None:
+        """Note that the client is gone; a body that nobody works on is let go of."""
+        super().disconnect()
+        if not self.is_started:
+            self.drop()
+
     def start(self) -> None:
         """Answer."""
         self.is_started = True
-        cast("HttpProtocol", self.connection).settings.handler.handle(self)
+        if self.refusal is not None:
+            status, text, head = self.refusal
+            self.respond(status, _JSON + head, orjson.dumps({"error": text}))
+        else:
+            self.handler.handle(self)
 
     def respond(self, status: int, head: bytes, *parts: bytes | memoryview) -> None:
         """Send an answer: its headers but the common ones, and its body."""
@@ -78,6 +131,8 @@ class HotExchange(Exchange):
         if self.is_done:
             return
         if not (self.is_disconnected or connection.is_closing()):
+            if self.request.method == b"HEAD":
+                parts = (b"",)
             length = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
             close = b"" if self.request.keep_alive else b"connection: close\r\n"
             connection.log_access(self, status)
@@ -86,18 +141,15 @@ class HotExchange(Exchange):
                 % (STATUS_LINES[status], connection.default_headers(), head, length, close),
                 *parts,
             )
+        self.drop()
         self._complete()
-
-    def delegate(self) -> None:
-        """Let the application answer, which finds the request as it came."""
-        cast("HttpProtocol", self.connection).replay(self)
 
 
 class Handler(Protocol):
-    """What answers the hot paths."""
+    """What answers requests from their bytes."""
 
     def knows(self, request: Request) -> bool:
-        """Say whether a request is for a hot path."""
+        """Say whether a request is answered here."""
         ...
 
     def handle(self, exchange: HotExchange) -> None:
@@ -108,8 +160,22 @@ class Handler(Protocol):
 class Settings:
     """What the connections of a server share."""
 
-    def __init__(self, handler: Handler, *, max_body: int, max_head: int, patience_s: float) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        max_body: int,
+        max_head: int,
+        patience_s: float,
+        idle_s: float = 120,
+        least_rate: int = 1024,
+        connections: int = 4096,
+        room: Room | None = None,
+        others: Handler | None = None,
+    ) -> None:
         self.handler, self.max_body, self.max_head, self.patience_s = handler, max_body, max_head, patience_s
+        self.idle_s, self.least_rate, self.room, self.others = idle_s, least_rate, room or Room(_ROOM), others
+        self.open = Connections(connections)
         self.is_sweeping = False
         self._headers: tuple[object, bytes] = (None, b"")
 
@@ -126,6 +192,8 @@ class _Head(NamedTuple):
 
     request: Request
     length: int
+    handler: Handler
+    most: int
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -153,6 +221,11 @@ class HttpProtocol(asyncio.Protocol):
         self._is_advancing = False
         self._is_refused = False
         self._is_paused = False
+        self._is_lingering = self._has_asked = False
+        self._discarded = self._unsent = 0
+        self._owed = 0
+        self._ends_at: float | None = None
+        self._reader: _BodyReader | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._client: tuple[str, int] | None = None
@@ -164,7 +237,7 @@ class HttpProtocol(asyncio.Protocol):
         self._in_head = False
         self._heads: dict[bytes, _Head] = {}
         self._last: HotExchange | None = None
-        self._heard = self._head_began = self._loop.time()
+        self._heard = self._head_began = self._body_began = self._paused_at = self._loop.time()
 
     # --- What asyncio calls --------------------------------------------------------------------------
 
@@ -175,18 +248,23 @@ class HttpProtocol(asyncio.Protocol):
         self._client = _address(transport.get_extra_info("peername"))
         self._server = _address(transport.get_extra_info("sockname"))
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        _OPEN.add(self)
-        if not self.settings.is_sweeping:
-            self.settings.is_sweeping = True
-            self._loop.call_later(_SWEEP_S, _sweep, self._loop, self.settings)
+        settings = self.settings
+        if not settings.open.admit(self, self._loop.time()):
+            self.refuse(503, "the unit has as many connections as it takes; try again", _RETRY)
+            self._transport.close()
+        if not settings.is_sweeping:
+            settings.is_sweeping = True
+            self._loop.call_later(_SWEEP_S, _sweep, self._loop, settings)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every request that is not answered yet."""
         self._state.connections.discard(cast("Any", self))
-        _OPEN.discard(self)
+        self.settings.open.discard(self)
         for exchange in self._queue:
             exchange.disconnect()
+        self._reading = self._reader = self._last = None
         self._writable.set()
+        self._settle()
         if exc is None:
             self._transport.close()
 
@@ -197,6 +275,9 @@ class HttpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came; a request that is complete is answered in here, if that is short."""
         self._heard = self._loop.time()
+        if self._is_refused:
+            self._discard(len(data))
+            return
         was_in_head = self._in_head
         is_whole = not (self._queue or was_in_head or self._reading is not None or self._is_refused)
         if is_whole and self._recall(data):
@@ -205,17 +286,16 @@ class HttpProtocol(asyncio.Protocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            if not self._is_refused:
-                _LOG.warning("Invalid HTTP request received.")
-                self._refuse(400, b"text/plain; charset=utf-8", b"Invalid HTTP request received.")
+            self.refuse(400, "this is not HTTP/1.1")
             return
         if was_in_head and self._in_head:
             self._head_size += len(data)
             if self._head_size > self.settings.max_head:
                 self._refuse_head()
         self._read_large()
-        if is_whole and self._last is not None:
-            self._remember(data, self._last)
+        last, self._last = self._last, None
+        if is_whole and last is not None:
+            self._remember(data, last)
 
     # --- Heads that come again -----------------------------------------------------------------------
     # A client's requests have the same head, but for the length of the body. Bytes that were parsed once, from the
@@ -229,7 +309,7 @@ class HttpProtocol(asyncio.Protocol):
         known = self._heads.get(data[:start])
         if known is None or len(data) - start != known.length or not self._writable.is_set():
             return False
-        exchange = HotExchange(self, known.request)
+        exchange = HotExchange(self, known.request, known.handler, known.most)
         exchange.feed(data[start:])
         exchange.is_read = True
         self._head_began = self._heard
@@ -253,11 +333,11 @@ class HttpProtocol(asyncio.Protocol):
         is_whole = exchange.is_read and not (self._in_head or self._reading) and self._writes_length(request)
         if not is_whole or not head.endswith(_END) or head.find(_END) + len(_END) != start:
             return
-        if start > _LONGEST_HEAD or not request.keep_alive or exchange.body != data[start:]:
+        if start > _LONGEST_HEAD or not request.keep_alive or exchange.refusal is not None:
             return
         if len(self._heads) >= _MOST_HEADS:
             self._heads.clear()
-        self._heads[head] = _Head(request, exchange.size)
+        self._heads[head] = _Head(request, exchange.size, exchange.handler, exchange.most)
 
     def _writes_length(self, request: Request) -> bool:
         """Say whether a request has a length, and nothing that asks for more than an answer."""
@@ -267,10 +347,12 @@ class HttpProtocol(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Let those who write wait: the client reads too slowly."""
         self._writable.clear()
+        self._paused_at, self._unsent = self._loop.time(), self._transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """Let those who wait write again."""
         self._writable.set()
+        self._settle()
         self._advance()
 
     def _feed(self, data: bytes) -> None:
@@ -315,7 +397,7 @@ class HttpProtocol(asyncio.Protocol):
         if parser.should_upgrade():
             self._method = parser.get_method()
             if self._method == b"CONNECT":
-                self._refuse(400, b"text/plain; charset=utf-8", b"This server is no proxy.")
+                self.refuse(400, "this server is no proxy")
             return
         version = parser.get_http_version()
         keep_alive = version != "1.0" and parser.should_keep_alive()
@@ -327,13 +409,10 @@ class HttpProtocol(asyncio.Protocol):
         if self._head_size + len(self._url) > self.settings.max_head:
             self._refuse_head()
             return
-        if self.settings.handler.knows(request):
-            if _length_of(request) > self.settings.max_body:
-                self._refuse_body()
-                return
-            exchange: Exchange = HotExchange(self, request)
-        else:
-            exchange = AsgiExchange(self, request, self._app)
+        exchange, self._body_began, self._has_asked = self._choose(request), self._heard, True
+        if isinstance(exchange, HotExchange) and _length_of(request) > exchange.most:
+            self._refuse_body(exchange)
+            return
         self._reading = exchange
         # Of several in what came at once none is the whole of it.
         self._last = exchange if self._last is None and isinstance(exchange, HotExchange) else None
@@ -344,14 +423,27 @@ class HttpProtocol(asyncio.Protocol):
             exchange.send_continue()
         self._advance()
 
+    def _choose(self, request: Request) -> Exchange:
+        """Return who answers a request, and how much of a body may be asked for."""
+        settings = self.settings
+        if settings.handler.knows(request):
+            return HotExchange(self, request, settings.handler, settings.max_body)
+        if settings.others is not None and settings.others.knows(request):
+            return HotExchange(self, request, settings.others, min(_MOST_OTHER, settings.max_body))
+        return AsgiExchange(self, request, self._app)
+
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         exchange = self._reading
         if exchange is None or self._is_refused:
             return
         exchange.feed(body)
-        if isinstance(exchange, HotExchange) and exchange.size > self.settings.max_body:
-            self._refuse_body()
+        if not isinstance(exchange, HotExchange):
+            return
+        if exchange.size > exchange.most:
+            self._refuse_body(exchange)
+        elif not exchange.hold(len(body)):
+            self._refuse_full(exchange)
 
     def on_message_complete(self) -> None:
         """Answer what is complete."""
@@ -372,8 +464,8 @@ class HttpProtocol(asyncio.Protocol):
             return
         # The parser never sees the rest of this message; the next one gets a parser of its own.
         self._parser = httptools.HttpRequestParser(self)
-        reader = _BodyReader(self, exchange, missing)
-        self._switch(reader)
+        self._reader = _BodyReader(self, exchange, missing)
+        self._switch(self._reader)
 
     def _switch(self, protocol: asyncio.BaseProtocol) -> None:
         # A transport chooses how it reads when it starts to.
@@ -386,6 +478,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def take_large(self) -> None:
         """Go on after a body that was read straight into its place."""
+        self._reader = None
         self._switch(self)
         self.heard()
         self.on_message_complete()
@@ -393,6 +486,24 @@ class HttpProtocol(asyncio.Protocol):
     def heard(self) -> None:
         """Note that the client still sends."""
         self._heard = self._loop.time()
+
+    def hold(self, exchange: HotExchange, count: int) -> bool:
+        """Count bytes that came; says whether there was room for them, else the request is refused."""
+        self.heard()
+        if exchange.hold(count):
+            return True
+        self._refuse_full(exchange)
+        return False
+
+    def give_back(self, count: int) -> None:
+        """Give back the room of a request: an answer takes as much until its client has read it."""
+        self._owed += count
+        if self._writable.is_set():
+            self._settle()
+
+    def _settle(self) -> None:
+        owed, self._owed = self._owed, 0
+        self.settings.room.give_back(owed)
 
     # --- Answers -------------------------------------------------------------------------------------
 
@@ -426,20 +537,12 @@ class HttpProtocol(asyncio.Protocol):
         """Go on to the next request."""
         self._state.total_requests += 1
         self._heard = self._loop.time()
+        if self._is_refused and exchange is self._queue[-1]:
+            self._linger()
+            return
         if not exchange.request.keep_alive or self._transport.is_closing():
             self._transport.close()
             return
-        self._advance()
-
-    def replay(self, exchange: HotExchange) -> None:
-        """Let the application answer a request in its turn."""
-        body = exchange.body
-        cold = AsgiExchange(self, exchange.request, self._app)
-        if body:
-            cold.feed(body)
-        cold.end()
-        exchange.is_done = True
-        self._queue[0] = cold
         self._advance()
 
     def write(self, *parts: bytes | memoryview) -> None:
@@ -520,37 +623,124 @@ class HttpProtocol(asyncio.Protocol):
     # --- Limits --------------------------------------------------------------------------------------
 
     def _refuse_head(self) -> None:
-        self._refuse(431, b"application/json", b'{"error":"the head of the request is too large"}')
+        self.refuse(431, "the head of the request is too large")
 
-    def _refuse_body(self) -> None:
-        text = f'{{"error":"the body is larger than {self.settings.max_body} bytes"}}'
-        self._refuse(413, b"application/json", text.encode())
+    def _refuse_body(self, exchange: HotExchange) -> None:
+        self.refuse(413, f"the body is larger than {exchange.most} bytes", of=exchange)
 
-    def _refuse(self, status: int, kind: bytes, text: bytes) -> None:
-        """Answer a request that will not be read to its end, and end the connection."""
-        self._is_refused = True
-        if self._transport.is_closing():
+    def _refuse_full(self, exchange: HotExchange) -> None:
+        self.refuse(503, "the unit has as many bytes in flight as it takes; try again", _RETRY, of=exchange)
+
+    def refuse(self, status: int, text: str, head: bytes = b"", of: HotExchange | None = None) -> None:
+        """Answer a request that will not be read to its end, in its turn, and end the connection."""
+        if self._is_refused or self._transport.is_closing():
             return
-        # Clients with answers outstanding would take this one for theirs.
-        outstanding = [each for each in self._queue if each is not self._reading and not each.is_done]
-        if not outstanding:
-            self._transport.write(
-                b"%b%bcontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-                % (STATUS_LINES[status], self.default_headers(), kind, len(text), text)
+        self._is_refused = True
+        reading, self._reading = self._reading, None
+        if isinstance(reading, AsgiExchange):
+            # The application has begun with what will not come.
+            reading.disconnect()
+            self._transport.close()
+            return
+        if self._reader is not None:
+            self._reader = None
+            self._switch(self)
+        exchange = of or reading
+        if not isinstance(exchange, HotExchange):
+            method = self._method or b"GET"
+            exchange = HotExchange(
+                self, Request(method, self._url, "1.1", [], False, False), self.settings.handler, 0
             )
-        self._transport.close()
+        exchange.drop()
+        exchange.refusal, exchange.is_read, exchange.request.keep_alive = (
+            Refusal(status, text, head),
+            True,
+            False,
+        )
+        exchange.request.expects_continue = False
+        if exchange not in self._queue:
+            self._queue.append(exchange)
+        self.resume_reading()
+        self._advance()
+
+    def _linger(self) -> None:
+        """End the connection once the client has stopped sending, or soon."""
+        self._ends_at, self._is_lingering = self._loop.time() + _LINGER_S, True
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _discard(self, count: int) -> None:
+        self._discarded += count
+        if self._discarded > _MOST_LINGERING:
+            self._transport.abort()
 
     def check_time(self, now: float) -> None:
         """End a connection that is idle, or whose client sends or reads too slowly."""
-        silent, patience = now - self._heard, self.settings.patience_s
-        if self._in_head or self._reading is not None:
-            slow = now - self._head_began if self._in_head else silent
-            if slow > patience and not self._is_paused:
-                text = b'{"error":"the request did not come in time"}'
-                self._refuse(408, b"application/json", text)
-        elif not self._queue and silent > self._config.timeout_keep_alive and self._writable.is_set():
+        if self._ends_at is not None and now > self._ends_at:
+            self._transport.abort()
+        elif not self._writable.is_set():
+            self._check_reading(now)
+        elif self._transport.is_closing():
+            # What is left to be sent has as long as a client may be silent.
+            self._ends_at = self._ends_at or now + self.settings.patience_s
+        elif self._is_too_slow(now) and not self._is_paused:
+            self.refuse(408, "the request did not come in time")
+        elif self._is_idle and now - self._heard > self._longest_idle:
             self._transport.close()
-        if not self._writable.is_set() and silent > patience:
+
+    @property
+    def _is_idle(self) -> bool:
+        return not (self._queue or self._in_head or self._reading or self._is_refused)
+
+    @property
+    def _longest_idle(self) -> float:
+        return self.settings.idle_s if self._has_asked else self.settings.patience_s
+
+    def _is_too_slow(self, now: float) -> bool:
+        patience = self.settings.patience_s
+        if self._in_head:
+            return now - self._head_began > patience
+        return self._reading is not None and (
+            now - self._heard > patience or self._lacks(now - self._body_began - patience)
+        )
+
+    def _lacks(self, seconds: float) -> bool:
+        """Say whether fewer bytes of the body have come than in so many seconds should."""
+        exchange = self._reading
+        return isinstance(exchange, HotExchange) and exchange.size < seconds * self.settings.least_rate
+
+    def _check_reading(self, now: float) -> None:
+        """End a connection whose client does not read an answer, or too little of it."""
+        seconds = now - self._paused_at
+        if seconds <= self.settings.patience_s:
+            return
+        unsent = self._transport.get_write_buffer_size()
+        if self._unsent - unsent <= self.settings.least_rate * seconds:
+            self._transport.abort()
+        else:
+            self._paused_at, self._unsent = now, unsent
+
+    def waits(self, now: float) -> float | None:
+        """Return for how many seconds nothing but the client's silence keeps a connection; None for one at work."""
+        if self._is_refused or self._transport.is_closing():
+            return None
+        if self._is_idle:
+            return now - self._heard
+        if self._in_head and not self._queue:
+            return now - self._head_began
+        if len(self._queue) != 1 or self._queue[0] is not self._reading or self._is_paused:
+            return None
+        began = now - self._body_began
+        return began if self._lacks(began) else None
+
+    def evict(self) -> None:
+        """Make room for another connection."""
+        if self._is_idle:
+            self._transport.close()
+        else:
+            self.refuse(408, "the request comes too slowly for as many connections as there are")
             self._transport.abort()
 
 
@@ -560,10 +750,10 @@ class _BodyReader(asyncio.BufferedProtocol):
     def __init__(self, protocol: HttpProtocol, exchange: HotExchange, missing: int) -> None:
         self._protocol, self._exchange = protocol, exchange
         total = exchange.size + missing
-        raw = exchange.request.header(b"inference-header-content-length") or b"0"
+        raw = _to_number(exchange.request.header(b"inference-header-content-length"))
         memory = np.empty(total + _ALIGNMENT, np.uint8)
         # The first raw tensor, which lies behind the JSON, begins at an address that suits every framework.
-        start = -(int(memory.ctypes.data) + (int(raw) if raw.isdigit() else 0)) % _ALIGNMENT
+        start = -(int(memory.ctypes.data) + raw) % _ALIGNMENT
         self._view = memoryview(cast("bytearray", memory))[start : start + total]
         self._filled = exchange.size
         self._view[: self._filled] = b"".join(exchange.parts)
@@ -575,10 +765,11 @@ class _BodyReader(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Note what came; the last piece hands the connection back."""
         self._filled += nbytes
-        self._protocol.heard()
+        self._exchange.size = self._filled
+        if not self._protocol.hold(self._exchange, nbytes):
+            return
         if self._filled == len(self._view):
             self._exchange.buffer = self._view
-            self._exchange.size = len(self._view)
             self._protocol.take_large()
 
     def eof_received(self) -> bool | None:
@@ -607,16 +798,19 @@ def _address(found: object) -> tuple[str, int] | None:
 
 
 def _length_of(request: Request) -> int:
-    raw = request.header(b"content-length")
-    return int(raw) if raw and raw.isdigit() else 0
+    return _to_number(request.header(b"content-length"))
+
+
+def _to_number(text: bytes | None) -> int:
+    # int() takes the longer the more digits there are, and no length has more.
+    return int(text[:_DIGITS]) if text and text.isdigit() else 0
 
 
 def _sweep(loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
     """Look after connections once a second: a timer for each request would cost more than the rest of it."""
     now = loop.time()
-    mine = [each for each in _OPEN if each.settings is settings]
-    for each in mine:
+    for each in settings.open.all():
         each.check_time(now)
-    settings.is_sweeping = bool(mine)
-    if mine:
+    settings.is_sweeping = bool(settings.open.all())
+    if settings.is_sweeping:
         loop.call_later(_SWEEP_S, _sweep, loop, settings)

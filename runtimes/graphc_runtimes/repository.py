@@ -21,6 +21,11 @@ class RegionRepository(ModelRepository):
             raise SystemExit(f"graphc: {error}") from None
         self._names = tuple(dict.fromkeys((environment.unit or region.unit, region.graph.name)))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the region is called by."""
+        return self._names
+
     async def list(self) -> "list[ModelSettings]":
         """Return the settings of a model for each name."""
         return [_settings(name) for name in self._names]

@@ -15,9 +15,9 @@ from google.protobuf.message_factory import GetMessageClass
 from graphc_components.datatypes import bytes_of
 from graphc_components.tensors import CONTENTS, DATATYPES
 
-from graphc_runtimes.bodies import read_raw
 from graphc_runtimes.errors import RequestError
 from graphc_runtimes.messages import Message, WireTensor, to_raw, want
+from graphc_runtimes.reading import read_raw
 
 _LATER: Final = {
     "double_param": (4, FieldDescriptorProto.TYPE_DOUBLE),

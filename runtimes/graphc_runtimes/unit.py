@@ -17,6 +17,7 @@ from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.execute import Program, Runner
 from graphc_runtimes.messages import WANTED, Message, WireTensor, decode, encode
 from graphc_runtimes.region import Answer, ChoiceNode, MergeNode, Region, TensorSpec, parse_region
+from graphc_runtimes.shown import show
 
 NO_CHILD: Final = -2
 """The executor's route for: call no child, the message is the answer."""
@@ -117,10 +118,10 @@ class Unit:
         unit = self.region.unit
         for name in message.wanted:
             if name not in self._outputs:
-                raise RequestError(f"unit `{unit}`: the graph has no output `{name}`")
+                raise RequestError(f"unit `{unit}`: the graph has no output {show(name)}")
         for name in message.tensors:
             if name not in self._known and not _is_of_a_node(name):
-                raise RequestError(f"unit `{unit}`: the graph has no input `{name}`")
+                raise RequestError(f"unit `{unit}`: the graph has no input {show(name)}")
 
     def _encode(self, answer: Answer, array: Array | None) -> WireTensor:
         try:

@@ -28,7 +28,7 @@ from urllib.request import urlopen
 import numpy as np
 from graphc_runtimes.batching import answer
 from graphc_runtimes.environment import Environment
-from graphc_runtimes.messages import read_message
+from graphc_runtimes.reading import read_message
 from graphc_runtimes.region import Batch
 from graphc_runtimes.unit import Unit, load_unit
 from served_graphs import compile_graph
@@ -57,7 +57,7 @@ Measure = Callable[[int, float], Measured]
 
 async def load_both(environment: Environment, body: bytes) -> tuple[Ask, Ask]:
     """Return a way to ask the unit in this process, without batching and with it."""
-    message = read_message(json.loads(body), {})
+    message = read_message(body, {})
     plain = await load_unit(environment)
     batched = Unit(replace(plain.region, batch=Batch(CLIENTS)), plain.runners)
     return lambda: answer(plain, message), lambda: answer(batched, message)
@@ -137,7 +137,7 @@ class Server:
 
 def time_nodes(unit: Unit, body: bytes) -> float:
     """Return the seconds that the nodes take for a request, as one of as many as a batch has room for."""
-    tensors, call = unit.read(read_message(json.loads(body), {}))
+    tensors, call = unit.read(read_message(body, {}))
     count = max(1, CLIENTS // len(next(iter(tensors.values()))))
     joined = {name: np.concatenate([array] * count) for name, array in tensors.items()}
     times: list[float] = []

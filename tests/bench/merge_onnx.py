@@ -24,7 +24,8 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.choose import Call
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.execute import execute
-from graphc_runtimes.messages import decode, read_message
+from graphc_runtimes.messages import decode
+from graphc_runtimes.reading import read_message
 from graphc_runtimes.unit import load_unit
 
 GRAPHS: Final = Path(__file__).parents[2] / "graphs"
@@ -59,7 +60,7 @@ def seconds(call: Callable[[], object], count: int) -> float:
 def main(name: str = "wine-average", rows: str = "1") -> None:
     """Print the times and the ratio."""
     path = GRAPHS / name / "graph.yaml"
-    message = read_message(json.loads((GRAPHS / name / "request.json").read_text()), {})
+    message = read_message((GRAPHS / name / "request.json").read_bytes(), {})
     arrays = {each: decode(tensor) for each, tensor in message.tensors.items()}
     inputs = {each: np.resize(array, (int(rows), *array.shape[1:])) for each, array in arrays.items()}
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,8 @@ from graphc_components.datatypes import to_datatype
 from graphc_runtimes.batching import answer
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
-from graphc_runtimes.messages import Message, WireTensor, read_message
+from graphc_runtimes.messages import Message, WireTensor
+from graphc_runtimes.reading import read_message
 from graphc_runtimes.region import Batch
 from graphc_runtimes.unit import Unit, load_unit
 from hypothesis import HealthCheck, Phase, given, settings
@@ -68,7 +69,7 @@ def requests_of(generated: Generated) -> list[Message]:
         chosen = pick(rows, size=number % 4) if rows else np.zeros(0, int)
         body = {"inputs": [_tensor(name, array[chosen]) for name, array in generated.inputs.items()]}
         body |= {"parameters": {"tier": TIERS[int(pick(3))]}}
-        messages.append(read_message(body, {}))
+        messages.append(read_message(json.dumps(body).encode(), {}))
     return messages
 
 

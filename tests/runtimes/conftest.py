@@ -2,9 +2,9 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import joblib
 import numpy as np
@@ -12,6 +12,7 @@ import onnx
 import pytest
 from graphc_runtimes.region import Region, parse_region
 from onnx import TensorProto, helper
+from plane_sockets import Running, start
 from sklearn.linear_model import LogisticRegression
 
 Json = dict[str, object]
@@ -157,3 +158,18 @@ def slow(tmp_path: Path) -> Json:
     python: Json = {"kind": "python", "entry": "code:wait", "path": "slow", "declares": declares}
     nodes = [node("p", {"x": "x"}, {"y": "p.y"}, **python)]
     return build(nodes, takes=["x: FP32[batch, 2]"], answers={"p.y": "y: FP32[batch, 2]"})
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Serve a region as a unit's process does, MLServer's application replaced by one that tells what it gets."""
+    stops: list[Callable[[], None]] = []
+
+    def begin(region: Mapping[str, object], **settings: Any) -> Running:
+        running, stop = start(region, tmp_path, **settings)
+        stops.append(stop)
+        return running
+
+    yield begin
+    for stop in stops:
+        stop()

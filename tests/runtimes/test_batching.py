@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from graphc_runtimes.batching import answer
 from graphc_runtimes.errors import DeadlineError, RegionError, RequestError, RunError
-from graphc_runtimes.messages import Message, WireTensor, read_message
+from graphc_runtimes.messages import Message, WireTensor
+from graphc_runtimes.reading import read_message
 from graphc_runtimes.region import Batch, Region, parse_region
 from graphc_runtimes.unit import Unit
 from prometheus_client import REGISTRY
@@ -417,6 +418,6 @@ def test_a_region_without_the_rows_of_requests_has_no_batches(
 
 def test_a_message_read_from_json_is_batched(make: Callable[..., Unit], double: Double) -> None:
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [[5]]}]}
-    messages = [read_message(body, {}), ask(1)]
+    messages = [read_message(json.dumps(body).encode(), {}), ask(1)]
     assert together(make(), double, messages) == [[10], [2]]
     assert double.given == [[0], [5, 1]]

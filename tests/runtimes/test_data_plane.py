@@ -1,210 +1,26 @@
 """The data plane over real sockets, without MLServer: what a connection may do, and what is answered from bytes."""
 
-import asyncio
 import base64
 import gzip
 import json
-import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import copy_context
-from dataclasses import dataclass, field
-from pathlib import Path as FilePath
-from socket import create_connection, socket
-from typing import Any, Final, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import pytest
-import uvicorn
-from graphc_runtimes.desk import Desk, Pace
-from graphc_runtimes.environment import read_environment
+from graphc_runtimes.desk import Pace
 from graphc_runtimes.lane import LONGEST
-from graphc_runtimes.packed import LEAST
-from graphc_runtimes.plane import DataPlane, Features, Path
-from graphc_runtimes.protocol import HttpProtocol, Settings
+from graphc_runtimes.numerals import LEAST
+from graphc_runtimes.protocol import HttpProtocol
 from graphc_runtimes.region import Region
-from graphc_runtimes.unit import load_unit
-from plane_parts import Meter, Model
+from plane_sockets import INFER, Running, ask_json, ask_raw, post
 
 Json = dict[str, Any]
 Build = Callable[..., Json]
 
-INFER: Final = "/v2/models/graph/infer"
-LIMIT_S: Final = 10
-
-
-async def cold(scope: Any, receive: Any, send: Any) -> None:
-    """Stand for MLServer's application: tell what arrived."""
-    body = b""
-    while True:
-        event = await receive()
-        body += event.get("body", b"")
-        if not event.get("more_body"):
-            break
-    told = {"cold": scope["method"], "path": scope["path"], "body": body.decode("latin-1")}
-    text = json.dumps(told).encode()
-    headers = [(b"content-type", b"application/json")]
-    if scope["path"] != "/chunked":
-        headers.append((b"content-length", str(len(text)).encode()))
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": text, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
-
-
-@dataclass
-class Answer:
-    """One parsed answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Json:
-        """The body as JSON."""
-        return json.loads(self.body)
-
-
-class Client:
-    """A connection on which anything can be sent."""
-
-    def __init__(self, port: int) -> None:
-        self.socket: socket = create_connection(("127.0.0.1", port), LIMIT_S)
-        self._file = self.socket.makefile("rb")
-
-    def send(self, data: bytes) -> None:
-        """Send bytes."""
-        self.socket.sendall(data)
-
-    def read_head(self) -> Answer:
-        """Read an answer's status and headers."""
-        status = self._file.readline()
-        assert status, "the server closed the connection"
-        headers: dict[str, str] = {}
-        while (line := self._file.readline().decode().rstrip("\r\n")) != "":
-            name, _, value = line.partition(": ")
-            headers[name] = value
-        return Answer(int(status.split()[1]), headers, b"")
-
-    def read(self) -> Answer:
-        """Read one answer."""
-        answer = self.read_head()
-        if "content-length" in answer.headers:
-            answer.body = self._file.read(int(answer.headers["content-length"]))
-            return answer
-        while size := int(self._file.readline(), 16):
-            answer.body += self._file.read(size)
-            self._file.readline()
-        self._file.readline()
-        return answer
-
-    def close(self) -> None:
-        """End the connection."""
-        self._file.close()
-        self.socket.close()
-
-    def is_closed(self) -> bool:
-        """Say whether the server has ended the connection."""
-        try:
-            return self._file.read(1) == b""
-        except ConnectionResetError:
-            return True
-
-    def ask(self, body: bytes, path: str = INFER, **headers: str) -> Answer:
-        """Post a body and read the answer."""
-        self.send(post(body, path, **headers))
-        return self.read()
-
-
-def post(body: bytes, path: str = INFER, method: str = "POST", **headers: str) -> bytes:
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *lines])
-    return head.encode() + b"\r\n\r\n" + body
-
-
-def ask_json(*rows: float, **fields: object) -> bytes:
-    tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows) // 2, 2], "data": list(rows)}
-    return json.dumps({"inputs": [tensor], **fields}).encode()
-
-
-def ask_raw(array: Any, **parameters: object) -> tuple[bytes, str]:
-    raw = array.tobytes()
-    tensor: Json = {"name": "x", "datatype": "FP32", "shape": list(array.shape)}
-    tensor["parameters"] = {"binary_data_size": len(raw)}
-    head = json.dumps({"inputs": [tensor], "parameters": parameters}).encode()
-    return head + raw, str(len(head))
-
-
-@dataclass
-class Running:
-    """A server, and what it was made of."""
-
-    port: int
-    model: Model
-    meter: Meter
-    clients: list[Client] = field(default_factory=list[Client])
-
-    def connect(self) -> Client:
-        """Open a connection."""
-        self.clients.append(Client(self.port))
-        return self.clients[-1]
-
-
 Serve = Callable[..., Running]
-
-
-def _head(identity: str) -> bytes:
-    return b"x-id: %b\r\n" % identity.encode()
-
-
-@pytest.fixture
-def serve(tmp_path: FilePath) -> Iterator[Serve]:
-    """Serve a region as a unit's process does, MLServer's application replaced by one that tells what it gets."""
-    stops: list[Callable[[], None]] = []
-
-    def start(
-        region: Mapping[str, object],
-        *,
-        threads: int = 4,
-        queue: int = 16,
-        compresses: bool = False,
-        limits: Mapping[str, float] | None = None,
-    ) -> Running:
-        variables = {"GRAPHC_REGION": json.dumps(region), "GRAPHC_ARTIFACTS": str(tmp_path)}
-        unit = asyncio.run(load_unit(read_environment(variables)))
-        meter, model = Meter(), Model(unit)
-        desk = Desk(threads, queue)
-        plane = DataPlane(desk, meter, Features(compresses=compresses))
-        for verb in ("infer", "aggregate", "route"):
-            path = f"/v2/models/graph/{verb}"
-            plane.add(Path(model, "graph", verb, path, _head, copy_context(), Pace(unit.region)))
-        sizes: dict[str, Any] = {"max_body": 2**24, "max_head": 2**14, "patience_s": 30, **(limits or {})}
-        protocol = type("Tested", (HttpProtocol,), {"settings": Settings(plane, **sizes)})
-        config = uvicorn.Config(cast("Any", cold), port=0, lifespan="off", log_config=None, http=protocol)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=asyncio.run, args=(server.serve(),))
-        thread.start()
-
-        running = Running(0, model, meter)
-
-        def stop() -> None:
-            for client in running.clients:
-                client.close()
-            server.should_exit = True
-            thread.join(LIMIT_S)
-            desk.close()
-            assert not thread.is_alive()
-
-        stops.append(stop)
-        while not server.started:
-            time.sleep(0.01)
-        running.port = server.servers[0].sockets[0].getsockname()[1]
-        return running
-
-    yield start
-    for stop in stops:
-        stop()
 
 
 # --- Batches -------------------------------------------------------------------------------------------
@@ -347,11 +163,19 @@ def test_numbers_are_written_to_the_last_digit(serve: Serve, double: Json, count
     assert data == values.astype(float).tolist()
 
 
-def test_what_is_no_v2_request_is_left_to_mlserver(serve: Serve, double: Json) -> None:
+def test_what_is_no_v2_request_is_refused_with_the_reason(serve: Serve, double: Json) -> None:
     client = serve(double).connect()
-    for body in (b"{", b"[]", b'{"inputs":{}}', b'{"inputs":[{"name":1}]}', b"", ask_json(1, 2, id=7)):
+    for body, reason in (
+        (b"{", "the body is not JSON: it ends too early"),
+        (b"[]", "the body is a list, where an object should be"),
+        (b'{"inputs":{}}', "`inputs` is an object, where a list should be"),
+        (b'{"inputs":[{"name":1}]}', "`inputs[0].name` is a number, where a text should be"),
+        (b"", "the body is empty, where JSON should be"),
+        (ask_json(1, 2, id=7), "`id` is a number, where a text should be"),
+    ):
         answer = client.ask(body)
-        assert answer.json == {"cold": "POST", "path": INFER, "body": body.decode()}
+        assert (answer.status, answer.json) == (400, {"error": reason})
+        assert client.ask(ask_json(1, 2)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -371,12 +195,13 @@ def test_other_methods_and_paths_are_left_to_mlserver(
     assert client.ask(ask_json(1, 2)).status == 200
 
 
-def test_a_model_that_is_not_ready_is_left_to_mlserver(serve: Serve, double: Json) -> None:
+def test_a_model_that_is_not_ready_says_so(serve: Serve, double: Json) -> None:
     running = serve(double)
     running.model.ready = False
-    assert running.connect().ask(ask_json(1, 2)).json["cold"] == "POST"
+    answer = running.connect().ask(ask_json(1, 2))
+    assert (answer.status, answer.json) == (503, {"error": "model `graph` is not ready"})
     running.model.ready = True
-    assert "cold" not in running.connect().ask(ask_json(1, 2)).json
+    assert running.connect().ask(ask_json(1, 2)).status == 200
 
 
 def test_requests_are_counted(serve: Serve, double: Json) -> None:
@@ -609,7 +434,7 @@ def test_raw_bytes_carry_what_json_cannot(serve: Serve, double: Json) -> None:
     [
         (1, None, "tensor `x` says a `binary_data_size` that the body does not have"),
         (-4, None, "4 bytes of the body belong to no tensor"),
-        (0, "3", "the JSON before the raw tensors is not a V2 request"),
+        (0, "3", "the body is not JSON: it ends too early"),
         (0, "x", "the header `inference-header-content-length` is not a length within the body"),
         (0, "99999", "the header `inference-header-content-length` is not a length within the body"),
     ],
@@ -635,7 +460,7 @@ def test_requests_may_be_compressed(serve: Serve, double: Json) -> None:
     assert client.ask(body, Content_Encoding="gzip").json == {"error": "the body is not gzip"}
     assert client.ask(body, Content_Encoding="br").status == 400
     cut = client.ask(gzip.compress(body)[:-9], Content_Encoding="gzip")
-    assert cut.json == {"error": "the compressed body is cut off, or too large when it is unpacked"}
+    assert cut.json == {"error": "the compressed body is cut off"}
 
 
 @pytest.mark.parametrize(
@@ -689,7 +514,9 @@ def test_units_are_aggregated_from_bytes(serve: Serve, build: Build, node: Build
     )
     (output,) = answer.json["outputs"]
     assert base64.b64decode(output["data"][0]) == np.array([1.5], np.float32).tobytes()
-    assert client.ask(b"[", "/v2/models/graph/aggregate").json == {"error": "the body is not JSON"}
+    assert client.ask(b"[", "/v2/models/graph/aggregate").json == {
+        "error": "the body is not JSON: it ends too early"
+    }
     assert client.ask(json.dumps({"inputs": tensors}).encode(), "/v2/models/graph/route").json == {
         "error": "unit `unit` does not route"
     }
@@ -810,6 +637,6 @@ def test_a_known_head_asks_whether_the_model_is_ready(serve: Serve, double: Json
     client = running.connect()
     assert [client.ask(ask_json(1, 2)).status for _ in range(3)] == [200] * 3
     running.model.ready = False
-    assert client.ask(ask_json(1, 2)).json["cold"] == "POST"
+    assert client.ask(ask_json(1, 2)).status == 503
     running.model.ready = True
     assert client.ask(ask_json(1, 2)).json["model_name"] == "graph"

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from graphc_components.datatypes import Array
 from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.bodies import Asked, read_infer
 from graphc_runtimes.errors import RequestError
 from graphc_runtimes.messages import decode
-from graphc_runtimes.packed import LEAST, read_packed
+from graphc_runtimes.numerals import LEAST
+from graphc_runtimes.packed import read_packed
+from graphc_runtimes.reading import Asked, read_infer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,12 +43,10 @@ def tensors(draw: st.DrawFn) -> Json:
     )
 
 
-def outcome(text: str) -> tuple[Json, list[Array]] | str | None:
-    """Return what is read of a body, or why it is refused; None where MLServer is asked."""
+def outcome(text: str) -> tuple[Json, list[Array]] | str:
+    """Return what is read of a body, or why it is refused."""
     try:
         asked = read_infer(text.encode(), {})
-        if asked is None:
-            return None
         message = asked.message
         arrays = [decode(each) for each in message.tensors.values()]
     except (RequestError, ArrayError) as error:
@@ -111,16 +110,16 @@ def test_what_is_unusual_is_left_to_the_usual_reader(text: str) -> None:
 
 
 def test_a_parser_is_used_again_after_a_failure() -> None:
-    good = b'{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}]}'
-    for bad in (good.replace(b"[1]}]}", b"[true]}]}"), b"{", good.replace(b"FP32", b"BYTES")):
+    good = b'{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1%b]}]}' % (b" " * 2000)
+    for bad in (good.replace(b"[1 ", b"[true "), b"{", good.replace(b"FP32", b"BYTES")):
         assert read_packed(bad) is None
         assert read_packed(good) is not None
 
 
 def test_the_arrays_outlive_the_parser() -> None:
-    text = b'{"inputs": [{"name": "x", "shape": [2], "datatype": "FP64", "data": [1, 2]}]}'
+    text = b'{"inputs": [{"name": "x", "shape": [2], "datatype": "FP64", "data": [1, 2%b]}]}' % (b" " * 2000)
     first = read_packed(text)
-    second = read_packed(text.replace(b"[1, 2]", b"[3, 4]"))
+    second = read_packed(text.replace(b"[1, 2", b"[3, 4"))
     assert first is not None
     assert second is not None
     assert [each.tolist() for each in (first.arrays[0], second.arrays[0])] == [[1, 2], [3, 4]]

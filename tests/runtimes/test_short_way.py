@@ -9,11 +9,12 @@ import numpy as np
 import orjson
 import pytest
 from graphc_components.datatypes import Array
-from graphc_runtimes.bodies import read_infer, write_infer
+from graphc_runtimes.bodies import write_infer
 from graphc_runtimes.choose import Call
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.lane import Lane
+from graphc_runtimes.reading import read_infer
 from graphc_runtimes.unit import Unit, load_unit
 
 Json = dict[str, Any]

@@ -340,7 +340,8 @@ def test_metadata_and_health_are_there_by_both_names(whole: Server, name: str) -
 
 def test_another_name_is_not_found(whole: Server) -> None:
     response = whole.post("/v2/models/other/infer", _request(0.0, 1.0))
-    assert (response.status_code, response.json()) == (404, {"error": "Model other not found"})
+    error = str(cast("Json", response.json())["error"]).replace("`", "").lower()
+    assert (response.status_code, error) == (404, "model other not found")
 
 
 def test_a_batch_without_rows_has_an_answer_without_rows(whole: Server) -> None:
@@ -518,7 +519,10 @@ def test_a_body_that_is_not_a_message_is_refused(inner: Server) -> None:
         "error": "`/aggregate` takes a JSON array of V2 messages that is not empty"
     }
     response = httpx.post(f"http://127.0.0.1:{inner.http}/v2/models/unit/route", content=b"{")
-    assert (response.status_code, response.json()) == (400, {"error": "the body is not JSON"})
+    assert (response.status_code, response.json()) == (
+        400,
+        {"error": "the body is not JSON: it ends too early"},
+    )
 
 
 def test_a_body_may_be_compressed(inner: Server) -> None:

@@ -23,7 +23,8 @@ from graphc.verify.graph import verify_graph
 from graphc.verify.plan import verify_plan
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
-from graphc_runtimes.messages import read_message, read_messages, write_tensor
+from graphc_runtimes.messages import write_tensor
+from graphc_runtimes.reading import read_message, read_messages
 from graphc_runtimes.unit import Unit as LoadedUnit
 from graphc_runtimes.unit import load_unit
 
@@ -92,18 +93,22 @@ class InProcess:
     def _walk(self, unit: Unit, message: Json) -> Json:
         loaded = self.units[unit.name]
         if unit.type == "MODEL":
-            message = _answer(loaded, read_message(_chain(message), {}))
+            message = _answer(loaded, read_message(_dump(_chain(message)), {}))
         if unit.type == "ROUTER":
-            route: int = _guarded(lambda: loaded.route(read_message(message, {})))
+            route: int = _guarded(lambda: loaded.route(read_message(_dump(message), {})))
             message = message if route == -2 else self._walk(unit.children[route], message)
         elif unit.type == "COMBINER":
             answers = [self._walk(child, message) for child in unit.children]
-            message = _answer(loaded, read_messages(answers, {}))
+            message = _answer(loaded, read_messages(_dump(answers), {}))
         elif unit.children:
             message = self._walk(unit.children[0], message)
         if unit.type == "OUTPUT_TRANSFORMER":
-            message = _answer(loaded, read_message(_chain(message), {}))
+            message = _answer(loaded, read_message(_dump(_chain(message)), {}))
         return message
+
+
+def _dump(message: object) -> bytes:
+    return json.dumps(message).encode()
 
 
 def _guarded(call: Any) -> Any:

@@ -1,7 +1,6 @@
 """Serves a compiled graph inside the test process: real HTTP between the engine and every unit."""
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,8 @@ from graphc.engine.tree import Endpoint, Unit, bind_endpoints, read_timeout, rea
 from graphc.lower.options import Options
 from graphc_runtimes.environment import Environment, read_environment
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
-from graphc_runtimes.messages import Message, read_message, read_messages, write_tensor
+from graphc_runtimes.messages import Message, write_tensor
+from graphc_runtimes.reading import read_message, read_messages
 from graphc_runtimes.unit import Unit as LoadedUnit
 from graphc_runtimes.unit import load_unit
 
@@ -102,10 +102,10 @@ async def _listen(unit: LoadedUnit, stack: AsyncExitStack) -> int:
     """Serve one unit as its container would: infer, aggregate and route under any name."""
     app = web.Application(client_max_size=2**26)
 
-    def handler(read: Callable[[object, dict[str, str]], Message], routes: bool) -> Any:
+    def handler(read: Callable[[bytes, dict[str, str]], Message], routes: bool) -> Any:
         async def handle(request: web.Request) -> web.Response:
             try:
-                message = unit.accept(read(json.loads(await request.read()), dict(request.headers)))
+                message = unit.accept(read(await request.read(), dict(request.headers)))
                 if routes:
                     return web.json_response([await asyncio.to_thread(unit.route, message)])
                 tensors = [write_tensor(each) for each in await asyncio.to_thread(unit.answer, message)]

@@ -1,0 +1,177 @@
+"""The JSON text of a tensor's numbers, straight into its array, with no Python object made for each.
+
+A long text is read in pieces, so that besides the array no more memory is used than a piece takes. The numbers come
+out as those of the usual reader do, bit for bit; what is out of the ordinary in a piece is left to it.
+"""
+
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, cast
+
+import numpy as np
+import orjson
+import simdjson
+from graphc_components.datatypes import Array, to_numpy
+
+from graphc_runtimes.arrays import ArrayError
+from graphc_runtimes.lists import EXACT, convert, flatten
+from graphc_runtimes.shapes import MOST_DIMS, count_elements, disagree
+from graphc_runtimes.shown import show_shape
+
+Text = bytes | memoryview
+
+LEAST: Final = 16_384
+"""Of smaller bodies the parser's own work is not worth it."""
+_PIECE: Final = 2**17
+_KEPT: Final = 2**19
+"""A parser keeps several times the memory of the longest text that it saw: for longer ones there is one each."""
+
+_Kind = Literal["d", "i", "u"]
+_KINDS: Final[Mapping[str, _Kind]] = {
+    **dict.fromkeys(("INT8", "INT16", "INT32", "INT64"), "i"),
+    **dict.fromkeys(("UINT8", "UINT16", "UINT32", "UINT64"), "u"),
+    **dict.fromkeys(("FP32", "FP64"), "d"),
+}
+_READ_AS: Final = {"d": np.dtype(np.float64), "i": np.dtype(np.int64), "u": np.dtype(np.uint64)}
+_LOCAL: Final = threading.local()
+_NESTED: Final = re.compile(rb"\[[ \t\r\n]*\[")
+_BLANK: Final = b" \t\r\n"
+_OTHERS: Final = bytes(set(range(256)) - set(b"[],"))
+_NO_JSON: Final = "holds something that is not JSON"
+_SPACES: Final = bytes.maketrans(b"[]", b"  ")
+
+
+def load_json(text: Text) -> list[object]:
+    """Return the list that a text is; raises ArrayError."""
+    try:
+        return cast("list[object]", orjson.loads(text))
+    except orjson.JSONDecodeError:
+        raise ArrayError(_NO_JSON) from None
+
+
+def read_numbers(text: Text, datatype: str, shape: Sequence[int]) -> Array:
+    """Return the tensor whose numbers a list has, or rows within rows; raises ArrayError."""
+    count = count_elements(shape)
+    if len(text) < LEAST:
+        data = flatten(load_json(text))
+        if len(data) != count:
+            raise disagree(len(data), shape)
+        return convert(data, datatype).reshape(shape) if count else np.empty(shape, to_numpy(datatype))
+    # Each takes a digit at least, and a comma or bracket.
+    if len(text) <= 2 * count:
+        raise ArrayError(f"has fewer elements than its shape {show_shape(shape)} says")
+    return read_flat(_flat_text(text, count, shape), datatype, shape, count)
+
+
+def read_flat(text: Text, datatype: str, shape: Sequence[int], count: int) -> Array:
+    """Return the tensor whose numbers stand between commas, with no brackets; raises ArrayError."""
+    found = np.empty(count, to_numpy(datatype))
+    at = 0
+    for piece in _pieces(text):
+        part = _read_piece(piece, datatype)
+        if at + part.size > count:
+            raise ArrayError(f"has more elements than its shape {show_shape(shape)} says")
+        found[at : at + part.size] = part
+        at += part.size
+    if at != count:
+        raise disagree(at, shape)
+    return found.reshape(shape)
+
+
+def _flat_text(text: Text, count: int, shape: Sequence[int]) -> Text:
+    if _NESTED.match(text) is None:
+        return memoryview(text)[1:-1]
+    whole = bytes(text)
+    if b'"' in whole:
+        raise ArrayError("holds a text where a number should be")
+    size = _count_rows(whole)
+    if size != count:
+        raise disagree(size, shape)
+    return whole.translate(_SPACES) if count else b""
+
+
+def _count_rows(text: bytes) -> int:
+    """Return how many elements rows within rows have; raises ArrayError where they differ in length."""
+    marks = text.translate(None, _OTHERS)
+    depth = len(marks) - len(marks.lstrip(b"["))
+    if depth > MOST_DIMS:
+        raise ArrayError(f"has more than {MOST_DIMS} lists within lists")
+    end = marks.find(b"]")
+    is_empty = not text[: text.find(b"]")].strip(b"[" + _BLANK)
+    size = 0 if is_empty else end - depth + 1
+    unit = marks[depth - 1 : end + 1]
+    if is_empty and text.translate(None, _BLANK) != marks:
+        raise ArrayError("has rows that differ in length")
+    for level in range(depth - 2, -1, -1):
+        # The first group of this level ends where so many lists end at once.
+        ends = depth - level
+        length = marks.find(b"]" * ends) + ends - level
+        rows = (length - 1) // (len(unit) + 1)
+        size, unit = size * rows, b"[%b%b]" % ((unit + b",") * (rows - 1), unit)
+    if unit != marks:
+        raise ArrayError("has rows that differ in length")
+    return size
+
+
+def _pieces(text: Text) -> Iterator[bytes]:
+    """Part a text at commas."""
+    at, end = 0, len(text)
+    while at < end:
+        size, stop = _PIECE, end
+        while at + size < end:
+            comma = bytes(text[at : at + size]).rfind(b",")
+            if comma >= 0:
+                stop = at + comma
+                break
+            size *= 2
+        piece = bytes(text[at:stop])
+        if piece.strip(_BLANK):
+            yield piece
+        elif at or stop < end:
+            raise ArrayError(_NO_JSON)
+        at = stop + 1
+    if at == end and end:
+        raise ArrayError(_NO_JSON)
+
+
+def _read_piece(piece: bytes, datatype: str) -> Array:
+    if b"[" in piece:
+        raise ArrayError("has rows that differ in length")
+    kind, text = _KINDS.get(datatype), b"[%b]" % piece
+    flat = None if kind is None else _parse(text, kind, to_numpy(datatype))
+    return convert(load_json(text), datatype) if flat is None else flat
+
+
+def _parse(text: bytes, kind: _Kind, dtype: "np.dtype[np.generic]") -> Array | None:
+    """Return a list of numbers as an array; None where anything about it is out of the ordinary."""
+    parser = _parser(len(text))
+    try:
+        document = parser.parse(text)
+        if not isinstance(document, simdjson.Array) or not len(document):
+            return None
+        wide = cast("Array", np.frombuffer(document.as_buffer(of_type=kind), _READ_AS[kind]))
+    except (ValueError, TypeError, RuntimeError):
+        return None
+    finally:
+        # What was parsed has to be gone before the parser is used again.
+        document = None
+    return _narrow(wide, kind, dtype)
+
+
+def _parser(size: int) -> simdjson.Parser:
+    if size > _KEPT:
+        return simdjson.Parser()
+    found = cast("simdjson.Parser | None", getattr(_LOCAL, "parser", None))
+    if found is None:
+        found = _LOCAL.parser = simdjson.Parser()
+    return found
+
+
+def _narrow(wide: Array, kind: _Kind, dtype: "np.dtype[np.generic]") -> Array | None:
+    if wide.dtype == dtype:
+        return wide
+    least, most = wide.min(), wide.max()
+    # Through a float64 a whole number beyond these would be rounded twice.
+    bounds = (-EXACT, EXACT) if kind == "d" else (np.iinfo(dtype.name).min, np.iinfo(dtype.name).max)
+    return wide.astype(dtype) if bounds[0] <= least and most <= bounds[1] else None
