@@ -176,6 +176,55 @@ def test_json_with_tabs() -> None:
     )
 
 
+OBJECT: Final = '{"a": [1, 2.5, null], "b": {"c": "x\\ty"}}'
+PLAIN: Final = {"a": [1, 2.5, None], "b": {"c": "x\ty"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (f"\t{OBJECT}", 1),
+        (f"{OBJECT}\n\t\n", 1),
+        (f" \r\n\t {OBJECT}\t", 1),
+        (OBJECT.replace(" ", "\t"), 1),
+        (f"{OBJECT}\n{OBJECT}\n", 2),
+        (f"{OBJECT}{OBJECT} {OBJECT}", 3),
+        ("\ufeff" + f"{OBJECT}\r\n\t{OBJECT}", 2),
+    ],
+)
+def test_json_is_read_as_json(text: str, count: int) -> None:
+    assert read(text) == (count * [PLAIN], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"{OBJECT}\n[1]\n", f"{OBJECT} x", f"{OBJECT},{OBJECT}", f"{OBJECT}\n\t{{", "{\t'a': 1}\n\t", "\ta: 1"],
+)
+def test_what_is_json_in_part_only_is_an_error(text: str) -> None:
+    documents, problems = read(text)
+    assert not documents
+    assert problems
+
+
+def test_objects_of_one_file_have_their_places() -> None:
+    documents, (problem,) = read('{"a": 1}\n\t{"b": "\\ud83d\\ude00", "b": 2} {"c": 3}\n')
+    assert not documents
+    assert (problem.rule.code, problem.at) == ("GC010", Span(FILE, 2, 24, 2, 27))
+
+
+@given(
+    st.lists(st.dictionaries(st.text(), st.text() | st.floats(-1e9, 1e9) | st.none()), min_size=1, max_size=4)
+)
+def test_any_objects_are_read_alike(objects: list[dict[str, Plain]]) -> None:
+    assert read("\t".join(map(json.dumps, objects))) == (objects, [])
+
+
+def test_many_objects_take_no_longer_than_they_should() -> None:
+    text = 200_000 * "{} "
+    _, problems = read(text)
+    assert [each.rule.code for each in problems] == ["GC004"]
+
+
 def test_aliases_share_their_value_and_its_place() -> None:
     document = read_sound("a: &x {b: 1}\nc: *x\n&k d: *k\n")
     assert to_plain(document) == {"a": {"b": 1}, "c": {"b": 1}, "d": "d"}

@@ -11,6 +11,7 @@ from yaml.events import Event
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes import reading as rules
 from graphc.diagnostics.printable import escape
+from graphc.source.json_stream import split_objects
 from graphc.source.located import Located
 from graphc.source.yaml_builder import Builder
 from graphc.source.yaml_syntax import syntax_diagnostic
@@ -63,14 +64,15 @@ def _read(text: str, file: str, sink: Sink, build: Callable[[str, Sink], Builder
         sink.report(unreadable)
         return []
     builder = build(file, sink)
-    try:
-        for event in _events(text):
-            builder.take(event)
-            if builder.stopped:
-                return builder.documents
-    except MarkedYAMLError as error:
-        sink.report(syntax_diagnostic(error, text, file))
-        return builder.documents
+    for part in split_objects(text):
+        try:
+            for event in _events(part):
+                builder.take(event)
+                if builder.stopped:
+                    return builder.documents
+        except MarkedYAMLError as error:
+            sink.report(syntax_diagnostic(error, part, file))
+            return builder.documents
     if not builder.documents:
         sink.report(Diagnostic(rules.EMPTY_FILE, "the file holds no document", at=Span(file, 1, 1, 1, 1)))
     return builder.documents
