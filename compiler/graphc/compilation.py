@@ -89,6 +89,8 @@ class Compilation:
     sources: dict[str, str] = field(default_factory=dict[str, str])
     graphs: list[CheckedGraph] = field(default_factory=list[CheckedGraph])
     manifests: list[Fields] = field(default_factory=list[Fields])
+    cluster: Profile = field(default_factory=Profile)
+    """The cluster that was compiled for."""
     profiles: int = 0
     """How many profiles of clusters stood among the graphs."""
 
@@ -139,6 +141,7 @@ def _compile_files(request: Request) -> Compilation:
         if cluster is None:
             return done  # what a cluster can do decides much of what is wrong
         request = replace(request, cluster=cluster)
+    done.cluster = request.cluster
     for path in request.paths:
         source = read_source(path, done.sink)
         if source is None:

@@ -18,6 +18,7 @@ from graphc.manifests.words import (
     is_service_name,
     parse_quantity,
 )
+from graphc.profiles.profile import Installation
 from graphc.source.yaml_reader import read_documents
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -338,3 +339,93 @@ def test_no_mutation_is_a_bug_in_graphc(data: st.DataObject) -> None:
         document = replaced(document, path, data.draw(simple), drop=data.draw(st.booleans()))
     found = codes(json.dumps(document))
     assert found == codes(json.dumps(document, indent=2)), "the same manifest, laid out otherwise"
+
+
+LATER: Final = (Path(__file__).parents[1] / "reject" / "manifest_later_field.yaml").read_text()
+LATER_SOUND: Final = "".join(
+    line.partition("  #")[0].rstrip() + "\n" for line in LATER.splitlines() if "resizePolicies" not in line
+)
+TWICE: Final = (Path(__file__).parents[1] / "reject" / "manifest_given_twice.yaml").read_text()
+
+
+def codes_for(installation: Installation, text: str) -> list[str]:
+    sink = Sink()
+    for document in read_documents(text, "manifest.yaml", sink):
+        for deployment in find_deployments(document):
+            check_manifest(deployment, sink, installation)
+    return [each.rule.code for each in sink]
+
+
+@pytest.mark.parametrize(("seldon", "unknown"), [(None, 7), ("1.18", 7), ("1.19", 1)])
+def test_a_version_knows_the_fields_that_it_knows(seldon: str | None, unknown: int) -> None:
+    assert codes_for(Installation(seldon), LATER) == unknown * ["GC602"]
+
+
+def test_a_container_that_goes_on_beside_others_may_have_probes() -> None:
+    probed = LATER_SOUND.replace(
+        "restartPolicy: Always}", "restartPolicy: Always, startupProbe: {exec: {command: ['true']}}}"
+    )
+    assert codes_for(Installation("1.19"), probed) == []
+    assert codes_for(Installation("1.19"), probed.replace("restartPolicy: Always, ", "")) == ["GC637"]
+
+
+@pytest.mark.parametrize(("seldon", "count"), [(None, 4), ("1.18", 0), ("1.19", 4)])
+def test_names_given_twice_are_warned_of_unless_the_version_takes_them(
+    seldon: str | None, count: int
+) -> None:
+    assert codes_for(Installation(seldon), TWICE).count("GC662") == count
+
+
+OWN: Final = """
+apiVersion: machinelearning.seldon.io/v1
+kind: SeldonDeployment
+metadata: {name: score}
+spec:
+  protocol: v2
+  predictors:
+    - name: main
+      graph: {name: score, implementation: SERVER, modelUri: "s3://models/score"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("server", "help_"),
+    [
+        (
+            "LIGHTGBM_SERVER",
+            "where the cluster's Seldon configuration has it, say so in a profile, as in `servers:",
+        ),
+        (
+            "MY_SERVER",
+            "where the cluster's Seldon configuration has it, say so in a profile, as in `servers:",
+        ),
+        ("SKLERN_SERVER", "did you mean `SKLEARN_SERVER`?"),
+        ("xgboost_server", "did you mean `XGBOOST_SERVER`?"),
+        ("OTTER_SERVER", "did you mean `OTHER_SERVER`?"),
+        ("my server", "name a server of the cluster's Seldon configuration"),
+    ],
+)
+def test_a_server_is_suggested_where_it_is_near(server: str, help_: str) -> None:
+    sink = Sink()
+    (document,) = read_documents(OWN.replace("SERVER", server, 1), "manifest.yaml", sink)
+    check_manifest(next(iter(find_deployments(document))), sink, Installation(servers=("OTHER_SERVER",)))
+    (problem,) = sink
+    assert problem.rule.code == "GC615"
+    assert (problem.help or "").startswith(help_)
+
+
+def test_a_profile_declares_servers_and_the_version(tmp_path: Path) -> None:
+    profile, manifest = tmp_path / "profile.yaml", tmp_path / "manifest.yaml"
+    manifest.write_text(OWN.replace("SERVER", "LIGHTGBM_SERVER", 1) + "---\n" + LATER_SOUND)
+    head = "apiVersion: graphc/v1\nkind: ClusterProfile\nmetadata: {name: own}\n"
+    for said, code in (
+        ("servers: [LIGHTGBM_SERVER]\nseldon: '1.19'\n", 0),
+        ("servers: [LIGHTGBM_SERVER]\nseldon: 1.19\n", 0),
+        ("servers: [LIGHTGBM_SERVER]\n", 1),
+        ("seldon: '1.19'\n", 1),
+        ("servers: [lightgbm server]\nseldon: '1.19'\n", 1),
+        ("servers: [LIGHTGBM_SERVER]\nseldon: '2.0'\n", 1),
+    ):
+        profile.write_text(head + said)
+        done = CliRunner().invoke(main, ["check", "--profile", str(profile), str(manifest)])
+        assert done.exit_code == code, (said, done.output)

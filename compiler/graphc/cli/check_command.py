@@ -42,4 +42,4 @@ def _check_manifests(done: Compilation) -> None:
     from graphc.manifests.check import check_manifest
 
     for manifest in done.manifests:
-        check_manifest(manifest, done.sink)
+        check_manifest(manifest, done.sink, done.cluster.installation)

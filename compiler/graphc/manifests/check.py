@@ -12,14 +12,17 @@ from graphc.manifests.check_places import check_places
 from graphc.manifests.check_pods import check_pods
 from graphc.manifests.check_ports import check_ports
 from graphc.manifests.check_predictors import check_predictors
+from graphc.manifests.check_repeated import check_repeated
 from graphc.manifests.check_resources import check_resources
+from graphc.manifests.check_room import check_room
 from graphc.manifests.check_scaling import check_scaling
 from graphc.manifests.check_servers import check_servers
 from graphc.manifests.check_settings import check_settings
 from graphc.manifests.check_units import check_units
 from graphc.manifests.check_values import check_values
-from graphc.manifests.model import Deployment, read_deployment
+from graphc.manifests.model import UNKNOWN, Deployment, read_deployment
 from graphc.manifests.node import Node
+from graphc.profiles.profile import Installation
 from graphc.source.located import Fields
 
 # The API server looks at fields before the webhook sees a manifest; the operator's defaults come after both.
@@ -33,21 +36,23 @@ CHECKS: Final[tuple[Callable[[Deployment, Sink], None], ...]] = (
     check_values,
     check_places,
     check_ports,
+    check_repeated,
+    check_room,
     check_resources,
     check_scaling,
     check_explainers,
 )
 
 
-def check_manifest(document: Fields, sink: Sink) -> None:
+def check_manifest(document: Fields, sink: Sink, installation: Installation = UNKNOWN) -> None:
     """Report what a cluster would refuse, fail on, or accept and not do."""
     fields = Sink()
     check_identity(Node(document), fields)
-    check_fields(document, fields)
+    check_fields(document, fields, installation.seldon)
     for diagnostic in fields:
         sink.report(diagnostic)
     if fields.has_errors:
         return
-    deployment = read_deployment(Node(document))
+    deployment = read_deployment(Node(document), installation)
     for check in CHECKS:
         check(deployment, sink)

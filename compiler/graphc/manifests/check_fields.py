@@ -16,7 +16,18 @@ from graphc.diagnostics.codes.manifests import (
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.manifests.node import Node
-from graphc.manifests.schema import DEEPEST, ROOT, UNIT, FieldType, ListOf, MapOf, Named, Record, records
+from graphc.manifests.schema import (
+    DEEPEST,
+    LATEST,
+    ROOT,
+    UNIT,
+    FieldType,
+    ListOf,
+    MapOf,
+    Named,
+    Record,
+    records,
+)
 from graphc.manifests.words import parse_quantity
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 
@@ -39,61 +50,70 @@ _KEYS: Final = {
 _FALLBACKS: Final = {"protocol": "TCP"}
 
 
-def check_fields(root: Fields, sink: Sink) -> None:
-    """Report fields that are unknown, missing, repeated or of another type."""
-    for problem in _record(root, records()[ROOT], 0):
+def check_fields(root: Fields, sink: Sink, version: str | None = None) -> None:
+    """Report fields that are unknown to a version of Seldon Core, missing, repeated or of another type."""
+    for problem in _record(root, records(version)[ROOT], 0, version):
         sink.report(problem)
 
 
-def _record(value: Fields, record: Record, level: int) -> Iterator[Diagnostic]:
+def _record(value: Fields, record: Record, level: int, version: str | None) -> Iterator[Diagnostic]:
     for entry in value.entries:
         field = record.fields.get(entry.key)
         if field is None:
-            yield _unknown(entry, record, level)
+            yield _unknown(entry, record, level, version)
         elif not _is_null(entry.value) or entry.key == "creationTimestamp":
-            yield from _value(entry.value, field.type, entry.key, level)
+            yield from _value(entry.value, field.type, entry.key, level, version)
     for name, field in record.fields.items():
         if field.required and not Node(value).has(name):
             yield Diagnostic(FIELD_MISSING, f"{record.noun} needs the field `{name}`", value.span)
 
 
-def _unknown(entry: Entry, record: Record, level: int) -> Diagnostic:
+def _unknown(entry: Entry, record: Record, level: int, version: str | None) -> Diagnostic:
     if record.name == UNIT and entry.key == "children" and level >= DEEPEST:
         message = f"units nest here more than {DEEPEST} levels deep"
         return Diagnostic(TOO_DEEP, message, entry.key_span, "serve part of the graph as one unit")
-    hint = did_you_mean(entry.key, record.fields)
+    latest = records(LATEST).get(record.name)
+    if latest is not None and entry.key in latest.fields:
+        told = "" if version else f'; say so in a profile where it is there: `seldon: "{LATEST}"`'
+        hint = f"Seldon Core {LATEST} knows it{told}"
+    else:
+        hint = did_you_mean(entry.key, record.fields)
     return Diagnostic(UNKNOWN_FIELD, f"{record.noun} has no field {quoted(entry.key)}", entry.key_span, hint)
 
 
-def _value(value: Located, type_: FieldType, name: str, level: int) -> Iterator[Diagnostic]:
+def _value(
+    value: Located, type_: FieldType, name: str, level: int, version: str | None
+) -> Iterator[Diagnostic]:
     match type_:
         case ListOf():
-            yield from _list(value, type_, name, level)
+            yield from _list(value, type_, name, level, version)
         case MapOf():
-            yield from _map(value, type_, name)
+            yield from _map(value, type_, name, version)
         case Named("anything"):
             return
-        case Named() if type_.name in records() or type_.name == "object":
-            yield from _mapping(value, type_, name, level)
+        case Named() if type_.name in records(version) or type_.name == "object":
+            yield from _mapping(value, type_, name, level, version)
         case Named():
             yield from _scalar(value, type_.name, name)
 
 
-def _mapping(value: Located, type_: Named, name: str, level: int) -> Iterator[Diagnostic]:
+def _mapping(
+    value: Located, type_: Named, name: str, level: int, version: str | None
+) -> Iterator[Diagnostic]:
     if not isinstance(value, Fields):
         yield _other_type(value, name, "a mapping")
         return
-    record = records().get(type_.name, Record(name, {}))
+    record = records(version).get(type_.name, Record(name, {}))
     below = level + 1 if type_.name == UNIT else 0
-    yield from _record(value, record.at_level(below), below)
+    yield from _record(value, record.at_level(below), below, version)
 
 
-def _list(value: Located, type_: ListOf, name: str, level: int) -> Iterator[Diagnostic]:
+def _list(value: Located, type_: ListOf, name: str, level: int, version: str | None) -> Iterator[Diagnostic]:
     if not isinstance(value, Items):
         yield _other_type(value, name, "a list")
         return
     for item in value.items:
-        yield from _value(item, type_.item, name, level)
+        yield from _value(item, type_.item, name, level, version)
     yield from _repeated(value, name)
 
 
@@ -116,13 +136,13 @@ def _identity(item: Node, key: str) -> str:
     return _FALLBACKS.get(key, "") if value is None else str(value)
 
 
-def _map(value: Located, type_: MapOf, name: str) -> Iterator[Diagnostic]:
+def _map(value: Located, type_: MapOf, name: str, version: str | None) -> Iterator[Diagnostic]:
     if not isinstance(value, Fields):
         yield _other_type(value, name, "a mapping")
         return
     for entry in value.entries:
         if not _is_null(entry.value):
-            yield from _value(entry.value, type_.value, entry.key, 0)
+            yield from _value(entry.value, type_.value, entry.key, 0, version)
 
 
 def _scalar(value: Located, type_: str, name: str) -> Iterator[Diagnostic]:

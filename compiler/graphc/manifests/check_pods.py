@@ -106,7 +106,9 @@ class _PodCheck:
                 message = f"a Deployment's pod cannot have `{field}`"
                 yield Diagnostic(NOT_IN_POD, message, self._spec.key_at(field))
         for node in self._spec.items("initContainers"):
-            for field in _REGULAR_ONLY:
+            # One that goes on beside the others (1.19) has all that they have.
+            is_sidecar = node.text("restartPolicy") == "Always"
+            for field in () if is_sidecar else _REGULAR_ONLY:
                 if node.has(field):
                     message = f"a container that starts the pod cannot have `{field}`"
                     yield Diagnostic(NOT_IN_POD, message, node.key_at(field))

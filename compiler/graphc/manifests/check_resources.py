@@ -1,7 +1,7 @@
 """Checks requests and limits: what Kubernetes refuses, and GPUs that no node has."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Final
 
@@ -39,9 +39,9 @@ def check_resources(deployment: Deployment, sink: Sink) -> None:
     """Report requests and limits that cannot be met."""
     for part in pod_parts(deployment):
         for record, node in visit(part.node, part.record):
-            if record.name == "ResourceRequirements":
-                for problem in _requirements(node):
-                    sink.report(problem)
+            check = _CHECKS.get(record.name)
+            for problem in check(node) if check else ():
+                sink.report(problem)
 
 
 def _requirements(node: Node) -> Iterator[Diagnostic]:
@@ -54,6 +54,23 @@ def _requirements(node: Node) -> Iterator[Diagnostic]:
     for name, span in requests.keys():  # noqa: SIM118 - not a dict
         yield from _pair(name, _amount(requests, name), _amount(limits, name), span)
     yield from _huge_pages(limits, requests)
+
+
+def _claim(node: Node) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the resources of a volume claim, which are its size."""
+    requests = node.child("requests")
+    size = _amount(requests, _STORAGE)
+    if size is None:
+        yield Diagnostic(RESOURCES, f"a volume claim asks for no `{_STORAGE}`", requests.span)
+    elif size <= 0:
+        yield Diagnostic(RESOURCES, "a volume has a size of more than nothing", requests.at(_STORAGE))
+
+
+_CHECKS: Final[Mapping[str, Callable[[Node], Iterator[Diagnostic]]]] = {
+    "ResourceRequirements": _requirements,
+    "ClaimResources": _claim,
+}
+_STORAGE: Final = "storage"
 
 
 def _amount(bound: Node, name: str) -> Fraction | None:

@@ -1,12 +1,13 @@
 """Checks that each unit has a container, its own or a prepackaged server's with a model and an image."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import NO_CONTAINER, NO_MODEL_URI, SERVER_PROTOCOL, UNKNOWN_SERVER
 from graphc.diagnostics.printable import quoted
-from graphc.diagnostics.suggest import did_you_mean
+from graphc.diagnostics.suggest import did_you_mean, nearest
 from graphc.manifests.model import PROTOCOLS, V2, Deployment, Predictor, Unit
 
 SERVERS: Final[Mapping[str, frozenset[str]]] = {
@@ -19,6 +20,9 @@ SERVERS: Final[Mapping[str, frozenset[str]]] = {
     "TEMPO_SERVER": frozenset({"v2"}),
 }
 """The servers that an installation has unless it was given more, with the protocols they have an image for."""
+
+_SUFFIX: Final = "_SERVER"
+_SERVER: Final = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
 
 _NEEDS_NO_MODEL: Final = frozenset({"HUGGINGFACE_SERVER"})
 _OWN_IMAGE_IS_REPLACED: Final = frozenset({"TENSORFLOW_SERVER"})
@@ -51,15 +55,26 @@ def _server(deployment: Deployment, predictor: Predictor, unit: Unit) -> Iterato
     if not unit.node.text("modelUri") and server not in _NEEDS_NO_MODEL:
         message = f"{quoted(unit.name)} is a prepackaged server without a `modelUri`"
         yield Diagnostic(NO_MODEL_URI, message, unit.node.at("name"))
+    if server in deployment.installation.servers:
+        return
     if server not in SERVERS:
-        hint = (
-            did_you_mean(server, SERVERS) or "its server must be added to the cluster's Seldon configuration"
+        hint = _suggest(server, [*SERVERS, *deployment.installation.servers]) or (
+            "where the cluster's Seldon configuration has it, say so in a profile, as in "
+            f"`servers: [{server}]`"
+            if _SERVER.fullmatch(server)
+            else "name a server of the cluster's Seldon configuration"
         )
         yield Diagnostic(UNKNOWN_SERVER, f"{quoted(server)} is no server that Seldon brings", place, hint)
     elif not _speaks(deployment, predictor, unit):
         known = " and ".join(f"`{protocol}`" for protocol in sorted(SERVERS[server]))
         message = f"`{server}` does not speak the protocol `{deployment.protocol}`"
         yield Diagnostic(SERVER_PROTOCOL, message, place, f"it speaks {known}")
+
+
+def _suggest(server: str, known: Iterable[str]) -> str | None:
+    """Return the server that was meant; that all are called servers makes none alike."""
+    found = nearest(server.removesuffix(_SUFFIX), [each.removesuffix(_SUFFIX) for each in known])
+    return None if found is None else f"did you mean `{found}{_SUFFIX}`?"
 
 
 def _speaks(deployment: Deployment, predictor: Predictor, unit: Unit) -> bool:

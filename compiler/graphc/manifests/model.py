@@ -7,6 +7,7 @@ from typing import Final
 
 from graphc.manifests.node import Node
 from graphc.manifests.words import LABEL_LENGTH
+from graphc.profiles.profile import Installation
 
 SHARED: Final = "UNKNOWN_IMPLEMENTATION"
 BUILT_IN: Final = frozenset(
@@ -20,6 +21,8 @@ SEPARATE_ENGINE: Final = "seldon.io/engine-separate-pod"
 SERVICE_NAME: Final = "seldon.io/svc-name"
 TFSERVING: Final = "tfserving"
 """The container that the operator adds beside a proxy for TensorFlow Serving; it gets no Service."""
+
+UNKNOWN: Final = Installation()
 
 PROTOCOLS: Final = ("seldon", "tensorflow", "kfserving", "v2")
 V2: Final = frozenset({"v2", "kfserving"})
@@ -167,6 +170,7 @@ class Deployment:
     node: Node
     name: str
     predictors: tuple[Predictor, ...]
+    installation: Installation = UNKNOWN
 
     @property
     def spec(self) -> Node:
@@ -202,13 +206,13 @@ class Deployment:
         return f"seldon-{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}"
 
 
-def read_deployment(node: Node) -> Deployment:
+def read_deployment(node: Node, installation: Installation = UNKNOWN) -> Deployment:
     """Return the typed view of a manifest whose fields are as the API server has them."""
     predictors = tuple(map(_predictor, node.child("spec").items("predictors")))
     metadata = node.child("metadata")
     # The API server ends such a name with five characters of its own.
     name = metadata.text("name") or f"{metadata.text('generateName')}xxxxx"
-    return Deployment(node, name, predictors)
+    return Deployment(node, name, predictors, installation)
 
 
 def _predictor(node: Node) -> Predictor:

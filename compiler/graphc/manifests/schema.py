@@ -69,11 +69,22 @@ class Record:
         return Record(self.name, {name: each for name, each in self.fields.items() if name != "children"})
 
 
+LATEST: Final = "1.19"
+"""The version of Seldon Core that knows more fields than those before."""
+
+
 @cache
-def records() -> Mapping[str, Record]:
-    """Return every record by its name."""
-    text = files("graphc.manifests").joinpath("fields.txt").read_text("utf-8")
-    return {record.name: record for record in _read(text)}
+def records(version: str | None = None) -> Mapping[str, Record]:
+    """Return every record by its name, as a version of Seldon Core knows it, or as all do."""
+    known = {record.name: record for record in _read_table("fields.txt")}
+    for more in _read_table(f"fields-{LATEST}.txt") if version == LATEST else ():
+        before = known.get(more.name, Record(more.name, {}))
+        known[more.name] = Record(more.name, {**before.fields, **more.fields})
+    return known
+
+
+def _read_table(name: str) -> Iterator[Record]:
+    return _read(files("graphc.manifests").joinpath(name).read_text("utf-8"))
 
 
 def _read(text: str) -> Iterator[Record]:

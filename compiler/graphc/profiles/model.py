@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from graphc.gpus.pools import MOST_PODS, Effect
 from graphc.profiles.profile import SELDON_PATH
-from graphc.spec.declare import AfterValidator, Field, Spec, model_validator
+from graphc.spec.declare import AfterValidator, BeforeValidator, Field, Spec, model_validator
 from graphc.spec.model import Anything, Digest, ImageName, Positive
 from graphc.spec.scalars import Memory, Quantity, ServiceUrl
 
@@ -13,6 +13,7 @@ _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\Z")
 _PLACE: Final = re.compile(rf"{_LABEL}/{_LABEL}(\.{_LABEL})*\Z")
 _REGISTRY: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:]*(/[a-z0-9][-a-z0-9._]*)*\Z")
+_SERVER: Final = re.compile(r"[A-Z][A-Z0-9_]{0,62}\Z")
 _PATH: Final = re.compile(r"(/([-A-Za-z0-9._~]|\{namespace\}|\{graph\})+)*/?\Z")
 
 
@@ -42,6 +43,19 @@ def _read_registry(value: str) -> str:
     return value
 
 
+def _read_server(value: str) -> str:
+    if not _SERVER.match(value):
+        raise ValueError(f"`{value}` is not a server, such as `LIGHTGBM_SERVER`")
+    return value
+
+
+def _read_version(value: object) -> object:
+    # Unquoted it is a number.
+    return str(value) if isinstance(value, float) else value
+
+
+SeldonVersion = Annotated[Literal["1.18", "1.19"], BeforeValidator(_read_version)]
+ServerName = Annotated[str, AfterValidator(_read_server)]
 Host = Annotated[str, AfterValidator(_read_host)]
 PlaceText = Annotated[str, AfterValidator(_read_place)]
 PathText = Annotated[str, AfterValidator(_read_path)]
@@ -194,6 +208,12 @@ class ClusterProfile(Spec):
     )
     executor_policy: bool = Field(
         False, description="whether k8s/executor-security lets Seldon's executor into such namespaces"
+    )
+    seldon: SeldonVersion | None = Field(
+        None, description="the version of Seldon Core; what holds of all versions where absent"
+    )
+    servers: list[ServerName] = Field(
+        default_factory=list[str], description="prepackaged servers that the installation added"
     )
     autoscaling: AutoscalingSpec = Field(default_factory=lambda: AutoscalingSpec.model_validate({}))
     pools: list[PoolSpec] | None = Field(None, description="the nodes; nothing is known of them where absent")

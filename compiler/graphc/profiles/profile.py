@@ -84,6 +84,16 @@ class Scaler:
 
 
 @record
+class Installation:
+    """Seldon Core as a cluster has it."""
+
+    seldon: str | None = None
+    """The version, up to its minor part; what holds of all that are known where it is None."""
+    servers: tuple[str, ...] = ()
+    """Prepackaged servers that were added to its configuration."""
+
+
+@record
 class Profile:
     """Everything that a profile says."""
 
@@ -95,6 +105,7 @@ class Profile:
     refuses_executor: bool = False
     """Whether pods with Seldon's executor are refused: it drops no capabilities, as `restricted` asks."""
     scaler: Scaler = field(default_factory=Scaler)
+    installation: Installation = field(default_factory=Installation)
 
 
 def _has_registry(image: str) -> bool:

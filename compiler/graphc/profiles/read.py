@@ -22,7 +22,7 @@ from graphc.profiles.model import (
     IstioIngress,
 )
 from graphc.profiles.pools import read_pools
-from graphc.profiles.profile import Ingress, Place, Profile, RuntimeImage, Scaler
+from graphc.profiles.profile import Ingress, Installation, Place, Profile, RuntimeImage, Scaler
 from graphc.source.files import Source, read_source
 from graphc.source.located import Fields, Located, locate, to_plain
 from graphc.source.yaml_reader import read_documents
@@ -79,7 +79,8 @@ def read_profile_document(document: Located, sink: Sink) -> Profile | None:
     refuses = fields.pod_security == "restricted" and not fields.executor_policy
     said = fields.autoscaling
     scaler = Scaler(said.kind, said.adapter, said.prometheus)
-    return Profile(fields.metadata.name, ingress, image, pools, refuses, scaler)
+    installation = Installation(fields.seldon, tuple(fields.servers))
+    return Profile(fields.metadata.name, ingress, image, pools, refuses, scaler, installation)
 
 
 def _validate(document: Fields, sink: Sink) -> ClusterProfile | None:

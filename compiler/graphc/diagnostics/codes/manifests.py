@@ -76,4 +76,8 @@ ODD_TRAFFIC: Final = warning("GC657", "odd-traffic", "Traffic is accepted that n
 UNKNOWN_GPU: Final = warning("GC658", "unknown-gpu", "A GPU resource is asked for that no GPU offers.")
 IGNORED: Final = warning("GC659", "ignored-setting", "A setting is accepted and has no effect, or a bad one.")
 UNKNOWN_PORT: Final = warning("GC660", "unknown-port", "A probe asks a port that its container has not.")
+GIVEN_TWICE: Final = warning("GC662", "given-twice", "A name is given twice that one CRD takes once.")
+TOO_MUCH_TOLD: Final = warning(
+    "GC663", "too-much-told", "A predictor is larger than what the executor's environment takes."
+)
 PORT_TAKEN: Final = warning("GC661", "port-taken", "Two containers of a pod are to listen on the same port.")
