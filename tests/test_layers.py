@@ -44,6 +44,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "networkx": frozenset({"graphc.knots"}),
     "kubernetes": frozenset({"graphc.cluster.client"}),
     "google": frozenset({"graphc.engine.proto", "graphc.gpus.region_memory", "graphc.joining.large"}),
+    "orjson": frozenset({"graphc.engine.fast_json"}),
     "pydantic_core": frozenset({"graphc.engine.fast_json", "graphc.spec.problems"}),
     "PIL": frozenset({"graphc.client.images"}),
     "matplotlib": frozenset({"graphc.bench.draw"}),

@@ -170,8 +170,8 @@ def test_what_json_cannot_hold_is_refused(stubs: "Stubs") -> None:
             "4 bytes are no whole number of FP64 values",
         ),
         (
-            b'{"inputs":[{"name":"x","datatype":"BYTES","parameters":{"binary_data_size":4}}]}\x05\0\0\0',
-            "80",
+            b'{"inputs":[{"name":"x","shape":[1],"datatype":"BYTES","parameters":{"binary_data_size":4}}]}\x05\0\0\0',
+            "92",
             "a BYTES element is cut short",
         ),
         (

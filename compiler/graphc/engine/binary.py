@@ -1,13 +1,15 @@
 """The V2 binary tensor extension at the engine's front: the units behind it speak plain JSON."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
-from graphc.engine import fast_json
+from graphc.engine import runs
 from graphc.engine.message import Answer, Message, decompress
-from graphc.engine.raw import BASE64, RawError, pack, unpack
+from graphc.engine.raw import BASE64, RawError, count_values, from_bytes, pack, split_bytes, write
+from graphc.engine.runs import as_value
 from graphc.engine.wire_json import WireError
 from graphc.source.located import Plain
 
@@ -15,6 +17,16 @@ LENGTH_HEADER: Final = "Inference-Header-Content-Length"
 BINARY_TYPE: Final = "application/octet-stream"
 
 Fields = dict[str, Plain]
+
+
+MOST_INPUTS: Final = 1000
+"""More tensors than this no graph takes."""
+MOST_OBJECTS: Final = 20_000
+"""More objects than this no message has."""
+_MOST_DIMENSIONS: Final = 64
+_LONGEST_NAME: Final = 100
+_EXPLAINED: Final = 256 * 1024
+"""Larger bodies are refused in few words: to say where they end takes longer than to answer them."""
 
 
 class RequestError(ValueError):
@@ -76,6 +88,8 @@ def check_request(body: bytes) -> Fields:
     inputs = fields.get("inputs")
     if not isinstance(inputs, list):
         raise RequestError("the request has no list of `inputs`")
+    if len(inputs) > MOST_INPUTS:
+        raise RequestError(f"the request has more than {MOST_INPUTS} inputs")
     if not all(isinstance(each, dict) for each in inputs):
         raise RequestError("an input is not a JSON object")
     return fields
@@ -84,8 +98,12 @@ def check_request(body: bytes) -> Fields:
 def load(body: bytes) -> Fields:
     """Read a JSON object with its integers exact; raises RequestError."""
     try:
-        value = fast_json.read(body)
-    except ValueError:
+        value = runs.read(body, MOST_OBJECTS)
+    except runs.TooManyError as error:
+        raise RequestError(f"the body has more than {MOST_OBJECTS} JSON objects") from error
+    except ValueError as error:
+        if len(body) > _EXPLAINED:
+            raise RequestError("the body is not JSON") from error
         value = _load_slowly(body)
     if not isinstance(value, dict):
         raise RequestError("the body is not a JSON object")
@@ -97,17 +115,23 @@ def _load_slowly(body: bytes) -> Plain:
         value: Plain = json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant)
     except RecursionError as error:
         raise RequestError("the JSON nests too deeply") from error
+    except json.JSONDecodeError as error:
+        raise RequestError(f"the body is not JSON: {error.msg.lower()} at byte {error.pos}") from error
     except ValueError as error:
-        raise RequestError(f"the body is not JSON: {error}") from error
+        raise RequestError("the body is not JSON that can be read: a number has too many digits") from error
     return value
 
 
 def dump(fields: Fields) -> bytes:
     """Write a JSON object with its integers exact; raises RequestError for what JSON cannot hold."""
     try:
-        return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode()
+        return runs.write(fields, _dump)
     except ValueError as error:
         raise RequestError("a number is too large") from error
+
+
+def _dump(value: Plain, replace: Callable[[object], object]) -> bytes:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), default=replace).encode()
 
 
 def dicts(value: Plain) -> list[Fields]:
@@ -116,7 +140,7 @@ def dicts(value: Plain) -> list[Fields]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"`{name}` is not JSON")
+    raise json.JSONDecodeError(f"`{name}`", "", 0)
 
 
 def _read_length(header: str | None, body: bytes) -> int:
@@ -134,7 +158,9 @@ def _fill_inputs(request: Fields, data: bytes) -> None:
         if size is None:
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(data) - at:
-            raise RequestError(f"`binary_data_size` of input `{tensor.get('name')}` does not fit the body")
+            raise RequestError(
+                f"`binary_data_size` of input `{shown(tensor.get('name'))}` does not fit the body"
+            )
         fill_data(tensor, data[at : at + size])
         at += size
     if at != len(data):
@@ -143,12 +169,55 @@ def _fill_inputs(request: Fields, data: bytes) -> None:
 
 def fill_data(tensor: Fields, data: bytes) -> None:
     """Put raw bytes into a tensor as plain values; raises RequestError."""
+    name, datatype = shown(tensor.get("name")), str(tensor.get("datatype"))[:40]
     try:
-        tensor["data"], content_type = unpack(str(tensor.get("datatype")), data)
+        count = count_values(datatype, data)
+        expected = check_shape(name, tensor.get("shape"), len(data) // 4 if count is None else count)
+        if count is not None:
+            tensor["data"] = as_value(write(datatype, data))
+            return
+        texts, content_type = from_bytes(_split(name, data, expected))
     except RawError as error:
-        raise RequestError(f"input `{tensor.get('name')}`: {error}") from error
+        raise RequestError(f"input `{name}`: {error}") from error
+    tensor["data"] = texts
     if content_type:
         set_parameter(tensor, "content_type", content_type)
+
+
+def _split(name: str, data: bytes, count: int) -> list[bytes]:
+    elements = split_bytes(data, count + 1)
+    if len(elements) != count:
+        raise RequestError(
+            f"input `{name}`: the shape needs {count} values, and {_more(elements, count)} are there"
+        )
+    return elements
+
+
+def _more(elements: list[bytes], count: int) -> str:
+    return "more" if len(elements) > count else str(len(elements))
+
+
+def check_shape(name: str, shape: Plain, count: int) -> int:
+    """Return how many values a shape needs; raises RequestError where it needs more than are there, or cannot be.
+
+    For texts, whose number is not known yet, the count is the most that there can be.
+    """
+    if not isinstance(shape, list) or not all(_is_size(each) for each in shape):
+        raise RequestError(f"input `{name}` has no shape of whole numbers")
+    needed = math.prod(cast("list[int]", shape)) if len(shape) <= _MOST_DIMENSIONS else -1
+    if not 0 <= needed <= count:
+        raise RequestError(f"input `{name}`: the shape does not fit the {count} values that are there")
+    return needed
+
+
+def _is_size(value: Plain) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def shown(name: Plain) -> str:
+    """Return a name as far as an error holds it."""
+    text = str(name)
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
 
 
 def set_parameter(fields: Fields, key: str, value: Plain) -> None:

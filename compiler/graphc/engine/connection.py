@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol
 
 from graphc.engine.bodies import BodyReader, ChunkedBody, SizedBody
+from graphc.engine.flow import Flow
 from graphc.engine.heads import Head, HeadError, HeadReader, Pairs
 from graphc.engine.limits import Limits, Room
 from graphc.engine.message import JSON_TYPE, v2_error
@@ -22,6 +23,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINGER_S: Final = 2.0
 """How long a client that is still sending may go on, so that it sees its answer and no reset."""
 _JOINED: Final = 64 * 1024
+_BODILESS: Final = frozenset({204, 304})
 _RETRY: Final = (("Retry-After", "1"),)
 _STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
 
@@ -78,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._held = 0
         self.task: asyncio.Task[None] | None = None
         """What answers the present request."""
+        self._flow = Flow()
         self._lingers = self._is_stalled = self._is_paused = False
         self.asked = False
         """Whether a request ever came whole."""
@@ -102,6 +105,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Give up what is under way: nobody waits for it any more."""
         self._transport = None
+        self._flow.resume()
         self._drop_body()
         if self.task is not None:
             self.task.cancel()
@@ -110,10 +114,12 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Take no further request while answers are not read."""
         self._is_stalled = True
+        self._flow.pause()
 
     def resume_writing(self) -> None:
         """Go on."""
         self._is_stalled = False
+        self._flow.resume()
         if self.waits and self._buffer:
             self._read_head()
 
@@ -245,19 +251,21 @@ class Connection(asyncio.Protocol):
         try:
             response = await self._server.application.answer(head, body)
         finally:
-            self.task = None
             self._server.room.give_back(held)
-        if self._transport is None:
+        transport = self._transport
+        if transport is None:
             return
         keeps = head.keeps and not self._server.is_ending
-        self._write(self._transport, response, keeps=keeps, bare=head.method == "HEAD")
-        if not keeps:
-            self._transport.close()
+        if large := self._write(transport, response, keeps=keeps, bare=head.method == "HEAD"):
+            await self._flow.write(transport, large)
+        self.task = None
+        if not keeps or transport.is_closing():
+            transport.close()
             return
         self._begin_state(self._server.limits.idle_timeout_s)
         if self._is_paused:
             self._is_paused = False
-            self._transport.resume_reading()
+            transport.resume_reading()
         if self._buffer and not self._is_stalled:
             asyncio.get_running_loop().call_soon(self._go_on)
 
@@ -290,13 +298,15 @@ class Connection(asyncio.Protocol):
         held, self._held = self._held, 0
         self._server.room.give_back(held)
 
-    def _write(self, transport: asyncio.Transport, response: Response, *, keeps: bool, bare: bool) -> None:
+    def _write(self, transport: asyncio.Transport, response: Response, *, keeps: bool, bare: bool) -> bytes:
+        """Write an answer; return its body where that is large and is still to be written."""
+        bare = bare or response.status in _BODILESS
         head, body = write_head(response, keeps=keeps), b"" if bare else response.body
         if len(body) <= _JOINED:
             transport.write(head + body)
-        else:
-            transport.write(head)
-            transport.write(body)
+            return b""
+        transport.write(head)
+        return body
 
 
 def write_head(response: Response, *, keeps: bool) -> bytes:
@@ -305,7 +315,7 @@ def write_head(response: Response, *, keeps: bool) -> bytes:
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
     lines += [f"{name}: {_one_line(value)}\r\n" for name, value in response.headers]
     # An answer of these has no body, and the second one states the length of what it stands for.
-    if status not in {204, 304}:
+    if status not in _BODILESS:
         lines.append(f"Content-Length: {len(response.body)}\r\n")
     lines.append(f"Date: {_date()}\r\n" + ("\r\n" if keeps else "Connection: close\r\n\r\n"))
     return "".join(lines).encode("utf-8", "surrogateescape")

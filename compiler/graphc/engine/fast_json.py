@@ -1,5 +1,8 @@
 """JSON in compiled code: tensors are long lists, for which Python's own reader and writer take many times as long."""
 
+import numpy as np
+import orjson
+from numpy.typing import NDArray
 from pydantic_core import from_json, to_json
 
 from graphc.source.located import Plain
@@ -18,3 +21,8 @@ def read(data: bytes) -> Plain:
 def write_floats(values: list[Plain]) -> str:
     """Write finite floats in the fewest digits that read back the same, with commas between."""
     return to_json(values)[1:-1].decode()
+
+
+def write_numbers(array: NDArray[np.generic]) -> bytes:
+    """Write a flat array as a list, floats in the fewest digits of their own width; NaN is null."""
+    return orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,20 +1,22 @@
 """V2 messages between their gRPC and their JSON form; integers stay exact."""
 
 import json
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
 
 from graphc_components.tensors import CONTENTS
 
 from graphc.engine.binary import (
     Fields,
     RequestError,
+    check_shape,
     dicts,
     dump,
     fill_data,
     load,
     read_content_type,
     set_parameter,
+    shown,
 )
 from graphc.engine.proto import (
     InferRequest,
@@ -25,8 +27,20 @@ from graphc.engine.proto import (
     Tensor,
     message_class,
 )
-from graphc.engine.raw import BASE64, RawError, flatten, from_bytes, from_numbers, pack, to_bytes
+from graphc.engine.raw import BASE64, RawError, flatten, from_bytes, pack, to_bytes, write_list
+from graphc.engine.runs import Run, as_run, as_value, chunks
 from graphc.source.located import Plain
+
+_TYPED: Final = {
+    "bool_contents": "?",
+    "int_contents": "<i4",
+    "int64_contents": "<i8",
+    "uint_contents": "<u4",
+    "uint64_contents": "<u8",
+    "fp32_contents": "<f4",
+    "fp64_contents": "<f8",
+}
+"""How the numbers of each field are laid out."""
 
 
 class AnswerError(ValueError):
@@ -109,21 +123,26 @@ def _read_input(tensor: Tensor, raw: bytes | None) -> Fields:
 
 
 def _fill_contents(fields: Fields, tensor: Tensor) -> None:
-    field = CONTENTS.get(tensor.datatype)
+    field, name = CONTENTS.get(tensor.datatype), shown(tensor.name)
     if field is None:
-        raise RequestError(f"input `{tensor.name}`: datatype `{tensor.datatype}` needs raw contents")
-    values = cast("list[Plain]", list(getattr(tensor.contents, field)))
+        raise RequestError(f"input `{name}`: datatype `{tensor.datatype[:40]}` needs raw contents")
+    values = cast("Sequence[Plain]", getattr(tensor.contents, field))
+    if check_shape(name, fields["shape"], len(values)) != len(values):
+        raise RequestError(f"input `{name}`: the shape does not fit the {len(values)} values that are there")
     try:
         if field == "bytes_contents":
-            fields["data"], content_type = from_bytes(cast("list[bytes]", values))
+            fields["data"], content_type = from_bytes(cast("list[bytes]", list(values)))
             if content_type:
                 set_parameter(fields, "content_type", content_type)
-        elif field.startswith("fp"):
-            fields["data"] = from_numbers(cast("list[float]", values))
         else:
-            fields["data"] = values
+            fields["data"] = as_value(_write_numbers(values, _TYPED[field]))
     except RawError as error:
-        raise RequestError(f"input `{tensor.name}`: {error}") from error
+        raise RequestError(f"input `{name}`: {error}") from error
+
+
+def _write_numbers(values: Sequence[Plain], dtype: str) -> Run:
+    """Write a field's numbers a few at a time, as they are all of one width."""
+    return Run([write_list(part, dtype) for part in chunks(values)])
 
 
 def _with_parameters(fields: Fields, parameters: Mapping[str, Parameter]) -> Fields:
@@ -174,6 +193,10 @@ def _pack(output: Fields) -> bytes:
 
 
 def _write_contents(tensor: Tensor, output: Fields) -> None:
+    if run := as_run(output.get("data")):
+        for part in run.lists():
+            _write_contents(tensor, {**output, "data": part})
+        return
     flat = flatten(output.get("data"))
     values: list[bytes] | list[Plain] = flat
     if tensor.datatype == "BYTES":

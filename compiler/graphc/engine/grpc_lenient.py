@@ -12,6 +12,7 @@ from graphc.engine.calls import EndedCallError, Incoming
 from graphc.engine.grpc_convert import AnswerError, to_json, to_model_facts, to_response
 from graphc.engine.headers import Headers
 from graphc.engine.message import Answer, Message, decompress
+from graphc.engine.offload import offload
 from graphc.engine.proto import (
     Index,
     InferRequest,
@@ -65,7 +66,9 @@ class ConvertedCalls:
         if handle is None:
             text = f"a graph has nothing to answer {method} with"
             raise EndedCallError(grpc.StatusCode.UNIMPLEMENTED, text)
-        return (await handle(read_call(method, message), incoming.headers)).SerializeToString()
+        request = await offload(len(message), lambda: read_call(method, message))
+        answer = await handle(request, incoming.headers)
+        return await offload(answer.ByteSize(), answer.SerializeToString)
 
     async def _server_live(self, _request: Readable, _headers: Headers) -> Readable:
         response = cast("Live", message_class("ServerLiveResponse")())
@@ -101,9 +104,10 @@ class ConvertedCalls:
         if not is_segment(infer.model_name):
             raise _end(grpc.StatusCode.NOT_FOUND, f"no model `{infer.model_name}`")
         try:
-            message = Message(to_json(infer)).known_request()
+            message = await offload(infer.ByteSize(), lambda: Message(to_json(infer)).known_request())
             answer = await self._service.infer(message, headers, infer.model_name or None)
-            return to_response(_body(answer), raw=bool(infer.raw_input_contents))
+            raw = bool(infer.raw_input_contents)
+            return await offload(len(answer.message.body), lambda: to_response(_body(answer), raw=raw))
         except RequestError as error:
             raise _end(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
         except (AnswerError, WireError) as error:

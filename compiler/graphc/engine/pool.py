@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from graphc.engine.acknowledged import is_silent, is_unread
+from graphc.engine.flow import Flow
 from graphc.engine.tree import Endpoint
 from graphc.http1 import Response, ResponseReader, WireError
 
@@ -159,6 +160,7 @@ class _Connection(asyncio.Protocol):
         self._socket = connected
         self._waiting: asyncio.Future[Response] | None = None
         self._used = 0.0
+        self._flow = Flow()
         self._sent = self._sent_before = 0
 
     @property
@@ -182,8 +184,16 @@ class _Connection(asyncio.Protocol):
             self._transport.write(head + body)
         else:
             self._transport.write(head)
-            self._transport.write(body)
+            await self._flow.write(self._transport, body)
         return await self._waiting
+
+    def pause_writing(self) -> None:
+        """Hold back what is still to be sent."""
+        self._flow.pause()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._flow.resume()
 
     def close(self) -> None:
         """Close the connection, whatever is on it."""
@@ -213,6 +223,7 @@ class _Connection(asyncio.Protocol):
         """End the call that waits, with an answer that the end completes or an error."""
         is_unasked = self._reader.is_empty and is_unread(self._socket, self._sent_before)
         self._transport = None
+        self._flow.resume()
         self._pool.forget(self)
         if is_unasked:
             self._finish(_UnreadError())

@@ -51,6 +51,10 @@ class Readable(Protocol):
         """Write the message."""
         ...
 
+    def ByteSize(self) -> int:  # noqa: N802
+        """Return how many bytes it is written in."""
+        ...
+
     def ClearField(self, field_name: str, /) -> None:  # noqa: N802
         """Take a field away."""
         ...

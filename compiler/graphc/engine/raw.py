@@ -3,11 +3,14 @@
 import base64
 import binascii
 import struct
+from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from graphc.engine import fast_json
+from graphc.engine.runs import Run, as_run
 from graphc.source.located import Plain
 
 DTYPES: Final[dict[str, str]] = {
@@ -27,6 +30,8 @@ DTYPES: Final[dict[str, str]] = {
 """How numpy lays out each datatype of fixed size on the wire; BF16 has no numpy type of its own."""
 
 BASE64: Final = "base64"
+_PART: Final = 16 * 1024
+"""Values that are written at once: no more than the event loop can wait for."""
 
 
 class RawError(ValueError):
@@ -42,6 +47,8 @@ def unpack(datatype: str, data: bytes) -> tuple[list[Plain], str | None]:
 
 def pack(datatype: str, values: Plain, content_type: str | None = None) -> bytes:
     """Return the raw bytes of values, which may be nested lists; raises RawError."""
+    if run := as_run(values):
+        return b"".join(pack(datatype, each, content_type) for each in _read(run))
     flat = flatten(values)
     if datatype == "BYTES":
         return b"".join(struct.pack("<I", len(each)) + each for each in to_bytes(flat, content_type))
@@ -50,6 +57,45 @@ def pack(datatype: str, values: Plain, content_type: str | None = None) -> bytes
             return _pack_numbers(datatype, flat)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise RawError(f"the values are not of datatype {datatype}") from error
+
+
+def _read(run: Run) -> Iterator[list[Plain]]:
+    try:
+        yield from run.lists()
+    except ValueError as error:
+        raise RawError("the data is not JSON") from error
+
+
+def count_values(datatype: str, data: bytes) -> int | None:
+    """Return how many values raw bytes hold, None where each has a length of its own; raises RawError."""
+    if datatype == "BYTES":
+        return None
+    size = 2 if datatype == "BF16" else np.dtype(_dtype(datatype)).itemsize
+    _check_size(data, size, datatype)
+    return len(data) // size
+
+
+def write(datatype: str, data: bytes) -> Run:
+    """Return the values of raw bytes, of a datatype of fixed size, as JSON; raises RawError."""
+    return write_array(_load(datatype, data))
+
+
+def write_array(array: NDArray[np.generic]) -> Run:
+    """Return the values of a flat array as JSON, NaN as null; raises RawError for an infinity."""
+    return Run([_write_part(array[at : at + _PART]) for at in range(0, len(array), _PART)])
+
+
+def write_list(values: Sequence[Plain], dtype: DTypeLike) -> bytes:
+    """Return a few values as JSON without brackets; raises RawError for an infinity."""
+    return _write_part(np.asarray(values, dtype=dtype))
+
+
+def _write_part(part: NDArray[np.generic]) -> bytes:
+    if part.dtype == np.float16:
+        part = part.astype("<f4")
+    if part.dtype.kind == "f" and np.isinf(part).any():
+        raise RawError("an infinity cannot be sent through units that speak JSON")
+    return fast_json.write_numbers(part)[1:-1]
 
 
 def _pack_numbers(datatype: str, flat: list[Plain]) -> bytes:
@@ -70,6 +116,8 @@ def _whole(flat: list[Plain], datatype: str) -> list[Plain]:
 
 def flatten(values: Plain) -> list[Plain]:
     """Return the values of lists within lists in row-major order; raises RawError."""
+    if run := as_run(values):
+        return [leaf for each in _read(run) for leaf in flatten(each)]
     if not isinstance(values, list):
         raise RawError("the data is not a list")
     while any(isinstance(each, list) for each in values):
@@ -77,11 +125,11 @@ def flatten(values: Plain) -> list[Plain]:
     return values
 
 
-def split_bytes(data: bytes) -> list[bytes]:
-    """Return the elements of a raw BYTES tensor; raises RawError."""
+def split_bytes(data: bytes, most: int | None = None) -> list[bytes]:
+    """Return the elements of a raw BYTES tensor, and no more of them than asked for; raises RawError."""
     elements: list[bytes] = []
     at = 0
-    while at < len(data):
+    while at < len(data) and len(elements) != most:
         if at + 4 > len(data):
             raise RawError("a BYTES element has no whole length")
         (length,) = struct.unpack_from("<I", data, at)

@@ -8,6 +8,7 @@ from typing import Final
 from graphc.engine.client import CallError, Target, UnitClient
 from graphc.engine.headers import Headers
 from graphc.engine.message import Answer, Message, combine, executor_error, read_route
+from graphc.engine.offload import offload
 from graphc.engine.tree import Unit
 from graphc.engine.wire_json import WireError
 
@@ -52,7 +53,8 @@ class _Walk:
         return message
 
     async def _infer(self, unit: Unit, message: Message) -> Message:
-        return await self._call(unit, "infer", _chained(message))
+        chained = await offload(len(message.body), lambda: _chained(message))
+        return await self._call(unit, "infer", chained)
 
     async def _ask_children(self, unit: Unit, message: Message) -> Message:
         route = await self._route(unit, message)
@@ -100,7 +102,7 @@ class _Walk:
         if not unit.aggregates:
             return answers[0]
         try:
-            message = combine(answers)
+            message = await offload(sum(len(each.body) for each in answers), lambda: combine(answers))
         except WireError as error:
             raise _FailedError(executor_error(str(error))) from error
         return await self._call(unit, "aggregate", message)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final, NoReturn, cast
 
-from graphc.engine import fast_json
+from graphc.engine import fast_json, runs
+from graphc.engine.runs import as_run, as_value
 from graphc.engine.scan import ScanError, scan
 from graphc.source.located import Plain
 
@@ -29,7 +30,7 @@ class WireError(ValueError):
 def decode(data: bytes) -> Plain:
     """Read a text with every number as a float; raises WireError."""
     try:
-        return _to_floats(fast_json.read(data), data)
+        return _to_floats(runs.read(data), data)
     except (ValueError, OverflowError):
         return _decode_slowly(data)
 
@@ -46,10 +47,23 @@ def _decode_slowly(data: bytes) -> Plain:
 def check(data: bytes) -> bool:
     """Say whether the bytes are JSON, be their numbers too large or not."""
     try:
-        fast_json.read(data)
+        _read_runs(runs.read(data))
     except ValueError:
         return _is_json(data)
     return True
+
+
+def _read_runs(value: Plain) -> None:
+    """Read what runs hold; raises ValueError."""
+    if run := as_run(value):
+        for _ in run.lists():
+            pass
+    elif isinstance(value, dict):
+        for each in value.values():
+            _read_runs(each)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for each in value:
+            _read_runs(each)
 
 
 def _is_json(data: bytes) -> bool:
@@ -91,6 +105,8 @@ def write_number(value: float) -> str:
 
 def _to_floats(value: Plain, data: bytes) -> Plain:
     """Turn integers to floats; raises ValueError for what is too large or a zero that has lost its sign."""
+    if run := as_run(value):
+        return as_value(run.map(lambda piece: _write(_to_floats(fast_json.read(piece), piece)).encode()))
     match value:
         case bool():
             return value
@@ -167,6 +183,8 @@ def _read_finite(text: str) -> float:
 
 
 def _write(value: Plain) -> str:
+    if run := as_run(value):
+        return run.text().decode()
     match value:
         case str():
             return json.dumps(value, ensure_ascii=False)
