@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from graphc.cluster.made import MadePods, read_made
 from graphc.cluster.read import Data, copy_fields, fields, items, number, objects, text
+from graphc.cluster.replaced import find_replaced
 from graphc.graph import Value
 
 Kind = Literal[
@@ -17,8 +19,10 @@ Kind = Literal[
     "no-room",
     "no-replicas",
     "renamed",
+    "replaced",
     "restart",
     "traffic",
+    "unanswered",
     "unmirrored",
 ]
 
@@ -53,6 +57,7 @@ def find_dangers(before: Data, after: Data, views: tuple[Data, Data]) -> Iterato
     yield from _find_interface(*views)
     yield from _find_shares(old, new)
     yield from _find_restarts(before, after, old, new)
+    yield from (Danger(kind, message) for kind, message in find_replaced(before, after))
     yield from _find_gpus(before, after, old, new)
 
 
@@ -159,11 +164,12 @@ def _find_gpus(
 ) -> Iterator[Danger]:
     steady = sum(_gpus(after, each) for each in new.values())
     was = sum(_gpus(before, each) for each in old.values())
-    # What goes is there until what comes is ready.
-    peak = steady + sum(_gpus(before, old[name]) for name in old if name not in new)
-    for name, predictor in new.items():
-        if name in old:
-            peak += _surge(after, predictor, find_restarted(before, after, old[name], predictor))
+    olds, news = read_made(before).pods, read_made(after).pods
+    # What goes is there until what comes is ready; what has another name is another's.
+    peak = steady + sum(_gpus_of(before, old, pods, 1) for name, pods in olds.items() if name not in news)
+    for name, pods in news.items():
+        if name in olds and olds[name].template != pods.template:
+            peak += _gpus_of(after, new, pods, SURGE)
     if peak > max(steady, was):
         message = f"the rollout needs {peak} GPUs at its peak; the graph has {was} now and keeps {steady}"
         yield Danger("gpu-peak", message)
@@ -176,12 +182,11 @@ def _gpus(deployment: Data, predictor: Data) -> int:
     )
 
 
-def _surge(deployment: Data, predictor: Data, changed: set[int]) -> int:
-    specs = list(objects(predictor, "componentSpecs"))
-    return sum(
-        _of_pod(specs[index]) * math.ceil(SURGE * _replicas(deployment, predictor, specs[index]))
-        for index in changed
-    )
+def _gpus_of(deployment: Data, predictors: Mapping[str, Data], pods: MadePods, part: float) -> int:
+    """Return what a part of the pods of a Deployment has, rounded up."""
+    predictor = predictors[pods.predictor]
+    spec = list(objects(predictor, "componentSpecs"))[pods.place]
+    return _of_pod(spec) * math.ceil(part * _replicas(deployment, predictor, spec))
 
 
 def _of_pod(spec: Data) -> int:
