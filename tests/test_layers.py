@@ -26,7 +26,7 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
 }
 """What each package may import of the others; the components import nothing else at all."""
 
-SERVING: Final = frozenset({"mlserver", "onnxruntime", "joblib", "sklearn", "xgboost"})
+SERVING: Final = frozenset({"mlserver", "onnxruntime", "joblib", "sklearn", "xgboost", "lightgbm"})
 """What only the runtimes may import; merging runs models too, through the door below."""
 
 LIGHT: Final = frozenset({"catalog", "component", "parameters", "tensors"})

@@ -153,7 +153,7 @@ class ModelNode(_WorkingNode):
     """A model artefact, and what stands for it on the CPU; paths are relative to the artefacts' folder."""
 
     kind: Literal["model"]
-    framework: Literal["onnx", "sklearn", "xgboost"]
+    framework: Literal["onnx", "sklearn", "xgboost", "lightgbm"]
     path: str
     cpu_path: str | None = None
     gpu_mib: Annotated[int, Field(ge=1)] | None = None

@@ -29,17 +29,17 @@ def test_a_query_is_no_part_of_the_suffix() -> None:
         (
             "models/lr.pt",
             "`models/lr.pt` has the suffix `.pt`, which names no framework",
-            "use one of `.onnx`, `.joblib`, `.pkl`, `.ubj`, `.json`",
+            "use one of `.onnx`, `.joblib`, `.pkl`, `.ubj`, `.json`, `.txt`",
         ),
         (
             "s3://b.onnx/lr",
             "`s3://b.onnx/lr` has no suffix, which would name its framework",
-            "use one of `.onnx`, `.joblib`, `.pkl`, `.ubj`, `.json`",
+            "use one of `.onnx`, `.joblib`, `.pkl`, `.ubj`, `.json`, `.txt`",
         ),
         (
             ".onnx",
             "`.onnx` has no suffix, which would name its framework",
-            "use one of `.onnx`, `.joblib`, `.pkl`, `.ubj`, `.json`",
+            "use one of `.onnx`, `.joblib`, `.pkl`, `.ubj`, `.json`, `.txt`",
         ),
     ],
 )

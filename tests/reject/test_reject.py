@@ -189,6 +189,7 @@ nodes:
   near: %s
 outputs: {y: near.y}
 """
+LARGE: Final = (GRAPH % '{model: own.pkl, in: x, out: {predict: "FP32[batch]"}}').replace("near.y", "near")
 
 
 def test_module_that_does_not_parse(tmp_path: Path) -> None:
@@ -210,16 +211,16 @@ def test_builder_that_does_not_parse(tmp_path: Path) -> None:
 def test_model_too_large_for_a_config_map(store: str, tmp_path: Path) -> None:
     case = tmp_path / "graph.yaml"
     # A pickle's value ends it: what follows is never read.
-    (tmp_path / "own.pkl").write_bytes(b"(iown\nScore\n." + bytes(1_100_000))
-    case.write_text(GRAPH % '{model: own.pkl, in: {X: x}, out: {y: "FP32[batch]"}}' + store)
+    (tmp_path / "own.pkl").write_bytes(b"(isix\nScore\n." + bytes(1_100_000))
+    case.write_text(LARGE + store)
     message = "`near`: `own.pkl` has 1,100,013 bytes, and a config map holds 1,048,576"
     assert check(case) == ([] if store else [Problem("line 6", "GC510", "error", message)])
 
 
 def test_model_too_large_for_a_client_side_apply(tmp_path: Path) -> None:
     case = tmp_path / "graph.yaml"
-    (tmp_path / "own.pkl").write_bytes(b"(iown\nScore\n." + bytes(300_000))
-    case.write_text(GRAPH % '{model: own.pkl, in: {X: x}, out: {y: "FP32[batch]"}}')
+    (tmp_path / "own.pkl").write_bytes(b"(isix\nScore\n." + bytes(300_000))
+    case.write_text(LARGE)
     (problem,) = check(case)
     assert (problem.code, problem.severity) == ("GC307", "warning")
     assert "`kubectl apply` keeps a copy in an annotation of 261,120" in problem.message

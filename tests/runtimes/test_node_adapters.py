@@ -2,6 +2,7 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import asyncio
+import importlib
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,8 @@ from graphc_runtimes.errors import LoadError, RunError
 from graphc_runtimes.execute import Runner, execute
 from graphc_runtimes.region import ChoiceNode, MergeNode, Region
 from onnx import TensorProto, helper
+
+LIGHTGBM: Any = importlib.import_module("lightgbm")
 
 Json = dict[str, object]
 Load = Callable[..., Runner]
@@ -332,6 +335,64 @@ def test_xgboost_that_was_stopped_early_stops_there(
     result = load(["X"], ["predict"], **_model("xgboost", "m.ubj"))({"X": X})["predict"]
     assert result.tolist() == booster.predict(xgboost.DMatrix(X), iteration_range=(0, 3)).tolist()
     assert result.tolist() != booster.predict(xgboost.DMatrix(X)).tolist()
+
+
+@pytest.mark.parametrize("objective", ["reg:squarederror", "binary:logistic", "multi:softprob"])
+@pytest.mark.parametrize("kind", ["gbtree", "dart", "gblinear"])
+def test_xgboost_of_every_kind_answers_as_its_booster(
+    load: Load, tmp_path: Path, kind: str, objective: str
+) -> None:
+    rows, labels = np.random.default_rng(2).random((30, 2)), np.arange(30) % 2
+    classes = {"num_class": 2} if objective.startswith("multi") else {}
+    parameters = {"booster": kind, "objective": objective, "nthread": 1, **classes}
+    names = ["age", "weight"]
+    trained = xgboost.train(parameters, xgboost.DMatrix(rows, labels, feature_names=names), 5)
+    trained.set_attr(best_iteration="4")
+    trained.save_model(tmp_path / "m.ubj")
+    run = load(["X"], ["predict"], **_model("xgboost", "m.ubj"))
+    for datatype in ("f2", "f4", "f8", "i1", "u2", "i8", "?"):
+        given = X.astype(datatype)
+        expected = trained.predict(xgboost.DMatrix(given), validate_features=False)
+        assert run({"X": given})["predict"].tolist() == expected.tolist()
+    assert run({"X": EMPTY})["predict"].shape == (0, *([2] if classes else []))
+
+
+# --- LightGBM ------------------------------------------------------------------------------------------
+
+
+def _train_lightgbm(path: Path, target: np.ndarray[Any, Any], **parameters: object) -> Any:
+    rows = np.random.default_rng(2).random((60, 2)) * 6
+    given = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 2, **parameters}
+    LIGHTGBM.train(given, LIGHTGBM.Dataset(rows, target), 5).save_model(path)
+    return LIGHTGBM.Booster(model_file=path)
+
+
+@pytest.mark.parametrize("datatype", ["f2", "f4", "f8", "i1", "u2", "i8", "?"])
+def test_lightgbm_predicts_what_its_booster_does(load: Load, tmp_path: Path, datatype: str) -> None:
+    trained = _train_lightgbm(tmp_path / "m.txt", np.arange(60) % 3, objective="multiclass", num_class=3)
+    run = load(["X"], ["predict"], **_model("lightgbm", "m.txt"))
+    given = X.astype(datatype)
+    result = run({"X": given})["predict"]
+    assert result.dtype == np.float64
+    assert result.tolist() == trained.predict(given.astype(np.float64)).tolist()
+    assert run({"X": given[:0]})["predict"].shape == (0, 3)
+
+
+def test_lightgbm_tells_large_whole_numbers_apart(load: Load, tmp_path: Path) -> None:
+    """By float32, which it takes them for by itself, these two are one."""
+    rows = np.array([[2**24], [2**24 + 1]] * 30)
+    given = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 2}
+    data = LIGHTGBM.Dataset(rows.astype(np.float64), np.arange(60) % 2)
+    LIGHTGBM.train(given, data, 5).save_model(tmp_path / "m.txt")
+    run = load(["X"], ["predict"], **_model("lightgbm", "m.txt"))
+    first, second = run({"X": rows[:2].astype(np.int64)})["predict"].tolist()
+    assert first < second
+
+
+def test_a_lightgbm_model_that_is_none_does_not_load(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("a note")
+    with pytest.raises(LoadError, match="node `n`: "):
+        load(["X"], ["predict"], **_model("lightgbm", "m.txt"))
 
 
 # --- The user's own Python -----------------------------------------------------------------------------

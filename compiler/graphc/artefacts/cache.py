@@ -18,7 +18,7 @@ from typing import Final, TypeVar, cast
 from graphc_components.tensors import DATATYPES, Dim
 
 from graphc.artefacts.locations import leaves_folder
-from graphc.artefacts.model import ArtefactTensor, Opset, Signature, Skipped, WeightFile
+from graphc.artefacts.model import ArtefactTensor, Opset, Origin, Signature, Skipped, WeightFile
 from graphc.version import VERSION
 
 _T = TypeVar("_T")
@@ -36,6 +36,8 @@ _FIELDS: Final = (
     "weights",
     "ir_version",
     "opsets",
+    "version",
+    "needs",
     "only_gpu",
 )
 
@@ -108,6 +110,8 @@ def _plain(signature: Signature) -> dict[str, object]:
         "weights": [[each.path, each.least_size] for each in signature.weights],
         "ir_version": signature.ir_version,
         "opsets": [[each.domain, each.version] for each in signature.opsets],
+        "version": signature.origin.version,
+        "needs": [list(each) for each in signature.origin.needs],
         "only_gpu": list(signature.only_gpu),
     }
 
@@ -126,6 +130,7 @@ def _read(content: bytes) -> Signature:
         _each(fields["weights"], _weights),
         None if version is None else _whole(version),
         _each(fields["opsets"], _opset),
+        _origin(fields["version"], fields["needs"]),
         _each(fields["only_gpu"], _text),
     )
 
@@ -172,6 +177,14 @@ def _dim(value: object) -> Dim:
     if _whole(value) < 0:
         raise MalformedEntryError
     return cast("int", value)
+
+
+def _origin(version: object, needs: object) -> Origin:
+    def read(value: object) -> tuple[str, str]:
+        module, name = map(_text, _parts(value, 2))
+        return module, name
+
+    return Origin(None if version is None else _text(version), _each(needs, read))
 
 
 def _weights(value: object) -> WeightFile:

@@ -9,9 +9,12 @@ from graphc.artefacts.pickle_machine import Instance, PickleLimits, PickleMachin
 from graphc.artefacts.source import RefusedError
 
 
-def read_pickled(file: io.BufferedReader) -> Value:
-    """Return what a file made by joblib or pickle describes; raises MalformedError or RefusedError."""
-    return _JoblibMachine(open_source(file), PickleLimits()).run()
+def read_pickled(file: io.BufferedReader, limits: PickleLimits | None = None) -> Value:
+    """Return what a file made by joblib or pickle describes, and note in `limits` what it needs.
+
+    Raises MalformedError or RefusedError.
+    """
+    return _JoblibMachine(open_source(file), limits or PickleLimits()).run()
 
 
 class _JoblibMachine(PickleMachine):

@@ -13,6 +13,7 @@ FRAMEWORKS: Final = {
     ".pkl": "sklearn",
     ".ubj": "xgboost",
     ".json": "xgboost",
+    ".txt": "lightgbm",
 }
 """The framework that serves a model file, by the file's suffix."""
 
@@ -36,7 +37,7 @@ def check_location(location: str) -> ArtefactFault | None:
 
 
 def framework_of(location: str) -> str | ArtefactFault:
-    """Return the framework that a model's suffix stands for: `onnx`, `sklearn` or `xgboost`."""
+    """Return the framework that a model's suffix stands for: `onnx`, `sklearn`, `xgboost` or `lightgbm`."""
     path = location.partition("?")[0] if is_uri(location) else location
     stem, dot, ending = path.rpartition("/")[2].rpartition(".")
     suffix = f".{ending}" if stem and dot else ""

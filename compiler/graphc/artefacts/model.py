@@ -46,6 +46,15 @@ class WeightFile:
 
 
 @record
+class Origin:
+    """What a pickled model says of who wrote it: the version of scikit-learn, and what it imports of others."""
+
+    version: str | None = None
+    needs: tuple[tuple[str, str], ...] = ()
+    """Modules with the names that it imports from them, those left out that scikit-learn itself brings."""
+
+
+@record
 class Signature:
     """The tensors of an artefact, the files that must lie beside it, and what its unit has to have."""
 
@@ -56,6 +65,7 @@ class Signature:
     weights: tuple[WeightFile, ...] = ()
     ir_version: int | None = None
     opsets: tuple[Opset, ...] = ()
+    origin: Origin = Origin()
     only_gpu: tuple[str, ...] = ()
     """Operators that the runtime image does not run on processors."""
 
@@ -76,3 +86,4 @@ class ArtefactFault:
     rule: Rule
     message: str
     help: str | None = None
+    origin: Origin = Origin()

@@ -15,6 +15,7 @@ from graphc.records import record
 _MAX_TEXT: Final = 1024
 _MAX_TEXTS: Final = 64 << 20
 _MAX_STEPS: Final = 3_000_000
+_MAX_NAMES: Final = 1000
 
 
 @record
@@ -68,6 +69,21 @@ class PickleLimits:
     def __init__(self) -> None:
         self.steps = Budget(_MAX_STEPS)
         self._text_left = _MAX_TEXTS
+        self.names: dict[tuple[str, str], None] = {}
+        """What the pickle would import, in order."""
+        self.versions: dict[str, None] = {}
+        """The versions of scikit-learn that its estimators say wrote them."""
+
+    def note_name(self, name: "Name") -> None:
+        """Note what would be imported."""
+        if len(self.names) < _MAX_NAMES:
+            self.names[name.module, name.name] = None
+
+    def note_state(self, state: "Value") -> None:
+        """Note the version that wrote an estimator, where its state tells one."""
+        version = state.get("_sklearn_version") if isinstance(state, dict) else None
+        if isinstance(version, str) and len(self.versions) < _MAX_NAMES:
+            self.versions[version] = None
 
     def may_keep(self, size: int) -> bool:
         """Say whether a text of that size is kept, and count it."""
@@ -285,6 +301,7 @@ def _call_marked(machine: PickleMachine) -> None:
 
 def _call_named(machine: PickleMachine) -> None:
     name = Name(machine.name_line(), machine.name_line())
+    machine.limits.note_name(name)
     machine.push(_made(name, tuple(machine.pop_mark())))
 
 
@@ -302,20 +319,25 @@ def _made(maker: Value, arguments: Value) -> Value:
 
 def _build(machine: PickleMachine) -> None:
     state = machine.pop()
+    machine.limits.note_state(state)
     if isinstance(machine.top, Instance):
         machine.top.state = state
         machine.built(machine.top)
 
 
 def _push_name(machine: PickleMachine) -> None:
-    machine.push(Name(machine.name_line(), machine.name_line()))
+    found = Name(machine.name_line(), machine.name_line())
+    machine.limits.note_name(found)
+    machine.push(found)
 
 
 def _push_stacked_name(machine: PickleMachine) -> None:
     name, module = machine.pop(), machine.pop()
     if not isinstance(name, str) or not isinstance(module, str):
         raise MalformedError("it names what is not a name")
-    machine.push(Name(module, name))
+    found = Name(module, name)
+    machine.limits.note_name(found)
+    machine.push(found)
 
 
 def _push_opaque_line(machine: PickleMachine) -> None:

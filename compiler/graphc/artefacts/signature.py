@@ -46,6 +46,7 @@ _KINDS: Final[Mapping[str, str]] = {
     "onnx": "an ONNX model",
     "sklearn": "a joblib or pickle file",
     "xgboost": "an XGBoost model",
+    "lightgbm": "a LightGBM model",
 }
 
 LARGEST_HASHED: Final = 4 << 20
@@ -148,6 +149,10 @@ def _read_anew(file: io.BufferedReader, framework: str, called: str) -> Signatur
             from graphc.artefacts.sklearn_reader import read_sklearn
 
             return read_sklearn(file, called)
+        case "lightgbm":
+            from graphc.artefacts.lightgbm_reader import read_lightgbm
+
+            return read_lightgbm(file)
         case _:
             from graphc.artefacts.xgboost_reader import read_xgboost
 

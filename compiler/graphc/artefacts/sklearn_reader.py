@@ -1,13 +1,15 @@
 """The signature of a scikit-learn estimator in a joblib or pickle file, read without executing the pickle."""
 
 import io
+from dataclasses import replace
 from typing import Final
 
 from graphc_components.tensors import Dim
 
 from graphc.artefacts.joblib_file import read_pickled
-from graphc.artefacts.model import DECLARE, ArtefactFault, ArtefactTensor, Signature, Skipped
+from graphc.artefacts.model import DECLARE, ArtefactFault, ArtefactTensor, Origin, Signature, Skipped
 from graphc.artefacts.numpy_pickles import as_array
+from graphc.artefacts.pickle_machine import PickleLimits
 from graphc.artefacts.sklearn_estimators import ROWS, Estimator, Unknown, as_estimator, steps_of, tell_outputs
 from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE, UNSUPPORTED_TENSOR
 
@@ -18,9 +20,25 @@ _ENCODERS: Final = frozenset({"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"
 _MAX_NESTING: Final = 16
 
 
+_BROUGHT: Final = frozenset({"sklearn", "numpy", "scipy", "joblib", "threadpoolctl"})
+_OF_PYTHON_2: Final = frozenset({"__builtin__", "copy_reg"})
+"""What older protocols call modules of Python, by whatever wrote them."""
+
+
 def read_sklearn(file: io.BufferedReader, called: str) -> Signature | ArtefactFault:
     """Return the signature of the estimator in a file; raises MalformedError or RefusedError."""
-    estimator = as_estimator(read_pickled(file))
+    limits = PickleLimits()
+    estimator = as_estimator(read_pickled(file, limits))
+    told = _tell(estimator, called)
+    return replace(told, origin=_origin_of(limits))
+
+
+def _origin_of(limits: PickleLimits) -> Origin:
+    needs = tuple(each for each in limits.names if each[0].partition(".")[0] not in _BROUGHT | _OF_PYTHON_2)
+    return Origin(next(iter(limits.versions), None), needs)
+
+
+def _tell(estimator: Estimator | None, called: str) -> Signature | ArtefactFault:
     if estimator is None:
         return ArtefactFault(UNKNOWN_SIGNATURE, f"`{called}` holds no estimator", DECLARE)
     told = tell_outputs(estimator)

@@ -8,12 +8,12 @@ from graphc_components.catalog import CATALOG
 
 from graphc.artefacts.files import check_place
 from graphc.artefacts.locations import check_location, is_uri
-from graphc.artefacts.locations import framework_of as tell_framework
-from graphc.artefacts.model import ArtefactFault
+from graphc.artefacts.model import ArtefactFault, Origin
 from graphc.artefacts.python_reader import read_entry
 from graphc.artefacts.signature import Signature, Signatures
 from graphc.diagnostics import Diagnostic, Rule, Sink, Span
 from graphc.diagnostics.codes.artefacts import (
+    MISSING_CLASS,
     MISSING_PACKAGE,
     UNDECLARED_REMOTE,
     UNKNOWN_SIGNATURE,
@@ -24,8 +24,10 @@ from graphc.diagnostics.codes.artefacts import (
 from graphc.diagnostics.codes.fields import BAD_BRANCH, UNKNOWN_COMPONENT
 from graphc.diagnostics.codes.flow import BRANCHES_DISAGREE, UNKNOWN_INPUT, UNREACHABLE
 from graphc.diagnostics.suggest import nearest
+from graphc.frontend.check_origin import find_origin_faults, judges_image
 from graphc.frontend.compare_signatures import find_differences
 from graphc.frontend.draft import Draft, DraftNode, DraftUse
+from graphc.frontend.model_ports import PORTS, framework_of
 from graphc.graph import CpuModel
 from graphc.packages.requirements import Requirements, suggest_package
 from graphc.runtime_image import read_image
@@ -57,11 +59,6 @@ def draft_graph(
         for name, node in spec.nodes.items()
     }
     return Draft(spec, {name: each.run() for name, each in drafting.items()}, folder)
-
-
-def framework_of(model: Model) -> str | ArtefactFault:
-    """Return the framework that a model names, or that its suffix tells."""
-    return model.framework or tell_framework(model.model)
 
 
 def _comes_alike(model: str, other: str) -> bool:
@@ -135,6 +132,9 @@ class _Drafting:
             return self._draft_remote(model, framework)
         path = self.folder / model.model
         signature = self._read_signature(framework, model.model)
+        if self._lacks_origin(model, signature.origin):
+            outputs = tuple(model.out) or None
+            return DraftNode(self.name, model, self.at, self._uses(model.in_), outputs, local=path)
         if isinstance(signature, ArtefactFault):
             if not (model.out and signature.rule is UNKNOWN_SIGNATURE):
                 self._report_fault(signature, "model")
@@ -150,6 +150,15 @@ class _Drafting:
     def _read_signature(self, framework: str, location: str) -> Signature | ArtefactFault:
         fault = check_place(self.folder, location)
         return fault or self.signatures.read(self.folder / location, framework, location)
+
+    def _lacks_origin(self, model: Model, origin: Origin) -> bool:
+        """Report what the image lacks that a pickled model needs; say whether it cannot be loaded at all."""
+        if not judges_image(self.spec.fields):
+            return False
+        faults = list(find_origin_faults(model.model, origin, self.requirements.bring))
+        for fault in faults:
+            self._report_fault(fault, "model")
+        return any(fault.rule is MISSING_CLASS for fault in faults)
 
     def _may_have_gpu(self, model: Model) -> bool:
         """Say whether anything gives a model's container a GPU, its neighbours there included."""
@@ -197,7 +206,7 @@ class _Drafting:
             message = f"`{self.name}` is fetched on the cluster, so its outputs are not known here"
             hint = 'declare them, as in `out: {probabilities: "FP32[batch, 3]"}`'
             self._report(UNDECLARED_REMOTE, message, "model", hint=hint)
-        elif any(port == "" or port.isdecimal() for port in model.in_):
+        elif framework not in PORTS and any(port == "" or port.isdecimal() for port in model.in_):
             message = (
                 f"`{self.name}` is fetched on the cluster, so the names of its inputs are not known here"
             )

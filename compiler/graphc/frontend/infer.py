@@ -24,9 +24,10 @@ from graphc.diagnostics.codes.flow import (
     WRONG_INPUTS,
     WRONG_SHAPE,
 )
-from graphc.diagnostics.suggest import nearest
+from graphc.diagnostics.suggest import did_you_mean, nearest
 from graphc.frontend.decisions import check_decision
 from graphc.frontend.draft import Draft, DraftNode
+from graphc.frontend.model_ports import PORTS, framework_of
 from graphc.frontend.resolve import Resolved
 from graphc.frontend.shapes import Bindings, agree, bind_shape, fill_shape, name_rows, refine
 from graphc.graph import Use
@@ -147,13 +148,27 @@ class _Inference:
         declared = {port: parse_tensor_type(text) for port, text in spec.out.items()}
         signature = self.node.signature
         if signature is None:
-            self.found.uses[self.name] = self.uses
+            self._name_by_framework(spec)
             return declared
         names = [tensor.name for tensor in signature.inputs]
         bindings: Bindings = {}
         if self._name_ports(names, "the model", names) and self.is_whole:
             self._bind_inputs(signature, bindings)
         return self._outputs_of(signature, declared, bindings)
+
+    def _name_by_framework(self, spec: Model) -> None:
+        """Give the ports of a model that does not tell them the names that its framework has for all models."""
+        self.found.uses[self.name] = self.uses
+        framework = framework_of(spec)
+        ports = PORTS.get(framework) if isinstance(framework, str) else None
+        if ports is None:
+            return
+        self._name_ports(ports.inputs, "the model", ports.inputs)
+        for port in spec.out:
+            if port not in ports.outputs:
+                message = f"`{self.name}` declares `{port}`, which {ports.kind} does not have"
+                hint = did_you_mean(port, ports.outputs) or f"it has {_listed(ports.outputs)}"
+                self._report(Diagnostic(CONTRADICTION, message, self._at("out", port, key=True), hint))
 
     def _bind_inputs(self, signature: Signature, bindings: Bindings) -> None:
         stated = {tensor.name: tensor for tensor in signature.inputs}

@@ -472,7 +472,7 @@ class Model(Working):
         " has no GPU",
         json_schema_extra={"minLength": 1},
     )
-    framework: Literal["onnx", "sklearn", "xgboost"] | None = Field(
+    framework: Literal["onnx", "sklearn", "xgboost", "lightgbm"] | None = Field(
         None, description="told from the suffix where it is absent"
     )
     in_: References = Field(alias="in", description="tensors by the model's input names")

@@ -12,6 +12,8 @@ from graphc.graph import ModelWork, Node, PythonWork, Resources
 from graphc.plan import Unit
 from graphc.targets.hardware import ask_of
 
+_ON_PROCESSORS: Final[Mapping[str, str]] = {"sklearn": "scikit-learn", "lightgbm": "LightGBM"}
+"""Frameworks that compute on processors alone, by what people call them."""
 _HINT: Final = "ask for no GPU, or convert the model to operators of tensors, as Hummingbird does"
 _HINT_PART: Final = "keep to operators of tensors, so that nothing is copied to processors and back"
 
@@ -25,10 +27,11 @@ def check_operators(units: Sequence[Unit], given: Resources | None, at: Span, si
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """A model whose operators are known; of scikit-learn's, which has none, all of it runs on processors."""
+    """A model whose operators are known; of one that has none, `library` computes all of it on processors."""
 
     node: Node
     operators: Operators | None
+    library: str = ""
 
     @property
     def needs_gpu(self) -> bool:
@@ -36,7 +39,7 @@ class _Model:
 
     @property
     def names(self) -> Mapping[str, int]:
-        return self.operators.on_cpu if self.operators else {"scikit-learn": 1}
+        return self.operators.on_cpu if self.operators else {self.library: 1}
 
 
 def _check_unit(unit: Unit, at: Span, sink: Sink) -> None:
@@ -55,8 +58,8 @@ def _read(node: Node) -> _Model | None:
     work = node.work
     if not isinstance(work, ModelWork):
         return None
-    if work.framework == "sklearn":
-        return _Model(node, None)
+    if work.framework in _ON_PROCESSORS:
+        return _Model(node, None, _ON_PROCESSORS[work.framework])
     operators = read_operators(work.local) if work.framework == "onnx" and work.local else None
     return None if operators is None else _Model(node, operators)
 

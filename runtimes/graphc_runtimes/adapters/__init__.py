@@ -35,4 +35,6 @@ def _load(node: ComponentNode | ModelNode, environment: Environment) -> Runner:
             from graphc_runtimes.adapters.sklearn import load_sklearn as load
         case "xgboost":
             from graphc_runtimes.adapters.xgboost import load_xgboost as load
+        case "lightgbm":
+            from graphc_runtimes.adapters.lightgbm import load_lightgbm as load
     return load(node, environment)

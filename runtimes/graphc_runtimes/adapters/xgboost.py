@@ -1,7 +1,8 @@
 """Runs an XGBoost model: the one module that talks to xgboost."""
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
 import numpy as np
@@ -23,7 +24,11 @@ class _Booster(Protocol):
 
     def set_param(self, params: Mapping[str, object]) -> None: ...
 
+    def save_config(self) -> str: ...
+
     def inplace_predict(self, data: Array, *, iteration_range: tuple[int, int]) -> object: ...
+
+    def predict(self, data: object, *, validate_features: bool) -> object: ...
 
 
 def _choose_device(environment: Environment) -> str:
@@ -58,13 +63,34 @@ def load_xgboost(node: ModelNode, environment: Environment) -> Runner:
     booster.set_param({"device": device})
     if environment.threads is not None:
         booster.set_param({"nthread": environment.threads})
+    predict = _linear(booster, environment) if _is_linear(booster) else _trees(booster)
+
+    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        return {"predict": over_rows(predict, inputs["X"])}
+
+    return run
+
+
+def _is_linear(booster: _Booster) -> bool:
+    return json.loads(booster.save_config())["learner"]["gradient_booster"]["name"] == "gblinear"
+
+
+def _trees(booster: _Booster) -> Callable[[Array], Array]:
     best = booster.attr("best_iteration")
     trees = (0, int(best) + 1 if best else 0)
 
     def predict(rows: Array) -> Array:
         return as_tensor(booster.inplace_predict(rows, iteration_range=trees)).astype(np.float32, copy=False)
 
-    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        return {"predict": over_rows(predict, inputs["X"])}
+    return predict
 
-    return run
+
+def _linear(booster: _Booster, environment: Environment) -> Callable[[Array], Array]:
+    """Return what asks a linear booster, which has no prediction in place, and no iterations to choose from."""
+
+    def predict(rows: Array) -> Array:
+        # The graph has matched the columns; names of theirs, which the model may have, do not travel.
+        data = xgboost.DMatrix(rows, nthread=environment.threads)
+        return as_tensor(booster.predict(data, validate_features=False)).astype(np.float32, copy=False)
+
+    return predict

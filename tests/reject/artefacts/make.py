@@ -46,8 +46,12 @@ def main() -> None:
     (HERE / "cut.joblib").write_bytes(fitted[: len(fitted) // 2])
     (HERE / "unfitted.joblib").write_bytes(pickle.dumps(LINEAR.LinearRegression()))
     (HERE / "columns.joblib").write_bytes(pickle.dumps(make_columns()))
-    # Pickle's text form: an object of a class that only its author has.
-    (HERE / "own.pkl").write_bytes(b"(iriskteam.models\nScore\n.")
+    # Pickle's text form: objects of a class that graphc does not know, and of one that only its author has.
+    (HERE / "own.pkl").write_bytes(b"(ilightgbm.sklearn\nLGBMRanker\n.")
+    (HERE / "theirs.pkl").write_bytes(b"(iriskteam.models\nScore\n.")
+    (HERE / "script.pkl").write_bytes(b"(i__main__\nScore\n.")
+    state = b"(dV_sklearn_version\nV1.3.2\nsVn_outputs_\nI1\nsb."
+    (HERE / "older.pkl").write_bytes(b"csklearn.tree._classes\nDecisionTreeRegressor\n)R" + state)
 
 
 if __name__ == "__main__":

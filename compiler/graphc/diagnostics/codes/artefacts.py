@@ -68,3 +68,9 @@ MISSING_LOCALE: Final = error(
     "missing-locale",
     "A model changes texts by the rules of a language that the runtime image lacks.",
 )
+OTHER_VERSION: Final = warning(
+    "GC534", "other-version", "Another version of a library wrote a model file than the runtime image has."
+)
+MISSING_CLASS: Final = error(
+    "GC535", "missing-class", "A model file needs a class or function that its unit will not have."
+)
