@@ -2,6 +2,7 @@
 # pyright: reportMissingTypeStubs=false, reportPrivateUsage=false
 
 import gc
+import logging
 import os
 from collections.abc import Collection, Sequence
 from contextvars import Context, copy_context
@@ -50,9 +51,15 @@ async def serve(folder: str, limits: Limits) -> None:
     # MLServer's default is meant for development: it logs every request and shows tracebacks to clients.
     os.environ.setdefault("MLSERVER_DEBUG", "false")
     configure_logger()
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     gc.set_threshold(*_THRESHOLD)
     settings, models_settings = await load_settings(folder)
     await Host(settings, limits).start(models_settings)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say whether a line of uvicorn's is no traceback of an end that says in a line of its own why it came."""
+    return "SystemExit: graphc: " not in record.getMessage()
 
 
 class Host(MLServer):

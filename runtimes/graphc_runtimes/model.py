@@ -67,7 +67,8 @@ class RegionModel(MLModel):
             self._unit = await share_unit(environment)
         except (RegionError, LoadError) as error:
             if error.__cause__ is not None:
-                _LOG.error("%s", error, exc_info=error.__cause__)
+                # The line below says what is wrong; where it went wrong is of use to few.
+                _LOG.debug("%s", error, exc_info=error.__cause__)
             # MLServer would go on to end with 0, which a cluster takes for a job well done.
             raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)

@@ -208,6 +208,12 @@ def test_tail_is_short(tmp_path: Path) -> None:
     assert len(read_tail(log).splitlines()) == 20
 
 
+def test_the_cause_is_what_a_unit_says_itself(tmp_path: Path) -> None:
+    log = tmp_path / "unit.log"
+    log.write_text("up\nTraceback (most recent call last):\n  File x\nNewError: why\ngraphc: node `a`: why\n")
+    assert read_cause(log) == "    graphc: node `a`: why"
+
+
 def test_the_cause_is_the_first_traceback_of_the_last_start(tmp_path: Path) -> None:
     log = tmp_path / "log"
     first = "Traceback (most recent call last):\n  old\nOldError\n"

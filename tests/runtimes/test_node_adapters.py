@@ -248,6 +248,37 @@ def test_an_artefact_that_cannot_be_read_does_not_load(
         load(["X"], ["Y"], **_model("onnx", path))
 
 
+def test_a_locale_that_is_missing_is_told_in_a_line(load: Load, tmp_path: Path) -> None:
+    infos = [helper.make_tensor_value_info(name, TensorProto.STRING, ["batch"]) for name in ("X", "Y")]
+    normalise = helper.make_node(
+        "StringNormalizer", ["X"], ["Y"], case_change_action="LOWER", locale="xx_XX.UTF-8"
+    )
+    graph = helper.make_graph([normalise], "text", infos[:1], infos[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(made, str(tmp_path / "m.onnx"))
+    with pytest.raises(LoadError) as caught:
+        load(["X"], ["Y"], **_model("onnx", "m.onnx"))
+    said = str(caught.value)
+    assert said.startswith(
+        "node `n`: the model changes texts by the locale `xx_XX.UTF-8`, which this machine lacks"
+    )
+    assert "localedef -i xx_XX -f UTF-8 xx_XX.UTF-8" in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("framework", ["onnx", "sklearn", "xgboost", "lightgbm"])
+def test_a_file_that_is_none_is_told_in_a_line_that_names_the_node(
+    load: Load, tmp_path: Path, framework: str
+) -> None:
+    (tmp_path / "m").write_bytes(b"not a model\nat all\n")
+    with pytest.raises(LoadError) as caught:
+        load(["X"], ["predict"], **_model(framework, "m"))
+    said = str(caught.value)
+    assert said.startswith("node `n`: ")
+    assert "\n" not in said
+    assert str(tmp_path) not in said
+
+
 # --- scikit-learn --------------------------------------------------------------------------------------
 
 
@@ -400,6 +431,16 @@ def test_a_lightgbm_model_that_is_none_does_not_load(load: Load, tmp_path: Path)
 
 def _python(entry: str, path: str | None, **declares: Json) -> dict[str, object]:
     return {"kind": "python", "entry": entry, "path": path, "declares": declares}
+
+
+def test_an_error_at_import_is_told_with_its_line(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n" / "steps.py").write_text(
+        "import math\n\nLIMIT = math.nothing\n\ndef f(X):\n    return X\n"
+    )
+    with pytest.raises(LoadError, match=r"node `n`: AttributeError: .*`steps.py`, line 3") as caught:
+        load(["X"], ["Y"], **_python("steps:f", "n"))
+    assert "\n" not in str(caught.value)
 
 
 LABELS: Json = {"datatype": "BYTES", "shape": ["batch"]}

@@ -9,8 +9,8 @@ from graphc_components.tensors import TensorType
 
 from graphc.frontend.decisions import choice_parameters
 from graphc.frontend.draft import Draft, DraftNode
-from graphc.frontend.draft_nodes import framework_of
 from graphc.frontend.infer import Inferred
+from graphc.frontend.model_ports import framework_of
 from graphc.frontend.policies import find_defaults
 from graphc.frontend.resolve import Resolved
 from graphc.gpus.ask import Amount, Engine, GpuAsk

@@ -5,6 +5,7 @@ from typing import Final
 
 LINES: Final = 20
 MAX_BYTES: Final = 256 * 1024
+_SAID: Final = "graphc: "
 _TRACEBACK: Final = "Traceback (most recent call last):"
 
 
@@ -14,8 +15,11 @@ def read_tail(log: Path, start: int = 0) -> str:
 
 
 def read_cause(log: Path, start: int = 0) -> str:
-    """Return the end of the first traceback since a place in the log, else the last lines."""
+    """Return what a unit says of its end since a place in the log, else the end of the first traceback, or last lines."""
     lines = _read(log, start)
+    said = [line for line in lines if line.startswith(_SAID)]
+    if said:
+        return _indent(said[-1:])
     # MLServer goes on to shut down in an orderly way, with tracebacks of its own, after what really happened.
     first = next((index for index, line in enumerate(lines) if line.endswith(_TRACEBACK)), None)
     if first is None:

@@ -1,11 +1,16 @@
 """One module for each way to run a node; a framework is imported only where a node needs it."""
 
 import asyncio
+import traceback
+from pathlib import Path
+from typing import Final
 
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner, describe
 from graphc_runtimes.region import ComponentNode, ModelNode, PythonNode, RunnableNode
+
+_ONNXRUNTIME: Final = "[ONNXRuntimeError] : "
 
 
 async def load_runner(node: RunnableNode, environment: Environment) -> Runner:
@@ -20,7 +25,19 @@ async def load_runner(node: RunnableNode, environment: Environment) -> Runner:
         raise LoadError(f"node `{node.name}`: {error}") from error.__cause__
     # A framework or the user's own module raises what it likes, and the log must say which node it was.
     except Exception as error:
-        raise LoadError(f"node `{node.name}`: {describe(error)}") from error
+        said = f"node `{node.name}`: {describe(error)}{_place(error, environment)}"
+        raise LoadError(said.replace(_ONNXRUNTIME, "")) from error
+
+
+def _place(error: BaseException, environment: Environment) -> str:
+    """Return the last line of the user's own files that led to an error; nothing where there was none."""
+    root = str(environment.artifacts)
+    lines = [each for each in traceback.extract_tb(error.__traceback__) if each.filename.startswith(root)]
+    if not lines:
+        return ""
+    # The first part of the path is the node's folder.
+    path = Path(*Path(lines[-1].filename).relative_to(root).parts[1:])
+    return f" (`{path}`, line {lines[-1].lineno})"
 
 
 def _load(node: ComponentNode | ModelNode, environment: Environment) -> Runner:

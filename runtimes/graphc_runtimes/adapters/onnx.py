@@ -3,6 +3,7 @@
 
 import logging
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +44,7 @@ _SHORT_S: Final = 0.001
 """A model that answers many rows sooner than this has one thread: to wake others would cost more than they do."""
 _EXTERNAL: Final = b"location"
 """What a model says of a tensor whose numbers are in another file."""
+_LOCALE: Final = re.compile(r"Failed to construct locale with name: ?([\w.@-]+)")
 _TRIED_ROWS: Final = (1, 64)
 
 _ERROR: Final = 3
@@ -263,7 +265,17 @@ def _open_ready(
 
 
 def _open_session(path: Path, options: _Options, providers: Sequence[Provider]) -> _Session:
-    return cast("_Session", onnxruntime.InferenceSession(str(path), options, providers=providers))
+    try:
+        return cast("_Session", onnxruntime.InferenceSession(str(path), options, providers=providers))
+    except Fail as error:
+        missing = _LOCALE.search(str(error))
+        if missing is None:
+            raise
+        name = missing[1]
+        raise LoadError(
+            f"the model changes texts by the locale `{name}`, which this machine lacks; install it (on Debian: the "
+            f"package `locales`, then `localedef -i {name.partition('.')[0]} -f UTF-8 {name}`)"
+        ) from None
 
 
 def _is_small(path: Path) -> bool:
