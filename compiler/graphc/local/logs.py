@@ -15,7 +15,7 @@ def read_tail(log: Path, start: int = 0) -> str:
 
 
 def read_cause(log: Path, start: int = 0) -> str:
-    """Return what a unit says of its end since a place in the log, else the end of the first traceback, or last lines."""
+    """Return what a unit says of its end since a place in the log, else its first traceback, else the last lines."""
     lines = _read(log, start)
     said = [line for line in lines if line.startswith(_SAID)]
     if said:
