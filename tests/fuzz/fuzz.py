@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import atheris
+
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+
 from fuzz_targets import TARGETS, Target
 
 KEPT = Path(__file__).parent / "kept"

@@ -22,6 +22,14 @@ from fuzz_files import (
     profile_seeds,
     xgboost_seeds,
 )
+from fuzz_unit import (
+    binary_seeds,
+    check_unit_binary,
+    check_unit_grpc,
+    check_unit_http,
+    check_unit_json,
+    http_request_seeds,
+)
 from fuzz_wire import (
     check_client_answer,
     check_cloud_event,
@@ -56,9 +64,15 @@ def _v2_answers() -> list[bytes]:
     return v2_seeds("outputs")
 
 
+_RUNTIME: Final = ("graphc_runtimes",)
+
 TARGETS: Final = {
     each.name: each
     for each in (
+        Target("unit-json", check_unit_json, _v2_requests, JSON_WORDS, _RUNTIME),
+        Target("unit-binary", check_unit_binary, binary_seeds, JSON_WORDS, _RUNTIME),
+        Target("unit-grpc", check_unit_grpc, grpc_seeds, JSON_WORDS, _RUNTIME),
+        Target("unit-http", check_unit_http, http_request_seeds, JSON_WORDS, _RUNTIME, 2048),
         Target("graph", check_graph, graph_seeds, YAML_WORDS, ("graphc",)),
         Target("manifest", check_manifest, manifest_seeds, YAML_WORDS, ("graphc",)),
         Target("profile", check_profile, profile_seeds, YAML_WORDS, ("graphc",)),
