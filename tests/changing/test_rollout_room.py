@@ -121,6 +121,22 @@ def gpus_at(before: Data | None, after: Data) -> tuple[int, int]:
     return first, last
 
 
+def spread(*units: str) -> Data:
+    """A deployment whose units have three pods each, with a GPU, behind a first one."""
+    containers = [{**pod({GPU: 1})["containers"][0], "name": each} for each in ("first", *units)]
+    specs: list[Value] = [{"spec": {"containers": [each]}, "replicas": 3} for each in containers]
+    return {
+        "metadata": {"name": "g"},
+        "spec": {"predictors": [{"name": "main", "graph": {"name": "first"}, "componentSpecs": specs}]},
+    }
+
+
+def test_pods_of_a_deployment_with_another_name_are_there_twice() -> None:
+    # The first ones' executor is told of the change; `b` is numbered anew, and `c` only comes.
+    assert gpus_at(spread("b"), spread("b", "c")) == (3 + 1 + 3 + 3, 1 + 3 + 3 + 3)
+    assert gpus_at(spread("b"), spread("a", "b")) == (3 + 1 + 3 + 3 + 3, 1 + 3 + 3 + 3 + 3)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "needed"),
     [

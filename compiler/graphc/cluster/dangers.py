@@ -1,13 +1,12 @@
 """Finds what in a change may hurt: lost requests, other answers, restarts of everything, GPUs that are not there."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from graphc.cluster.made import MadePods, read_made
-from graphc.cluster.read import Data, copy_fields, fields, items, number, objects, text
+from graphc.cluster.read import Data, fields, items, number, objects, text
 from graphc.cluster.replaced import find_replaced
 from graphc.graph import Value
 
@@ -125,7 +124,7 @@ def _find_restarts(
     before: Data, after: Data, old: Mapping[str, Data], new: Mapping[str, Data]
 ) -> Iterator[Danger]:
     live = [name for name in new if name in old and new[name].get("shadow") is not True]
-    if live and all(find_restarted(before, after, old[name], new[name]) == _pods(new[name]) for name in live):
+    if live and all(find_restarted(before, after, name) == _pods(new[name]) for name in live):
         what = "every predictor" if len(live) > 1 else f"`{live[0]}`, the only live predictor,"
         yield Danger("restart", f"all pods of {what} are replaced at once")
 
@@ -134,29 +133,14 @@ def _pods(predictor: Data) -> set[int]:
     return set(range(len(items(predictor, "componentSpecs"))))
 
 
-def find_restarted(before: Data, after: Data, old: Data, new: Data) -> set[int]:
-    """Return which of a predictor's Deployments, by their place, get other pods."""
-    pods = [list(objects(each, "componentSpecs")) for each in (old, new)]
-    changed = {
-        index
-        for index, spec in enumerate(pods[1])
-        if index >= len(pods[0]) or _template(pods[0][index]) != _template(spec)
+def find_restarted(before: Data, after: Data, name: str) -> set[int]:
+    """Return which of a predictor's Deployments, by their place, get other pods or are new."""
+    olds, news = read_made(before).pods, read_made(after).pods
+    return {
+        each.place
+        for made, each in news.items()
+        if each.predictor == name and (made not in olds or olds[made].template != each.template)
     }
-    if _template(old, skip=True) != _template(new, skip=True) or fields(
-        before, "spec", "annotations"
-    ) != fields(after, "spec", "annotations"):
-        # The executor stands in the first pod, and is told the graph in its environment.
-        changed |= {0} if _pods(new) else set()
-    return changed
-
-
-def _template(part: Data, *, skip: bool = False) -> str:
-    left = copy_fields(part)
-    for name in ("replicas", "hpaSpec", "pdbSpec", "kedaSpec", "traffic", "shadow"):
-        left.pop(name, None)
-    if skip:
-        left.pop("componentSpecs", None)
-    return json.dumps(left, sort_keys=True)
 
 
 def _find_gpus(

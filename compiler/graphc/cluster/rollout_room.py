@@ -7,6 +7,7 @@ from typing import Final
 
 from graphc.cluster.client import Cluster, Kind, ref_of
 from graphc.cluster.dangers import SURGE, Danger, find_restarted
+from graphc.cluster.made import read_made
 from graphc.cluster.planning import GraphPlan
 from graphc.cluster.pod_needs import may_go_to, needs_of, room_of
 from graphc.cluster.read import Data, copy_fields, fields, number, objects, text, texts
@@ -126,17 +127,22 @@ def find_stages(before: Data | None, after: Data) -> tuple[list[Pods], list[Pods
     first: list[Pods] = []
     last: list[Pods] = []
     olds = _predictors(before)
-    for name, old in olds.items():
-        if name not in news:
-            # What goes is there until what comes is ready.
-            first += _pods(before, name, old)
-            last += _pods(before, name, old)
+    had, has = (_names(each) for each in (before, after))
+    # What goes is there until what comes is ready; a Deployment of another name is another one.
+    gone = [
+        pods
+        for name, old in olds.items()
+        for place, pods in enumerate(_pods(before, name, old))
+        if had[name, place] not in has.values()
+    ]
+    first += gone
+    last += gone
     for name, pods in news.items():
         old = olds.get(name)
-        changed = find_restarted(before, after, old, _predictors(after)[name]) if old else set[int]()
+        changed = find_restarted(before, after, name)
         there = list(_pods(before, name, old)) if old else []
         for index, new in enumerate(pods):
-            if index >= len(there):
+            if has[name, index] not in had.values():
                 first.append(new)
                 last.append(new)
             elif index in changed:
@@ -147,6 +153,11 @@ def find_stages(before: Data | None, after: Data) -> tuple[list[Pods], list[Pods
                 first.append(replace(new, count=max(new.count, there[index].count)))
                 last.append(new)
     return first, last
+
+
+def _names(deployment: Data) -> dict[tuple[str, int], str]:
+    """Return the names of the Deployments that the operator makes, by predictor and place."""
+    return {(each.predictor, each.place): name for name, each in read_made(deployment).pods.items()}
 
 
 def _predictors(deployment: Data) -> dict[str, Data]:
