@@ -55,6 +55,8 @@ class Output:
     port: str
     tensor: str
     type: TensorType
+    rows: str | None = None
+    """The port whose rows it has, where conditions leave only some of the batch's."""
 
 
 @record

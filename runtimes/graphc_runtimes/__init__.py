@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from graphc_runtimes.errors import BadInputError
+
 if TYPE_CHECKING:
     from graphc_runtimes.model import RegionModel
     from graphc_runtimes.repository import RegionRepository
 
-__all__ = ["RegionModel", "RegionRepository"]
+__all__ = ["BadInputError", "RegionModel", "RegionRepository"]
 
 
 def __getattr__(name: str) -> object:

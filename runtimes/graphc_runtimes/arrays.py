@@ -52,7 +52,8 @@ def _as_bytes(value: object) -> bytes:
         return value
     if isinstance(value, str):
         return value.encode()
-    raise ArrayError(f"holds a {type(value).__name__} where text or bytes should be")
+    what = "a null" if value is None else "a value"
+    raise ArrayError(f"holds {what} where text or bytes should be")
 
 
 def check_type(

@@ -9,8 +9,10 @@ from typing import TypeVar
 import numpy as np
 from graphc_components.datatypes import Array, to_numpy
 
+from graphc_runtimes.contracts import Counts
 from graphc_runtimes.deadline import Limit
 from graphc_runtimes.errors import RunError
+from graphc_runtimes.faults import stripped
 from graphc_runtimes.region import Default, RunnableNode
 
 _T = TypeVar("_T")
@@ -18,17 +20,19 @@ _T = TypeVar("_T")
 Arrays = Mapping[str, Array]
 
 
-def attempt(node: RunnableNode, run: Callable[[], Arrays], deadline: Limit | None) -> Arrays:
+def attempt(node: RunnableNode, run: Callable[[], Arrays], deadline: Limit | None, counts: Counts) -> Arrays:
     """Return what a node answers by the first try that does; raises the last one's RunError."""
     for _ in range(node.policy.retries):
         try:
-            return _try_once(node, run, deadline)
+            return _try_once(node, run, deadline, counts)
         except RunError:
-            continue
-    return _try_once(node, run, deadline)
+            counts.retry()
+    return _try_once(node, run, deadline, counts)
 
 
-def _try_once(node: RunnableNode, run: Callable[[], Arrays], deadline: Limit | None) -> Arrays:
+def _try_once(
+    node: RunnableNode, run: Callable[[], Arrays], deadline: Limit | None, counts: Counts
+) -> Arrays:
     if deadline:
         deadline.check(node.name)
     if node.policy.timeout_ms is None:
@@ -42,6 +46,7 @@ def _try_once(node: RunnableNode, run: Callable[[], Arrays], deadline: Limit | N
     except TimeoutError:
         if deadline and patience < allowed:
             raise deadline.passed(node.name) from None
+        counts.time_out()
         raise RunError(f"node `{node.name}` failed: no answer within {node.policy.timeout_ms}ms") from None
 
 
@@ -51,9 +56,12 @@ def start_thread(work: Callable[[], _T]) -> Future[_T]:
 
     def do() -> None:
         try:
-            future.set_result(work())
+            result = work()
+        # Whoever waits for it is told, whatever it is; its frames would hold on to the future, and so to itself.
         except BaseException as error:
-            future.set_exception(error)
+            future.set_exception(stripped(error))
+        else:
+            future.set_result(result)
 
     threading.Thread(target=contextvars.copy_context().run, args=(do,), daemon=True).start()
     return future

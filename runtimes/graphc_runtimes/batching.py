@@ -24,7 +24,7 @@ from graphc_runtimes.choose import Call, find_looks
 from graphc_runtimes.deadline import Deadline, Deadlines
 from graphc_runtimes.desk import Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
-from graphc_runtimes.execute import describe
+from graphc_runtimes.faults import stripped, tell_fault
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.metrics import batch_ledger, batch_requests, batch_rows, queue_seconds
 from graphc_runtimes.region import Batch, ChoiceNode, MergeNode, Node, Region
@@ -177,7 +177,11 @@ class Batcher:
         future: asyncio.Future[list[WireTensor]] = asyncio.get_running_loop().create_future()
         rows, kind = self._sort(message)
         self.submit(_Waiting(self._unit, message, rows, kind, future))
-        return await future
+        try:
+            return await future
+        finally:
+            # A failure that came by it would hold this frame, and with it itself.
+            del future
 
     def submit(self, entry: Entry) -> None:
         """Have a request run at once where no others are about, else with those."""
@@ -241,6 +245,13 @@ class Batcher:
             self._go_on()
 
     def _start(self, members: Sequence[Entry], times: Sequence[float], start: float) -> None:
+        try:
+            self._begin(members, times, start)
+        # A batcher that stays busy would never answer anybody again.
+        except BaseException as error:
+            self._settle(members, [tell_fault(error, "a batch")] * len(members))
+
+    def _begin(self, members: Sequence[Entry], times: Sequence[float], start: float) -> None:
         rows = sum([each.rows for each in members])
         for since in times:
             self._waited.note(start - since)
@@ -271,7 +282,7 @@ class Batcher:
     def _settle(self, members: Sequence[Entry], outcomes: Iterable[object]) -> None:
         try:
             for each, outcome in zip(members, outcomes, strict=True):
-                each.settle(outcome)
+                _settle(each, outcome)
         finally:
             self._go_on()
 
@@ -299,9 +310,8 @@ class Batcher:
                 return [_answer_alone(members[0])]
             return self._answer_many(members)
         # Only a mistake of graphc's own raises anything else, and no client must wait for ever because of it.
-        except Exception as error:
-            _LOG.exception("a batch of %d requests failed", len(members))
-            return [RunError(f"unit `{self._unit.region.unit}` failed: {describe(error)}")] * len(members)
+        except BaseException as error:
+            return [tell_fault(error, f"unit `{self._unit.region.unit}`")] * len(members)
 
     def _answer_many(self, members: Sequence[Entry]) -> Sequence[object]:
         outcomes: dict[int, object] = {}
@@ -310,7 +320,7 @@ class Batcher:
             try:
                 read[place] = self._read(each)
             except _FAILURES as error:
-                outcomes[place] = error
+                outcomes[place] = stripped(error)
         if read:
             outcomes |= self._answer_together(members, read)
         return [outcomes[place] for place in range(len(members))]
@@ -365,14 +375,22 @@ def _answer_alone(entry: Entry) -> object:
     try:
         return None if entry.is_gone else entry.run_alone()
     except _FAILURES as error:
-        return error
+        return stripped(error)
 
 
 def _give(entry: Entry, tensors: Mapping[str, Array]) -> object:
     try:
         return entry.give(tensors)
     except _FAILURES as error:
-        return error
+        return stripped(error)
+
+
+def _settle(entry: Entry, outcome: object) -> None:
+    # What goes wrong with one answer must not keep others from theirs, nor the batcher from going on.
+    try:
+        entry.settle(outcome)
+    except BaseException as error:
+        tell_fault(error, "an answer of a batch")
 
 
 def _part(tensors: Mapping[str, Array | None], sizes: Sequence[int]) -> list[dict[str, Array]]:

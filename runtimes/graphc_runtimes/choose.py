@@ -17,11 +17,15 @@ _BY_TEXT: Final = ("parameter", "header")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a node may look at beside tensors: the request's parameters and headers, and the time it has."""
+    """What travels beside tensors: a request's parameters, headers and id, the time it has, and what failed so far."""
 
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     deadline: Limit | None = None
+    identity: str = ""
+    """The request's id, for the log; none where the client gave none."""
+    fallbacks: list[str] = field(default_factory=list[str])
+    """The nodes that failed and whose policy stood in, as they come up."""
 
     def parameter(self, name: str) -> str | None:
         """Return a request parameter as text."""

@@ -58,12 +58,13 @@ def _tell(environment: Environment) -> None:
 
 def find_variants(environment: Environment) -> Mapping[str, str]:
     """Return the models for the CPU that run in place of others, by node."""
-    return dict(sorted(_variants.get(environment, {}).items()))
+    # Nodes load in several threads, which add to it.
+    return dict(sorted(_variants.get(environment, {}).copy().items()))
 
 
 def find_operators(environment: Environment) -> Mapping[str, Mapping[str, int]]:
     """Return the operators that run on the CPU beside a GPU, counted by name, for each node that has some."""
-    return dict(sorted(_operators.get(environment, {}).items()))
+    return dict(sorted(_operators.get(environment, {}).copy().items()))
 
 
 def write(operators: Mapping[str, int]) -> str:

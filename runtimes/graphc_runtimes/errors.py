@@ -13,6 +13,17 @@ class RequestError(Exception):
     """The request is at fault (400); the message is for the client."""
 
 
+class BadInputError(ValueError):
+    """Raised by the user's own code: what it was given is at fault, so the client gets a 400 with this message.
+
+    `row` is the place, from 0, of the row at fault in the arrays that the code was given.
+    """
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message)
+        self.row = row
+
+
 class RunError(Exception):
     """A node or the answer is at fault (500); the message is for the client, so it names no path."""
 

@@ -1,10 +1,9 @@
 """Runs the nodes of a region over the tensors of one message; nothing here knows how they travelled."""
 
 import logging
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from graphc_components.component import ComponentError
@@ -13,8 +12,9 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.attempt import attempt, stand_in, start_thread
 from graphc_runtimes.choose import Call, choose
-from graphc_runtimes.deadline import Limit
-from graphc_runtimes.errors import DeadlineError, RequestError, RunError
+from graphc_runtimes.contracts import Counts, NoCounts, hold
+from graphc_runtimes.errors import BadInputError, DeadlineError, RequestError, RunError
+from graphc_runtimes.faults import describe, trace
 from graphc_runtimes.region import (
     ChoiceNode,
     ComponentNode,
@@ -26,11 +26,12 @@ from graphc_runtimes.region import (
     RunnableNode,
     made_by,
 )
-from graphc_runtimes.rows import gather, holds, scatter, select
+from graphc_runtimes.rows import find_rows, gather, holds, scatter, select
 
 # Below MLServer's own logger, whose format and level it then has.
 _LOG: Final = logging.getLogger("mlserver.graphc")
-_PATH: Final = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][\w.@+~-]+){2,}[/\\]?")
+_LONGEST: Final = 1000
+"""As much of what the user's own code says of an input is passed on."""
 
 
 class Runner(Protocol):
@@ -39,6 +40,13 @@ class Runner(Protocol):
     def __call__(self, inputs: Mapping[str, Array], /) -> Mapping[str, Array]:
         """Run once."""
         ...
+
+
+class Ready(NamedTuple):
+    """What runs a node and looks at its answer, and what counts its tries."""
+
+    run: Runner
+    counts: Counts
 
 
 def execute(
@@ -59,10 +67,15 @@ _Step = Callable[[dict[str, Array], Call], None]
 class Program:
     """A region made ready to run: what can be known beforehand is not found out again for each message."""
 
-    def __init__(self, region: Region, runners: Mapping[str, Runner]) -> None:
-        self._region, self._runners = region, runners
+    def __init__(
+        self,
+        region: Region,
+        runners: Mapping[str, Runner],
+        count: Callable[[str], Counts] = lambda _: NoCounts(),
+    ) -> None:
+        self._region, self._runners = region, _make_ready(region, runners, count)
         self._is_threaded = bool(_find_threaded(region))
-        self._steps = [(node.name, _prepare_step(node, runners)) for node in region.nodes]
+        self._steps = [(node.name, _prepare_step(node, self._runners)) for node in region.nodes]
         self._straight = [step for _, step in self._steps]
 
     def run(self, tensors: Mapping[str, Array], call: Call) -> dict[str, Array]:
@@ -82,14 +95,25 @@ class Program:
         return environment
 
 
-def _prepare_step(node: Node, runners: Mapping[str, Runner]) -> _Step:
+def _make_ready(
+    region: Region, runners: Mapping[str, Runner], count: Callable[[str], Counts]
+) -> dict[str, Ready]:
+    found: dict[str, Ready] = {}
+    for node in region.nodes:
+        if not isinstance(node, ChoiceNode | MergeNode) and node.name in runners:
+            counts = count(node.name)
+            found[node.name] = Ready(hold(node, runners[node.name], counts), counts)
+    return found
+
+
+def _prepare_step(node: Node, runners: Mapping[str, Ready]) -> _Step:
     is_there = node.name in runners
     if not isinstance(node, ChoiceNode | MergeNode) and is_there and _is_straight(node):
         return _straight_step(node, runners[node.name])
 
     def step(environment: dict[str, Array], call: Call) -> None:
         if holds(node.when, environment):
-            environment.update(_guarded(node, lambda: _evaluate(node, runners, environment, call)))
+            environment.update(_guarded(node, call, lambda: _evaluate(node, runners, environment, call)))
 
     return step
 
@@ -105,41 +129,43 @@ def _is_straight(node: RunnableNode) -> bool:
     )
 
 
-def _straight_step(node: RunnableNode, runner: Runner) -> _Step:
+def _straight_step(node: RunnableNode, ready: Ready) -> _Step:
+    runner, counts = ready
     reads = tuple((name, read.tensor) for name, read in node.inputs.items())
     gives = tuple(node.outputs.items())
 
-    def step(environment: dict[str, Array], call: Call) -> None:  # noqa: ARG001
+    def step(environment: dict[str, Array], call: Call) -> None:
         try:
             inputs = {name: environment[tensor] for name, tensor in reads}
         except KeyError as error:
             raise _absent(node, error) from None
         try:
             results = runner(inputs)
-        except Exception as error:
-            raise _blame(node, error) from _cause(error)
+        except BaseException as error:
+            raise _fail(node, call, error, counts) from None
         try:
             for name, tensor in gives:
                 environment[tensor] = results[name]
         except KeyError as error:
             raise _not_given(node, error) from None
 
-    return _single_step(node, runner, reads[0], gives[0]) if len(reads) == len(gives) == 1 else step
+    return _single_step(node, ready, reads[0], gives[0]) if len(reads) == len(gives) == 1 else step
 
 
-def _single_step(node: RunnableNode, runner: Runner, read: tuple[str, str], give: tuple[str, str]) -> _Step:
+def _single_step(node: RunnableNode, ready: Ready, read: tuple[str, str], give: tuple[str, str]) -> _Step:
     """Return the step of a node that reads one tensor and gives one, as most do: there is nothing to loop over."""
+    runner, counts = ready
     (name, tensor), (output, made) = read, give
 
-    def step(environment: dict[str, Array], call: Call) -> None:  # noqa: ARG001
+    def step(environment: dict[str, Array], call: Call) -> None:
         try:
             array = environment[tensor]
         except KeyError as error:
             raise _absent(node, error) from None
         try:
             results = runner({name: array})
-        except Exception as error:
-            raise _blame(node, error) from _cause(error)
+        except BaseException as error:
+            raise _fail(node, call, error, counts) from None
         try:
             environment[made] = results[output]
         except KeyError as error:
@@ -157,7 +183,7 @@ def _not_given(node: RunnableNode, error: KeyError) -> RunError:
 
 
 def _evaluate(
-    node: Node, runners: Mapping[str, Runner], environment: Mapping[str, Array], call: Call
+    node: Node, runners: Mapping[str, Ready], environment: Mapping[str, Array], call: Call
 ) -> Mapping[str, Array]:
     """Return the tensors that a node gives."""
     match node:
@@ -171,18 +197,35 @@ def _evaluate(
 
 
 def _prepare_run(
-    node: RunnableNode, runner: Runner, environment: Mapping[str, Array], call: Call
+    node: RunnableNode, ready: Ready, environment: Mapping[str, Array], call: Call
 ) -> Callable[[], Mapping[str, Array]]:
     """Read a node's inputs, as they are now, and return the work that is left."""
     inputs = {name: gather(read, environment) for name, read in node.inputs.items()}
-    return lambda: _run_by_policy(node, runner, inputs, call.deadline)
+    guards = [(environment[choice], branches) for choice, branches in node.when]
+    placed = Ready(_placing(ready.run, guards), ready.counts) if guards else ready
+    return lambda: _run_by_policy(node, placed, inputs, call)
+
+
+def _placing(run: Runner, guards: Sequence[tuple[Array, Sequence[int]]]) -> Runner:
+    """Return a runner that says which row of the request, not of the branch, the user's own code refuses."""
+
+    def placed(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        try:
+            return run(inputs)
+        except BadInputError as error:
+            rows = find_rows(guards)
+            known = error.row is not None and any(len(each) == len(rows) for each in inputs.values())
+            error.row = int(rows[error.row]) if known and 0 <= (error.row or 0) < len(rows) else None
+            raise
+
+    return placed
 
 
 class _Execution:
     """One run of a region some of whose nodes may take their time, side by side in threads."""
 
     def __init__(
-        self, region: Region, runners: Mapping[str, Runner], call: Call, environment: dict[str, Array]
+        self, region: Region, runners: Mapping[str, Ready], call: Call, environment: dict[str, Array]
     ) -> None:
         self.environment = environment
         self._runners, self._call = runners, call
@@ -227,11 +270,16 @@ class _Execution:
             self._settle(node, {})
         elif isinstance(node, ChoiceNode | MergeNode) or node.name not in self._threaded:
             self._settle(
-                node, _guarded(node, lambda: _evaluate(node, self._runners, self.environment, self._call))
+                node,
+                _guarded(
+                    node,
+                    self._call,
+                    lambda: _evaluate(node, self._runners, self.environment, self._call),
+                ),
             )
         else:
             work = _prepare_run(node, self._runners[node.name], self.environment, self._call)
-            self._running[start_thread(lambda: _guarded(node, work))] = node
+            self._running[start_thread(lambda: _guarded(node, self._call, work))] = node
             return False
         return True
 
@@ -274,48 +322,66 @@ def _reads(node: Node) -> set[str]:
     return names
 
 
-def _guarded(node: Node, work: Callable[[], Mapping[str, Array]]) -> Mapping[str, Array]:
+def _guarded(
+    node: Node, call: Call, work: Callable[[], Mapping[str, Array]], counts: Counts | None = None
+) -> Mapping[str, Array]:
     """Work, and name the node in whatever goes wrong."""
     try:
         return work()
-    # Models and the user's own Python raise what they like, and the client must learn which node it was.
-    except Exception as error:
-        raise _blame(node, error) from _cause(error)
+    # Models and the user's own Python raise what they like, `SystemExit` too, and the client must learn which node
+    # it was.
+    except BaseException as error:
+        raise _fail(node, call, error, counts) from None
 
 
-def _blame(node: Node, error: Exception) -> Exception:
+def _fail(node: Node, call: Call, error: BaseException, counts: Counts | None = None) -> Exception:
     """Return what the client is told of an error; what is not foreseen goes to the log, too."""
-    match error:
-        case RequestError() | RunError() | DeadlineError():
-            return error
-        case ArrayError():
-            return RunError(f"node `{node.name}` {error}")
-        case ComponentError():
-            return RunError(f"node `{node.name}` failed: {error}")
-        case _:
-            _LOG.error("node `%s` failed", node.name, exc_info=error)
-            return RunError(f"node `{node.name}` failed: {describe(error)}")
-
-
-def _cause(error: Exception) -> BaseException | None:
-    """Return what an error that blames a node says it came of: nothing where the message has it all."""
     if isinstance(error, RequestError | RunError | DeadlineError):
-        return error.__cause__
-    return None if isinstance(error, ArrayError | ComponentError) else error
+        return error
+    if isinstance(error, BadInputError):
+        return RequestError(_say_bad_input(node, error))
+    if counts is not None:
+        counts.fail()
+    match error:
+        case ArrayError():
+            found = RunError(f"node `{node.name}` {error}")
+        case ComponentError():
+            found = RunError(f"node `{node.name}` failed: {error}")
+        case _:
+            found = RunError(f"node `{node.name}` failed: {describe(error)}")
+            _LOG.error("%s%s\n%s", found, _of_request(call), trace(error))
+            return found
+    _LOG.error("%s%s", found, _of_request(call))
+    return found
 
 
-def _run_by_policy(
-    node: RunnableNode, runner: Runner, inputs: Gathered, deadline: Limit | None
-) -> dict[str, Array]:
+def _say_bad_input(node: Node, error: BadInputError) -> str:
+    where = f"node `{node.name}`" if error.row is None else f"node `{node.name}`, row {error.row}"
+    return f"{where}: {error}"[:_LONGEST]
+
+
+def _of_request(call: Call) -> str:
+    # Quoted: a client may write what it likes there.
+    return f" (request {call.identity!r})" if call.identity else ""
+
+
+def _run_by_policy(node: RunnableNode, ready: Ready, inputs: Gathered, call: Call) -> dict[str, Array]:
     """Return the tensors that a node gives, or those that its policy has for a failure."""
-    present = _check_present(node, inputs)
+    present, counts = _check_present(node, inputs), ready.counts
     failed = False
     try:
-        results = attempt(node, lambda: _guarded(node, lambda: _run_once(node, runner, present)), deadline)
+        results = attempt(
+            node,
+            lambda: _guarded(node, call, lambda: _run_once(node, ready.run, present), counts),
+            call.deadline,
+            counts,
+        )
     except RunError as error:
         if node.policy.on_error == "fail":
             raise
-        _LOG.warning("%s; `%s` is used", error, node.policy.on_error)
+        _LOG.warning("%s; `%s` is used%s", error, node.policy.on_error, _of_request(call))
+        counts.stand_in()
+        call.fallbacks.append(node.name)
         results, failed = stand_in(node, present), True
     tensors = {node.outputs[name]: array for name, array in results.items()}
     if node.policy.failed is not None:
@@ -365,10 +431,3 @@ def _gather(node: Node, read: Read, environment: Mapping[str, Array]) -> Array:
     if array is None:
         raise RunError(f"node `{node.name}` reads `{read.tensor}`, which is absent")
     return array
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception's type and first line, without the paths of this container."""
-    first = str(error).strip().split("\n", 1)[0][:300]
-    first = _PATH.sub("...", first)
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

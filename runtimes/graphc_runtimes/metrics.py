@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Final
 
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from graphc_runtimes.ledger import Ledger
 
@@ -35,6 +35,66 @@ def queue_seconds() -> Histogram:
 def batch_ledger() -> Ledger:
     """Return what keeps these three until somebody looks at them."""
     return Ledger((batch_rows(), batch_requests(), queue_seconds()))
+
+
+@cache
+def _node_seconds() -> Histogram:
+    text = "How long each try of a node took."
+    return Histogram("graphc_node_seconds", text, ["unit", "node"], buckets=_SECONDS)
+
+
+@cache
+def _node_counters() -> "dict[str, Counter]":
+    texts = {
+        "calls": "Tries of a node.",
+        "failures": "Tries of a node that failed.",
+        "retries": "Tries of a node after one that failed.",
+        "timeouts": "Tries of a node that were given up, as they took too long.",
+        "fallbacks": "Requests for which a node's policy stood in, as all tries had failed.",
+    }
+    return {name: Counter(f"graphc_node_{name}", text, ["unit", "node"]) for name, text in texts.items()}
+
+
+@cache
+def _node_ledger() -> Ledger:
+    return Ledger((_node_seconds(), _node_counters()["calls"]))
+
+
+class NodeCounts:
+    """Counts the tries of one node of a unit."""
+
+    def __init__(self, unit: str, node: str) -> None:
+        counters = {name: each.labels(unit, node) for name, each in _node_counters().items()}
+        self.note = _node_ledger().open(counters["calls"], _node_seconds().labels(unit, node)).note
+        self._counters = counters
+
+    def fail(self) -> None:
+        """Count a try that failed."""
+        self._counters["failures"].inc()
+
+    def retry(self) -> None:
+        """Count a try that follows one that failed."""
+        self._counters["retries"].inc()
+
+    def time_out(self) -> None:
+        """Count a try that was given up."""
+        self._counters["timeouts"].inc()
+
+    def stand_in(self) -> None:
+        """Count a request for which the node's policy stood in."""
+        self._counters["fallbacks"].inc()
+
+
+@cache
+def node_counts(unit: str, node: str) -> NodeCounts:
+    """Return what counts the tries of a node."""
+    return NodeCounts(unit, node)
+
+
+@cache
+def faults() -> Counter:
+    """Return the counter of what nobody foresaw: each has an id, and a line in the log."""
+    return Counter("graphc_faults", "What failed that nobody foresaw; the log has each by its id.")
 
 
 @cache

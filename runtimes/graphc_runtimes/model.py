@@ -13,6 +13,7 @@ from graphc_runtimes.batching import answer
 from graphc_runtimes.devices import find_fallback, find_operators, find_variants, listen, write
 from graphc_runtimes.environment import Environment, read_environment
 from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
+from graphc_runtimes.faults import tell_fault
 from graphc_runtimes.messages import Message, WireTensor, write_tensor
 from graphc_runtimes.metrics import cpu_models, cpu_operators, device_fallback
 from graphc_runtimes.payloads import to_message, to_metadata, to_response
@@ -189,6 +190,10 @@ def _errors() -> Generator[None]:
         raise MLServerError(str(error), _FAILED) from error
     except DeadlineError as error:
         raise MLServerError(str(error), _TOO_LATE) from error
+    except MLServerError:
+        raise
+    except Exception as error:
+        raise MLServerError(str(tell_fault(error, "the unit")), _FAILED) from None
 
 
 def _to_body(

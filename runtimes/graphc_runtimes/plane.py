@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextvars import Context
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from graphc_runtimes.choose import Call
 from graphc_runtimes.desk import BusyError, Desk, Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.exchange import Headers, Request
+from graphc_runtimes.faults import tell_fault
 from graphc_runtimes.lane import LONGEST, Asked, Lane
 from graphc_runtimes.messages import Message, WireTensor, write_tensor
 from graphc_runtimes.numerals import Text as Body
@@ -135,6 +136,14 @@ class DataPlane:
 
     def handle(self, exchange: HotExchange) -> None:
         """Answer a request: here where that is known to be short, else in a thread or a batch."""
+        try:
+            self._begin(exchange)
+        # The outermost door: whatever it is, the client is answered, and the connection goes on.
+        except BaseException as error:
+            answer = _fail(tell_fault(error, "the unit"))
+            exchange.respond(answer.status, answer.head, *answer.parts)
+
+    def _begin(self, exchange: HotExchange) -> None:
         path, lane = self._paths.get(exchange.request.url) or self._paths[self._spell(exchange.request.url)]
         unit = path.model.unit
         if unit is None or not path.model.ready:
@@ -184,7 +193,7 @@ class DataPlane:
                 self._respond(exchange, path, start, future.result())
 
         def do() -> Answer:
-            return path.context.copy().run(work.do, unit)
+            return path.context.copy().run(_guarded, lambda: work.do(unit))
 
         try:
             self._desk.start(path.pace, exchange.size, do, done)
@@ -204,7 +213,7 @@ class DataPlane:
         start = time.perf_counter()
         self._desk.take()
         try:
-            self._respond(exchange, path, start, await work.do_batched(self._desk))
+            self._respond(exchange, path, start, await _guarded_later(work.do_batched(self._desk)))
         finally:
             self._desk.give_back()
 
@@ -215,6 +224,24 @@ class DataPlane:
         if path.verb == "infer":
             self._meter.count_inference(path.name, seconds, failed=found.status != 200)
         exchange.respond(found.status, found.head, *found.parts)
+
+
+def _guarded(work: Callable[[], Answer]) -> Answer:
+    """Work in a thread, and answer whatever is raised there."""
+    try:
+        return work()
+    except BaseException as error:
+        return _fail(tell_fault(error, "the unit"))
+
+
+async def _guarded_later(work: Awaitable[Answer]) -> Answer:
+    """Work in a task, and answer whatever is raised there but that it is to end."""
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return _fail(tell_fault(error, "the unit"))
 
 
 def _ask(lane: Lane, exchange: HotExchange) -> Asked | None:
@@ -276,7 +303,7 @@ class _Rider:
     def settle(self, outcome: object) -> None:
         """Send the answer, if anybody still waits for one."""
         if isinstance(outcome, bytes):
-            self._done(_frame(self.writer, self._path, self._asked, outcome))
+            self._done(_guarded(lambda: _frame(self.writer, self._path, self._asked, outcome)))
         else:
             self._done(_fail(outcome) if isinstance(outcome, Exception) else None)
 

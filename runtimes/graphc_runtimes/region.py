@@ -70,7 +70,7 @@ class Answer:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The type that a Python node's output is declared to have."""
+    """The type that a node's output is declared to have."""
 
     datatype: Datatype
     shape: tuple[Dim, ...]
@@ -147,9 +147,18 @@ class ComponentNode(_WorkingNode):
     wait: Literal["all", "quorum"] = "all"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DeclaringNode(_WorkingNode):
+    declares: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
+    dims: Mapping[str, tuple[str, Annotated[int, Field(ge=0)]]] = field(
+        default_factory=dict[str, tuple[str, int]]
+    )
+    """Where the size of a dimension that the declared shapes name is found: an input, and an axis of it."""
+
+
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelNode(_WorkingNode):
+class ModelNode(_DeclaringNode):
     """A model artefact, and what stands for it on the CPU; paths are relative to the artefacts' folder."""
 
     kind: Literal["model"]
@@ -167,13 +176,12 @@ class ModelNode(_WorkingNode):
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PythonNode(_WorkingNode):
+class PythonNode(_DeclaringNode):
     """The user's own Python, `module:name`, from a shipped folder or (path None) from the image."""
 
     kind: Literal["python"]
     entry: str
     path: str | None
-    declares: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
 
 
 @with_config(_STRICT)
@@ -285,6 +293,7 @@ def _check_tensors(region: Region) -> None:
             _check_branches(node)
         elif not isinstance(node, ChoiceNode):
             _check_policy(node)
+            _check_dims(node)
     for answer in region.answers:
         _require(known, answer.tensor, f"answer `{answer.name}`")
     if region.route:
@@ -317,6 +326,14 @@ def _check_policy(node: RunnableNode) -> None:
         for dim in default.shape:
             if isinstance(dim, str) and dim not in node.inputs:
                 raise RegionError(f"node `{node.name}`: the default for `{port}` has the rows of `{dim}`")
+
+
+def _check_dims(node: RunnableNode) -> None:
+    for dim, (port, _) in () if isinstance(node, ComponentNode) else node.dims.items():
+        if port not in node.inputs:
+            raise RegionError(
+                f"node `{node.name}`: the dimension `{dim}` is of `{port}`, which it does not read"
+            )
 
 
 def _guards(node: Node) -> Iterator[str]:

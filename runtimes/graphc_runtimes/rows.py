@@ -34,6 +34,17 @@ def gather(read: Read, tensors: Tensors) -> Array | None:
     return array
 
 
+def find_rows(guards: Sequence[tuple[Array, Sequence[int]]]) -> Array:
+    """Return the places of the rows that choices leave, each of which was made for those that the one before left."""
+    rows = np.zeros(1, np.int64)
+    for choice, branches in guards:
+        if choice.size != rows.size:
+            # Those before were made for the request as a whole.
+            rows = np.arange(choice.size)
+        rows = rows[_took(choice, branches)]
+    return rows
+
+
 def _took(choice: Array, branches: Sequence[int]) -> Booleans:
     return np.asarray(choice == branches[0]) if len(branches) == 1 else np.isin(choice, branches)
 
@@ -45,13 +56,14 @@ def scatter(choice: Array, parts: Sequence[Array | None]) -> Array:
     present = [part for part in parts if part is not None]
     if not present:
         raise ArrayError("has no branch that ran")
-    first = present[0]
+    first = max(present, key=len)
     merged = np.empty((choice.size, *first.shape[1:]), first.dtype)
     placed = 0
     for branch, part in enumerate(parts):
         mask = np.asarray(choice == branch)
         count = int(mask.sum())
-        if part is not None or count:
+        # What has no rows may have other dimensions, where nobody knew them.
+        if count or (part is not None and len(part)):
             merged[mask] = _check_part(branch, part, first, count)
         placed += count
     if placed != choice.size:

@@ -15,6 +15,7 @@ from graphc_runtimes.batching import answer
 from graphc_runtimes.deadline import HEADER
 from graphc_runtimes.desk import BusyError, Desk, Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
+from graphc_runtimes.faults import stripped, tell_fault
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.plane import Meter, Model
 from graphc_runtimes.rpc_messages import Asked, Messages
@@ -75,6 +76,8 @@ class RpcPlane:
             asked = self._messages.read(raw)
         except RequestError as error:
             await _abort(call, error)
+        except Exception as error:
+            await _abort(call, tell_fault(error, "the unit"))
         served = None if asked.version else self._served.get(asked.model)
         unit = _find_unit(served)
         if served is None or unit is None:
@@ -84,6 +87,12 @@ class RpcPlane:
         except tuple(_CODES) as error:
             self._meter.count_inference(served.name, time.perf_counter() - start, failed=True)
             await _abort(call, error)
+        except asyncio.CancelledError:
+            raise
+        # The outermost door: whatever it is, the client is answered in our own words.
+        except BaseException as error:
+            self._meter.count_inference(served.name, time.perf_counter() - start, failed=True)
+            await _abort(call, tell_fault(error, "the unit"))
         self._meter.count_inference(served.name, time.perf_counter() - start, failed=False)
         return found
 
@@ -106,22 +115,27 @@ class RpcPlane:
             served.pace.note(size, time.perf_counter() - start)
         else:
             done = await self._in_a_thread(served, size, work.do)
+            if isinstance(done, BaseException):
+                try:
+                    raise done
+                finally:
+                    # The exception has this frame, and would be held by it.
+                    del done
         if trailers := served.trailers(done[0]):
             call.set_trailing_metadata(tuple(trailers))
         return done[1]
 
     async def _in_a_thread(
         self, served: Served, size: int, work: Callable[[], tuple[str, bytes]]
-    ) -> tuple[str, bytes]:
-        waiter: asyncio.Future[tuple[str, bytes]] = asyncio.get_running_loop().create_future()
+    ) -> tuple[str, bytes] | BaseException:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[tuple[str, bytes] | BaseException] = loop.create_future()
 
         def settle(done: "Future[tuple[str, bytes]]") -> None:
             if waiter.done() or done.cancelled():
                 return
-            if (error := done.exception()) is not None:
-                waiter.set_exception(error)
-            else:
-                waiter.set_result(done.result())
+            error = done.exception()
+            waiter.set_result(done.result() if error is None else stripped(error))
 
         context = served.context.copy()
         give_up = self._desk.start(served.pace, size, lambda: context.run(work), settle)

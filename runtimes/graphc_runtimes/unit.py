@@ -16,6 +16,7 @@ from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.execute import Program, Runner
 from graphc_runtimes.messages import WANTED, Message, WireTensor, decode, encode
+from graphc_runtimes.metrics import node_counts
 from graphc_runtimes.region import Answer, ChoiceNode, MergeNode, Region, TensorSpec, parse_region
 from graphc_runtimes.shown import show
 
@@ -42,7 +43,7 @@ class Unit:
         region = self.region
         known = frozenset(spec.name for spec in region.graph.inputs)
         found = {
-            "_program": Program(region, self.runners),
+            "_program": Program(region, self.runners, lambda node: node_counts(region.unit, node)),
             "_dtypes": {each.name: to_numpy(each.datatype) for each in region.answers},
             "_shapes": {each.name: [_fixed(dim) for dim in each.shape] for each in region.answers},
             "_known": known,
@@ -111,7 +112,9 @@ class Unit:
         message = self.accept(message)
         tensors = take(self.region, message)
         deadline = read_deadline(message, self.region.graph.deadline_ms)
-        return tensors, Call(message.parameters, message.headers, deadline)
+        return tensors, Call(
+            message.parameters, message.headers, deadline, message.id or "", message.fallbacks
+        )
 
     def _refuse_unknown(self, message: Message) -> None:
         """Refuse a client's misspelt input; tensors of nodes (`node.tensor`) only pass by."""

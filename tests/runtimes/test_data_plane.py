@@ -1,6 +1,7 @@
 """The data plane over real sockets, without MLServer: what a connection may do, and what is answered from bytes."""
 
 import base64
+import gc
 import gzip
 import json
 import time
@@ -10,7 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.desk import Pace
+from graphc_runtimes.errors import RequestError
+from graphc_runtimes.execute import Program
 from graphc_runtimes.lane import LONGEST
 from graphc_runtimes.numerals import LEAST
 from graphc_runtimes.protocol import HttpProtocol
@@ -640,3 +644,77 @@ def test_a_known_head_asks_whether_the_model_is_ready(serve: Serve, double: Json
     assert client.ask(ask_json(1, 2)).status == 503
     running.model.ready = True
     assert client.ask(ask_json(1, 2)).json["model_name"] == "graph"
+
+
+# --- What nobody foresaw -------------------------------------------------------------------------------
+
+
+class MuteError(Exception):
+    """An exception whose own text is broken."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+UNFORESEEN: Final = [
+    SystemExit(3),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    MemoryError(),
+    MuteError(),
+    StopIteration(),
+]
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("way", ["short", "long", "thread", "batch", "task"])
+def test_whatever_is_raised_is_answered_with_an_id_and_the_connection_goes_on(
+    serve: Serve,
+    double: Json,
+    slow: Json,
+    way: str,
+    error: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    batch = {"batch": {"max_size": 8}} if way in ("batch", "task") else {}
+    running = serve((slow if way == "thread" else double) | batch)
+    client = running.connect()
+    more: Json = {"outputs": [{"name": "y"}]} if way in ("long", "task") else {}
+    body = ask_json(1.0, 8192.0, **more)
+    # Until it is known how long they take.
+    for _ in range(4):
+        assert client.ask(body).status == 200
+
+    def fail(*_: object) -> object:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Program, "run", fail)
+        answer = client.ask(body)
+    assert answer.status == 500
+    identity = answer.json["error"].rpartition(", id ")[2]
+    assert len(identity) == 16
+    (line,) = (each.getMessage() for each in caplog.records if identity in each.getMessage())
+    assert type(error).__name__ in line
+    assert "8192" not in caplog.text
+    assert client.ask(body).status == 200
+
+
+def test_what_fails_leaves_nothing_of_its_request_behind(serve: Serve, double: Json) -> None:
+    running = serve(double | {"batch": {"max_size": 8}})
+    client = running.connect()
+    bad = json.dumps(
+        {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2], "data": [1.0, 2.0]}]}
+    ).encode()
+    for _ in range(4):
+        assert client.ask(bad).status == 400
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(16):
+            assert client.ask(bad).status == 400
+        left = [each for each in gc.get_objects() if isinstance(each, RequestError | ArrayError)]
+    finally:
+        gc.enable()
+    assert len(left) <= 1

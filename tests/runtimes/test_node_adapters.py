@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -443,6 +443,46 @@ def test_an_error_at_import_is_told_with_its_line(load: Load, tmp_path: Path) ->
     assert "\n" not in str(caught.value)
 
 
+FORMS: Final = """
+async def later(x):
+    return x
+
+def parts(x):
+    yield x
+
+def other(x, y):
+    return x
+
+class Needy:
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, x):
+        return x
+
+class Mute:
+    pass
+
+class Late:
+    async def __call__(self, x):
+        return x
+
+class Adder:
+    def __init__(self):
+        self.term = 1
+
+    def __call__(self, x):
+        return x + self.term
+"""
+"""Forms that the user's own code may have; the last is sound."""
+
+
+def test_a_plain_class_is_made_once_and_called(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "forms.py").write_text(FORMS)
+    run = load(["x"], ["y"], **_python("forms:Adder", "."))
+    assert run({"x": X})["y"].tolist() == (X + 1).tolist()
+
+
 LABELS: Json = {"datatype": "BYTES", "shape": ["batch"]}
 
 
@@ -493,11 +533,25 @@ def test_an_entry_of_the_image_is_imported_by_its_name(load: Load) -> None:
             "FP32",
             r"node `n` gave an output `y` that has shape \[2, 1\], not \[batch=2, 2\], as declared",
         ),
-        ("1.0", "FP32", "node `n` has no dimensions; a V2 tensor has at least one"),
-        ("[[1.0], []]", "FP32", "node `n` is not an array: its rows differ in length"),
-        ("[object()]", "BYTES", "node `n` holds a object where text or bytes should be"),
-        ("{'z': x}", "FP32", "node `n` gave no output `y`"),
-        ("x.astype('c8')", "FP32", "node `n` has the numpy type `complex64`, which the V2 protocol lacks"),
+        ("1.0", "FP32", "node `n` gave an output `y` that has no dimensions; a V2 tensor has at least one"),
+        ("None", "FP32", "node `n` gave nothing for its output `y`"),
+        ("{'y': None}", "FP32", "node `n` gave nothing for its output `y`"),
+        (
+            "[[1.0], []]",
+            "FP32",
+            "node `n` gave an output `y` that is not an array: its rows differ in length",
+        ),
+        (
+            "[object()]",
+            "BYTES",
+            "node `n` gave an output `y` that holds a value where text or bytes should be",
+        ),
+        ("{'z': x}", "FP32", "node `n` gave no output `y`; it gave `z`"),
+        (
+            "x.astype('c8')",
+            "FP32",
+            "node `n` gave an output `y` that has the numpy type `complex64`, which the V2 protocol lacks",
+        ),
         ("x / nothing", "FP32", "node `n` failed: NameError: name 'nothing' is not defined"),
     ],
 )
@@ -532,6 +586,16 @@ def test_bytes_keep_their_trailing_zeros(load: Load, tmp_path: Path) -> None:
         ("pots:f", "node `n`: ModuleNotFoundError"),
         ("post:f", "node `n`: `post:f` is neither a function nor an MLServer model"),
         ("broken:f", "node `n`: ZeroDivisionError: division by zero"),
+        ("ends:f", "node `n`: SystemExit: 3"),
+        ("forms:later", "node `n`: `forms:later` is asynchronous; a node is a plain function"),
+        ("forms:parts", "node `n`: `forms:parts` yields; a node returns its outputs"),
+        ("forms:other", "node `n`: `forms:other` does not take what the graph gives it, `x`: "),
+        ("forms:Needy", "node `n`: `forms:Needy` is a class that cannot be made without arguments"),
+        (
+            "forms:Mute",
+            "node `n`: `forms:Mute` is a class without `__call__`, and not one of MLServer's models",
+        ),
+        ("forms:Late", "node `n`: `forms:Late` is asynchronous; a node is a plain function"),
     ],
 )
 def test_an_entry_that_cannot_be_used_does_not_load(
@@ -539,5 +603,7 @@ def test_an_entry_that_cannot_be_used_does_not_load(
 ) -> None:
     (tmp_path / "post.py").write_text("f = 1\n")
     (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(3)\n")
+    (tmp_path / "forms.py").write_text(FORMS)
     with pytest.raises(LoadError, match=f"^{message}"):
         load(["x"], ["y"], **_python(entry, "."))

@@ -553,7 +553,11 @@ STRANGE: Final[Json] = {"kind": "python", "entry": "pathlib:Path", "path": None}
         (ONNX, 2, "graphc: graphc: Input should be 1"),
         (ONNX, 1, "graphc: node `m`: there is no `none.onnx` in"),
         (SILENT, 1, "graphc: node `m`: `model:Shout` says that it did not load"),
-        (STRANGE, 1, "graphc: node `m`: `pathlib:Path` is a class, and not one of MLServer's models"),
+        (
+            STRANGE,
+            1,
+            "graphc: node `m`: `pathlib:Path` is a class without `__call__`, and not one of MLServer's models",
+        ),
     ],
 )
 def test_a_server_that_cannot_serve_ends_with_the_reason(

@@ -182,12 +182,23 @@ class _Lowering:
         if not rows:
             return node
         outputs = tuple(
-            replace(output, type=output.type.with_shape((None, *output.type.shape[1:])))
+            replace(
+                output,
+                type=output.type.with_shape((None, *output.type.shape[1:])),
+                rows=self._rows_of(node, output),
+            )
             if output.type.shape[0] in rows
             else output
             for output in node.outputs
         )
         return replace(node, outputs=outputs)
+
+    def _rows_of(self, node: Node, output: Output) -> str | None:
+        """Return a port of a node whose tensor has an output's rows."""
+        first = output.type.shape[0]
+        # Choices have no types yet.
+        types = ((use.port, self.types.get(use.tensor)) for use in node.uses)
+        return next((port for port, type_ in types if type_ and type_.shape[:1] == (first,)), None)
 
     def _gathered(self, use: Use, reader: Guards) -> Use:
         """Pick from a tensor the rows that its reader's guards leave, beyond those of its maker."""

@@ -1,10 +1,10 @@
 """Writes a unit's region as the data that the runtime reads."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from graphc_components.tensors import TensorType
+from graphc_components.tensors import Dim, TensorType
 
 from graphc.graph import (
     ChoiceWork,
@@ -19,6 +19,7 @@ from graphc.graph import (
     Output,
     Policy,
     PythonWork,
+    Types,
     Use,
     Value,
 )
@@ -33,7 +34,7 @@ Data = dict[str, Value]
 
 def describe_region(plan: Plan, unit: Unit, gpu_mib: Mapping[str, int] | None = None) -> Data:
     """Return a unit's region as plain data; `gpu_mib` parts the memory of a GPU among its models, by node."""
-    parts = gpu_mib or {}
+    parts, types = gpu_mib or {}, _types(unit)
     graph: Data = {
         "name": plan.graph,
         "inputs": [_tensor(name, type_) for name, type_ in plan.inputs],
@@ -46,7 +47,7 @@ def describe_region(plan: Plan, unit: Unit, gpu_mib: Mapping[str, int] | None = 
         "graph": graph,
         "unit": unit.name,
         "takes": [_tensor(wire.name, wire.type) | {"optional": wire.optional} for wire in unit.takes],
-        "nodes": [_node(node, parts.get(node.name)) for node in unit.region.nodes],
+        "nodes": [_node(node, parts.get(node.name), types) for node in unit.region.nodes],
         "answers": [_answer(wire) for wire in unit.answers],
         "wire": "plain" if unit.is_last else "base64",
         "route": _route(unit),
@@ -55,6 +56,11 @@ def describe_region(plan: Plan, unit: Unit, gpu_mib: Mapping[str, int] | None = 
     if batch is not None:
         region["batch"] = {"max_size": batch.max_size, "max_delay_ms": batch.max_delay_ms}
     return region
+
+
+def _types(unit: Unit) -> Types:
+    made = {output.tensor: output.type for node in unit.region.nodes for output in node.outputs}
+    return {wire.tensor: wire.type for wire in unit.takes} | made
 
 
 def _tensor(name: str, type_: TensorType) -> Data:
@@ -72,7 +78,7 @@ def _route(unit: Unit) -> Value:
     return {"choice": unit.route.choice, "children": children}
 
 
-def _node(node: Node, gpu_mib: int | None) -> Data:
+def _node(node: Node, gpu_mib: int | None, types: Types) -> Data:
     data: Data = {"name": node.origin}
     if not isinstance(node.work, MergeWork):
         data["inputs"] = {use.port: _use(use) for use in node.uses}
@@ -83,7 +89,44 @@ def _node(node: Node, gpu_mib: int | None) -> Data:
         data["policy"] = policy
     if gpu_mib is not None and isinstance(node.work, ModelWork):
         data["gpu_mib"] = gpu_mib
-    return data | _work(node)
+    return data | _work(node) | _declares(node, types)
+
+
+def _declares(node: Node, types: Types) -> Data:
+    """Return what a node's answer has to be like, and which inputs have the sizes that are only named in it."""
+    if not isinstance(node.work, ModelWork | PythonWork):
+        return {}
+    shapes = {output.port: _shape(output) for output in _own_outputs(node)}
+    named = {dim for shape in shapes.values() for dim in shape if isinstance(dim, str)}
+    data: Data = {
+        "declares": {
+            output.port: {"datatype": output.type.datatype, "shape": list(shapes[output.port])}
+            for output in _own_outputs(node)
+        }
+    }
+    dims = {dim: place for dim, place in _places(node, types) if dim in named}
+    if dims:
+        places: Data = {dim: list(dims[dim]) for dim in sorted(dims)}
+        data["dims"] = places
+    return data
+
+
+def _shape(output: Output) -> tuple[Dim, ...]:
+    # Of a batch that conditions part, the node gives as many rows as it is given.
+    first = () if output.rows is None else (_rows(output.rows),)
+    return first + output.type.shape[len(first) :]
+
+
+def _rows(port: str) -> str:
+    return f"rows of {port}"
+
+
+def _places(node: Node, types: Types) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Yield the names of dimensions, with an input and an axis that have their sizes; the first input comes last."""
+    for use in reversed(node.uses):
+        shape = types[use.tensor].shape if use.tensor in types else ()
+        yield from ((dim, (use.port, axis)) for axis, dim in enumerate(shape) if isinstance(dim, str))
+    yield from ((_rows(port), (port, 0)) for output in node.outputs if (port := output.rows) is not None)
 
 
 def _own_outputs(node: Node) -> list[Output]:
@@ -148,12 +191,8 @@ def _work(node: Node) -> Data:
                 data["wait"] = "quorum"
             return data
         case PythonWork() as work:
-            declares: Data = {
-                output.port: {"datatype": output.type.datatype, "shape": list(output.type.shape)}
-                for output in _own_outputs(node)
-            }
             path = node.origin if work.local else None
-            return {"kind": "python", "entry": work.entry, "path": path, "declares": declares}
+            return {"kind": "python", "entry": work.entry, "path": path}
         case ChoiceWork() as work:
             parameters = dict(work.parameters)
             return {"kind": "choice", "router": work.router, "parameters": parameters, "per": work.per}

@@ -7,7 +7,8 @@ from typing import Final
 
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
-from graphc_runtimes.execute import Runner, describe
+from graphc_runtimes.execute import Runner
+from graphc_runtimes.faults import describe
 from graphc_runtimes.region import ComponentNode, ModelNode, PythonNode, RunnableNode
 
 _ONNXRUNTIME: Final = "[ONNXRuntimeError] : "
@@ -24,7 +25,9 @@ async def load_runner(node: RunnableNode, environment: Environment) -> Runner:
     except LoadError as error:
         raise LoadError(f"node `{node.name}`: {error}") from error.__cause__
     # A framework or the user's own module raises what it likes, and the log must say which node it was.
-    except Exception as error:
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
         said = f"node `{node.name}`: {describe(error)}{_place(error, environment)}"
         raise LoadError(said.replace(_ONNXRUNTIME, "")) from error
 

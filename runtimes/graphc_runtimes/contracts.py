@@ -1,0 +1,195 @@
+"""What a node has to answer with: looked at before anybody reads it, so that a node's fault is told as that node's.
+
+A node that is given no row is not run at all where all that it gives has its rows: the answer is empty.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import numpy as np
+from graphc_components.datatypes import Array, to_numpy
+from graphc_components.tensors import Dim
+
+from graphc_runtimes.arrays import ArrayError, check_type
+from graphc_runtimes.region import ComponentNode, Declared, PythonNode, RunnableNode
+
+_MOST_KNOWN: Final = 64
+"""As many pairs of shapes are remembered as sound."""
+
+Arrays = Mapping[str, Array]
+Run = Callable[[Arrays], Arrays]
+
+
+class Counts(Protocol):
+    """Counts what becomes of a node's tries."""
+
+    def note(self, seconds: float, /) -> None:
+        """Count a try, and how long it took."""
+        ...
+
+    def fail(self) -> None:
+        """Count a try that failed."""
+        ...
+
+    def retry(self) -> None:
+        """Count a try that follows one that failed."""
+        ...
+
+    def time_out(self) -> None:
+        """Count a try that was given up."""
+        ...
+
+    def stand_in(self) -> None:
+        """Count a request for which the node's policy stood in."""
+        ...
+
+
+class NoCounts:
+    """Counts nothing."""
+
+    def note(self, seconds: float, /) -> None:
+        """Count nothing."""
+
+    def fail(self) -> None:
+        """Count nothing."""
+
+    def retry(self) -> None:
+        """Count nothing."""
+
+    def time_out(self) -> None:
+        """Count nothing."""
+
+    def stand_in(self) -> None:
+        """Count nothing."""
+
+
+class _Contract:
+    """What a node declares of its outputs, and where the sizes of named dimensions are found among its inputs."""
+
+    def __init__(self, node: RunnableNode) -> None:
+        given, self._bound = _read(node)
+        self._declared = {name: given[name] for name in node.outputs if name in given}
+        self._dtypes = {name: to_numpy(each.datatype) for name, each in self._declared.items()}
+        self.rows = self._find_rows(node)
+        """The input whose rows all outputs have; None where the node is always asked."""
+        self._known: set[object] = set()
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to look at."""
+        return bool(self._declared)
+
+    def _find_rows(self, node: RunnableNode) -> str | None:
+        shapes = [each.shape for each in self._declared.values()]
+        firsts = {shape[0] if shape else None for shape in shapes}
+        first = firsts.pop() if len(firsts) == 1 and len(shapes) == len(node.outputs) else None
+        bound = self._bound.get(first) if isinstance(first, str) else None
+        if bound is None or bound[1] != 0:
+            return None
+        # A model is not the user's own code: what it would give without rows it may say itself.
+        is_known = isinstance(node, PythonNode) or all(map(self._is_known, shapes))
+        return bound[0] if is_known else None
+
+    def _is_known(self, shape: tuple[Dim, ...]) -> bool:
+        return all(isinstance(dim, int) or dim in self._bound for dim in shape)
+
+    def blank(self, inputs: Arrays) -> Arrays:
+        """Return the outputs for inputs without rows; a dimension that nobody knows is nought."""
+        sizes = self._sizes(inputs)
+        return {
+            name: np.zeros([self._size(dim, sizes) for dim in each.shape], self._dtypes[name])
+            for name, each in self._declared.items()
+        }
+
+    def _size(self, dim: Dim, sizes: Mapping[str, int]) -> int:
+        return dim if isinstance(dim, int) else sizes.get(dim or "", 0)
+
+    def _sizes(self, inputs: Arrays) -> dict[str, int]:
+        return {
+            dim: inputs[name].shape[axis]
+            for dim, (name, axis) in self._bound.items()
+            if name in inputs and axis < inputs[name].ndim
+        }
+
+    def check(self, inputs: Arrays, results: Arrays) -> None:
+        """Raise ArrayError where an output is not as declared."""
+        sizes = self._sizes(inputs)
+        for name, each in self._declared.items():
+            array = results.get(name)
+            if array is None:
+                raise ArrayError(f"gave no output `{name}`")
+            try:
+                check_type(array, each.datatype, each.shape, sizes)
+            except ArrayError as error:
+                raise ArrayError(f"gave an output `{name}` that {error}, as declared") from None
+
+    def check_all(self, inputs: Arrays, results: Arrays) -> None:
+        """Raise ArrayError where an output is not as declared; shapes that were found sound are known by then."""
+        try:
+            is_sound = all(results[name].dtype is dtype for name, dtype in self._dtypes.items())
+            given = tuple([each.shape for each in inputs.values()])
+            shapes = (*given, None, *[results[name].shape for name in self._dtypes])
+        except KeyError as error:
+            raise ArrayError(f"gave no output `{error.args[0]}`") from None
+        if not is_sound or shapes not in self._known:
+            self.check(inputs, results)
+            self._remember(shapes)
+
+    def _remember(self, shapes: object) -> None:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known.add(shapes)
+
+    def run_single(self, run: Run, note: Callable[[float], None], name: str, output: str) -> Run:
+        """Return a run, checked, of a node that reads one tensor and gives one, as most do."""
+        dtype, known, is_skipped = self._dtypes[output], self._known, self.rows is not None
+        clock = time.perf_counter
+
+        def checked(inputs: Arrays) -> Arrays:
+            shape = inputs[name].shape
+            if is_skipped and not shape[0]:
+                return self.blank(inputs)
+            start = clock()
+            try:
+                results = run(inputs)
+            finally:
+                note(clock() - start)
+            found = results.get(output)
+            if found is None or found.dtype is not dtype or (shape, found.shape) not in known:
+                self.check(inputs, results)
+                assert found is not None
+                self._remember((shape, found.shape))
+            return results
+
+        return checked
+
+    def run_any(self, run: Run, note: Callable[[float], None]) -> Run:
+        """Return a run, checked."""
+        rows, has_checks = self.rows, bool(self)
+
+        def checked(inputs: Arrays) -> Arrays:
+            if rows is not None and not len(inputs[rows]):
+                return self.blank(inputs)
+            start = time.perf_counter()
+            try:
+                results = run(inputs)
+            finally:
+                note(time.perf_counter() - start)
+            if has_checks:
+                self.check_all(inputs, results)
+            return results
+
+        return checked
+
+
+def _read(node: RunnableNode) -> tuple[Mapping[str, Declared], Mapping[str, tuple[str, int]]]:
+    # Components are graphc's own, and what they read has been looked at.
+    return ({}, {}) if isinstance(node, ComponentNode) else (node.declares, node.dims)
+
+
+def hold(node: RunnableNode, run: Run, counts: Counts) -> Run:
+    """Return what runs a node and raises ArrayError where its answer is not as declared; each run is counted."""
+    contract = _Contract(node)
+    if contract and len(node.inputs) == len(node.outputs) == 1:
+        return contract.run_single(run, counts.note, next(iter(node.inputs)), next(iter(node.outputs)))
+    return contract.run_any(run, counts.note)
