@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from graphc.compare.intake import REQUEST, RESPONSE, EventError, Intake, IntakeLimits, read_event
 from graphc.compare.observer import Seen
 from graphc.compare.serve import CompareService, ServeOptions
+from graphc.compare.trust import Everybody, Origin
 from hypothesis import given
 from hypothesis import strategies as st
 from seen_answers import body_of
@@ -280,18 +280,48 @@ def test_a_service_that_cannot_be_reached_is_said_plainly() -> None:
 
 def test_slow_posts_are_ended() -> None:
     async def talk() -> bytes:
-        service = CompareService(ServeOptions(post_seconds=0.2))
-        runner = web.AppRunner(service.app())
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        service = CompareService(ServeOptions(host="127.0.0.1", port=0, post_seconds=0.2))
+        reader, writer = await asyncio.open_connection("127.0.0.1", await service.start())
         writer.write(SLOW_POST)
         line = await reader.readline()
         writer.close()
         await writer.wait_closed()
-        await runner.cleanup()
-        assert service.refused == {"slow": 1}
+        await service.stop()
         return line
 
     assert asyncio.run(talk()) == b"HTTP/1.1 408 Request Timeout\r\n"
+
+
+def test_what_nobody_expected_is_answered_and_the_next_post_is_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(Everybody):
+        async def admits(self, address: str, origin: Origin) -> bool:
+            if origin.graph == "score":
+                raise ValueError(f"payload of {address}")
+            return True
+
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers_of("r", REQUEST, "main").items())
+    post_text = f"POST /live HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n{head}\r\n"
+
+    async def talk() -> list[bytes]:
+        service = CompareService(ServeOptions(host="127.0.0.1", port=0, trust=Failing()))
+        reader, writer = await asyncio.open_connection("127.0.0.1", await service.start())
+        found = list[bytes]()
+        for text in (
+            post_text,
+            post_text.replace("score", "other"),
+            "GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n",
+        ):
+            writer.write(text.encode())
+            found.append((await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0])
+            if found[-1].split()[1] != b"202":
+                await reader.readuntil(b"}")
+        writer.close()
+        await writer.wait_closed()
+        await service.stop()
+        return found
+
+    assert [line.split()[1] for line in asyncio.run(talk())] == [b"500", b"202", b"404"]
+    assert "ValueError" in caplog.text
+    assert "payload" not in caplog.text

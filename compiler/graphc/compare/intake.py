@@ -3,7 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -31,10 +31,6 @@ class Event:
     shadow: bool
     at: float
     body: bytes
-
-    def with_body(self, body: bytes) -> "Event":
-        """Return the event with its body, which is read once it is known whose it is."""
-        return replace(self, body=body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The observer: takes references on the live path, and compares in a thread of its own."""
 
-import logging
 import threading
 import time
 import zlib
@@ -15,9 +14,8 @@ from graphc.compare.observer import Seen
 from graphc.compare.pairing import Pairing, PairingLimits, size_of
 from graphc.compare.room import Room, no_limit
 from graphc.compare.samples import Sample, Worst
-from graphc.unexpected import note_unexpected
+from graphc.engine.faults import note_fault
 
-_LOG: Final = logging.getLogger("graphc.compare")
 _WAKE_S: Final = 0.05
 _CLOSE_S: Final = 10.0
 _RECOVER_S: Final = 1.0
@@ -168,7 +166,7 @@ class Recorder:
         """Count what nobody expected, and log it under an id, without what clients sent."""
         with self._queue_lock:
             self._refused["failed"] += 1
-        note_unexpected(_LOG, "comparing", error)
+        note_fault("comparing", error)
 
     def _work_off(self, until: float) -> bool:
         worked = False

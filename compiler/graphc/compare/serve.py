@@ -5,15 +5,16 @@ compared later. What is too much, too large, too slow, no event, or not of the p
 """
 
 import asyncio
-import logging
+import json
 import os
+import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import parse_qsl, unquote
 
-from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from graphc.compare.contents import Admission
@@ -27,17 +28,31 @@ from graphc.compare.start import DATABASE
 from graphc.compare.store_problem import StoreError
 from graphc.compare.tracked import TrackedGraphs, TrackedLimits
 from graphc.compare.trust import HOST, ApiServer, Everybody, Origin, PodsOfGraph, Trust, TrustError
-from graphc.unexpected import note_unexpected
+from graphc.engine.connection import PEER, Response, refusal
+from graphc.engine.faults import note_fault
+from graphc.engine.heads import Head
+from graphc.engine.http_server import HttpServer
+from graphc.engine.limits import Limits, Room
 
 if TYPE_CHECKING:
+    from graphc.compare.plain import Plain
     from graphc.compare.store import Store
 
-MOST_POSTS: Final = 64
 POST_SECONDS: Final = 10.0
+IN_FLIGHT: Final = 64 << 20
+"""Bytes of the posts that are read at one time."""
 _TEND_S: Final = 1.0
-_LOG: Final = logging.getLogger("graphc.compare")
+_GRACE_S: Final = 5.0
+_MOST_KNOWN: Final = 2000
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_METHODS: Final = {
+    "/live": "POST",
+    "/shadow": "POST",
+    "/report": "GET",
+    "/metrics": "GET",
+    "/healthz": "GET",
+}
+
 TrustName = Literal["pods", "anybody"]
 
 
@@ -63,128 +78,126 @@ class CompareService:
         self.refused = Counter[str]()
         runs = _Runs(open_store(options.database) if options.database else None, self.refused)
         self._graphs = TrackedGraphs(runs, options.tracked, options.intake)
-        self._posts = 0
-        self._is_tending = True
+        self._server: HttpServer | None = None
+        self._tending: asyncio.Task[None] | None = None
 
-    def app(self) -> web.Application:
-        """Return the application."""
-        app = web.Application(client_max_size=MOST_BYTES, middlewares=[_answer_errors])
-        app.router.add_post("/live", self.take_live)
-        app.router.add_post("/shadow", self.take_shadow)
-        app.router.add_get("/report", self.report)
-        app.router.add_get("/report/{namespace}/{graph}", self.report)
-        app.router.add_get("/metrics", self.metrics)
-        app.router.add_get("/healthz", self.health)
-        app.cleanup_ctx.append(self._tending)
-        return app
+    def refuse(self, head: Head) -> Response | None:
+        """Answer what is at no path here, and what is too large, without its body."""
+        method = _METHODS.get(head.path) or ("GET" if head.path.startswith("/report/") else None)
+        if method is None:
+            return refusal(404, "nothing is at this path")
+        if head.method != method and not (head.method == "HEAD" and method == "GET"):
+            return refusal(405, f"this path takes {method} alone", (("Allow", method),))
+        if head.length is not None and head.length > MOST_BYTES:
+            return self._refuse("too large", 413, f"a post has at most {MOST_BYTES} bytes")
+        return None
 
-    async def take_live(self, request: web.Request) -> web.Response:
-        """Take an event of a predictor that answers clients."""
-        return await self._take(request, shadow=False)
+    async def answer(self, head: Head, body: bytes) -> Response:
+        """Answer a request; what nobody expected is told by an id, and logged under it without what was sent."""
+        try:
+            return self.refuse(head) or await self._answer(head, body)
+        except Exception as error:
+            return refusal(500, note_fault("a request", error))
 
-    async def take_shadow(self, request: web.Request) -> web.Response:
-        """Take an event of a shadow."""
-        return await self._take(request, shadow=True)
+    async def start(self) -> int:
+        """Listen; return the port. Raises OSError."""
+        options = self._options
+        limits = Limits(
+            max_body=MOST_BYTES, in_flight=IN_FLIGHT, read_timeout_s=options.post_seconds, grace_s=_GRACE_S
+        )
+        self._server = HttpServer(self, limits, Room(limits.in_flight))
+        self._tending = asyncio.create_task(self._tend())
+        return await self._server.start(options.host, options.port)
 
-    async def report(self, request: web.Request) -> web.Response:
+    async def stop(self) -> None:
+        """Take nothing more, and store what was compared."""
+        if self._server is not None:
+            await self._server.stop(_GRACE_S)
+        if self._tending is not None:
+            self._tending.cancel()
+        await self._graphs.close()
+        await self._options.trust.close()
+
+    async def _answer(self, head: Head, body: bytes) -> Response:
+        match head.path:
+            case "/live" | "/shadow":
+                return await self._take(head, body, shadow=head.path == "/shadow")
+            case "/metrics":
+                return self._metrics()
+            case "/healthz":
+                return self._health()
+            case _:
+                return self._report([unquote(each) for each in head.path.split("/")[2:]])
+
+    def _report(self, names: list[str]) -> Response:
         """Answer with a graph's report; the graph may be left out where there is one."""
-        name = request.match_info.get("graph")
-        wanted = None if name is None else (request.match_info["namespace"], name)
-        found = [(key, graph) for key, graph in self._graphs if wanted in {None, key}]
+        found = [(key, graph) for key, graph in self._graphs if names in ([], [*key])]
         if len(found) != 1:
-            known = ", ".join(sorted("/".join(key) for key, _ in self._graphs))[:2000] or "none"
-            reason = "which graph?" if found else "nothing was heard of that graph"
-            return web.json_response({"error": f"{reason} Known: {known}"}, status=404)
+            known = ", ".join(sorted("/".join(key) for key, _ in self._graphs))[:_MOST_KNOWN] or "none"
+            return refusal(
+                404, f"{'which graph?' if found else 'nothing was heard of that graph'} Known: {known}"
+            )
         ((key, graph),) = found
         report = Report(key[1], graph.run, graph.started, time.time(), None, graph.recorder.figures())
-        return web.json_response(report.to_plain())
+        return _json(report.to_plain())
 
-    async def metrics(self, _: web.Request) -> web.Response:
+    def _metrics(self) -> Response:
         """Show the figures to Prometheus."""
         figures = {key: graph.recorder.figures() for key, graph in self._graphs}
         counted = Counter(self.refused)
         counted.update(self._graphs.failures)
-        return web.Response(
-            body=write_metrics(figures, counted, self._graphs.evicted),
-            headers={"Content-Type": CONTENT_TYPE_LATEST},
-        )
+        page = write_metrics(figures, counted, self._graphs.evicted)
+        return Response(200, page, (("Content-Type", CONTENT_TYPE_LATEST),))
 
-    async def health(self, _: web.Request) -> web.Response:
+    def _health(self) -> Response:
         """Say whether the service compares what it takes."""
-        works = self._is_tending and all(graph.recorder.is_working for _, graph in self._graphs)
-        return web.Response(
-            text="ok\n" if works else "answers are not compared\n", status=200 if works else 503
-        )
+        is_tending = self._tending is not None and not self._tending.done()
+        if is_tending and all(graph.recorder.is_working for _, graph in self._graphs):
+            return Response(200, b"ok\n", (("Content-Type", "text/plain"),))
+        return refusal(503, "answers are not compared")
 
-    async def _take(self, request: web.Request, *, shadow: bool) -> web.Response:
+    async def _take(self, head: Head, body: bytes, *, shadow: bool) -> Response:
         try:
-            event = read_event(request.headers, b"", shadow=shadow)
+            event = read_event({name.title(): value for name, value in head.headers}, body, shadow=shadow)
         except EventError as error:
             return self._refuse("no event", 400, str(error))
         origin = Origin(event.namespace, event.graph, event.predictor)
         try:
-            if not await self._options.trust.admits(request.remote or "", origin):
+            if not await self._options.trust.admits(PEER.get(), origin):
                 return self._refuse("not a pod of the graph", 403)
         except TrustError as error:
             return self._refuse("origin unknown", 503, str(error))
-        if self._posts >= MOST_POSTS:
-            return self._refuse("busy", 503)
-        body = await self._read(request)
-        return body if isinstance(body, web.Response) else self._keep(request, event.with_body(body))
+        return self._keep(dict(parse_qsl(head.target.partition("?")[2])), event)
 
-    async def _read(self, request: web.Request) -> bytes | web.Response:
-        self._posts += 1
-        try:
-            async with asyncio.timeout(self._options.post_seconds):
-                return await request.read()
-        except TimeoutError:
-            return self._refuse("slow", 408)
-        except web.HTTPRequestEntityTooLarge:
-            return self._refuse("too large", 413)
-        finally:
-            self._posts -= 1
-
-    def _keep(self, request: web.Request, event: Event) -> web.Response:
+    def _keep(self, query: Mapping[str, str], event: Event) -> Response:
         key, now = (event.namespace, event.graph), time.monotonic()
-        options = self._options_of(request.query)
+        options = self._options_of(query)
         graph = self._graphs.find(key, options, now)
         if graph is None:
             return self._refuse("too many graphs", 503)
-        match graph.contents.admit(event.predictor, request.query.get("content", ""), now):
+        match graph.contents.admit(event.predictor, query.get("content", ""), now):
             case Admission.OUTDATED:
                 self.refused["outdated"] += 1
             case Admission.NEW:
                 self._graphs.begin_anew(key, options, now).intake.take(event, now)
             case Admission.CURRENT:
                 graph.intake.take(event, now)
-        return web.Response(status=202)
+        return Response(202)
 
     def _options_of(self, query: Mapping[str, str]) -> RecorderOptions:
         return RecorderOptions(
             _share(query.get("sample", "1")), query.get("segment"), busy=self._options.busy
         )
 
-    def _refuse(self, reason: str, status: int, words: str | None = None) -> web.Response:
+    def _refuse(self, reason: str, status: int, words: str | None = None) -> Response:
         self.refused[reason] += 1
-        # What was not read of a body is not read: the connection ends with the answer.
-        headers = {"Connection": "close"} | ({"Retry-After": "1"} if status == 503 else {})
-        return web.json_response({"error": words or reason}, status=status, headers=headers)
-
-    async def _tending(self, _: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._tend())
-        yield
-        task.cancel()
-        await self._graphs.close()
-        await self._options.trust.close()
+        return refusal(status, words or reason, (("Retry-After", "1"),) if status == 503 else ())
 
     async def _tend(self) -> None:
-        try:
-            while True:
-                await asyncio.sleep(_TEND_S)
-                self._graphs.tend(time.monotonic())
-        finally:
-            # The end of this task is told by the health check, not found out years later.
-            self._is_tending = False
+        # The end of this task is told by the health check, not found out years later.
+        while True:
+            await asyncio.sleep(_TEND_S)
+            self._graphs.tend(time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,18 +218,8 @@ class _Runs:
         return (recording.run, recording) if recording else ("", None)
 
 
-@web.middleware
-async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what nobody expected with an id, and log the id without what was sent."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return web.json_response({"error": error.reason.lower()}, status=error.status)
-    except Exception as error:
-        identity = note_unexpected(_LOG, "a request", error)
-        return web.json_response({"error": f"the service failed (id {identity})"}, status=500)
+def _json(value: "Plain") -> Response:
+    return Response(200, json.dumps(value).encode(), (("Content-Type", "application/json"),))
 
 
 def _share(text: str) -> float:
@@ -240,15 +243,24 @@ def choose_trust(name: TrustName | None, host: str, environment: Mapping[str, st
 
 
 def serve(options: ServeOptions) -> None:
-    """Serve until SIGTERM."""
-    web.run_app(
-        CompareService(options).app(), host=options.host, port=options.port, print=None, access_log=None
-    )
+    """Serve until SIGTERM; raises OSError where the port cannot be had."""
+    asyncio.run(_serve(CompareService(options)))
+
+
+async def _serve(service: CompareService) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    try:
+        await service.start()
+        await stopped.wait()
+    finally:
+        await service.stop()
 
 
 if __name__ == "__main__":
     try:
         options = ServeOptions(database=os.environ.get(DATABASE))
         serve(replace(options, trust=choose_trust(None, options.host)))
-    except (StoreError, TrustError) as problem:
+    except (OSError, StoreError, TrustError) as problem:
         raise SystemExit(f"error: {problem}") from problem

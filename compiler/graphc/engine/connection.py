@@ -9,9 +9,10 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable
+from contextvars import ContextVar
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 from graphc.engine.bodies import BodyReader, ChunkedBody, SizedBody
 from graphc.engine.flow import Flow
@@ -26,6 +27,10 @@ _JOINED: Final = 64 * 1024
 _BODILESS: Final = frozenset({204, 304})
 _RETRY: Final = (("Retry-After", "1"),)
 _STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
+
+
+PEER: Final[ContextVar[str]] = ContextVar("PEER", default="")
+"""The address of the client whose request is being answered."""
 
 
 class Response(NamedTuple):
@@ -82,6 +87,7 @@ class Connection(asyncio.Protocol):
         """What answers the present request."""
         self._flow = Flow()
         self._lingers = self._is_stalled = self._is_paused = False
+        self._peer = ""
         self.asked = False
         """Whether a request ever came whole."""
         self.since = time.monotonic()
@@ -99,6 +105,7 @@ class Connection(asyncio.Protocol):
         """Remember where to write."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._peer = _address_of(transport)
         if self._server.is_ending:
             transport.close()
 
@@ -248,6 +255,7 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, head: Head, body: bytes) -> None:
         held, self._held = self._held, 0
+        PEER.set(self._peer)
         try:
             response = await self._server.application.answer(head, body)
         finally:
@@ -322,6 +330,12 @@ def write_head(response: Response, *, keeps: bool) -> bytes:
 
 
 _DATES: Final[list[tuple[int, str]]] = [(0, "")]
+
+
+def _address_of(transport: asyncio.Transport) -> str:
+    # A Unix socket's peer is a text without an address.
+    found: object = transport.get_extra_info("peername")
+    return str(cast("tuple[object, ...]", found)[0]) if isinstance(found, tuple) and found else ""
 
 
 def _date() -> str:
