@@ -11,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from graphc.engine.binary import RequestError, read_request
+from graphc.engine.limits import Limits
 from graphc.engine.proto import message_class
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
@@ -54,13 +55,13 @@ TENSORS = {
 
 
 @contextmanager
-def _engine(stubs: "Stubs", behaviour: dict[str, Any]) -> Generator[Engine]:
+def _engine(stubs: "Stubs", behaviour: dict[str, Any], limits: Limits | None = None) -> Generator[Engine]:
     """Run an engine and its unit in a thread: the clients under test block."""
     ready, loop = threading.Event(), asyncio.new_event_loop()
     stop, engines = asyncio.Event(), list[Engine]()
 
     async def run() -> None:
-        options = EngineOptions(grpc_port=0, graph=Graph("g", FACTS))
+        options = EngineOptions(grpc_port=0, graph=Graph("g", FACTS), limits=limits)
         async with (
             stubs.started({"name": "m", "behaviour": behaviour}),
             stubs.engine(Unit("m", "MODEL"), options) as engine,
@@ -289,6 +290,48 @@ NOT_V2 = [
     b'{"outputs": [{"name": "x", "datatype": "FP32", "shape": [1]}]}',
     b'{"outputs": [{"name": "x", "datatype": "FP16", "shape": [1], "data": [1e10]}]}',
 ]
+
+
+def test_what_nobody_expected_is_answered_over_grpc(
+    stubs: "Stubs", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise LookupError("a payload")
+
+    tensor = _input(triton_grpc, np.array([1.0]), "FP64")
+    with _engine(stubs, {"do": "echo"}) as engine, _grpc(engine) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr("graphc.engine.service.walk", fail)
+            with pytest.raises(InferenceServerException, match="unexpected failure") as raised:
+                client.infer("g", [tensor])
+        assert raised.value.status() == "StatusCode.INTERNAL"
+        assert str(raised.value).rpartition(" ")[2] in caplog.text
+        assert "payload" not in caplog.text + str(raised.value)
+        assert client.infer("g", [tensor]).as_numpy("x") is not None
+
+
+def test_calls_share_the_room_for_bytes_in_flight(stubs: "Stubs") -> None:
+    limits = Limits(in_flight=100_000)
+    with _engine(stubs, {"do": "echo"}, limits) as engine, _grpc(engine) as client:
+        with pytest.raises(InferenceServerException) as raised:
+            client.infer("g", [_input(triton_grpc, np.zeros(20_000), "FP64")])
+        assert raised.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
+        for _ in range(20):
+            assert (
+                client.infer("g", [_input(triton_grpc, np.zeros(10_000), "FP64")]).as_numpy("x") is not None
+            )
+
+
+@pytest.mark.parametrize("shape", [[1], [3], [2**62, 4], [0, 2**62, 4], [-1], [1] * 100])
+def test_a_shape_is_held_against_the_values_that_are_there(stubs: "Stubs", shape: list[int]) -> None:
+    with _engine(stubs, {"do": "echo"}) as engine, _grpc(engine) as client:
+        for array, datatype in ((np.array([1.0, 2.0]), "FP64"), (np.array([b"a", b"b"], object), "BYTES")):
+            tensor = _input(triton_grpc, array, datatype)
+            tensor.set_shape(shape)
+            with pytest.raises(InferenceServerException, match="input `x`") as raised:
+                client.infer("g", [tensor])
+            assert raised.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert not stubs.calls("m")
 
 
 @pytest.mark.parametrize("body", NOT_V2)

@@ -173,6 +173,8 @@ def fill_data(tensor: Fields, data: bytes) -> None:
     try:
         count = count_values(datatype, data)
         expected = check_shape(name, tensor.get("shape"), len(data) // 4 if count is None else count)
+        if count is not None and expected != count:
+            raise RequestError(f"input `{name}`: the shape does not fit the {count} values that are there")
         if count is not None:
             tensor["data"] = as_value(write(datatype, data))
             return

@@ -38,7 +38,7 @@ class Listener:
         self._http = HttpServer(self._application, self._limits, room)
         self.http_port = await self._http.start(self._host, self.http_port)
         if self.grpc_port is not None:
-            await self._start_grpc(calls, self.grpc_port)
+            await self._start_grpc(calls, self.grpc_port, room)
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Be ready no more, close the ports, and let requests in flight end first."""
@@ -53,8 +53,8 @@ class Listener:
             await calls
         self._http = self._grpc = self._application = None
 
-    async def _start_grpc(self, calls: Answering, port: int) -> None:
-        self._grpc = build_server(calls)
+    async def _start_grpc(self, calls: Answering, port: int, room: Room) -> None:
+        self._grpc = build_server(calls, self._limits, room)
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         # gRPC fails with lines of its own on stderr; a plain socket fails first, and in one.
         socket.create_server((self._host, port), family=family).close()
