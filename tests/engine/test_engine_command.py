@@ -5,6 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -91,4 +94,58 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> Non
         assert process.stdout.readline().startswith(b"grpc://127.0.0.1:")
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, b"")
+
+
+class _Slow(BaseHTTPRequestHandler):
+    """A unit that answers late."""
+
+    asked = threading.Event()
+
+    def do_POST(self) -> None:
+        self.asked.set()
+        time.sleep(3)
+        body = b'{"model_name":"a","outputs":[]}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_requests_in_flight_are_answered_unless_the_end_is_asked_for_twice(
+    tmp_path: Path, signals: int
+) -> None:
+    unit = ThreadingHTTPServer(("127.0.0.1", 0), _Slow)
+    _Slow.asked.clear()
+    threading.Thread(target=unit.serve_forever, daemon=True).start()
+    manifest = tmp_path / "deployment.json"
+    graph = {"name": "a", "endpoint": {"service_host": "127.0.0.1", "httpPort": unit.server_port}}
+    predictors = [{"name": "main", "graph": graph}]
+    manifest.write_text(json.dumps({"kind": "SeldonDeployment", "spec": {"predictors": predictors}}))
+    command_line = [sys.executable, "-c", "from graphc.cli import main; main()", "engine", str(manifest)]
+    with subprocess.Popen(
+        [*command_line, "--http-port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        port = int(process.stdout.readline().rpartition(b":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(
+                b"POST /v2/models/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n" + b'{"inputs":[]}'
+            )
+            assert _Slow.asked.wait(30)
+            process.send_signal(signal.SIGTERM)
+            for _ in range(signals - 1):
+                time.sleep(0.5)
+                process.send_signal(signal.SIGTERM)
+            client.settimeout(60)
+            got = client.recv(10_000)
+        _, errors = process.communicate(timeout=60)
+    unit.shutdown()
+    unit.server_close()
+    assert got.startswith(b"HTTP/1.1 200 OK") == (signals == 1)
     assert (process.returncode, errors) == (0, b"")

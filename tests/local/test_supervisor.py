@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
+import pytest
 from graphc.local.environment import Ports
 from graphc.local.logs import read_cause, read_tail
 from graphc.local.plan import RunPlan, UnitProcess
@@ -221,3 +222,23 @@ def test_the_cause_is_the_first_traceback_of_the_last_start(tmp_path: Path) -> N
     assert read_cause(log, len(first)) == (
         "    Traceback (most recent call last):\n      File x\n    NewError: why"
     )
+
+
+def test_a_watch_that_fails_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> bool:
+        raise LookupError("a secret")
+
+    monkeypatch.setattr("graphc.local.supervisor.is_ready", fail)
+    argv = (sys.executable, "-c", "import time; time.sleep(600)")
+    process = UnitProcess("m", argv, dict(os.environ), tmp_path, tmp_path / "log", Ports(1, 2, 3))
+
+    async def run() -> Failure:
+        async with Supervisor([process], lambda _: None, Patience()) as supervisor:
+            return await asyncio.wait_for(supervisor.watch(), 60)
+
+    failure = asyncio.run(run())
+    assert failure.message.startswith("unit `m` is watched over no more: an unexpected failure")
+    assert failure.message.rpartition(" ")[2] in caplog.text
+    assert "secret" not in caplog.text + failure.message

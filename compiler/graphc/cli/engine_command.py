@@ -76,14 +76,23 @@ def _read(manifest: Path, document: dict[str, object], predictor: str | None, *,
 
 
 async def _serve(engine: Engine, host: str) -> None:
-    stopped = asyncio.Event()
+    asked = asyncio.Semaphore(0)
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        asyncio.get_running_loop().add_signal_handler(number, asked.release)
     await engine.start()
     try:
         click.echo(f"http://{host}:{engine.http_port}")
         if engine.grpc_port is not None:
             click.echo(f"grpc://{host}:{engine.grpc_port}")
-        await stopped.wait()
+        await asked.acquire()
     finally:
-        await engine.stop()
+        await _end(engine, asked)
+
+
+async def _end(engine: Engine, asked: asyncio.Semaphore) -> None:
+    """Let requests in flight end, unless the end is asked for once more."""
+    stopping, hurry = asyncio.create_task(engine.stop()), asyncio.create_task(asked.acquire())
+    await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, hurry):
+        task.cancel()
+    await asyncio.wait({stopping, hurry})

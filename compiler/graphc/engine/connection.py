@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol, cast
 
 from graphc.engine.bodies import BodyReader, ChunkedBody, SizedBody
+from graphc.engine.faults import note_fault
 from graphc.engine.flow import Flow
 from graphc.engine.heads import Head, HeadError, HeadReader, Pairs
 from graphc.engine.limits import Limits, Room
@@ -127,11 +128,16 @@ class Connection(asyncio.Protocol):
         """Go on."""
         self._is_stalled = False
         self._flow.resume()
-        if self.waits and self._buffer:
-            self._read_head()
+        self._go_on()
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request."""
+        try:
+            self._take(data)
+        except Exception as fault:
+            self._respond_and_close(refusal(500, note_fault("the reading of a request", fault)))
+
+    def _take(self, data: bytes) -> None:
         if self._lingers:
             return
         if self._body is not None:
@@ -278,8 +284,8 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if self.waits and self._buffer and self._transport is not None:
-            self._read_head()
+        if self.waits and self._buffer:
+            self.data_received(b"")
 
     def _begin_state(self, seconds: float) -> None:
         self.since = time.monotonic()

@@ -14,6 +14,7 @@ from collections.abc import Collection
 from typing import Final
 
 from graphc.engine.connection import Application, Connection
+from graphc.engine.faults import note_fault
 from graphc.engine.heads import HeadReader
 from graphc.engine.limits import Limits, Room
 
@@ -154,7 +155,11 @@ class HttpServer:
     def _sweep(self) -> None:
         now = time.monotonic()
         for connection in list(self._connections):
-            connection.check(now)
+            try:
+                connection.check(now)
+            except Exception as fault:
+                note_fault("the time of a connection", fault)
+                connection.abort()
         self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     def _close_sockets(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Literal
 
+from graphc.engine.faults import note_fault
 from graphc.engine.headers import Headers
 from graphc.engine.message import Answer, Message
 from graphc.engine.service import Serving
@@ -107,7 +108,7 @@ class Shadow:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        # Asking for the error is what keeps asyncio from writing it to the console.
-        if not task.cancelled():
-            task.exception()
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            note_fault("a copy for a shadow", fault)
         self._start_waiting()

@@ -162,5 +162,8 @@ async def _run_until_signal(make: Callable[[], Run]) -> int:
         return running.result()
     run.console.say("ending the units")
     running.cancel()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Once more, and requests in flight are not waited for.
+        loop.add_signal_handler(number, running.cancel)
     await asyncio.wait({running})
     return 0 if run.serving else INTERRUPTED

@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from graphc.compare.observer import Observer
+from graphc.engine.faults import note_fault
 from graphc.engine.limits import LimitError, read_limits
 from graphc.engine.listen import Listener
 from graphc.engine.service import Graph
@@ -163,7 +164,8 @@ class Run:
         """Say that a shadow has given up; nobody waits for its answers, unless it was promoted meanwhile."""
         failure = await shadow.watch()
         if self._versions is not None and name in self._versions.live:
-            self._lost.set_result(failure)
+            if not self._lost.done():
+                self._lost.set_result(failure)
             return
         self.console.say(f"warning: {failure}\nthe run goes on without this shadow")
 
@@ -197,6 +199,7 @@ class Run:
             self.serving = True
             if self._follow is not None:
                 following = asyncio.create_task(self._follow(versions.share))
+                following.add_done_callback(self._followed)
             return await self._answer(supervisor, listener, signatures)
         except OSError as failure:
             return self._fail(f"cannot listen: {failure.strerror or failure}")
@@ -205,6 +208,13 @@ class Run:
                 await _cancel(following)
             await listener.stop(versions.grace_s)
             await versions.stop()
+
+    def _followed(self, following: asyncio.Task[None]) -> None:
+        fault = None if following.cancelled() else following.exception()
+        if fault is not None:
+            self.console.say(
+                f"warning: the file is followed no more: {note_fault('following the file', fault)}"
+            )
 
     async def _describe(self, version: Version) -> Signature:
         tree = bind_units(version.tree, version.plan.processes)
@@ -276,8 +286,8 @@ def _are_foreign(processes: Sequence[UnitProcess]) -> bool:
 
 async def _cancel(task: "asyncio.Task[object]") -> None:
     task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    # What it ended of has been told where it ended.
+    await asyncio.wait({task})
 
 
 async def _fetch(argv: Sequence[str], env: Mapping[str, str]) -> str | None:

@@ -12,6 +12,7 @@ from typing import Self
 
 import aiohttp
 
+from graphc.engine.faults import note_fault
 from graphc.local.logs import read_cause, read_tail
 from graphc.local.nursery import CHILD, Nursery, Process, can_be_forked
 from graphc.local.plan import UnitProcess
@@ -77,7 +78,7 @@ class Supervisor:
         """Start every unit."""
         self._http = aiohttp.ClientSession()
         await asyncio.gather(*(self._spawn(member) for member in self._members))
-        self._tasks = [asyncio.create_task(self._keep(member)) for member in self._members]
+        self._tasks = [asyncio.create_task(self._watch_over(member)) for member in self._members]
         return self
 
     async def __aexit__(
@@ -143,6 +144,16 @@ class Supervisor:
                 process_group=0,
             )
 
+    async def _watch_over(self, member: _Member) -> None:
+        """Keep a unit alive; where that itself fails, the run ends instead of going on without anybody who watches."""
+        try:
+            await self._keep(member)
+        except Exception as fault:
+            said = note_fault(f"the watch over unit `{member.plan.title}`", fault)
+            if not self._failure.done():
+                message = f"unit `{member.plan.title}` is watched over no more: {said}"
+                self._failure.set_result(Failure(member.plan.title, message))
+
     async def _keep(self, member: _Member) -> None:
         while not self._failure.done():
             assert member.process is not None
@@ -172,12 +183,16 @@ class Supervisor:
     async def _wait_death(self, member: _Member, process: Process) -> bool:
         """Wait for the process to end, and say whether it had been ready."""
         polling = asyncio.create_task(self._poll(member))
+        ending = asyncio.create_task(process.wait())
         try:
-            await process.wait()
+            done, _ = await asyncio.wait({polling, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if polling in done:
+                polling.result()
+            await ending
         finally:
             polling.cancel()
-            with suppress(asyncio.CancelledError):
-                await polling
+            ending.cancel()
+            await asyncio.wait({polling, ending})
         was_ready = member.ready.is_set()
         member.ready.clear()
         return was_ready

@@ -11,6 +11,7 @@ from graphc.engine.binary import RequestError, dump, load
 from graphc.engine.call_walk import SeldonCalls
 from graphc.engine.calls import CallClient
 from graphc.engine.client import UnitClient
+from graphc.engine.faults import note_fault
 from graphc.engine.grpc_front import Answering
 from graphc.engine.grpc_lenient import ConvertedCalls
 from graphc.engine.grpc_passed import PassedCalls
@@ -206,9 +207,13 @@ class Versions:
     ) -> None:
         """Tell of an answer that began then, and offer copies of its request to the shadows drawn."""
         seconds = perf_counter() - started
-        mirrored = tuple(name for name in drawn if self._offer(name, copy))
-        if self._observer is not None:
-            self._observer.observe(_seen(copy, predictor, answer, seconds, mirrored))
+        try:
+            mirrored = tuple(name for name in drawn if self._offer(name, copy))
+            if self._observer is not None:
+                self._observer.observe(_seen(copy, predictor, answer, seconds, mirrored))
+        except Exception as fault:
+            # What becomes of copies and figures is no concern of the client's.
+            note_fault("what follows an answer", fault)
 
     def _choose_below(self, path: str) -> Choose:
         return lambda headers: self._chooser.choose(headers, path)
