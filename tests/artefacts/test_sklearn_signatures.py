@@ -11,6 +11,7 @@ import pytest
 from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature, Skipped
 from graphc.artefacts.signature import read_signature
 from graphc.artefacts.sklearn_estimators import KNOWN_CLASSES
+from graphc.compilation import Request, compile_files
 from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE
 
 # scikit-learn and joblib carry no types.
@@ -332,15 +333,115 @@ def test_what_is_no_estimator_is_a_fault(value: object, tmp_path: Path) -> None:
     assert fault_of(value, tmp_path).rule is UNKNOWN_SIGNATURE
 
 
-def test_columns_selected_by_name_are_a_fault(tmp_path: Path) -> None:
-    pandas = importlib.import_module("pandas")
-    frame = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
-    model = SKLEARN["ColumnTransformer"]([("scale", SCALER(), ["a", "b"])]).fit(frame)
-    assert "selects columns by name" in fault_of(model, tmp_path).message
+# --- Data frames ---------------------------------------------------------------------------------------
+
+PANDAS: Final[Any] = importlib.import_module("pandas")
+FRAME: Final[Any] = PANDAS.DataFrame(
+    {
+        "age": X[:, 0] * 80,
+        "job": np.array(["cook", "smith", "tailor"], dtype=object)[THREE],
+        "size (cm)": np.arange(ROWS),
+        "note": np.array(["one two", "two three"], dtype=object)[TWO],
+        "id": np.arange(ROWS),
+    }
+)
 
 
-def test_an_encoder_of_text_and_numbers_is_a_fault(tmp_path: Path) -> None:
-    pandas = importlib.import_module("pandas")
-    frame = pandas.DataFrame({"colour": np.array(["red", "blue"], dtype=object), "size": [1, 2]})
-    model = SKLEARN["OrdinalEncoder"]().fit(frame)
-    assert "both text and numbers" in fault_of(model, tmp_path).message
+def columns_of(model: object, tmp_path: Path) -> dict[str, tuple[str | None, bool]]:
+    JOBLIB.dump(model, tmp_path / "model.joblib")
+    found = read_signature(tmp_path / "model.joblib", "sklearn")
+    assert isinstance(found, Signature), found
+    return {each.name: (each.kind, each.needed) for each in found.columns}
+
+
+def by_name(*parts: tuple[Any, Any], **options: Any) -> Any:
+    named = [(f"part-{index}", model, columns) for index, (model, columns) in enumerate(parts)]
+    return SKLEARN["ColumnTransformer"](named, **options)
+
+
+def piped(*steps: Any) -> Any:
+    return SKLEARN["Pipeline"]([(f"step-{index}", step) for index, step in enumerate(steps)])
+
+
+def imputed(strategy: str, then: Any) -> Any:
+    return piped(SKLEARN["SimpleImputer"](strategy=strategy), then)
+
+
+def encoder() -> Any:
+    return SKLEARN["OneHotEncoder"](handle_unknown="ignore")
+
+
+@pytest.mark.parametrize(
+    ("transformer", "wanted"),
+    [
+        (
+            by_name((SCALER(), ["age", "size (cm)"]), (encoder(), ["job"])),
+            {"age": "numbers", "job": "text", "size (cm)": "numbers"},
+        ),
+        (by_name((imputed("mean", SCALER()), ["age"]), (encoder(), ["id"])), {"age": "numbers", "id": "numbers"}),
+        (by_name((SKLEARN["OrdinalEncoder"](), ["job", "size (cm)"])), {"job": "text", "size (cm)": "numbers"}),
+        (by_name((SKLEARN["CountVectorizer"](), "note")), {"note": "text"}),
+        (by_name((imputed("most_frequent", encoder()), ["job"])), {"job": None}),
+        (by_name((SCALER(), ["age"]), ("passthrough", ["age", "size (cm)"])), {"age": None, "size (cm)": None}),
+        (by_name((SCALER(), [0, 2])), {"age": "numbers", "size (cm)": "numbers"}),
+        (by_name((SCALER(), ["age"]), ("drop", ["job"])), {"age": "numbers"}),
+    ],
+)  # fmt: skip
+def test_columns_are_those_that_the_model_looks_at(
+    transformer: Any, wanted: dict[str, str | None], tmp_path: Path
+) -> None:
+    model = piped(transformer, LOGISTIC()).fit(FRAME, TWO)
+    found = columns_of(model, tmp_path)
+    assert list(found) == list(FRAME.columns)
+    assert {name: kind for name, (kind, needed) in found.items() if needed} == wanted
+    # It really answers with these alone, in any order, and not without any of them.
+    given = FRAME[list(wanted)[::-1]]
+    np.testing.assert_array_equal(model.predict(given), model.predict(FRAME))
+    for name in given.columns if len(wanted) > 1 else ():
+        with pytest.raises((ValueError, KeyError)):
+            model.predict(given.drop(columns=name))
+
+
+def test_a_remainder_that_passes_is_looked_at(tmp_path: Path) -> None:
+    model = by_name((encoder(), ["job"]), remainder="passthrough").fit(FRAME.drop(columns="note"))
+    assert all(needed for _, needed in columns_of(model, tmp_path).values())
+
+
+def test_an_estimator_inside_others_is_found(tmp_path: Path) -> None:
+    search = SKLEARN["GridSearchCV"](
+        piped(by_name((SCALER(), ["age"])), LOGISTIC()), {"step-1__C": [1]}, cv=2
+    )
+    found = columns_of(search.fit(FRAME, TWO), tmp_path)
+    assert {name for name, (_, needed) in found.items() if needed} == {"age"}
+
+
+def test_numbers_of_a_frame_may_come_as_one_tensor_too(tmp_path: Path) -> None:
+    model = piped(SCALER(), LOGISTIC()).fit(FRAME[["age", "size (cm)"]], TWO)
+    assert columns_of(model, tmp_path) == {"age": ("numbers", True), "size (cm)": ("numbers", True)}
+    found = read_signature(tmp_path / "model.joblib", "sklearn")
+    assert isinstance(found, Signature)
+    assert found.inputs == (ArtefactTensor("X", None, ("batch", 2)),)
+
+
+def test_an_array_has_no_columns(tmp_path: Path) -> None:
+    assert columns_of(piped(SCALER(), LOGISTIC()).fit(X, TWO), tmp_path) == {}
+
+
+def test_an_encoder_of_text_and_numbers_takes_columns(tmp_path: Path) -> None:
+    model = SKLEARN["OrdinalEncoder"]().fit(FRAME[["job", "id"]])
+    assert columns_of(model, tmp_path) == {"job": ("text", True), "id": ("numbers", True)}
+
+
+@pytest.mark.parametrize("fed", ["x", "{X: x}", "[x]"])
+def test_the_one_input_of_any_estimator_is_named(fed: str, tmp_path: Path) -> None:
+    """Of a class that graphc does not know too: the unit looks for `X`."""
+    (tmp_path / "own.pkl").write_bytes(b"(iriskteam.models\nScore\n.")
+    (tmp_path / "graph.yaml").write_text(
+        "apiVersion: graphc/v1\nkind: InferenceGraph\nmetadata: {name: score}\n"
+        f'inputs: {{x: "FP32[batch, 4]"}}\nnodes:\n  own: {{model: own.pkl, in: {fed}, '
+        'out: {predict: "FP64[batch]"}}\noutputs: {y: own.predict}\n'
+    )
+    (graph,) = compile_files(Request([str(tmp_path / "graph.yaml")])).graphs
+    (plan,) = graph.plans.values()
+    (node,) = plan.root.region.nodes
+    assert [use.port for use in node.uses] == ["X"]

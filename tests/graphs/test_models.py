@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import Any, Final, Protocol, cast
 import joblib  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 import onnxruntime as ort  # pyright: ignore[reportMissingTypeStubs]
+import pandas
 import pytest
 import xgboost
 from numpy.typing import NDArray
@@ -22,7 +24,7 @@ Answer = Mapping[str, Array]
 
 GRAPHS: Final = Path(__file__).parents[2] / "graphs"
 FOLDERS: Final = sorted(path.parent for path in GRAPHS.glob("*/graph.yaml"))
-DTYPES: Final = {"FP32": np.float32, "INT64": np.int64, "BYTES": np.object_}
+DTYPES: Final = {"FP32": np.float32, "FP64": np.float64, "INT64": np.int64, "BYTES": np.object_}
 CONFIG_MAP_LIMIT: Final = 1_000_000
 MODEL_LIMIT: Final = 300_000
 
@@ -108,6 +110,12 @@ def diabetes_tier(folder: Path, x: Floats, tier: str = "") -> Answer:
     return onnx(folder, "thorough" if tier == "gold" else "quick", x)
 
 
+def diabetes_table(folder: Path, **columns: Array) -> Answer:
+    pipeline = cast("Classifier", joblib.load(folder / "models/progression.joblib"))  # pyright: ignore[reportUnknownMemberType]
+    texts = {name: [each.decode() or math.nan for each in columns[name].tolist()] for name in ("sex", "ward")}
+    return {"progression": pipeline.predict(cast("Array", pandas.DataFrame(columns | texts)))}
+
+
 def cancer_rollout(folder: Path, x: Floats, predictor: str = "main") -> Answer:
     model = {"main": "linear", "canary": "refit", "forest": "forest"}[predictor]
     probabilities = cast("Floats", onnx(folder, model, x)["probabilities"])
@@ -125,6 +133,7 @@ BY_HAND: Final[Mapping[str, Callable[..., Answer]]] = {
     "diabetes-route": diabetes_route,
     "diabetes-tier": diabetes_tier,
     "cancer-rollout": cancer_rollout,
+    "diabetes-table": diabetes_table,
 }
 
 
@@ -148,7 +157,7 @@ def assert_answers(
 
 def assert_same(got: Array, wanted: Array) -> None:
     assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape)
-    if wanted.dtype == np.float32:
+    if wanted.dtype.kind == "f":
         np.testing.assert_allclose(cast("Floats", got), cast("Floats", wanted), rtol=1e-5, atol=1e-5)
     else:
         np.testing.assert_array_equal(got, wanted)

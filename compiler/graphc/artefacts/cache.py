@@ -18,7 +18,7 @@ from typing import Final, TypeVar, cast
 from graphc_components.tensors import DATATYPES, Dim
 
 from graphc.artefacts.locations import leaves_folder
-from graphc.artefacts.model import ArtefactTensor, Opset, Origin, Signature, Skipped, WeightFile
+from graphc.artefacts.model import ArtefactTensor, Column, Opset, Origin, Signature, Skipped, WeightFile
 from graphc.version import VERSION
 
 _T = TypeVar("_T")
@@ -39,6 +39,7 @@ _FIELDS: Final = (
     "version",
     "needs",
     "only_gpu",
+    "columns",
 )
 
 
@@ -113,6 +114,7 @@ def _plain(signature: Signature) -> dict[str, object]:
         "version": signature.origin.version,
         "needs": [list(each) for each in signature.origin.needs],
         "only_gpu": list(signature.only_gpu),
+        "columns": [[each.name, each.kind or "", each.needed] for each in signature.columns],
     }
 
 
@@ -132,7 +134,15 @@ def _read(content: bytes) -> Signature:
         _each(fields["opsets"], _opset),
         _origin(fields["version"], fields["needs"]),
         _each(fields["only_gpu"], _text),
+        _each(fields["columns"], _column),
     )
+
+
+def _column(value: object) -> Column:
+    name, kind, needed = _parts(value, 3)
+    if kind not in {"", "text", "numbers"} or not isinstance(needed, bool):
+        raise MalformedEntryError
+    return Column(_text(name), _text(kind) or None, needed)
 
 
 def _each(value: object, read: Callable[[object], _T]) -> tuple[_T, ...]:

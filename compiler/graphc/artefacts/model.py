@@ -55,6 +55,16 @@ class Origin:
 
 
 @record
+class Column:
+    """A column of the data frame that a model was fitted on: `text`, `numbers`, or what nobody knows."""
+
+    name: str
+    kind: str | None
+    needed: bool
+    """Whether the model looks at it; what it drops may be left out."""
+
+
+@record
 class Signature:
     """The tensors of an artefact, the files that must lie beside it, and what its unit has to have."""
 
@@ -68,6 +78,8 @@ class Signature:
     origin: Origin = Origin()
     only_gpu: tuple[str, ...] = ()
     """Operators that the runtime image does not run on processors."""
+    columns: tuple[Column, ...] = ()
+    """What it takes by name in place of its input, a tensor for each column; without an input, only so."""
 
     @property
     def files(self) -> tuple[str, ...]:

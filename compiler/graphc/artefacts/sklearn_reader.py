@@ -10,10 +10,15 @@ from graphc.artefacts.joblib_file import read_pickled
 from graphc.artefacts.model import DECLARE, ArtefactFault, ArtefactTensor, Origin, Signature, Skipped
 from graphc.artefacts.numpy_pickles import as_array
 from graphc.artefacts.pickle_machine import PickleLimits
+from graphc.artefacts.sklearn_columns import tell_columns
 from graphc.artefacts.sklearn_estimators import ROWS, Estimator, Unknown, as_estimator, steps_of, tell_outputs
 from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE, UNSUPPORTED_TENSOR
 
-_CURES: Final = {UNKNOWN_SIGNATURE: DECLARE, UNFITTED_MODEL: "call `fit` before saving it"}
+_CURES: Final = {
+    UNKNOWN_SIGNATURE: DECLARE,
+    UNFITTED_MODEL: "call `fit` before saving it",
+    UNSUPPORTED_TENSOR: "fit it on a pandas DataFrame, and feed each column by its name",
+}
 
 _TEXT_READERS: Final = frozenset({"CountVectorizer", "HashingVectorizer", "TfidfVectorizer"})
 _ENCODERS: Final = frozenset({"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"})
@@ -44,13 +49,15 @@ def _tell(estimator: Estimator | None, called: str) -> Signature | ArtefactFault
     told = tell_outputs(estimator)
     if isinstance(told, Unknown):
         return _fault(told, called)
-    taken = _tell_input(estimator)
-    if isinstance(taken, Unknown):
+    *outer, first = _way_inside(estimator)
+    taken, columns = _tell_input(estimator, first), tell_columns(outer, first)
+    if isinstance(taken, Unknown) and not columns:
         return _fault(taken, called)
     return Signature(
-        (taken,),
+        () if isinstance(taken, Unknown) else (taken,),
         tuple(each for each in told if isinstance(each, ArtefactTensor)),
         skipped=tuple(each for each in told if isinstance(each, Skipped)),
+        columns=columns,
     )
 
 
@@ -58,8 +65,7 @@ def _fault(unknown: Unknown, called: str) -> ArtefactFault:
     return ArtefactFault(unknown.rule, f"`{called}` {unknown.reason}", _CURES.get(unknown.rule))
 
 
-def _tell_input(estimator: Estimator) -> ArtefactTensor | Unknown:
-    first = _innermost(estimator)
+def _tell_input(estimator: Estimator, first: Estimator) -> ArtefactTensor | Unknown:
     if first.name in _TEXT_READERS:
         return ArtefactTensor("X", "BYTES", (ROWS,))
     if first.name == "ColumnTransformer" and _selects_by_name(first):
@@ -79,14 +85,12 @@ def _width(estimator: Estimator, first: Estimator) -> Dim:
     return first.integer("n_features_in_") if own is None else own
 
 
-def _innermost(estimator: Estimator) -> Estimator:
-    """Return the estimator that sees the input first."""
-    for _ in range(_MAX_NESTING):
-        nested = _first_nested(estimator)
-        if nested is None:
-            break
-        estimator = nested
-    return estimator
+def _way_inside(estimator: Estimator) -> list[Estimator]:
+    """Return an estimator and those inside it, the last of which sees the input first."""
+    way = [estimator]
+    while len(way) <= _MAX_NESTING and (nested := _first_nested(way[-1])) is not None:
+        way.append(nested)
+    return way
 
 
 def _first_nested(estimator: Estimator) -> Estimator | None:

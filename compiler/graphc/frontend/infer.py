@@ -9,6 +9,7 @@ from graphc_components.component import Component as CatalogEntry
 from graphc_components.component import Role, SignatureError, Value
 from graphc_components.tensors import FLOATS, NUMERIC, TensorType, parse_tensor_type
 
+from graphc.artefacts.model import Column
 from graphc.artefacts.signature import ArtefactTensor, Signature
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import BAD_PARAMETER
@@ -150,8 +151,14 @@ class _Inference:
         if signature is None:
             self._name_by_framework(spec)
             return declared
-        names = [tensor.name for tensor in signature.inputs]
         bindings: Bindings = {}
+        if self._takes_columns(signature):
+            names = [column.name for column in signature.columns]
+            needed = [column.name for column in signature.columns if column.needed]
+            if self._name_ports(names, "the model", needed) and self.is_whole:
+                self._bind_columns(signature, bindings)
+            return self._outputs_of(signature, declared, bindings)
+        names = [tensor.name for tensor in signature.inputs]
         if self._name_ports(names, "the model", names) and self.is_whole:
             self._bind_inputs(signature, bindings)
         return self._outputs_of(signature, declared, bindings)
@@ -161,7 +168,7 @@ class _Inference:
         self.found.uses[self.name] = self.uses
         framework = framework_of(spec)
         ports = PORTS.get(framework) if isinstance(framework, str) else None
-        if ports is None:
+        if ports is None or (framework == "sklearn" and self._feeds_columns()):
             return
         self._name_ports(ports.inputs, "the model", ports.inputs)
         for port in spec.out:
@@ -169,6 +176,40 @@ class _Inference:
                 message = f"`{self.name}` declares `{port}`, which {ports.kind} does not have"
                 hint = did_you_mean(port, ports.outputs) or f"it has {_listed(ports.outputs)}"
                 self._report(Diagnostic(CONTRADICTION, message, self._at("out", port, key=True), hint))
+
+    def _feeds_columns(self) -> bool:
+        """Say whether a node feeds nothing but named columns: an unknown estimator may know them."""
+        ports = {use.port for use in self.node.uses}
+        types = [self._type_of(use) for use in self.uses]
+        is_named = not any(port in {"", "X"} or port.isdecimal() for port in ports)
+        return bool(ports) and is_named and all(type_ and _is_column(type_) for type_ in types)
+
+    def _takes_columns(self, signature: Signature) -> bool:
+        """Say whether the node feeds the model's columns by their names, and not one tensor of all."""
+        inputs = {tensor.name for tensor in signature.inputs}
+        ports = {use.port for use in self.node.uses}
+        by_name = not any(
+            port == "" or port.isdecimal() for port in ports - {c.name for c in signature.columns}
+        )
+        return bool(signature.columns) and (not inputs or (by_name and ports != inputs))
+
+    def _bind_columns(self, signature: Signature, bindings: Bindings) -> None:
+        """Check that each column is one value a row, of the kind that the model was fitted on."""
+        columns = {column.name: column for column in signature.columns}
+        for use in self.uses:
+            type_ = self._type_of(use)
+            if type_ is not None:
+                self._bind_column(columns[use.port], use, type_, bindings)
+
+    def _bind_column(self, column: Column, use: Use, fed: TensorType, bindings: Bindings) -> None:
+        rows = fed.shape[:1]
+        wanted = {"text": frozenset({"BYTES"}), "numbers": NUMERIC | {"BOOL"}}.get(column.kind or "")
+        if wanted is not None and fed.datatype not in wanted:
+            message = f"`{self.name}` takes {column.kind} as `{use.port}` and is fed `{use.tensor}`, which is `{fed}`"
+            self._report(Diagnostic(WRONG_DATATYPE, message, use.at))
+        elif not _is_column(fed) or not bind_shape(("batch",), rows, bindings):
+            message = f"`{self.name}` takes one value a row as `{use.port}` and is fed `{use.tensor}`, which is `{fed}`"
+            self._report(Diagnostic(WRONG_SHAPE, message, use.at))
 
     def _bind_inputs(self, signature: Signature, bindings: Bindings) -> None:
         stated = {tensor.name: tensor for tensor in signature.inputs}
@@ -331,6 +372,10 @@ class _Inference:
             else:
                 outputs[port] = first.with_shape(refine(first.shape, type_.shape))
         return outputs
+
+
+def _is_column(type_: TensorType) -> bool:
+    return len(type_.shape) == 1 or (len(type_.shape) == 2 and type_.shape[1] == 1)
 
 
 def _weights_hint(component: CatalogEntry) -> str | None:

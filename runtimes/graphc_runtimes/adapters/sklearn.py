@@ -1,8 +1,8 @@
 """Runs a scikit-learn estimator: the one module that talks to joblib and scikit-learn's objects."""
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
-from collections.abc import Callable, Mapping
-from typing import Final, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final, cast
 
 import joblib
 import numpy as np
@@ -17,22 +17,31 @@ from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
 from graphc_runtimes.region import ModelNode
 
+if TYPE_CHECKING:
+    from graphc_runtimes.adapters.frames import FrameReader
+
 _METHODS: Final = ("predict", "predict_proba", "transform", "decision_function")
 
-_Method = Callable[[Array], object]
+_Method = Callable[[object], object]
 
 
 def load_sklearn(node: ModelNode, environment: Environment) -> Runner:
-    """Return the runner of an estimator; its input is `X`, its outputs are its methods. Raises LoadError.
+    """Return the runner of an estimator; its outputs are its methods. Raises LoadError.
+
+    Its input is `X`, or a tensor for each column by name where it was fitted on a data frame.
 
     scikit-learn computes on the CPU whatever the device. Floats come out as FP64 and whole numbers as INT64.
     """
     estimator = joblib.load(find_file(node.path, environment, (".joblib", ".pkl")))
     if environment.threads is not None:
         threadpool_limits(environment.threads)
-    if list(node.inputs) != ["X"]:
-        raise LoadError("a scikit-learn model takes one input, `X`")
     methods = {name: _method(estimator, name) for name in node.outputs}
+    columns = _columns_of(estimator)
+    if list(node.inputs) != ["X"] or columns == ["X"]:
+        # pandas takes long to import, and a tensor of all features needs none of it.
+        from graphc_runtimes.adapters.frames import FrameReader
+
+        return _run_frame(methods, FrameReader(node.inputs, columns))
 
     def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         given = _features(inputs["X"])
@@ -42,6 +51,22 @@ def load_sklearn(node: ModelNode, environment: Environment) -> Runner:
         }
 
     return run
+
+
+def _run_frame(methods: Mapping[str, _Method], reader: "FrameReader") -> Runner:
+    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        rows = reader.count(inputs)
+        # A branch that no row took still needs the type of what it would have given.
+        frame = reader.read(inputs) if rows else reader.blank(inputs)
+        return {name: _call(each, frame)[: rows or 0] for name, each in methods.items()}
+
+    return run
+
+
+def _columns_of(estimator: object) -> list[str]:
+    """Return the names of the columns that an estimator was fitted on; none where it was fitted on an array."""
+    names = getattr(estimator, "feature_names_in_", ())
+    return [str(each) for each in cast("Iterable[object]", names)]
 
 
 def _method(estimator: object, name: str) -> _Method:
@@ -57,7 +82,7 @@ def _features(array: Array) -> Array:
     return np.array([element.decode() for element in bytes_of(array)], dtype=object).reshape(array.shape)
 
 
-def _call(method: _Method, rows: Array) -> Array:
+def _call(method: _Method, rows: object) -> Array:
     result = method(rows)
     if isinstance(result, list):
         raise ArrayError(

@@ -14,6 +14,7 @@ COMPOSE: Final[Any] = importlib.import_module("sklearn.compose")
 LINEAR: Final[Any] = importlib.import_module("sklearn.linear_model")
 PANDAS: Final[Any] = importlib.import_module("pandas")
 PIPELINE: Final[Any] = importlib.import_module("sklearn.pipeline")
+PREPROCESSING: Final[Any] = importlib.import_module("sklearn.preprocessing")
 
 HERE: Final = Path(__file__).parent
 
@@ -33,8 +34,13 @@ def make_onnx() -> onnx.ModelProto:
 
 def make_columns() -> Any:
     """A pipeline that selects the columns of a table by name."""
-    table = PANDAS.DataFrame({name: [0.0, 1.0] for name in "abcd"})
-    chosen = COMPOSE.ColumnTransformer([("keep", "passthrough", ["a", "b"])])
+    table = PANDAS.DataFrame({"size": [0.0, 1.0], "colour": ["red", "blue"], "c": [0, 1], "d": [0, 1]})
+    chosen = COMPOSE.ColumnTransformer(
+        [
+            ("scale", PREPROCESSING.StandardScaler(), ["size"]),
+            ("encode", PREPROCESSING.OneHotEncoder(), ["colour"]),
+        ]
+    )
     return PIPELINE.make_pipeline(chosen, LINEAR.LinearRegression()).fit(table, [0.0, 1.0])
 
 
