@@ -11,7 +11,6 @@ import pytest
 from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature, Skipped
 from graphc.artefacts.signature import read_signature
 from graphc.artefacts.sklearn_estimators import KNOWN_CLASSES
-from graphc.compilation import Request, compile_files
 from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE
 
 # scikit-learn and joblib carry no types.
@@ -430,18 +429,3 @@ def test_an_array_has_no_columns(tmp_path: Path) -> None:
 def test_an_encoder_of_text_and_numbers_takes_columns(tmp_path: Path) -> None:
     model = SKLEARN["OrdinalEncoder"]().fit(FRAME[["job", "id"]])
     assert columns_of(model, tmp_path) == {"job": ("text", True), "id": ("numbers", True)}
-
-
-@pytest.mark.parametrize("fed", ["x", "{X: x}", "[x]"])
-def test_the_one_input_of_any_estimator_is_named(fed: str, tmp_path: Path) -> None:
-    """Of a class that graphc does not know too: the unit looks for `X`."""
-    (tmp_path / "own.pkl").write_bytes(b"(iriskteam.models\nScore\n.")
-    (tmp_path / "graph.yaml").write_text(
-        "apiVersion: graphc/v1\nkind: InferenceGraph\nmetadata: {name: score}\n"
-        f'inputs: {{x: "FP32[batch, 4]"}}\nnodes:\n  own: {{model: own.pkl, in: {fed}, '
-        'out: {predict: "FP64[batch]"}}\noutputs: {y: own.predict}\n'
-    )
-    (graph,) = compile_files(Request([str(tmp_path / "graph.yaml")])).graphs
-    (plan,) = graph.plans.values()
-    (node,) = plan.root.region.nodes
-    assert [use.port for use in node.uses] == ["X"]
