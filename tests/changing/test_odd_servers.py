@@ -172,6 +172,16 @@ def test_a_server_that_drips_holds_nobody_longer_than_asked(answer: Answer, tmp_
     assert took < 20
 
 
+def test_a_report_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphc.compare.reading._TIMEOUT_S", 1)
+    with serving(drip(JSON + b"Content-Length: 100000\r\n\r\n", b" ")) as port:
+        start = time.monotonic()
+        done = run("compare", f"http://127.0.0.1:{port}/report")
+        assert time.monotonic() - start < 60
+    assert done.exit_code == 1
+    assert "does not answer within 1 s" in done.output
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a certificate with its key that nobody vouches for."""

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from graphc.cluster.interrupt import shielded
 from graphc.cluster.problem import Cause, ClusterError, RefusedError, UnreachableError
 from graphc.cluster.read import Data, objects, text
-from graphc.cluster.within import within
+from graphc.within import within
 
 MANAGER: Final = "graphc"
 """The field manager of all that graphc applies."""

@@ -15,7 +15,7 @@ from graphc.cluster.client import shorten
 from graphc.cluster.planning import traffic_of
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.read import fields, items, text
-from graphc.cluster.within import within
+from graphc.within import within
 
 ANSWER_SECONDS: Final = 10.0
 LARGEST: Final = 32 * 1024 * 1024

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from graphc.compare.plain import Plain
 from graphc.compare.report import Report
 from graphc.compare.store_problem import StoreError
+from graphc.within import within
 
 if TYPE_CHECKING:
     from graphc.compare.store import Store
@@ -84,8 +85,18 @@ def _fetch(url: str) -> Report:
     if url.count("/") <= 2 or url.endswith("/"):
         url = url.rstrip("/") + "/report"
     try:
+        body = within(_TIMEOUT_S, lambda: _ask(url))
+    except TimeoutError as error:
+        raise StoreError(f"`{url}` does not answer within {_TIMEOUT_S} s") from error
+    if len(body) > _MOST_BYTES:
+        raise StoreError(f"`{url}` answers with more than a report")
+    return _read(url, body)
+
+
+def _ask(url: str) -> bytes:
+    try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
-            body = response.read(_MOST_BYTES + 1)
+            return response.read(_MOST_BYTES + 1)
     except urllib.error.HTTPError as error:
         with error:
             raise StoreError(
@@ -94,9 +105,6 @@ def _fetch(url: str) -> Report:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise StoreError(f"`{url}` cannot be reached: {reason}") from error
-    if len(body) > _MOST_BYTES:
-        raise StoreError(f"`{url}` answers with more than a report")
-    return _read(url, body)
 
 
 def _read(url: str, body: bytes) -> Report:
