@@ -7,6 +7,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from graphc.cli import main
+from graphc.local.load import load_manifests
+from graphc.local.problem import Findings
+from graphc.packages.annotation import ANNOTATION
 from graphc.packages.requirements import (
     Requirements,
     join_requirements,
@@ -159,6 +162,29 @@ def test_a_clusters_own_tag_is_of_an_image_without_it(tmp_path: Path) -> None:
     tag = join_requirements([parse_requirement("a==1")]).tag
     wanted = f"registry.example.com/team/graphc-runtime:{tag}"
     assert image_of(tmp_path, ", requirements: [a==1]", "", "{}", *options) == wanted
+
+
+def test_a_manifest_notes_what_its_image_has(tmp_path: Path) -> None:
+    """A run of the manifest elsewhere needs the same packages, and nothing else of the graph's file."""
+    (tmp_path / "need.txt").write_text(f"a==1 --hash={HASH}\nb<2,>=1  # modules: other\n")
+    image_of(tmp_path, ", requirements: need.txt")
+    compiled = CliRunner().invoke(main, ["compile", str(tmp_path / "graph.yaml")]).stdout
+    findings = Findings()
+    loaded = load_manifests({"m.yaml": compiled}, findings)
+    assert findings == Findings()
+    asked = join_requirements(parse_requirement(each) for each in (f"a==1 --hash={HASH}", "b>=1,<2"))
+    assert loaded.requirements == {"main": asked}
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"main": "-r x"}', '{"main": [1]}', '{"main": ["git+https://a"]}']
+)
+def test_an_annotation_that_says_something_else_is_refused(text: str) -> None:
+    document = {"kind": "SeldonDeployment", "metadata": {"annotations": {ANNOTATION: text}}}
+    findings = Findings()
+    load_manifests({"m.yaml": yaml.safe_dump(document)}, findings)
+    (problem,) = findings.problems
+    assert problem.message.startswith(f"the annotation `{ANNOTATION}` cannot be read: it is not ")
 
 
 def test_another_image_may_have_anything(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Final, cast
 
 from graphc.compilation import Compilation
 from graphc.local.documents import MAX_CHARACTERS, read_documents
-from graphc.local.plain import Document
+from graphc.local.plain import Document, as_mapping, as_text
 from graphc.local.plan import ARTIFACTS
 from graphc.local.problem import Findings, Problem
 from graphc.local.volumes import LocalFiles
+from graphc.packages.annotation import ANNOTATION, read_annotation
 from graphc.packages.requirements import Requirements
 
 _GRAPH: Final = re.compile(r"""^\s*["']?kind["']?\s*:\s*["']?InferenceGraph\b""", re.MULTILINE)
@@ -62,7 +63,21 @@ def load_manifests(texts: Mapping[str, str], findings: Findings) -> Loaded:
             findings.refuse(read.message, read.advice)
         else:
             documents += read
-    return Loaded(documents)
+    return Loaded(documents, requirements=_read_requirements(documents, findings))
+
+
+def _read_requirements(documents: Sequence[Document], findings: Findings) -> dict[str, Requirements]:
+    """Return what the predictors of a manifest require, as graphc noted it there."""
+    found: dict[str, Requirements] = {}
+    for document in documents:
+        annotations = as_mapping(as_mapping(document.get("metadata")).get("annotations"))
+        if document.get("kind") != "SeldonDeployment" or ANNOTATION not in annotations:
+            continue
+        try:
+            found |= read_annotation(as_text(annotations[ANNOTATION]))
+        except ValueError as problem:
+            findings.refuse(f"the annotation `{ANNOTATION}` cannot be read: it {problem}")
+    return found
 
 
 def load_compiled(done: Compilation) -> Loaded:

@@ -18,6 +18,7 @@ from graphc.gpus.peak import PodAsk
 from graphc.gpus.pools import Pool
 from graphc.gpus.share_memory import share_memory
 from graphc.graph import Autoscaling, ModelWork, PythonWork, Resources, Value, Variable
+from graphc.packages.annotation import write_annotation
 from graphc.packages.requirements import Requirements
 from graphc.plan import Plan, Unit
 from graphc.profiles.profile import Ingress, Scaler
@@ -229,6 +230,7 @@ def emit_deployment(
     if timeouts:
         spec["annotations"] = timeouts
     told = _ingress_annotations(routing) if purpose == "cluster" else {}
+    told |= write_annotation({each.name: each.settings.requirements for each in versions})
     maps = [emitting.config_map(each) for each in emitting.config_maps.values()]
     deployment: Data = {
         "apiVersion": "machinelearning.seldon.io/v1",
