@@ -1,6 +1,7 @@
 """The signature of a scikit-learn estimator in a joblib or pickle file, read without executing the pickle."""
 
 import io
+import sys
 from dataclasses import replace
 from typing import Final
 
@@ -39,7 +40,9 @@ def read_sklearn(file: io.BufferedReader, called: str) -> Signature | ArtefactFa
 
 
 def _origin_of(limits: PickleLimits) -> Origin:
-    needs = tuple(each for each in limits.names if each[0].partition(".")[0] not in _BROUGHT | _OF_PYTHON_2)
+    # Protocols before the third write bytes by a function of `_codecs`.
+    there = _BROUGHT | _OF_PYTHON_2 | sys.stdlib_module_names
+    needs = tuple(each for each in limits.names if each[0].partition(".")[0] not in there)
     return Origin(next(iter(limits.versions), None), needs)
 
 
