@@ -145,6 +145,30 @@ def test_the_difference_of_the_file_makes_it_true(text: str, wanted: str, tmp_pa
     assert write_difference(str(tmp_path / "absent.yaml"), "g", {"a": 0}) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            "  a: {traffic: 100}\n  b: {shadow: true}\n",
+            "  a: {traffic: 90}\n  b: {traffic: 10, shadow: false}\n",
+        ),
+        (
+            "  a:\n    traffic: 9\n  b:\n    shadow: true\n    mirror: 50\n    n: 1\n",
+            "  a:\n    traffic: 90\n  b:\n    traffic: 10\n    shadow: false\n    n: 1\n",
+        ),
+    ],
+)
+def test_a_shadow_on_its_way_says_that_it_was_one(text: str, wanted: str, tmp_path: Path) -> None:
+    head = "kind: InferenceGraph\nmetadata: {name: g}\npredictors:\n"
+    path = tmp_path / "graph.yaml"
+    path.write_text(head + text)
+    found = write_difference(str(path), "g", {"a": 90, "b": 10})
+    assert found is not None
+    lines = [line for line in found.splitlines(keepends=True)[2:] if not line.startswith("@@")]
+    assert wanted in "".join(line[1:] for line in lines if not line.startswith("-"))
+    assert yaml.safe_load(head + wanted)["predictors"]["b"]["shadow"] is False
+
+
 VERSIONS: Final = """
 apiVersion: graphc/v1
 kind: InferenceGraph

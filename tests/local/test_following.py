@@ -130,7 +130,7 @@ def promote(path: Path, *more: str) -> tuple[int, str]:
 
 def shares_of(path: Path) -> dict[str, int | None]:
     predictors: Json = yaml.safe_load(path.read_text())["predictors"]
-    return {name: None if "shadow" in each else each["traffic"] for name, each in predictors.items()}
+    return {name: None if each.get("shadow") else each["traffic"] for name, each in predictors.items()}
 
 
 def test_a_promotion_in_the_file_goes_through_gates(tmp_path: Path) -> None:

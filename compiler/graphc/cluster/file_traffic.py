@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
 from graphc.diagnostics import Sink, Span
+from graphc.rollout.model import ALL
 from graphc.source.files import read_source
 from graphc.source.located import Entry, Fields, Located
 from graphc.source.yaml_reader import read_documents
@@ -29,7 +30,7 @@ def write_shares(path: str, graph: str, shares: Mapping[str, int]) -> tuple[str,
     own = [each for each in documents if _name(each) == graph]
     if source is None or len(own) != 1:
         return None
-    return source.text, _apply(source.text, list(_edits(own[0], shares)))
+    return source.text, _apply(source.text, list(_edits(own[0], source.text, shares)))
 
 
 def _name(document: Located) -> object:
@@ -47,7 +48,7 @@ def _find(value: Located, *path: str) -> Entry | None:
     return entry
 
 
-def _edits(document: Located, shares: Mapping[str, int]) -> Iterator[Edit]:
+def _edits(document: Located, text: str, shares: Mapping[str, int]) -> Iterator[Edit]:
     for name, share in shares.items():
         predictor = _find(document, "predictors", name)
         if predictor is None or not isinstance(predictor.value, Fields):
@@ -57,7 +58,13 @@ def _edits(document: Located, shares: Mapping[str, int]) -> Iterator[Edit]:
             if getattr(traffic.value, "value", None) != share:
                 yield traffic.value.span, str(share)
         elif shadow is not None and share:
-            yield _join(shadow.key_span, shadow.value.span), f"traffic: {share}"
+            # What was a shadow is told by what it says still: its answers had counterparts, and were judged by them.
+            is_own_line = not text.splitlines()[shadow.key_span.line - 1][
+                : shadow.key_span.column - 1
+            ].strip()
+            between = "\n" + " " * (shadow.key_span.column - 1) if is_own_line else ", "
+            written = f"traffic: {share}{between}shadow: false" if share < ALL else f"traffic: {share}"
+            yield _join(shadow.key_span, shadow.value.span), written
             mirror = predictor.value.find("mirror")
             if mirror is not None:
                 yield _join(mirror.key_span, mirror.value.span), ""

@@ -45,8 +45,10 @@ def check_decidable(spec: GraphSpec, predictors: Mapping[str, Predictor], sink: 
     """Report gates that compare two answers to one request, of predictors whose requests nobody else answers."""
     main = main_predictor(spec)
     for name, predictor in predictors.items():
-        # Without requests it is no candidate: a shadow that was promoted left it behind.
-        is_canary = not predictor.shadow and name != main and bool(predictor.traffic or predictor.when)
+        # Without requests it is no candidate: a shadow that was promoted left it behind. And one that says that it is
+        # no shadow was one: a promotion writes so, and its gates were decided before it had requests of its own.
+        was_shadow = spec.says("predictors", name, "shadow")
+        is_canary = not was_shadow and name != main and bool(predictor.traffic or predictor.when)
         for metric in _pairing(spec.fields.promote_when | predictor.promote_when) if is_canary else ():
             is_own = metric in predictor.promote_when
             at = spec.at(*(("predictors", name) if is_own else ()), _FIELD, metric, key=True)

@@ -28,6 +28,16 @@ class GraphSpec:
         """Return the place of a field, or of its key."""
         return locate(self.root, path, key=key)
 
+    def says(self, *path: str) -> bool:
+        """Say whether the document has a field, whatever its value."""
+        value: Located = self.root
+        for step in path:
+            entry = value.find(step) if isinstance(value, Fields) else None
+            if entry is None:
+                return False
+            value = entry.value
+        return True
+
 
 def read_graph_spec(document: Located, sink: Sink) -> GraphSpec | None:
     """Read one document; returns None, with the reasons in the sink, where it is not a graph."""
