@@ -16,13 +16,15 @@ from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.bodies import dump_numbers, dump_rows, dump_tensor
 from graphc_runtimes.choose import Call, find_looks
 from graphc_runtimes.deadline import PARAMETER as DEADLINE
-from graphc_runtimes.errors import RunError
+from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.lists import FlatDecoder
 from graphc_runtimes.messages import OWN_PARAMETERS, WANTED, WireTensor
-from graphc_runtimes.numerals import LEAST
+from graphc_runtimes.numerals import LEAST, read_numbers
 from graphc_runtimes.numerals import Text as Body
 from graphc_runtimes.packed import read_packed
+from graphc_runtimes.reading import MOST_ID
 from graphc_runtimes.region import Answer, Region, TensorSpec
+from graphc_runtimes.shapes import is_shape
 from graphc_runtimes.unit import Unit
 
 LONGEST: Final = 65_536
@@ -67,7 +69,7 @@ class Lane:
         return cls(unit, name) if _is_plain(unit.region) else None
 
     def answer(self, body: Body, headers: Mapping[str, str], identity: str) -> bytes | None:
-        """Return the JSON of the answer; None for a request that goes the long way. Raises as `run` does."""
+        """Return the JSON of the answer; None for a request that goes the long way. Raises as `read` and `run` do."""
         asked = self.read(body, headers, identity)
         return None if asked is None else self.frame(asked, self.run(asked))
 
@@ -104,7 +106,10 @@ class Lane:
         return len(tensors[self._takes[0].name]), tuple(kind)
 
     def read(self, body: Body, headers: Mapping[str, str], identity: str) -> Asked | None:
-        """Return what is asked, under `identity` if it names none; None for a request that goes the long way."""
+        """Return what is asked, under `identity` if it names none; None for a request that goes the long way.
+
+        Raises RequestError for a long list of numbers that is not what it says: no list is read twice.
+        """
         found = self._read(body)
         if found is None:
             return None
@@ -119,7 +124,7 @@ class Lane:
     def _read(self, body: Body) -> tuple[dict[str, Array], Mapping[str, object]] | None:
         """Return the tensors and the fields of a request that is of the plain kind."""
         fields: object
-        arrays: Sequence[Array | None] = self._unread
+        texts: Sequence[memoryview | None] = self._unread
         if len(body) < LEAST:
             try:
                 fields = orjson.loads(body)
@@ -127,17 +132,19 @@ class Lane:
                 return None
         else:
             packed = read_packed(body)
-            if packed is None or len(packed.arrays) != len(self._takes):
+            if packed is None or len(packed.texts) != len(self._takes):
                 return None
-            fields, arrays = packed.fields, packed.arrays
+            fields, texts = packed.fields, packed.texts
         if type(fields) is not dict:
             return None
         found = cast("dict[str, object]", fields)
-        tensors = self._take(found, arrays)
+        tensors = self._take(found, texts)
         return None if tensors is None else (tensors, found)
 
-    def _take(self, fields: Mapping[str, object], arrays: Sequence[Array | None]) -> dict[str, Array] | None:
-        """Return the tensors, some of whose numbers may have been read already."""
+    def _take(
+        self, fields: Mapping[str, object], texts: Sequence[memoryview | None]
+    ) -> dict[str, Array] | None:
+        """Return the tensors, whose numbers may stand apart."""
         inputs = fields.get("inputs")
         if type(inputs) is not list or (len(fields) > 1 and not _is_framed(fields)):
             return None
@@ -146,8 +153,15 @@ class Lane:
             return None
         tensors: dict[str, Array] = {}
         sizes: dict[str, int] = {}
-        for each, reader, flat in zip(given, self._takes, arrays, strict=True):
-            array = reader.read(each, sizes, flat)
+        for each, reader, text in zip(given, self._takes, texts, strict=True):
+            try:
+                array = reader.read(each, sizes, text)
+            except ArrayError as error:
+                if reader is not self._takes[-1]:
+                    # Others may be wrong before this one.
+                    return None
+                unit = self.unit.region.unit
+                raise RequestError(f"unit `{unit}`: tensor `{reader.name}` {error}") from None
             if array is None:
                 return None
             tensors[reader.name] = array
@@ -171,7 +185,7 @@ def _has_numbers(spec: TensorSpec | Answer) -> bool:
 
 def _is_framed(fields: Mapping[str, object]) -> bool:
     """Say whether what stands around the tensors is of the plain kind."""
-    if not fields.keys() <= _KEYS or type(fields.get("id", "")) is not str:
+    if not fields.keys() <= _KEYS or not _is_id(fields.get("id", "")):
         return False
     if "parameters" not in fields:
         return True
@@ -182,6 +196,10 @@ def _is_framed(fields: Mapping[str, object]) -> bool:
     return told.keys().isdisjoint(_TOLD) and all(isinstance(value, _SIMPLE) for value in told.values())
 
 
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MOST_ID
+
+
 class _Reader:
     """Reads one tensor of a request."""
 
@@ -190,10 +208,11 @@ class _Reader:
         self.datatype, self._dims = spec.datatype, tuple(spec.shape)
         self._decode = FlatDecoder(spec.datatype)
 
-    def read(self, given: object, sizes: dict[str, int], flat: Array | None) -> Array | None:
+    def read(self, given: object, sizes: dict[str, int], text: memoryview | None) -> Array | None:
         """Return the tensor; None where it is not of the plain kind.
 
-        `sizes` has the named dimensions so far, `flat` the numbers where they are not among what is given.
+        `sizes` has the named dimensions so far, `text` the numbers where they are not among what is given, for which
+        ArrayError is raised where they are not what the tensor says.
         """
         if type(given) is not dict:
             return None
@@ -203,12 +222,12 @@ class _Reader:
             return None
         if type(shape) is not list or not _fits(listed := cast("list[int]", shape), self._dims, sizes):
             return None
-        described = len(fields)
-        if flat is None:
-            data = fields.get("data")
-            flat = self._decode(cast("list[object]", data)) if type(data) is list else None
-            described -= 1
-        if flat is None or described != _DESCRIBED or math.prod(listed) != flat.size:
+        if text is not None:
+            is_sound = len(fields) == _DESCRIBED and is_shape(listed)
+            return read_numbers(text, self.datatype, listed) if is_sound else None
+        data = fields.get("data")
+        flat = self._decode(cast("list[object]", data)) if type(data) is list else None
+        if flat is None or len(fields) != _DESCRIBED + 1 or math.prod(listed) != flat.size:
             return None
         return flat.reshape(listed)
 

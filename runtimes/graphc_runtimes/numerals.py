@@ -24,6 +24,9 @@ Text = bytes | memoryview
 LEAST: Final = 16_384
 """Of smaller bodies the parser's own work is not worth it."""
 _PIECE: Final = 2**17
+_FIRST: Final = 256
+_GREATER: Final = 2.0
+"""What is this much beyond the range of a datatype is not rounded into it."""
 _KEPT: Final = 2**19
 """A parser keeps several times the memory of the longest text that it saw: for longer ones there is one each."""
 
@@ -138,13 +141,27 @@ def _pieces(text: Text) -> Iterator[bytes]:
 def _read_piece(piece: bytes, datatype: str) -> Array:
     if b"[" in piece:
         raise ArrayError("has rows that differ in length")
+    # Texts are mostly there from the first on, and parsing them takes longer than numbers.
+    _refuse_others(piece[:_FIRST])
     kind, text = _KINDS.get(datatype), b"[%b]" % piece
-    flat = None if kind is None else _parse(text, kind, to_numpy(datatype))
-    return convert(load_json(text), datatype) if flat is None else flat
+    flat = None if kind is None else _parse(text, kind, datatype)
+    if flat is not None:
+        return flat
+    _refuse_others(piece)
+    return convert(load_json(text), datatype)
 
 
-def _parse(text: bytes, kind: _Kind, dtype: "np.dtype[np.generic]") -> Array | None:
-    """Return a list of numbers as an array; None where anything about it is out of the ordinary."""
+def _refuse_others(piece: bytes) -> None:
+    for mark, what in ((b'"', "a text"), (b"{", "an object")):
+        if mark in piece:
+            raise ArrayError(f"holds {what} where a number should be")
+
+
+def _parse(text: bytes, kind: _Kind, datatype: str) -> Array | None:
+    """Return a list of numbers as an array; None where anything about it is out of the ordinary.
+
+    Raises ArrayError where a number is out of range.
+    """
     parser = _parser(len(text))
     try:
         document = parser.parse(text)
@@ -156,7 +173,7 @@ def _parse(text: bytes, kind: _Kind, dtype: "np.dtype[np.generic]") -> Array | N
     finally:
         # What was parsed has to be gone before the parser is used again.
         document = None
-    return _narrow(wide, kind, dtype)
+    return _narrow(wide, kind, datatype)
 
 
 def _parser(size: int) -> simdjson.Parser:
@@ -168,10 +185,14 @@ def _parser(size: int) -> simdjson.Parser:
     return found
 
 
-def _narrow(wide: Array, kind: _Kind, dtype: "np.dtype[np.generic]") -> Array | None:
+def _narrow(wide: Array, kind: _Kind, datatype: str) -> Array | None:
+    dtype = to_numpy(datatype)
     if wide.dtype == dtype:
         return wide
     least, most = wide.min(), wide.max()
+    bounds = np.finfo(dtype.name) if kind == "d" else np.iinfo(dtype.name)
+    if not (_GREATER * float(bounds.min) <= least and most <= _GREATER * float(bounds.max)):
+        raise ArrayError(f"holds a number that is out of range for {datatype}")
     # Through a float64 a whole number beyond these would be rounded twice.
-    bounds = (-EXACT, EXACT) if kind == "d" else (np.iinfo(dtype.name).min, np.iinfo(dtype.name).max)
-    return wide.astype(dtype) if bounds[0] <= least and most <= bounds[1] else None
+    exact = (-EXACT, EXACT) if kind == "d" else (bounds.min, bounds.max)
+    return wide.astype(dtype) if exact[0] <= least and most <= exact[1] else None

@@ -11,13 +11,8 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import orjson
-from graphc_components.datatypes import Array
 
-from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.numerals import LEAST, Text, read_flat
-from graphc_runtimes.shapes import count_elements
-
-__all__ = ["LEAST", "Cut", "Packed", "cut_lists", "read_packed"]
+from graphc_runtimes.numerals import Text
 
 _WINDOW: Final = 65_536
 _SHORT: Final = 1024
@@ -81,14 +76,14 @@ def _find_end(view: memoryview, at: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A request whose tensors have no `data`: it is in the arrays, flat, in the order of the inputs."""
+    """A request whose tensors have no `data`: the text of each stands apart, in the order of the inputs."""
 
     fields: dict[str, object]
-    arrays: list[Array]
+    texts: list[memoryview]
 
 
 def read_packed(text: Text) -> Packed | None:
-    """Read a V2 request of long flat lists of numbers; None where it is not one, or a number not of its datatype."""
+    """Read a V2 request whose tensors are long flat lists of numbers, but for the numbers; None for any other."""
     cut = cut_lists(text)
     if cut is None:
         return None
@@ -97,17 +92,15 @@ def read_packed(text: Text) -> Packed | None:
         if not isinstance(fields, dict):
             return None
         message = cast("dict[str, object]", fields)
-        arrays = [_read(cut, tensor) for tensor in cast("list[dict[str, object]]", message["inputs"])]
-    except (orjson.JSONDecodeError, ArrayError, KeyError, TypeError, AttributeError, ValueError):
+        texts = [_take(cut, tensor) for tensor in cast("list[dict[str, object]]", message["inputs"])]
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
         return None
-    return Packed(message, arrays) if len(arrays) == len(cut.lists) else None
+    return Packed(message, texts) if len(texts) == len(cut.lists) else None
 
 
-def _read(cut: Cut, tensor: dict[str, object]) -> Array:
-    """Return the numbers of a tensor, without them in it; raises what says that it is none of this kind."""
+def _take(cut: Cut, tensor: dict[str, object]) -> memoryview:
+    """Take the text of the numbers out of a tensor; raises what says that it is none of this kind."""
     marked = _MARKED.fullmatch(orjson.dumps(tensor.pop("data")))
-    shape = cast("list[int]", tensor["shape"])
-    if marked is None or any(type(size) is not int for size in shape):
+    if marked is None:
         raise ValueError
-    count = count_elements(shape)
-    return read_flat(cut.lists[int(marked[1])][1:-1], str(tensor["datatype"]), [count], count)
+    return cut.lists[int(marked[1])]

@@ -166,10 +166,14 @@ class DataPlane:
 
     def _submit(self, lane: Lane, path: Path, exchange: HotExchange) -> bool:
         """Have a request run with others; say whether it is one that goes the short way."""
-        batcher, asked = find_batcher(lane.unit), _ask(lane, exchange)
+        batcher, start = find_batcher(lane.unit), time.perf_counter()
+        try:
+            asked = _ask(lane, exchange)
+        except RequestError as error:
+            self._respond(exchange, path, start, _fail(error))
+            return True
         if batcher is None or asked is None:
             return False
-        start = time.perf_counter()
         if self._desk.is_full:
             self._respond(exchange, path, start, _busy())
             return True
@@ -253,11 +257,9 @@ def _ask(lane: Lane, exchange: HotExchange) -> Asked | None:
 
 def _take(lane: Lane, path: Path, exchange: HotExchange) -> Answer | None:
     """Return the answer where there is a short way to it."""
-    asked = _ask(lane, exchange)
-    if asked is None:
-        return None
     try:
-        return _frame(lane, path, asked, lane.run(asked))
+        asked = _ask(lane, exchange)
+        return None if asked is None else _frame(lane, path, asked, lane.run(asked))
     except (RequestError, RunError) as error:
         return _fail(error)
 

@@ -6,6 +6,7 @@ fields that nobody knows, and a field that comes twice, of which the last counts
 """
 
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar, cast
@@ -26,13 +27,14 @@ Fields = dict[str, object]
 
 SIZE: Final = "binary_data_size"
 """The parameter in which a tensor says how many raw bytes it has."""
-MOST_TENSORS: Final = 4096
+MOST_TENSORS: Final = 1024
+_TOO_MANY: Final = f"the message has more than {MOST_TENSORS} tensors"
 MOST_PARAMETERS: Final = 2**20
 """Bytes of JSON that the parameters of a message or tensor may have."""
 _MOST_DEPTH: Final = 64
 """Answers carry parameters, and writing them has a limit of its own."""
 _MOST_SHAPE: Final = 4096
-_MOST_ID: Final = 4096
+MOST_ID: Final = 4096
 
 _Part = msgspec.Raw | msgspec.UnsetType
 
@@ -45,6 +47,21 @@ class _Tensor(msgspec.Struct, gc=False):
     datatype: _Part = msgspec.UNSET
     data: _Part = msgspec.UNSET
     parameters: _Part = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        """Stop the decoder at too many, whose tensors would take many times the bytes of a body."""
+        _COUNT.left -= 1
+        if _COUNT.left < 0:
+            raise ValueError(_TOO_MANY)
+
+
+class _Counter(threading.local):
+    """How many tensors a thread may still read of a message."""
+
+    left: int = 0
+
+
+_COUNT: Final = _Counter()
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -135,8 +152,8 @@ def _read_message(found: _Body, cut: Cut | None, headers: Mapping[str, str]) -> 
 def _identity(found: _Body) -> str | None:
     if not isinstance(found.id, str):
         return None
-    if len(found.id) > _MOST_ID:
-        raise RequestError(f"the `id` has more than {_MOST_ID} characters")
+    if len(found.id) > MOST_ID:
+        raise RequestError(f"the `id` has more than {MOST_ID} characters")
     return found.id
 
 
@@ -146,9 +163,11 @@ def _identity(found: _Body) -> str | None:
 def _decode(decoder: msgspec.json.Decoder[_Found], text: Text) -> tuple[_Found, Cut | None]:
     cut = cut_lists(text) if len(text) >= LEAST else None
     try:
+        _COUNT.left = MOST_TENSORS
         found = decoder.decode(text if cut is None else cut.text)
         if cut is not None and not _is_used(found if isinstance(found, list) else [found], cut):
             # A list of numbers stands where no tensor has its data.
+            _COUNT.left = MOST_TENSORS
             return decoder.decode(text), None
     except msgspec.ValidationError as error:
         raise RequestError(_explain(str(error))) from None
@@ -178,6 +197,8 @@ _WORDS: Final = {
 
 
 def _explain(error: str) -> str:
+    if error.startswith(_TOO_MANY):
+        return _TOO_MANY
     if (wrong := _WRONG.match(error)) is not None:
         wanted, given, where = wrong[1], wrong[2], wrong[3]
         place = f"`{where}`" if where else "the body"
@@ -201,8 +222,6 @@ def _describe(error: str, text: Text) -> str:
 def _read_tensors(
     entries: Sequence[_Tensor], cut: Cut | None, raws: Mapping[int, memoryview]
 ) -> dict[str, WireTensor]:
-    if len(entries) > MOST_TENSORS:
-        raise RequestError(f"the message has more than {MOST_TENSORS} tensors")
     tensors: dict[str, WireTensor] = {}
     for place, each in enumerate(entries):
         if each.name in tensors:
@@ -287,7 +306,7 @@ def _part(raw: memoryview, entries: Sequence[_Tensor]) -> dict[int, memoryview]:
     """Return the raw bytes of each tensor that says how many it has, by its place."""
     found: dict[int, memoryview] = {}
     start = 0
-    for place, entry in enumerate(entries[: MOST_TENSORS + 1]):
+    for place, entry in enumerate(entries):
         size = _parameters(entry.parameters, f"tensor {show(entry.name)}").get(SIZE)
         if size is None:
             continue

@@ -30,6 +30,15 @@ def count_elements(shape: Sequence[int]) -> int:
     return count
 
 
+def is_shape(shape: Sequence[int]) -> bool:
+    """Say whether a tensor can have a shape."""
+    try:
+        count_elements(shape)
+    except ArrayError:
+        return False
+    return True
+
+
 def disagree(count: int, shape: Sequence[int]) -> ArrayError:
     """Return the error of a tensor whose elements are not as many as its shape says."""
     return ArrayError(f"has {count} elements, which is not the shape {show_shape(shape)}")

@@ -11,6 +11,9 @@ from graphc_runtimes.room import Room
 from graphc_runtimes.shown import show
 
 _STEP: Final = 2**16
+_FREE: Final = 2**24
+_MOST_TIMES: Final = 64
+"""A body may become as many times its size, once it is more than a few megabytes: numbers become ten times."""
 _WINDOW_BITS: Final = {b"gzip": 31, b"deflate": 15}
 
 
@@ -21,7 +24,7 @@ def unpack(body: Text, coding: bytes, most: int, room: Room) -> memoryview:
     """
     if coding not in _WINDOW_BITS:
         raise RequestError(f"the content-encoding {show(coding.decode('latin-1'))} is not known here")
-    found = bytearray()
+    found, most = bytearray(), min(most, max(_FREE, _MOST_TIMES * len(body)))
     try:
         for part in _parts(memoryview(body), coding):
             if len(found) + len(part) > most:

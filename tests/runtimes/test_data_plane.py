@@ -563,6 +563,18 @@ PLAIN: Final = ask_json(1, 2.5, id="7")
         json.dumps({"inputs": json.loads(PLAIN)["inputs"] * 2, "id": "7"}).encode(),
         b'{"inputs":[]}',
         b'{"id":"7"}',
+        ask_json(1, 2, id="i" * 5000),
+        ask_json(*range(8000), id="7"),
+        _swap(ask_json(*range(8000), id="7"), shape=[4001, 2]),
+        _swap(ask_json(*range(8000), id="7"), shape=[3999, 2]),
+        _swap(ask_json(*range(8000), id="7"), shape=[0, 2]),
+        _swap(ask_json(*range(8000), id="7"), shape=[4000, 2, 1]),
+        _swap(ask_json(*range(8000), id="7"), datatype="FP64"),
+        ask_json(*range(8000), id="7").replace(b" 7000,", b' "7000",'),
+        ask_json(*range(8000), id="7").replace(b" 7000,", b" null,"),
+        ask_json(*range(8000), id="7").replace(b" 7000,", b" 7e99,"),
+        ask_json(*range(8000), id="7").replace(b" 7000,", b" 7000,,"),
+        ask_json(*range(8000), id="7").replace(b" 7000,", b" [7000],"),
     ],
 )
 def test_the_short_way_answers_as_the_long_way_does(serve: Serve, double: Json, body: bytes) -> None:
