@@ -226,10 +226,10 @@ class _Reader:
             is_sound = len(fields) == _DESCRIBED and is_shape(listed)
             return read_numbers(text, self.datatype, listed) if is_sound else None
         data = fields.get("data")
-        flat = self._decode(cast("list[object]", data)) if type(data) is list else None
-        if flat is None or len(fields) != _DESCRIBED + 1 or math.prod(listed) != flat.size:
+        if type(data) is not list or math.prod(listed) != len(cast("list[object]", data)):
             return None
-        return flat.reshape(listed)
+        flat = self._decode(cast("list[object]", data))
+        return None if flat is None or len(fields) != _DESCRIBED + 1 else flat.reshape(listed)
 
 
 def _fits(shape: Sequence[int], dims: Sequence[Dim], sizes: dict[str, int]) -> bool:

@@ -74,11 +74,11 @@ def _is_within(flat: Array, data: Sequence[float]) -> bool:
 def flatten(data: Sequence[object]) -> Sequence[object]:
     """Return the elements of rows within rows, in order; raises ArrayError where rows differ in length."""
     for _ in range(MOST_DIMS):
-        lists = sum(isinstance(each, list) for each in data)
-        if not lists:
+        kinds = set(map(type, data))
+        if list not in kinds:
             return data
         rows = cast("Sequence[list[object]]", data)
-        if lists < len(data) or len({len(row) for row in rows}) > 1:
+        if len(kinds) > 1 or len(set(map(len, rows))) > 1:
             raise ArrayError("has rows that differ in length")
         data = list(chain.from_iterable(rows))
     raise ArrayError(f"has more than {MOST_DIMS} lists within lists")

@@ -23,6 +23,8 @@ Text = bytes | memoryview
 
 LEAST: Final = 16_384
 """Of smaller bodies the parser's own work is not worth it."""
+_SHORT: Final = 512
+"""Shorter lists are read as Python's."""
 _PIECE: Final = 2**17
 _FIRST: Final = 256
 _GREATER: Final = 2.0
@@ -56,7 +58,7 @@ def load_json(text: Text) -> list[object]:
 def read_numbers(text: Text, datatype: str, shape: Sequence[int]) -> Array:
     """Return the tensor whose numbers a list has, or rows within rows; raises ArrayError."""
     count = count_elements(shape)
-    if len(text) < LEAST:
+    if len(text) < _SHORT:
         data = flatten(load_json(text))
         if len(data) != count:
             raise disagree(len(data), shape)

@@ -28,7 +28,6 @@ Fields = dict[str, object]
 SIZE: Final = "binary_data_size"
 """The parameter in which a tensor says how many raw bytes it has."""
 MOST_TENSORS: Final = 1024
-_TOO_MANY: Final = f"the message has more than {MOST_TENSORS} tensors"
 MOST_PARAMETERS: Final = 2**20
 """Bytes of JSON that the parameters of a message or tensor may have."""
 _MOST_DEPTH: Final = 64
@@ -50,24 +49,56 @@ class _Tensor(msgspec.Struct, gc=False):
 
     def __post_init__(self) -> None:
         """Stop the decoder at too many, whose tensors would take many times the bytes of a body."""
-        _COUNT.left -= 1
-        if _COUNT.left < 0:
-            raise ValueError(_TOO_MANY)
+        _SO_FAR.left -= 1
+        if _SO_FAR.left < 0:
+            _SO_FAR.stop(f"the message has more than {MOST_TENSORS} tensors")
 
 
-class _Counter(threading.local):
-    """How many tensors a thread may still read of a message."""
+class _Input(_Tensor, gc=False):
+    """A tensor of a request."""
 
-    left: int = 0
+    def __post_init__(self) -> None:
+        """Stop the decoder at the first that cannot be one."""
+        super().__post_init__()
+        if self.name in _SO_FAR.names:
+            _SO_FAR.stop(f"tensor {show(self.name)} is there twice")
+        if self.data is msgspec.UNSET and self.parameters is msgspec.UNSET:
+            _SO_FAR.stop(f"tensor {show(self.name)} has no `data`")
+        _SO_FAR.names.add(self.name)
 
 
-_COUNT: Final = _Counter()
+class _SoFar(threading.local):
+    """What a thread has seen of a message while it decodes it."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with another message."""
+        self.left, self.names, self.refusal = MOST_TENSORS, set[str](), ""
+
+    def stop(self, refusal: str) -> NoReturn:
+        """End decoding, and keep why."""
+        self.refusal = refusal
+        raise ValueError
+
+
+_SO_FAR: Final = _SoFar()
 
 
 class _Body(msgspec.Struct, gc=False):
     """A V2 request or response."""
 
     inputs: list[_Tensor] | msgspec.UnsetType = msgspec.UNSET
+    outputs: list[_Tensor] | msgspec.UnsetType | None = msgspec.UNSET
+    id: str | msgspec.UnsetType | None = msgspec.UNSET
+    parameters: _Part = msgspec.UNSET
+
+
+class _Request(msgspec.Struct, gc=False):
+    """A V2 request."""
+
+    inputs: list[_Input] | msgspec.UnsetType = msgspec.UNSET
     outputs: list[_Tensor] | msgspec.UnsetType | None = msgspec.UNSET
     id: str | msgspec.UnsetType | None = msgspec.UNSET
     parameters: _Part = msgspec.UNSET
@@ -86,7 +117,8 @@ class Asked:
         return (self.binary_by_name or {}).get(name, self.binary)
 
 
-_Found = TypeVar("_Found", _Body, list[_Body])
+_Found = TypeVar("_Found", _Body, _Request, list[_Body])
+_REQUEST: Final = msgspec.json.Decoder(_Request)
 _ONE: Final = msgspec.json.Decoder(_Body)
 _SEVERAL: Final = msgspec.json.Decoder(list[_Body])
 _SIZES: Final = msgspec.json.Decoder(list[int | float | str])
@@ -102,7 +134,7 @@ def read_infer(body: Text, headers: Mapping[str, str], json_length: int | None =
     """
     is_mixed = json_length is not None and json_length != len(body)
     text = memoryview(body)[:json_length] if is_mixed else body
-    found, cut = _decode(_ONE, text)
+    found, cut = _decode(_REQUEST, text)
     if not isinstance(found.inputs, list):
         raise RequestError("a V2 request has a list of `inputs`")
     raws = _part(memoryview(body)[json_length:], found.inputs) if is_mixed else {}
@@ -149,7 +181,7 @@ def _read_message(found: _Body, cut: Cut | None, headers: Mapping[str, str]) -> 
     return Message(tensors, _identity(found), parameters, headers)
 
 
-def _identity(found: _Body) -> str | None:
+def _identity(found: _Body | _Request) -> str | None:
     if not isinstance(found.id, str):
         return None
     if len(found.id) > MOST_ID:
@@ -163,22 +195,25 @@ def _identity(found: _Body) -> str | None:
 def _decode(decoder: msgspec.json.Decoder[_Found], text: Text) -> tuple[_Found, Cut | None]:
     cut = cut_lists(text) if len(text) >= LEAST else None
     try:
-        _COUNT.left = MOST_TENSORS
+        _SO_FAR.begin()
         found = decoder.decode(text if cut is None else cut.text)
         if cut is not None and not _is_used(found if isinstance(found, list) else [found], cut):
             # A list of numbers stands where no tensor has its data.
-            _COUNT.left = MOST_TENSORS
+            _SO_FAR.begin()
             return decoder.decode(text), None
     except msgspec.ValidationError as error:
-        raise RequestError(_explain(str(error))) from None
+        raise RequestError(_SO_FAR.refusal or _explain(str(error))) from None
     except msgspec.DecodeError as error:
         raise RequestError(_describe(str(error), text)) from None
     except RecursionError:
         raise RequestError("the body has too many lists or objects within each other") from None
+    finally:
+        # A name may be as long as a body.
+        _SO_FAR.names.clear()
     return found, cut
 
 
-def _is_used(bodies: Sequence[_Body], cut: Cut) -> bool:
+def _is_used(bodies: Sequence[_Body | _Request], cut: Cut) -> bool:
     entries = (each for body in bodies for each in [*(body.inputs or ()), *(body.outputs or ())])
     return cut.is_used(each.data for each in entries if isinstance(each.data, msgspec.Raw))
 
@@ -197,8 +232,6 @@ _WORDS: Final = {
 
 
 def _explain(error: str) -> str:
-    if error.startswith(_TOO_MANY):
-        return _TOO_MANY
     if (wrong := _WRONG.match(error)) is not None:
         wanted, given, where = wrong[1], wrong[2], wrong[3]
         place = f"`{where}`" if where else "the body"

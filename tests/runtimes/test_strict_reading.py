@@ -114,7 +114,9 @@ BAD: Final[dict[str, tuple[bytes, str]]] = {
         "tensor `x` is there twice",
     ),
     "too many tensors": (
-        json.dumps({"inputs": [{"name": str(each)} for each in range(MOST_TENSORS + 1)]}).encode(),
+        json.dumps(
+            {"inputs": [{"name": str(each), "data": []} for each in range(MOST_TENSORS + 1)]}
+        ).encode(),
         f"the message has more than {MOST_TENSORS} tensors",
     ),
     "id of no text": (b'{"id":7,"inputs":[]}', "`id` is a number, where a text should be"),
@@ -211,7 +213,7 @@ def in_pieces_fixture() -> Iterator[None]:
     """Have every text taken for a long one, and read in pieces of a few numbers."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in (
-            (numerals, "LEAST", 0),
+            (numerals, "_SHORT", 0),
             (numerals, "_PIECE", 16),
             (packed, "_SHORT", 0),
             (packed, "_WINDOW", 16),
