@@ -354,8 +354,12 @@ def test_the_graph_has_metadata_and_readiness_of_its_own(stubs: "Stubs") -> None
         for path in ("/v2/health/ready", "/v2/health/live", "/ready", "/live"):
             async with session.get(path) as response:
                 assert response.status == 200
-        async with session.get("/v2") as response:
-            assert (await response.json())["extensions"] == ["binary_tensor_data"]
+        for path in ("/v2", "/v2/"):
+            async with session.get(path) as response:
+                assert (await response.json())["extensions"] == ["binary_tensor_data"]
+        for word in ("live", "ready"):
+            async with session.get(f"/v2/health/{word}") as response:
+                assert await response.json() == {word: True}
         async with session.get("/v2/models/nobody") as response:
             assert (response.status, await response.json()) == (404, {"error": "Failed to find model nobody"})
 
@@ -510,6 +514,7 @@ def test_a_client_that_leaves_ends_the_calls_to_units(stubs: "Stubs") -> None:
         ("POST", "/v2/repository/models/g/load", 404),
         ("GET", "/v2/systemsharedmemory/status", 404),
         ("POST", "/v2/logging", 404),
+        ("GET", "/v2/models/stats", 404),
     ],
 )
 def test_what_leads_nowhere_is_told_in_json(stubs: "Stubs", method: str, path: str, status: int) -> None:

@@ -9,6 +9,7 @@ from graphc.engine.heads import Head
 _KNOWN: Final = 1024
 _WHOLE: Final[Mapping[tuple[str, ...], tuple[str, str]]] = {
     ("v2",): ("GET", "server_metadata"),
+    ("v2", ""): ("GET", "server_metadata"),
     ("v2", "health", "live"): ("GET", "live"),
     ("v2", "health", "ready"): ("GET", "ready"),
     ("v2", "models", "infer"): ("POST", "infer"),
@@ -26,13 +27,13 @@ _OF_MODEL: Final[Mapping[tuple[str, ...], tuple[str, str]]] = {
     ("infer",): ("POST", "infer"),
 }
 _NOT_HERE: Final = {
-    "config": "the configuration of models",
-    "stats": "statistics of models, which are at /metrics,",
+    "config": "configuration of models",
+    "stats": "statistics of models but those at /metrics",
     "trace": "tracing",
-    "logging": "the settings of the log",
+    "logging": "log that can be set",
     "systemsharedmemory": "shared memory",
     "cudasharedmemory": "shared memory",
-    "repository": "loading and unloading of models",
+    "repository": "loading or unloading of models",
     "generate": "generation of text",
     "generate_stream": "generation of text",
 }
@@ -96,7 +97,7 @@ class Routes:
 def _find_in_protocol(parts: Sequence[str], below: str) -> Route | NoRoute:
     if found := _WHOLE.get(tuple(parts)):
         return Route(*found, below)
-    if len(parts) > 2 and parts[:2] == ["v2", "models"]:
+    if len(parts) > 2 and parts[:2] == ["v2", "models"] and parts[2:] != ["stats"]:
         return _find_model(parts[2], parts[3:], below)
     return _nowhere(parts)
 
@@ -120,5 +121,5 @@ def _nowhere(parts: Sequence[str]) -> NoRoute:
     if parts[:1] == ["v2"]:
         for part in parts[1:]:
             if part in _NOT_HERE:
-                return NoRoute(404, f"{_NOT_HERE[part]} is not offered here")
+                return NoRoute(404, f"there is no {_NOT_HERE[part]} here")
     return NoRoute(404, "nothing is at this path")

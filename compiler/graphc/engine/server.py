@@ -162,11 +162,13 @@ class _Front:
 
     async def _ready(self, *_: object) -> Response:
         """Say whether every unit is ready."""
-        return Response(200 if await self._service.ready() else 503)
+        if await self._service.ready():
+            return Response(200, b'{"ready":true}', _JSON)
+        return Response(503, b'{"ready":false,"error":"a unit is not ready"}', _JSON)
 
     async def _live(self, *_: object) -> Response:
         """Say that the engine runs."""
-        return Response(200)
+        return Response(200, b'{"live":true}', _JSON)
 
     async def _metrics(self, *_: object) -> Response:
         """Show what was counted."""
