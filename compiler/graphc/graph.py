@@ -21,7 +21,7 @@ Types = Mapping[str, TensorType]
 
 @record
 class Guard:
-    """A condition on running: the choice tensor has one of these branches, in some row or for the request."""
+    """A condition: the choice tensor has one of these branches, in some row or for the request."""
 
     choice: str
     branches: tuple[int, ...]
@@ -30,12 +30,18 @@ class Guard:
 
 @record
 class Gather:
-    """Which rows of a tensor to read: those whose choice is one of these branches."""
+    """Which rows of a tensor to read: those that a guard wants, of those that another left; none left all."""
 
-    choice: str
-    branches: tuple[int, ...]
-    among: tuple[int, ...] = ()
-    """The branches whose rows the tensor has; none where it has the rows of all."""
+    wanted: Guard
+    there: Guard | None = None
+
+
+@record
+class Case:
+    """Some rows, or with no guard of theirs all, where further guards are met by any row or by the request."""
+
+    rows: Guard | None
+    whole: tuple[Guard, ...]
 
 
 @record
@@ -45,7 +51,7 @@ class Use:
     port: str
     tensor: str
     at: Span
-    gather: tuple[Gather, ...] = ()
+    gather: Gather | None = None
 
 
 @record
@@ -181,11 +187,22 @@ class FallbackWork:
 
 @record
 class ChoiceWork:
-    """Compute which branch is taken, by row or for the request: INT32 [rows] or [1]."""
+    """Compute which branch is taken, by row or for the request: INT32 [rows] or [1].
+
+    It has all rows of the batch: those that `among` does not leave take branch -1, which is none.
+    """
 
     router: str
     parameters: Mapping[str, Value]
     per: Per
+    among: Guard | None = None
+
+
+@record
+class EitherWork:
+    """Compute for which rows, or whether for the request, any of some cases is met: INT32 [rows] or [1], 1 or 0."""
+
+    cases: tuple[Case, ...]
 
 
 @record
@@ -198,7 +215,15 @@ class MergeWork:
 
 
 Work = (
-    ModelWork | ComponentWork | PythonWork | RouterWork | CascadeWork | FallbackWork | ChoiceWork | MergeWork
+    ModelWork
+    | ComponentWork
+    | PythonWork
+    | RouterWork
+    | CascadeWork
+    | FallbackWork
+    | ChoiceWork
+    | EitherWork
+    | MergeWork
 )
 
 
@@ -285,7 +310,10 @@ class Node:
         """Yield the tensors that have to be there: those used, and the choices that guard and gather."""
         for use in self.uses:
             yield use.tensor
-            yield from (each.choice for each in use.gather)
+            if use.gather:
+                yield use.gather.wanted.choice
+                if use.gather.there:
+                    yield use.gather.there.choice
         yield from (guard.choice for guard in self.guards)
 
 

@@ -40,6 +40,18 @@ def find_cycles(reads: Edges) -> list[list[str]]:
     return []
 
 
+def find_knots(reads: Edges) -> list[set[str]]:
+    """Return the knots of names that read each other, each as a set of names."""
+    try:
+        TopologicalSorter(reads).prepare()
+    except CycleError:
+        # As above.
+        from graphc.knots import find_knots as find
+
+        return find(reads)
+    return []
+
+
 def find_needed(reads: Edges, wanted: Iterable[str]) -> set[str]:
     """Return the wanted names and all that they depend on."""
     needed: set[str] = set()

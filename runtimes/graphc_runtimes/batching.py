@@ -27,7 +27,7 @@ from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.faults import stripped, tell_fault
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.metrics import batch_ledger, batch_requests, batch_rows, queue_seconds
-from graphc_runtimes.region import Batch, ChoiceNode, MergeNode, Node, Region
+from graphc_runtimes.region import Batch, DecidingNode, Node, Region
 from graphc_runtimes.unit import Unit
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
@@ -411,6 +411,6 @@ def _failing(region: Region) -> Region:
 
 
 def _fail(node: Node) -> Node:
-    if isinstance(node, ChoiceNode | MergeNode):
+    if isinstance(node, DecidingNode):
         return node
     return replace(node, policy=replace(node.policy, retries=0, on_error="fail"))

@@ -18,6 +18,8 @@ from graphc_runtimes.faults import describe, trace
 from graphc_runtimes.region import (
     ChoiceNode,
     ComponentNode,
+    DecidingNode,
+    EitherNode,
     MergeNode,
     Node,
     Policy,
@@ -26,7 +28,7 @@ from graphc_runtimes.region import (
     RunnableNode,
     made_by,
 )
-from graphc_runtimes.rows import find_rows, gather, holds, scatter, select
+from graphc_runtimes.rows import either, find_rows, gather, holds, place, scatter, select
 
 # Below MLServer's own logger, whose format and level it then has.
 _LOG: Final = logging.getLogger("mlserver.graphc")
@@ -100,7 +102,7 @@ def _make_ready(
 ) -> dict[str, Ready]:
     found: dict[str, Ready] = {}
     for node in region.nodes:
-        if not isinstance(node, ChoiceNode | MergeNode) and node.name in runners:
+        if not isinstance(node, DecidingNode) and node.name in runners:
             counts = count(node.name)
             found[node.name] = Ready(hold(node, runners[node.name], counts), counts)
     return found
@@ -108,7 +110,7 @@ def _make_ready(
 
 def _prepare_step(node: Node, runners: Mapping[str, Ready]) -> _Step:
     is_there = node.name in runners
-    if not isinstance(node, ChoiceNode | MergeNode) and is_there and _is_straight(node):
+    if not isinstance(node, DecidingNode) and is_there and _is_straight(node):
         return _straight_step(node, runners[node.name])
 
     def step(environment: dict[str, Array], call: Call) -> None:
@@ -191,6 +193,9 @@ def _evaluate(
             results = _choose(node, environment, call)
         case MergeNode():
             results = _merge(node, environment)
+        case EitherNode():
+            rows = either(node.cases, environment)
+            results = {} if rows is None else {"rows": rows}
         case _:
             return _prepare_run(node, runners[node.name], environment, call)()
     return {node.outputs[name]: array for name, array in results.items()}
@@ -268,7 +273,7 @@ class _Execution:
             self._call.deadline.check(node.name)
         if not holds(node.when, self.environment):
             self._settle(node, {})
-        elif isinstance(node, ChoiceNode | MergeNode) or node.name not in self._threaded:
+        elif isinstance(node, DecidingNode) or node.name not in self._threaded:
             self._settle(
                 node,
                 _guarded(
@@ -306,7 +311,7 @@ class _Execution:
 
 def _find_threaded(region: Region) -> set[str]:
     """Return the nodes that run beside others: those with a timeout, and those that a quorum combiner reads."""
-    working = [node for node in region.nodes if not isinstance(node, ChoiceNode | MergeNode)]
+    working = [node for node in region.nodes if not isinstance(node, DecidingNode)]
     quorums = [node for node in working if isinstance(node, ComponentNode) and node.quorum]
     read = {read.tensor for node in quorums for read in node.inputs.values()}
     return {
@@ -317,8 +322,10 @@ def _find_threaded(region: Region) -> set[str]:
 def _reads(node: Node) -> set[str]:
     """Return the tensors that have to be settled before a node runs."""
     names = {choice for choice, _ in node.when}
+    if isinstance(node, ChoiceNode) and node.among:
+        names.add(node.among[0])
     for read in node.reads:
-        names |= {read.tensor, *(each[0] for each in read.gather)}
+        names |= {read.tensor, *(choice for choice, _ in read.gather)}
     return names
 
 
@@ -412,7 +419,8 @@ def _check_present(node: RunnableNode, inputs: Gathered) -> dict[str, Array]:
 def _choose(node: ChoiceNode, environment: Mapping[str, Array], call: Call) -> dict[str, Array]:
     read = node.inputs.get("value")
     value = None if read is None else _gather(node, read, environment)
-    return {"choice": choose(node, value, call)}
+    choice = choose(node, value, call)
+    return {"choice": place(choice, node.among, environment) if node.among else choice}
 
 
 def _merge(node: MergeNode, environment: Mapping[str, Array]) -> dict[str, Array]:

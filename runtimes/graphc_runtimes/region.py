@@ -40,8 +40,8 @@ Branches = Annotated[tuple[Annotated[int, Strict()], ...], Strict(False), Before
 """Branches of a choice; a single one is written as its number."""
 Guard = tuple[str, Branches]
 """The name of a choice tensor, and the branches of which it must have taken one."""
-Gather = tuple[str, Branches] | tuple[str, Branches, Branches]
-"""A choice tensor, the branches whose rows are read, and those whose rows the tensor has, if not all."""
+Gather = Annotated[tuple[Guard, ...], Field(max_length=2)]
+"""Which rows are read, and which the tensor has; with one only, it has all, and with none, all are read."""
 
 
 @with_config(_STRICT)
@@ -82,7 +82,7 @@ class Read:
     """A tensor to read, narrowed to the rows that took the given branches."""
 
     tensor: str
-    gather: tuple[Gather, ...] = ()
+    gather: Gather = ()
 
 
 @with_config(_STRICT)
@@ -187,12 +187,41 @@ class PythonNode(_DeclaringNode):
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceNode(_ReadingNode):
-    """Chooses a branch for each row, or for the request as a whole."""
+    """Chooses a branch for each row, or for the request as a whole; rows that are not `among` those take none, -1."""
 
     kind: Literal["choice"]
     router: Literal["threshold", "equals", "parameter", "header", "random", "confidence"]
     parameters: Mapping[str, JsonValue]
     per: Literal["row", "request"]
+    among: Guard | None = None
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Some rows, or with none named all, where every guard of `when` is met."""
+
+    rows: Guard | None
+    when: tuple[Guard, ...]
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """All that the case asks."""
+        return (*((self.rows,) if self.rows else ()), *self.when)
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EitherNode(_Node):
+    """Tells which rows meet any of some cases, or whether the request does: 1, else 0."""
+
+    kind: Literal["either"]
+    cases: Annotated[tuple[Case, ...], Field(min_length=1)]
+
+    @property
+    def reads(self) -> Iterable[Read]:
+        """The choices, of which some may be absent."""
+        return [Read(choice) for case in self.cases for choice, _ in case.guards]
 
 
 @with_config(_STRICT)
@@ -211,7 +240,8 @@ class MergeNode(_Node):
         return (self.choice, *(read for branch in self.branches for read in branch.values()))
 
 
-Node = ComponentNode | ModelNode | PythonNode | ChoiceNode | MergeNode
+Node = ComponentNode | ModelNode | PythonNode | ChoiceNode | EitherNode | MergeNode
+DecidingNode = ChoiceNode | EitherNode | MergeNode
 RunnableNode = ComponentNode | ModelNode | PythonNode
 
 
@@ -291,7 +321,7 @@ def _check_tensors(region: Region) -> None:
             _define(known, name, where)
         if isinstance(node, MergeNode):
             _check_branches(node)
-        elif not isinstance(node, ChoiceNode):
+        elif not isinstance(node, DecidingNode):
             _check_policy(node)
             _check_dims(node)
     for answer in region.answers:
@@ -314,7 +344,7 @@ def _check_rows(region: Region) -> None:
 def made_by(node: Node) -> Iterator[str]:
     """Yield the tensors that a node may give."""
     yield from node.outputs.values()
-    if not isinstance(node, ChoiceNode | MergeNode) and node.policy.failed is not None:
+    if not isinstance(node, DecidingNode) and node.policy.failed is not None:
         yield node.policy.failed
 
 
@@ -338,8 +368,10 @@ def _check_dims(node: RunnableNode) -> None:
 
 def _guards(node: Node) -> Iterator[str]:
     yield from (choice for choice, _ in node.when)
+    if isinstance(node, ChoiceNode) and node.among:
+        yield node.among[0]
     for read in node.reads:
-        yield from (each[0] for each in read.gather)
+        yield from (choice for choice, _ in read.gather)
 
 
 def _check_branches(node: MergeNode) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from graphc_components.datatypes import Array, Booleans
 
 from graphc_runtimes.arrays import ArrayError, datatype_of
-from graphc_runtimes.region import Guard, Read
+from graphc_runtimes.region import Case, Guard, Read
 
 Tensors = Mapping[str, Array]
 
@@ -21,28 +21,63 @@ def _takes(choice: Array, branches: Sequence[int]) -> bool:
 
 
 def gather(read: Read, tensors: Tensors) -> Array | None:
-    """Return a tensor's rows that took the branches named, None where the tensor is absent."""
+    """Return the rows of a tensor that are read, of those that it has; None where it or a choice is absent."""
     array = tensors.get(read.tensor)
-    for name, branches, *among in read.gather:
-        choice = tensors.get(name)
-        if array is None or choice is None:
-            return None
-        rows = choice[_took(choice, among[0])] if among else choice
-        if rows.size != len(array):
-            raise ArrayError(f"has {len(array)} rows where the choice has {rows.size}")
-        array = array[_took(rows, branches)]
-    return array
+    if array is None or not read.gather:
+        return array
+    masks = [_find_rows(guard, tensors) for guard in read.gather]
+    if any(mask is None for mask in masks):
+        return None
+    wanted, *there = (mask for mask in masks if mask is not None)
+    if there:
+        wanted = _spread(wanted, there[0].size)[_spread(there[0], wanted.size)]
+    if wanted.size == 1 and wanted.size != len(array):
+        return array if wanted[0] else array[:0]
+    if wanted.size != len(array):
+        raise ArrayError(f"has {len(array)} rows where the choice has {wanted.size}")
+    return array[wanted]
+
+
+def place(choice: Array, among: Guard, tensors: Tensors) -> Array:
+    """Put the branches of some rows among all rows of the batch, of which the others take none, -1."""
+    mask = _find_rows(among, tensors)
+    if mask is None or (mask.size == 1 and choice.size != 1):
+        return choice
+    if int(mask.sum()) != choice.size:
+        raise ArrayError(f"has {choice.size} rows where the choice has {int(mask.sum())}")
+    placed = np.full(mask.size, -1, np.int32)
+    placed[mask] = choice
+    return placed
+
+
+def either(cases: Sequence[Case], tensors: Tensors) -> Array | None:
+    """Return 1 for each row that meets any case, else 0: one element for all rows where no case tells them apart.
+
+    None where every case is about rows that were not asked for.
+    """
+    masks = [mask for case in cases if (mask := _meet(case, tensors)) is not None]
+    return np.logical_or.reduce(np.broadcast_arrays(*masks)).astype(np.int32) if masks else None
+
+
+def _meet(case: Case, tensors: Tensors) -> Booleans | None:
+    rows = np.ones(1, np.bool_) if case.rows is None else _find_rows(case.rows, tensors)
+    return rows if rows is None or holds(case.when, tensors) else np.zeros_like(rows)
+
+
+def _find_rows(guard: Guard, tensors: Tensors) -> Booleans | None:
+    choice = tensors.get(guard[0])
+    return None if choice is None else _took(choice, guard[1])
+
+
+def _spread(mask: Booleans, rows: int) -> Booleans:
+    """Return a mask of so many rows: one element stands for all."""
+    return np.broadcast_to(mask, rows) if mask.size == 1 else mask
 
 
 def find_rows(guards: Sequence[tuple[Array, Sequence[int]]]) -> Array:
-    """Return the places of the rows that choices leave, each of which was made for those that the one before left."""
-    rows = np.zeros(1, np.int64)
-    for choice, branches in guards:
-        if choice.size != rows.size:
-            # Those before were made for the request as a whole.
-            rows = np.arange(choice.size)
-        rows = rows[_took(choice, branches)]
-    return rows
+    """Return the places of the rows that guards leave: the innermost that is about rows leaves no others."""
+    by_row = [(choice, branches) for choice, branches in guards if choice.size != 1]
+    return np.flatnonzero(_took(*by_row[-1])) if by_row else np.zeros(1, np.int64)
 
 
 def _took(choice: Array, branches: Sequence[int]) -> Booleans:

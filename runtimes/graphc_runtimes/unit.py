@@ -17,7 +17,7 @@ from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.execute import Program, Runner
 from graphc_runtimes.messages import WANTED, Message, WireTensor, decode, encode
 from graphc_runtimes.metrics import node_counts
-from graphc_runtimes.region import Answer, ChoiceNode, MergeNode, Region, TensorSpec, parse_region
+from graphc_runtimes.region import Answer, ChoiceNode, DecidingNode, Region, TensorSpec, parse_region
 from graphc_runtimes.shown import show
 
 NO_CHILD: Final = -2
@@ -205,7 +205,7 @@ async def load_unit(environment: Environment) -> Unit:
     for node in region.nodes:
         if isinstance(node, ChoiceNode):
             check_choice(node)
-        elif not isinstance(node, MergeNode):
+        elif not isinstance(node, DecidingNode):
             runners[node.name] = await load_runner(node, environment)
     return Unit(region, runners)
 

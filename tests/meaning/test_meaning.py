@@ -75,6 +75,15 @@ SHAPES: Final = {
     "too-late",
     "flaky",
     "deadline",
+    "shared-by-decisions",
+    "needed-by-decisions",
+    "either of several",
+    "either for the request",
+    "either all rows or some",
+    "either of another",
+    "either inside others",
+    "either of rows for some requests",
+    "a decision that waits for what it leads to",
 }
 """What the generator has to reach."""
 
@@ -94,6 +103,8 @@ RARE: Final = {
     "one child for several branches",
     "several branches, inside others",
     "shared-fallback",
+    "either inside others",
+    "either of rows for some requests",
 }
 """What comes up in few of some hundred graphs, and so may not; ten thousand have it."""
 

@@ -118,14 +118,14 @@ def shared(region: BuildRegion, node: BuildNode) -> Region:
         _component(
             node,
             "high",
-            {"tensor": "both.output", "gather": [["pick.choice", 2, [0, 2]]]},
+            {"tensor": "both.output", "gather": [["pick.choice", 2], both]},
             when=[["pick.choice", 2]],
         ),
         _merge(
             "pick",
             _read("pick.choice"),
             [
-                {"tensor": "both.output", "gather": [["pick.choice", 0, [0, 2]]]},
+                {"tensor": "both.output", "gather": [["pick.choice", 0], both]},
                 _read("x", ("pick.choice", 1)),
                 _read("high.output"),
             ],
@@ -158,8 +158,8 @@ def test_what_some_branches_need_sees_the_rows_of_all_of_those(
 def test_rows_that_are_not_those_of_the_choice_are_a_failure(region: BuildRegion, node: BuildNode) -> None:
     nodes = [_component(node, "low", _read("x", ("c", 0)))]
     built = region(nodes, takes=["x: FP64[n]", "c: INT32[m]"], answers={"low.output": "y: FP64[n]"})
-    tensors = {"x": np.array([1.0, 2.0]), "c": np.array([0], np.int32)}
-    with pytest.raises(RunError, match=r"^node `low` has 2 rows where the choice has 1$"):
+    tensors = {"x": np.array([1.0, 2.0]), "c": np.array([0, 0, 1], np.int32)}
+    with pytest.raises(RunError, match=r"^node `low` has 2 rows where the choice has 3$"):
         execute(built, {"low": _times(1)}, tensors, CALL)
 
 
@@ -187,12 +187,12 @@ def nested(region: BuildRegion, node: BuildNode) -> Region:
         _component(node, "a", "x"),
         confidence("first", "a.output"),
         _component(node, "b", _read("x", ("first.choice", 1)), when=first),
-        confidence("second", "b.output", when=first),
-        _component(node, "c", _read("x", ("first.choice", 1), ("second.choice", 1)), when=second),
+        confidence("second", "b.output", when=first, among=["first.choice", 1]),
+        _component(node, "c", _read("x", ("second.choice", 1)), when=second),
         _merge(
             "inner",
-            _read("second.choice"),
-            [_read("b.output", ("second.choice", 0)), _read("c.output")],
+            _read("second.choice", ("first.choice", 1)),
+            [_read("b.output", ("second.choice", 0), ("first.choice", 1)), _read("c.output")],
             when=first,
         ),
         _merge(

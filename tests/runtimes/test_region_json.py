@@ -25,7 +25,7 @@ def test_a_region_keeps_everything_that_it_says(build: Build, node: Build) -> No
         ),
         node(
             "low",
-            {"x": {"tensor": "x", "gather": [["pick.choice", 0], ["other.choice", [0], [0, 2]]]}},
+            {"x": {"tensor": "x", "gather": [["other.choice", [0]], ["pick.choice", 0]]}},
             {"output": "low.output"},
             kind="component",
             component="clip",
@@ -59,7 +59,7 @@ def test_a_region_keeps_everything_that_it_says(build: Build, node: Build) -> No
     assert isinstance(choice, ChoiceNode)
     assert choice.parameters == {"below": [1.5], "branches": 2}
     assert isinstance(low, ComponentNode)
-    assert low.inputs == {"x": Read("x", (("pick.choice", (0,)), ("other.choice", (0,), (0, 2))))}
+    assert low.inputs == {"x": Read("x", (("pick.choice", (0,)), ("other.choice", (0, 2))))}
     assert low.when == (("pick.choice", (0,)), ("other.choice", (0, 2)))
     assert isinstance(merge, MergeNode)
     assert merge.branches[1] == {"output": Read("x", (("pick.choice", (1,)),))}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import Any, Final, cast
 import numpy as np
 import pytest
 from generated_graphs import MODEL, MODULE, Generated, generated_graphs, run_model
-from graphc.graph import ComponentWork, Graph, ModelWork, Node, Per, PythonWork
-from graphc.interpreter import NodeFailedError, interpret
+from graphc.graph import ComponentWork, EitherWork, Graph, ModelWork, Node, Per, PythonWork, Use
+from graphc.interpreter import Choose, NodeFailedError, RunNode, interpret
+from graphc.lower.ways import find_conditions, guarded_uses
 from graphc.plan import Plan
 from graphc_components.catalog import CATALOG, load_function
 from graphc_components.datatypes import to_datatype
@@ -26,11 +27,14 @@ from graphc_runtimes.errors import RequestError
 from graphc_runtimes.region import ChoiceNode
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from in_process import FailedError, load_plans, lower, read_document
+from lazily import answer_lazily
 from onnx.parser import parse_model
 
 Json = dict[str, Any]
 Ports = Mapping[str, Any]
 Check = Callable[[Generated, Path, Counter[str]], None]
+
+Answer = Callable[[Graph, Ports, RunNode, Choose], dict[str, Any]]
 
 LEVELS: Final = (0, 1, 2)
 REFUSALS: Final = {"GC303", "GC304", "GC320"}
@@ -103,7 +107,9 @@ class _Running:
         return cast("Ports", answer) if isinstance(answer, dict) else {node.outputs[0].port: answer}
 
 
-def interpreted(graph: Graph, generated: Generated, seen: Counter[str]) -> Json | None:
+def interpreted(
+    graph: Graph, generated: Generated, seen: Counter[str], answer: Answer = interpret
+) -> Json | None:
     """Return the outputs by definition, or None where a node or a decision fails."""
     call, running = Asked(generated.parameters), _Running()
 
@@ -114,7 +120,7 @@ def interpreted(graph: Graph, generated: Generated, seen: Counter[str]) -> Json 
         return choose_node(node, value, call)
 
     try:
-        outputs = interpret(graph, generated.inputs, running.run, choose)
+        outputs = answer(graph, generated.inputs, running.run, choose)
     except (NodeFailedError, RequestError):
         return None
     # What stood for a failure was part of an answer.
@@ -150,10 +156,49 @@ def check_plans(generated: Generated, folder: Path, seen: Counter[str]) -> None:
     graph = read_document(generated.document, folder)
     expected = interpreted(graph, generated, seen)
     seen["fails" if expected is None else "answers"] += 1
+    seen["a decision that waits for what it leads to"] += any(find_waited(graph))
     plans = [plan for level in LEVELS if (plan := _plan(graph, level, seen)) is not None]
     empty = generated.without_rows()
     asked = [(generated, expected), (empty, interpreted(graph, empty, Counter()))]
     answer_alike(plans, folder, asked)
+
+
+def check_rows(generated: Generated, folder: Path, seen: Counter[str]) -> None:
+    """Compare a graph's definition, for each row alone, with what is found by asking for what is needed only."""
+    graph = read_document(generated.document, folder)
+    waited = set(find_waited(graph))
+    for index in range(len(generated.inputs["x"])):
+        row = replace(
+            generated, inputs={name: array[index : index + 1] for name, array in generated.inputs.items()}
+        )
+        lazily = interpreted(graph, row, Counter(), answer_lazily)
+        found = interpreted(graph, row, Counter())
+        is_same = (lazily is None) == (found is None) and all(
+            np.array_equal(array, (found or {})[name]) for name, array in (lazily or {}).items()
+        )
+        # Without the rule that no node waits for itself, each row is answered as if it were alone.
+        assert is_same or waited
+        seen["fails" if lazily is None else "answers"] += 1
+        seen["a row that was not asked for"] += not is_same
+        seen["a row after what waits for itself"] += is_same and bool(waited)
+
+
+def find_waited(graph: Graph) -> Iterator[str]:
+    """Yield the nodes that run for more rows than are taken, as a decision waits for them that they are read by."""
+    conditions = find_conditions(graph)
+    for reader in graph.nodes:
+        for use, guards in guarded_uses(reader):
+            maker = graph.makers.get(use.tensor)
+            way = (*conditions.guards[reader.name], *guards)
+            unknown = conditions.unknown[maker.name] if maker else 0
+            waits = [conditions.needs[guard.choice] & unknown for guard in way]
+            # What is cut off leaves out rows where what is left of the way is not covered by another.
+            if (
+                maker
+                and any(waits)
+                and len(conditions.guards[maker.name]) <= waits.index(next(filter(None, waits)))
+            ):
+                yield maker.name
 
 
 def answer_alike(plans: Sequence[Plan], folder: Path, asked: Sequence[tuple[Generated, Json | None]]) -> None:
@@ -192,10 +237,32 @@ def _conditions_of(plan: Plan) -> Iterator[str]:
             for depth, guard in enumerate(node.guards):
                 if len(guard.branches) > 1:
                     yield f"several branches, {'outermost' if depth == 0 else 'inside others'}"
-            if any(each.among for use in node.uses for each in use.gather):
+            if any(_is_among_several(use) for use in node.uses):
                 yield "rows among those of several branches"
             if len(node.guards) > 2:
                 yield "conditions three deep"
+            if isinstance(node.work, EitherWork):
+                yield from _eithers_of(node, node.work)
+
+
+def _is_among_several(use: Use) -> bool:
+    return use.gather is not None and use.gather.there is not None and len(use.gather.there.branches) > 1
+
+
+def _eithers_of(node: Node, work: EitherWork) -> Iterator[str]:
+    """Name what is hard about a condition that several ways meet."""
+    yield "either of several"
+    rows = [case.rows for case in work.cases if case.rows]
+    if not rows:
+        yield "either for the request"
+    elif len(rows) < len(work.cases):
+        yield "either all rows or some"
+    if any(guard.choice.endswith(":rows") for guard in rows):
+        yield "either of another"
+    if node.guards:
+        yield "either inside others"
+    if any(case.whole for case in work.cases if case.rows):
+        yield "either of rows for some requests"
 
 
 def agree(count: int, folder: Path, check: Check, number: int = 0) -> Counter[str]:

@@ -423,6 +423,40 @@ def _branch(building: _Building, shared: list[str], depth: int) -> str:
             return _own(building, source)
 
 
+def _shared(building: _Building) -> None:
+    """Add nodes that only some branches of several decisions need, of which later ones may decide by earlier ones."""
+    shared = [_needed(building, building.pick(MATRIX))]
+    if building.draw(st.booleans()):
+        shared.append(_needed(building, shared[0]))
+    for _ in range(building.draw(st.integers(2, 4))):
+        takes = [building.draw(st.sampled_from([*shared, building.pick(MATRIX)])) for _ in range(2)]
+        if building.draw(st.integers(0, 3)) == 0:
+            takes[1] = building.draw(st.sampled_from([_route, _leave]))(building, list(takes))
+        name = building.draw(st.sampled_from([_route, _route, _route, _leave]))(building, takes)
+        building.shapes["shared-by-decisions"] += 1
+        building.add(MATRIX, name)
+        if building.draw(st.integers(0, 2)) == 0:
+            building.add(CLASSES, building.node("transformer", {"component": "argmax", "in": name}))
+
+
+def _needed(building: _Building, source: str) -> str:
+    """Make a node that fails for some rows, or a default that would be seen in rows that did not ask."""
+    reads = {"x": source}
+    fields = building.draw(
+        st.sampled_from(
+            [
+                {"python": "steps:fail", "in": reads, "out": {"y": MATRIX}},
+                {"python": "steps:fail", "in": reads, "out": {"y": MATRIX}},
+                {"python": "steps:fail", "in": reads, "out": {"y": MATRIX}, "on_error": {"default": 0.5}},
+                {"component": "scale", "in": source, "parameters": {"mean": 1.0, "scale": 2.0}},
+                {"model": "affine.onnx", "in": reads},
+            ]
+        )
+    )
+    name = building.node("needed-by-decisions", dict(fields))
+    return f"{name}.y" if "model" in fields else name
+
+
 _STEPS: Final = [
     _transformer,
     _combiner,
@@ -437,6 +471,8 @@ _STEPS: Final = [
     _cascade,
     _nested,
     _nested,
+    _shared,
+    _shared,
     _default,
     _several_defaults,
     _fallback,

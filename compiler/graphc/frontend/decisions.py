@@ -81,6 +81,8 @@ def check_decision(draft: Draft, node: DraftNode, value: TensorType | None, sink
     if router.router == "threshold" and value.datatype not in NUMERIC:
         message = f"`{node.name}` decides by thresholds on `{router.in_}`, which is `{value}`"
         sink.report(Diagnostic(WRONG_DATATYPE, message, draft.spec.at("nodes", node.name, "in")))
+    elif router.router == "threshold":
+        _check_limits(draft, node, router, value, sink)
     if router.router == "equals":
         _check_equals(draft, node, router, value, sink)
 
@@ -137,8 +139,8 @@ def _check_order(draft: Draft, node: DraftNode, field: str, values: Sequence[obj
 def _why_unreached(field: str, value: object, before: Sequence[object]) -> str | None:
     if field == "equals" and value is not None and show(value) in map(show, before):
         return f"an earlier one has {show(value)} too"
-    if isinstance(value, float) and field == "below" and any(value <= cast("float", each) for each in before):
-        return f"an earlier one takes all below {value:g}"
+    if field == "below" and value is not None and any(_number(value) <= _number(each) for each in before):
+        return f"an earlier one takes all below {_number(value):g}"
     return "its weight is 0" if field == "weight" and value == 0 else None
 
 
@@ -149,12 +151,39 @@ def _check_otherwise(
         return
     left = "any other value"
     if router.router == "threshold":
-        greatest = max(cast("float", value) for value in values if value is not None)
+        greatest = max(_number(value) for value in values if value is not None)
         left = f"a value of {greatest:g} and above, nor for NaN"
     message = f"`{node.name}` has no branch for {left}"
     hint = "let the last branch have no condition; as it is, such a request is refused"
     at = draft.spec.at("nodes", node.name, "branches", key=True)
     sink.report(Diagnostic(NO_OTHERWISE, message, at, hint))
+
+
+def _number(value: object) -> float:
+    return cast("float", value)
+
+
+def _check_limits(draft: Draft, node: DraftNode, router: Router, value: TensorType, sink: Sink) -> None:
+    """Report limits that no value of the tensor's datatype is below, and branches that come after every value."""
+    least, greatest = value_range(value.datatype)
+    taken: str | None = None
+    for index, branch in enumerate(router.branches):
+        limit = None if branch.below is None else _number(branch.below)
+        reason = f"an earlier one takes every {value.datatype}, as {taken}" if taken else None
+        if limit is not None and limit <= least and value.datatype in INTEGERS:
+            reason = f"no {value.datatype} is below {show(branch.below)}"
+        elif limit is not None and limit < least:
+            reason = f"no number of {value.datatype} is below {show(branch.below)}"
+        before = [_number(each.below) for each in router.branches[:index] if each.below is not None]
+        if limit is not None and any(limit <= each for each in before):
+            continue  # that it comes after those is reported already
+        if reason:
+            field = ("below",) if branch.below is not None else ()
+            message = f"a branch of `{node.name}` is never taken: {reason}"
+            at = draft.spec.at("nodes", node.name, "branches", index, *field)
+            sink.report(Diagnostic(UNREACHED_BRANCH, message, at))
+        elif limit is not None and limit > greatest and value.datatype in INTEGERS:
+            taken = f"all are below {show(branch.below)}"
 
 
 def _check_equals(draft: Draft, node: DraftNode, router: Router, value: TensorType, sink: Sink) -> None:

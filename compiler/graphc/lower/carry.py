@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from graphc_components.tensors import TensorType
 
-from graphc.graph import Graph
+from graphc.graph import EitherWork, Graph
 from graphc.lower.schedule import Branching
 from graphc.plan import Plan, Unit, Wire
 from graphc.records import record
@@ -22,12 +22,18 @@ def carry_tensors(graph: Graph, tree: Branching) -> Plan:
 
 def _find_optional(graph: Graph) -> set[str]:
     """Return the tensors that may be absent: those of nodes that do not run, or may fail and be skipped."""
-    return {
-        output.tensor
-        for node in graph.nodes
-        for output in node.outputs
-        if node.guards or (node.policy.skip and output.tensor != node.policy.failed)
-    }
+    optional: set[str] = set()
+    for node in graph.nodes:
+        may_miss = bool(node.guards)
+        if isinstance(node.work, EitherWork):
+            # It is there if any choice is that tells rows apart, or none has to.
+            may_miss |= all(case.rows and case.rows.choice in optional for case in node.work.cases)
+        tensors = {output.tensor for output in node.outputs}
+        if may_miss:
+            optional |= tensors
+        elif node.policy.skip:
+            optional |= tensors - {node.policy.failed}
+    return optional
 
 
 @record

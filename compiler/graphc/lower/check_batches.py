@@ -6,7 +6,7 @@ from graphc_components.tensors import Dim
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import NO_BATCH_ROWS, NOT_ROWWISE
-from graphc.graph import Batch, ChoiceWork, MergeWork, Node, PythonWork, Types
+from graphc.graph import Batch, ChoiceWork, EitherWork, MergeWork, Node, PythonWork, Types
 from graphc.plan import Plan, Unit, Wire
 
 _BY_REQUEST = ("parameter", "header")
@@ -56,7 +56,7 @@ def _hint(wire: Wire) -> str | None:
 
 
 def _made(node: Node) -> Iterable[str]:
-    if isinstance(node.work, ChoiceWork | MergeWork):
+    if isinstance(node.work, ChoiceWork | EitherWork | MergeWork):
         return ()
     return (output.tensor for output in node.outputs if output.tensor != node.policy.failed)
 

@@ -85,7 +85,8 @@ def choose_plan(graph: Graph, groups: Groups, costs: Costs, options: Options) ->
     first = choosing.draft(groups, Layout())
     is_fixed = options.level == 0 or graph.grouping == "separate"
     if isinstance(first, TooDeep):
-        return first if is_fixed else choosing.lay_out_anyhow(groups, first)
+        layouts = [Layout(routes=False)] if is_fixed else [*_layouts(len(groups)), Layout(routes=False)]
+        return choosing.lay_out_anyhow(groups, layouts, first)
     choice = Choice(first)
     if not is_fixed and not (options.keeps_one and len(first.prediction.units) == 1):
         if graph.grouping == "auto" and not options.shares_device:
@@ -212,9 +213,9 @@ class _Choosing:
             if isinstance(tried, Draft) and _rank(tried) < _rank(choice.draft):
                 choice.draft, choice.layout, choice.by_layout_ms = tried, layout, first.prediction.ms
 
-    def lay_out_anyhow(self, groups: Groups, first: TooDeep) -> Choice | TooDeep:
+    def lay_out_anyhow(self, groups: Groups, layouts: Sequence[Layout], first: TooDeep) -> Choice | TooDeep:
         """Find a layout that fits where the usual one does not."""
-        drafts = [(self.draft(groups, layout), layout) for layout in _layouts(len(groups))]
+        drafts = [(self.draft(groups, layout), layout) for layout in layouts]
         fitting = [(draft, layout) for draft, layout in drafts if isinstance(draft, Draft)]
         if not fitting:
             return first

@@ -18,7 +18,7 @@ from graphc_components.tensors import TensorType
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import NO_ONNXRUNTIME
-from graphc.graph import ComponentWork, Gather, ModelWork, Node, Output, Policy, Use
+from graphc.graph import ComponentWork, Guard, ModelWork, Node, Output, Policy, Use
 from graphc.joining.cache import cache_folder, keep_model
 from graphc.joining.form_model import write_form
 from graphc.joining.join import Border, Part, join_models, read_model
@@ -302,15 +302,14 @@ def _read(work: ModelWork) -> "ModelProto | Apart":
 
 
 def _port(use: Use) -> str:
-    return use.tensor + "".join(_describe(each) for each in use.gather)
+    if use.gather is None:
+        return use.tensor
+    there = f" of {_describe(use.gather.there)}" if use.gather.there else ""
+    return f"{use.tensor}[{_describe(use.gather.wanted)}{there}]"
 
 
-def _describe(gather: Gather) -> str:
-    return f"[{gather.choice}={_list(gather.branches)}{' of ' * bool(gather.among)}{_list(gather.among)}]"
-
-
-def _list(branches: Sequence[int]) -> str:
-    return ",".join(str(branch) for branch in branches)
+def _describe(guard: Guard) -> str:
+    return f"{guard.choice}={','.join(str(branch) for branch in guard.branches)}"
 
 
 def _component(node: Node) -> Component:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import UNIT_CYCLE
-from graphc.graph import ChoiceWork, ComponentWork, Graph, Node, Placement
+from graphc.graph import ChoiceWork, ComponentWork, EitherWork, Graph, Node, Placement
 from graphc.lower.options import Options
 from graphc.order import find_cycles, sort_topologically
 from graphc.plan import Region
@@ -44,8 +44,9 @@ def _place(graph: Graph) -> Groups:
     """Give every node a group: its unit's, or one of its own."""
     makers = graph.makers
     groups: dict[str, str] = {}
+    first = _place_first(graph)
     for node in graph.nodes:
-        alone = f"node {node.name}"
+        alone = first.get(node.name, f"node {node.name}")
         # A cascade's choice is a few operations on what its step answers: it goes where that is made, unless
         # it waits for other choices than its step does, which may come after the step.
         maker = makers.get(node.uses[0].tensor) if _is_confidence(node) else None
@@ -53,6 +54,17 @@ def _place(graph: Graph) -> Groups:
             alone = groups[maker.name]
         groups[node.name] = f"unit {node.placement.unit}" if node.placement.unit else alone
     return groups
+
+
+def _place_first(graph: Graph) -> Groups:
+    """Put what is decided before any node works into one group: it is little, and all of it is waited for."""
+    known = {name for name, _ in graph.inputs}
+    found: list[str] = []
+    for node in graph.nodes:
+        if isinstance(node.work, ChoiceWork | EitherWork) and known.issuperset(node.reads):
+            found.append(node.name)
+            known |= {output.tensor for output in node.outputs}
+    return dict.fromkeys(found, f"node {found[0]}") if found else {}
 
 
 def _keep_quorums(graph: Graph, groups: Groups) -> Groups:
@@ -161,9 +173,10 @@ def _name_regions(graph: Graph, regions: Sequence[Sequence[Node]]) -> list[str]:
 
 
 def _wanted_name(nodes: Sequence[Node]) -> str:
-    working = [node for node in nodes if not isinstance(node.work, ChoiceWork)]
+    working = [node for node in nodes if not isinstance(node.work, ChoiceWork | EitherWork)]
     if not working:
-        return f"{nodes[-1].origin}-choice"
+        chooses = [node for node in nodes if isinstance(node.work, ChoiceWork)]
+        return f"{chooses[-1].origin}-choice" if chooses else f"{nodes[-1].origin}-rows"
     return working[-1].placement.unit or working[-1].origin
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from graphc.graph import ChoiceWork, Graph, Placement
+from graphc.graph import ChoiceWork, EitherWork, Graph, Placement
 from graphc.lower.partition import claim_name
 from graphc.order import Edges, find_components
 from graphc.plan import Region, Route, UnitType
@@ -37,11 +37,13 @@ class Layout:
     """A way to lay out regions: how many of them run one after another before the first fork is looked for.
 
     Only one fork on a path can run side by side; where several follow each other, this says which.
-    `opens` runs a branch's head before the fork where that saves a combiner.
+    `opens` runs a branch's head before the fork where that saves a combiner; `routes` has units called only where they
+    are taken, which takes a level for each router.
     """
 
     ahead: int = 0
     opens: bool = True
+    routes: bool = True
 
 
 def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) -> Branching:
@@ -57,9 +59,11 @@ def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) ->
     # Whether a node failed is known for the whole request.
     failures = {node.policy.failed: node.origin for node in nodes if node.policy.failed}
     per_request = {node.outputs[0].tensor for node, per in choices if per == "request"} | set(failures)
-    origins = {node.outputs[0].tensor: node.origin for node, _ in choices} | failures
+    eithers = [node for node in nodes if isinstance(node.work, EitherWork)]
+    deciding = [*(node for node, _ in choices), *eithers]
+    origins = {node.outputs[0].tensor: node.origin for node in deciding} | failures
     names = {region.name for region in regions}
-    scheduling = _Scheduling(graph.name, reads, per_request, origins, names, layout.opens)
+    scheduling = _Scheduling(graph.name, reads, per_request, origins, names, layout)
     ahead = regions[: layout.ahead]
     tree = scheduling.nest(list(regions[len(ahead) :]), {})
     for region in reversed(ahead):
@@ -86,13 +90,13 @@ class _Scheduling:
     per_request: set[str]
     origins: Mapping[str, str]
     names: set[str]
-    opens: bool
+    layout: Layout
 
     def nest(self, regions: list[Region], settled: Settled) -> Branching | None:
         """Lay out regions in a runnable order."""
         if not regions:
             return None
-        routed = self._route(regions, settled)
+        routed = self._route(regions, settled) if self.layout.routes else None
         if routed:
             return routed
         inside = {region.name for region in regions}
@@ -100,7 +104,7 @@ class _Scheduling:
         if len(sources) == 1:
             below = self.nest(regions[1:], settled)
             return Branching("MODEL", sources[0], [below] if below else [])
-        opener = self._find_opener(regions, sources) if self.opens else None
+        opener = self._find_opener(regions, sources) if self.layout.opens else None
         if opener:
             below = self.nest([region for region in regions if region is not opener], settled)
             return Branching("MODEL", opener, [below] if below else [])

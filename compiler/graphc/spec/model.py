@@ -1,6 +1,7 @@
 """The fields of a graph file, one class for each kind of thing, declared as pydantic models are."""
 
 import re
+import sys
 from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, cast
 
@@ -581,11 +582,26 @@ def _read_equals(value: object) -> object:
     return value
 
 
+def _read_limit(value: object) -> object:
+    """Keep a whole number whole: as a float it may be another."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"`below` is {show(value)}, and has to be a number")
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError(
+            f"`below` is {'too large' if isinstance(value, int) else value}, and has to be finite"
+        )
+    return value
+
+
 class Branch(Spec):
     """One way that a router can take; the condition is the router's own."""
 
     take: Take = Field(description="the tensor to answer with, or several by name")
-    below: Number | None = Field(None, description="threshold: taken where the value is less than this")
+    below: Annotated[object, AfterValidator(_read_limit), WithJsonSchema({"type": "number"})] = Field(
+        None, description="threshold: taken where the value is less than this"
+    )
     equals: Annotated[
         object, AfterValidator(_read_equals), WithJsonSchema({"type": ["string", "number", "boolean"]})
     ] = Field(None, description="equals, parameter, header: taken where the value is this")

@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 from graphc_components.tensors import Dim, TensorType
 
 from graphc.graph import (
+    Case,
     ChoiceWork,
     ComponentWork,
     CpuModel,
     Default,
+    EitherWork,
     Gather,
     Guard,
     MergeWork,
@@ -80,7 +82,7 @@ def _route(unit: Unit) -> Value:
 
 def _node(node: Node, gpu_mib: int | None, types: Types) -> Data:
     data: Data = {"name": node.origin}
-    if not isinstance(node.work, MergeWork):
+    if not isinstance(node.work, MergeWork | EitherWork):
         data["inputs"] = {use.port: _use(use) for use in node.uses}
     data["outputs"] = {output.port: output.tensor for output in _own_outputs(node)}
     data["when"] = _guards(node.guards)
@@ -157,16 +159,19 @@ def _default(default: Default) -> Data:
 
 
 def _use(use: Use) -> Data:
-    return {"tensor": use.tensor, "gather": [_gather(each) for each in use.gather]}
+    return {"tensor": use.tensor, "gather": _gather(use.gather)}
 
 
-def _gather(gather: Gather) -> Value:
-    picked: list[Value] = [gather.choice, _branches(gather.branches)]
-    return [*picked, _branches(gather.among)] if gather.among else picked
+def _gather(gather: Gather | None) -> list[Value]:
+    return _guards(each for each in (gather.wanted, gather.there) if each) if gather else []
 
 
 def _guards(guards: Iterable[Guard]) -> list[Value]:
-    return [[guard.choice, _branches(guard.branches)] for guard in guards]
+    return [_guard(guard) for guard in guards]
+
+
+def _guard(guard: Guard) -> Value:
+    return [guard.choice, _branches(guard.branches)]
 
 
 def _branches(branches: Sequence[int]) -> Value:
@@ -195,7 +200,15 @@ def _work(node: Node) -> Data:
             return {"kind": "python", "entry": work.entry, "path": path}
         case ChoiceWork() as work:
             parameters = dict(work.parameters)
-            return {"kind": "choice", "router": work.router, "parameters": parameters, "per": work.per}
+            chosen: Data = {
+                "kind": "choice",
+                "router": work.router,
+                "parameters": parameters,
+                "per": work.per,
+            }
+            return chosen | ({"among": _guard(work.among)} if work.among else {})
+        case EitherWork(cases=cases):
+            return {"kind": "either", "cases": [_case(each) for each in cases]}
         case MergeWork() as work:
             return {
                 "kind": "merge",
@@ -205,6 +218,10 @@ def _work(node: Node) -> Data:
             }
         case work:
             raise TypeError(f"{type(work).__name__} is lowered before it is emitted")
+
+
+def _case(case: Case) -> Value:
+    return {"rows": _guard(case.rows) if case.rows else None, "when": _guards(case.whole)}
 
 
 def _branch(takes: Sequence[Use]) -> Value:

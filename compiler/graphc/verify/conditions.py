@@ -1,8 +1,19 @@
 """Finds what is wrong with conditions: who reads what may not be there, or rows that are not its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from graphc.graph import ChoiceWork, ComponentWork, FallbackWork, Graph, Guard, MergeWork, Node, Use
+from graphc.graph import (
+    Case,
+    ChoiceWork,
+    ComponentWork,
+    EitherWork,
+    FallbackWork,
+    Graph,
+    Guard,
+    MergeWork,
+    Node,
+    Use,
+)
 
 Guards = tuple[Guard, ...]
 
@@ -18,11 +29,14 @@ class Conditions:
             for output in node.outputs
             if (count := _count_branches(node, output.tensor)) is not None
         }
+        self._met: dict[tuple[Guards, Guard], bool] = {}
 
     def verify(self, node: Node) -> Iterator[str]:
         """Yield what is wrong with a node's guards, and with the rows that it reads."""
         for index, guard in enumerate(node.guards):
             yield from self._verify_guard(node, guard, node.guards[:index])
+        if isinstance(node.work, EitherWork):
+            return  # choices that are not there are met by nothing
         for use, guards in self._reads(node):
             yield from self._verify_rows(node, use, guards)
             if not self._is_there(node, use, guards):
@@ -40,7 +54,7 @@ class Conditions:
         if count is None:
             yield f"`{node.name}` runs by `{guard.choice}`, which is no choice"
             return
-        if self._makers[guard.choice].guards != outer:
+        if not self._are_met(outer, self._makers[guard.choice].guards):
             yield f"`{node.name}` runs by `{guard.choice}`, which is made under other conditions"
         if list(guard.branches) != sorted(set(guard.branches)) or not guard.branches:
             yield f"`{node.name}` runs for the branches {list(guard.branches)}, which are not in order"
@@ -59,17 +73,14 @@ class Conditions:
             yield from ((use, under) for use in branch)
 
     def _verify_rows(self, node: Node, use: Use, reader: Guards) -> Iterator[str]:
-        """Follow which rows are left of a tensor, from those that its maker saw to those of the reader."""
+        """Compare the rows that are picked with those that the reader runs for, and that the maker left."""
+        if use.gather is None:
+            return
         maker = self._makers.get(use.tensor)
-        rows = {guard.choice: guard.branches for guard in (maker.guards if maker else ())}
-        wanted = {guard.choice: guard.branches for guard in reader}
-        for gather in use.gather:
-            if rows.get(gather.choice, ()) != gather.among:
-                yield f"`{node.name}` picks rows of `{use.tensor}` by `{gather.choice}` that are not among it"
-            rows[gather.choice] = gather.branches
-        for gather in use.gather:
-            if wanted.get(gather.choice) != rows[gather.choice]:
-                yield f"`{node.name}` picks other rows of `{use.tensor}` than those that it runs for"
+        if use.gather.there is not None and use.gather.there not in (maker.guards if maker else ()):
+            yield f"`{node.name}` picks rows of `{use.tensor}` that are not among it"
+        if use.gather.wanted not in reader:
+            yield f"`{node.name}` picks other rows of `{use.tensor}` than those that it runs for"
 
     def _is_there(self, node: Node, use: Use, reader: Guards) -> bool:
         maker = self._makers.get(use.tensor)
@@ -79,22 +90,51 @@ class Conditions:
         # What stands for a failed try is read in its place.
         is_tried = maker.policy.failed is not None and isinstance(node.work, MergeWork | FallbackWork)
         by_quorum = isinstance(node.work, ComponentWork) and node.work.quorum is not None
-        return _is_within(reader, maker.guards) and (by_quorum or is_tried or not is_skipped)
+        return self._are_met(reader, maker.guards) and (by_quorum or is_tried or not is_skipped)
+
+    def _are_met(self, inner: Guards, outer: Guards) -> bool:
+        """Say whether what meets the first guards meets the others too."""
+        return all(self._is_met(inner, guard) for guard in outer)
+
+    def _is_met(self, inner: Guards, guard: Guard) -> bool:
+        key = inner, guard
+        if key not in self._met:
+            self._met[key] = self._find_met(inner, guard)
+        return self._met[key]
+
+    def _find_met(self, inner: Guards, guard: Guard) -> bool:
+        """Follow what a choice that was made says of those around it, and an `either` of its cases."""
+        for each in inner:
+            if each.choice == guard.choice and set(each.branches) <= set(guard.branches):
+                return True
+        if any(self._implies(each, guard) for each in inner):
+            return True
+        cases = self._cases(guard.choice)
+        return any(self._are_met(inner, _guards_of(case)) for case in cases)
+
+    def _implies(self, each: Guard, guard: Guard) -> bool:
+        maker = self._makers.get(each.choice)
+        if maker is None:
+            return False
+        if maker.guards and self._is_met(maker.guards, guard):
+            return True
+        cases = self._cases(each.choice)
+        return bool(cases) and all(self._is_met(_guards_of(case), guard) for case in cases)
+
+    def _cases(self, choice: str) -> tuple[Case, ...]:
+        maker = self._makers.get(choice)
+        return maker.work.cases if maker is not None and isinstance(maker.work, EitherWork) else ()
+
+
+def _guards_of(case: Case) -> Guards:
+    return (*((case.rows,) if case.rows else ()), *case.whole)
 
 
 def _count_branches(node: Node, tensor: str) -> int | None:
-    if tensor == node.policy.failed:
+    if tensor == node.policy.failed or isinstance(node.work, EitherWork):
         return 2
     if not isinstance(node.work, ChoiceWork):
         return None
     count = node.work.parameters.get("branches")
     assert isinstance(count, int)
     return count
-
-
-def _is_within(inner: Sequence[Guard], outer: Sequence[Guard]) -> bool:
-    """Say whether what meets the first guards meets the others too."""
-    return len(inner) >= len(outer) and all(
-        a.choice == b.choice and set(a.branches) <= set(b.branches)
-        for a, b in zip(inner, outer, strict=False)
-    )

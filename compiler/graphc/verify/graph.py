@@ -12,6 +12,7 @@ from graphc.graph import (
     CascadeWork,
     ChoiceWork,
     ComponentWork,
+    EitherWork,
     FallbackWork,
     Graph,
     MergeWork,
@@ -102,7 +103,7 @@ class Verifying:
             case MergeWork(choice=choice, branches=branches):
                 yield from self._verify_uses(node, [choice, *_flat(branches)])
                 yield from self._verify_branches(node, branches)
-            case ChoiceWork():
+            case ChoiceWork() | EitherWork():
                 if [output.type.datatype for output in node.outputs] != ["INT32"]:
                     yield f"the choice `{node.name}` does not give one INT32"
             case _:
