@@ -100,6 +100,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 RARE: Final = {
     "failing",
+    "last-resort",
+    "rows among those of several branches",
     "one child for several branches",
     "several branches, inside others",
     "shared-fallback",
