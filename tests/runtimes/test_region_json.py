@@ -25,7 +25,7 @@ def test_a_region_keeps_everything_that_it_says(build: Build, node: Build) -> No
         ),
         node(
             "low",
-            {"x": {"tensor": "x", "gather": [["other.choice", [0]], ["pick.choice", 0]]}},
+            {"x": {"tensor": "x", "gather": [["pick.choice", 0], ["other.choice", [0, 2]]]}},
             {"output": "low.output"},
             kind="component",
             component="clip",
