@@ -30,8 +30,9 @@ def check_needed(draft: Draft, resolved: Resolved, reads: Edges, sink: Sink) -> 
     for name in sorted(draft.nodes.keys() - needed):
         message = f"no output depends on `{name}`, so it is left out"
         sink.report(Diagnostic(DEAD_NODE, message, draft.nodes[name].at))
+    # What only a node that is left out reads is unused because of that, which is said.
     read = {use.tensor for use in resolved.outputs} | {
-        use.tensor for name in needed for use in resolved.uses[name]
+        use.tensor for uses in resolved.uses.values() for use in uses
     }
     for name in inputs:
         if name not in read:

@@ -1,5 +1,6 @@
 """Checks what a router decides by, and gives the parameters of its choice."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
@@ -202,9 +203,10 @@ def can_hold(datatype: str, value: object) -> bool:
             return datatype == "BOOL"
         case str():
             return datatype == "BYTES"
-        case int():
-            return datatype in NUMERIC and value_range(datatype)[0] <= value <= value_range(datatype)[1]
-        case float():
-            return datatype in NUMERIC - INTEGERS
+        case int() | float():
+            if datatype not in NUMERIC or (isinstance(value, float) and datatype in INTEGERS):
+                return False
+            least, greatest = value_range(datatype)
+            return not math.isfinite(value) or least <= value <= greatest
         case _:
             return False

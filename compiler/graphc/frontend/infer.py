@@ -354,6 +354,13 @@ class _Inference:
                 )
                 hint = None if step.confidence else "name the tensor with the probabilities in `confidence:`"
                 self._report(Diagnostic(WRONG_DATATYPE, message, use.at, hint))
+            elif use and type_ and type_.rank > 2:
+                message = (
+                    f"the confidence of `{self.name}` is `{use.tensor}`, which is `{type_}`, "
+                    "and has to have rows and classes at most"
+                )
+                hint = None if step.confidence else "name the tensor with the probabilities in `confidence:`"
+                self._report(Diagnostic(WRONG_SHAPE, message, use.at, hint))
 
     def _first_take(self, index: int) -> Use | None:
         return next((use for use in self.uses if use.port.startswith(f"{index}:take:")), None)

@@ -24,6 +24,8 @@ def decide_rows(draft: Draft, inferred: Inferred, name: str, sink: Sink) -> Per:
         return "request"
     if spec.per == "request":
         return "request"
+    if not all(use.tensor in inferred.types for use in [*values, *takes]):
+        return "request"  # why a type is not known is said where it is made
     rows = find_rows(inferred, values or takes)
     misfit = None if rows is None else next((use for use in takes if _first(inferred, use) != rows), None)
     if rows is not None and misfit is None:
