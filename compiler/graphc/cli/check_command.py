@@ -10,9 +10,17 @@ from graphc.compilation import Compilation, Request, compile_files
 
 @click.command("check")
 @graph_options
+@click.option(
+    "--load",
+    is_flag=True,
+    help="Load and run every model and Python node too; trust the files that you name.",
+)
+@click.option("--strict", is_flag=True, help="Take what nobody has judged for an error.")
 def command(
     request: Request,
     output_format: str,
+    load: bool,
+    strict: bool,
 ) -> None:
     """Check graph files and report every problem; `-` is standard input.
 
@@ -23,16 +31,40 @@ def command(
     """
     done = compile_files(replace(request, takes_manifests=True))
     _check_manifests(done)
+    unjudged = _try_nodes(done, request, load=load, strict=strict)
     report(done, output_format, to_stderr=False)
     exit_if_rejected(done)
     if output_format == "text" and not len(done.sink):
-        click.echo(_summary(done))
+        click.echo(_summary(done) + unjudged)
 
 
 def _summary(done: Compilation) -> str:
     counts = ((len(done.graphs), "graph"), (len(done.manifests), "manifest"), (done.profiles, "profile"))
     words = [f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts if count]
     return f"{' and '.join(words)}, no problems found" if words else "nothing to check was found"
+
+
+def _try_nodes(done: Compilation, request: Request, *, load: bool, strict: bool) -> str:
+    """Load the nodes if that is wanted; return what the summary says of those that nobody has judged."""
+    if done.sink.has_errors or not done.graphs:
+        return ""
+    # Few checks load anything.
+    from graphc.trial.check_loading import check_loading, list_unjudged, report_unjudged
+
+    if load:
+        # What is shipped is laid out here, and merged models would have no nodes.
+        level = min(request.options.level, 1)
+        local = replace(request, options=replace(request.options, level=level), purpose="local")
+        check_loading(compile_files(local), done.sink)
+    if strict:
+        report_unjudged(done, done.sink, was_run=load)
+        return ""
+    names = list_unjudged(done, was_run=load)
+    if not names:
+        return ""
+    listed = ", ".join(f"`{name}`" for name in names)
+    verbs = "loads and runs" if len(names) == 1 else "load and run"
+    return f"; not judged{'' if load else ' without `--load`'}: whether {listed} {verbs}"
 
 
 def _check_manifests(done: Compilation) -> None:

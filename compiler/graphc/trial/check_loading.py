@@ -1,0 +1,158 @@
+"""Reports the nodes that do not load, fail, or answer otherwise than the graph says."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, cast
+
+from graphc_components.tensors import TensorType
+
+from graphc.compilation import CheckedGraph, Compilation
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.loading import ANSWERS_OTHERWISE, DOES_NOT_LOAD, FAILS_WHEN_RUN, NOT_JUDGED
+from graphc.graph import ModelWork
+from graphc.targets.region import describe_region
+from graphc.trial.subjects import Subject, find_subjects, types_of, why_unjudged
+
+MOST_SECONDS: Final = 120
+"""How long a node may take to load and to run once."""
+_LEAST_MEMORY: Final = 4 << 30
+_MEMORY_PER_BYTE: Final = 4
+"""A process may take four times the size of a model's files, and 4 GiB at least."""
+_RESULT: Final = "graphc-result.json"
+_MOST_RESULT: Final = 1 << 16
+_RULES: Final = {"load": DOES_NOT_LOAD, "run": FAILS_WHEN_RUN, "answer": ANSWERS_OTHERWISE}
+_SAYS: Final = {
+    "load": "does not load",
+    "run": "fails on made-up inputs",
+    "answer": "answers otherwise than the graph says",
+}
+
+
+def check_loading(done: Compilation, sink: Sink) -> None:
+    """Try every node that can be tried here; `done` was compiled for this machine."""
+    if importlib.util.find_spec("graphc_runtimes") is None:
+        message = "nodes cannot be loaded here: `graphc_runtimes` is not installed"
+        sink.report(Diagnostic(NOT_JUDGED, message, help="install graphc's runtimes with their extras"))
+        return
+    for graph in done.graphs:
+        local = graph.emission.local if graph.emission else ()
+        with tempfile.TemporaryDirectory(prefix="graphc-trial-") as folder:
+            for predictor, shipment in local:
+                _lay_out(shipment.files, Path(folder, predictor, shipment.node))
+            for subject in find_subjects(done):
+                if subject.graph is graph and why_unjudged(subject.node, was_run=True) is None:
+                    _check_node(subject, Path(folder), sink)
+
+
+def report_unjudged(done: Compilation, sink: Sink, *, was_run: bool) -> None:
+    """Report what nobody has judged, each node at its line."""
+    for subject in find_subjects(done):
+        reason = why_unjudged(subject.node, was_run=was_run)
+        if reason is not None:
+            name = subject.node.origin
+            message = f"`{name}` {reason}, so nobody has seen that it loads and runs"
+            hint = None if was_run else "check it with `--load`"
+            sink.report(Diagnostic(NOT_JUDGED, message, _place(subject.graph, subject), hint))
+
+
+def list_unjudged(done: Compilation, *, was_run: bool) -> list[str]:
+    """Return the names of the nodes that nobody has judged."""
+    return list(
+        dict.fromkeys(
+            each.node.origin for each in find_subjects(done) if why_unjudged(each.node, was_run=was_run)
+        )
+    )
+
+
+def _lay_out(files: Sequence[tuple[str, Path]], folder: Path) -> None:
+    for name, file in files:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(file.resolve())
+
+
+def _check_node(subject: Subject, folder: Path, sink: Sink) -> None:
+    found = _try(subject, folder)
+    stage = found["stage"]
+    if stage in _RULES:
+        message = f"`{subject.node.origin}` {_SAYS[stage]}: {found['message']}"
+        sink.report(Diagnostic(_RULES[stage], message, _place(subject.graph, subject)))
+
+
+def _place(graph: CheckedGraph, subject: Subject) -> Span:
+    field = "model" if isinstance(subject.node.work, ModelWork) else "python"
+    return graph.spec.at("nodes", subject.node.origin, field)
+
+
+def _try(subject: Subject, folder: Path) -> Mapping[str, str]:
+    """Return what came of a node's trial: its stage, and what it said."""
+    artifacts, result = folder / subject.predictor, folder / _RESULT
+    result.unlink(missing_ok=True)
+    job = _describe(subject, artifacts, result)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "graphc_runtimes.trial"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=folder,
+        start_new_session=True,
+    )
+    try:
+        process.communicate(json.dumps(job), timeout=MOST_SECONDS)
+        ended = _tell_end(process.returncode)
+    except subprocess.TimeoutExpired:
+        ended = f"it takes longer than {MOST_SECONDS} s"
+    finally:
+        _end(process)
+    found = _read(result) or {"stage": "load", "message": ""}
+    # Without a message it came no further than to begin.
+    return {**found, "message": found["message"] or ended}
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process with all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _tell_end(status: int) -> str:
+    if status < 0:
+        return f"its process was ended by {signal.Signals(-status).name}"
+    return f"its process ended with exit status {status}"
+
+
+def _read(result: Path) -> Mapping[str, str] | None:
+    try:
+        with result.open("rb") as file:
+            found: object = json.loads(file.read(_MOST_RESULT))
+    except (OSError, ValueError):
+        return None
+    return cast("Mapping[str, str]", found)
+
+
+def _describe(subject: Subject, artifacts: Path, result: Path) -> Mapping[str, object]:
+    node, types = subject.node, types_of(subject.plan)
+    size = sum(path.stat().st_size for path in artifacts.rglob("*") if path.is_file())
+    return {
+        "region": describe_region(subject.plan, subject.unit),
+        "node": node.origin,
+        "artifacts": str(artifacts),
+        "inputs": {use.port: _type(cast("TensorType", types[use.tensor])) for use in node.uses},
+        "outputs": {output.port: _type(output.type) for output in node.outputs},
+        "memory_bytes": max(_LEAST_MEMORY, _MEMORY_PER_BYTE * size),
+        "result": str(result),
+    }
+
+
+def _type(type_: TensorType) -> dict[str, object]:
+    return {"datatype": type_.datatype, "shape": list(type_.shape)}
