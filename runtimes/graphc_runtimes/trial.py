@@ -21,7 +21,8 @@ from graphc_runtimes.adapters import load_runner
 from graphc_runtimes.arrays import ArrayError, check_type
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
-from graphc_runtimes.execute import Runner, describe
+from graphc_runtimes.execute import Runner
+from graphc_runtimes.faults import describe
 from graphc_runtimes.region import ComponentNode, ModelNode, PythonNode, RunnableNode, parse_region
 
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")

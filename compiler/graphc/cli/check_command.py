@@ -31,7 +31,7 @@ def command(
     """
     done = compile_files(replace(request, takes_manifests=True))
     _check_manifests(done)
-    unjudged = _try_nodes(done, request, load=load, strict=strict)
+    unjudged = _try_nodes(done, load=load, strict=strict)
     report(done, output_format, to_stderr=False)
     exit_if_rejected(done)
     if output_format == "text" and not len(done.sink):
@@ -44,18 +44,18 @@ def _summary(done: Compilation) -> str:
     return f"{' and '.join(words)}, no problems found" if words else "nothing to check was found"
 
 
-def _try_nodes(done: Compilation, request: Request, *, load: bool, strict: bool) -> str:
+def _try_nodes(done: Compilation, *, load: bool, strict: bool) -> str:
     """Load the nodes if that is wanted; return what the summary says of those that nobody has judged."""
     if done.sink.has_errors or not done.graphs:
         return ""
-    # Few checks load anything.
-    from graphc.trial.check_loading import check_loading, list_unjudged, report_unjudged
+    # What knows of nodes is not needed to check manifests.
+    from graphc.trial.subjects import list_unjudged, report_unjudged
 
     if load:
-        # What is shipped is laid out here, and merged models would have no nodes.
-        level = min(request.options.level, 1)
-        local = replace(request, options=replace(request.options, level=level), purpose="local")
-        check_loading(compile_files(local), done.sink)
+        # Few checks load anything.
+        from graphc.trial.check_loading import check_loading
+
+        check_loading(done, done.sink)
     if strict:
         report_unjudged(done, done.sink, was_run=load)
         return ""

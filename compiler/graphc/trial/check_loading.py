@@ -14,19 +14,19 @@ from typing import Final, cast
 
 from graphc_components.tensors import TensorType
 
-from graphc.compilation import CheckedGraph, Compilation
-from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.compilation import Compilation
+from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.loading import ANSWERS_OTHERWISE, DOES_NOT_LOAD, FAILS_WHEN_RUN, NOT_JUDGED
-from graphc.graph import ModelWork
 from graphc.targets.region import describe_region
-from graphc.trial.subjects import Subject, find_subjects, types_of, why_unjudged
+from graphc.targets.shipping import LocalShipment, ship_node
+from graphc.trial.subjects import Subject, find_subjects, place_of, types_of, why_unjudged
 
 MOST_SECONDS: Final = 120
 """How long a node may take to load and to run once."""
 _LEAST_MEMORY: Final = 4 << 30
 _MEMORY_PER_BYTE: Final = 4
 """A process may take four times the size of a model's files, and 4 GiB at least."""
-_RESULT: Final = "graphc-result.json"
+_ARTIFACTS, _RESULT = "artifacts", "result.json"
 _MOST_RESULT: Final = 1 << 16
 _RULES: Final = {"load": DOES_NOT_LOAD, "run": FAILS_WHEN_RUN, "answer": ANSWERS_OTHERWISE}
 _SAYS: Final = {
@@ -37,39 +37,17 @@ _SAYS: Final = {
 
 
 def check_loading(done: Compilation, sink: Sink) -> None:
-    """Try every node that can be tried here; `done` was compiled for this machine."""
+    """Try every node that can be tried here."""
     if importlib.util.find_spec("graphc_runtimes") is None:
         message = "nodes cannot be loaded here: `graphc_runtimes` is not installed"
         sink.report(Diagnostic(NOT_JUDGED, message, help="install graphc's runtimes with their extras"))
         return
-    for graph in done.graphs:
-        local = graph.emission.local if graph.emission else ()
-        with tempfile.TemporaryDirectory(prefix="graphc-trial-") as folder:
-            for predictor, shipment in local:
-                _lay_out(shipment.files, Path(folder, predictor, shipment.node))
-            for subject in find_subjects(done):
-                if subject.graph is graph and why_unjudged(subject.node, was_run=True) is None:
-                    _check_node(subject, Path(folder), sink)
-
-
-def report_unjudged(done: Compilation, sink: Sink, *, was_run: bool) -> None:
-    """Report what nobody has judged, each node at its line."""
-    for subject in find_subjects(done):
-        reason = why_unjudged(subject.node, was_run=was_run)
-        if reason is not None:
-            name = subject.node.origin
-            message = f"`{name}` {reason}, so nobody has seen that it loads and runs"
-            hint = None if was_run else "check it with `--load`"
-            sink.report(Diagnostic(NOT_JUDGED, message, _place(subject.graph, subject), hint))
-
-
-def list_unjudged(done: Compilation, *, was_run: bool) -> list[str]:
-    """Return the names of the nodes that nobody has judged."""
-    return list(
-        dict.fromkeys(
-            each.node.origin for each in find_subjects(done) if why_unjudged(each.node, was_run=was_run)
-        )
-    )
+    with tempfile.TemporaryDirectory(prefix="graphc-trial-") as name:
+        for index, subject in enumerate(find_subjects(done)):
+            if why_unjudged(subject.node, was_run=True) is None:
+                folder = Path(name, str(index))
+                folder.mkdir()
+                _check_node(subject, folder, sink)
 
 
 def _lay_out(files: Sequence[tuple[str, Path]], folder: Path) -> None:
@@ -80,22 +58,19 @@ def _lay_out(files: Sequence[tuple[str, Path]], folder: Path) -> None:
 
 
 def _check_node(subject: Subject, folder: Path, sink: Sink) -> None:
+    shipment = ship_node(subject.plan.graph, subject.node, None, "local", sink)
+    if isinstance(shipment, LocalShipment):
+        _lay_out(shipment.files, folder / _ARTIFACTS / shipment.node)
     found = _try(subject, folder)
     stage = found["stage"]
     if stage in _RULES:
         message = f"`{subject.node.origin}` {_SAYS[stage]}: {found['message']}"
-        sink.report(Diagnostic(_RULES[stage], message, _place(subject.graph, subject)))
-
-
-def _place(graph: CheckedGraph, subject: Subject) -> Span:
-    field = "model" if isinstance(subject.node.work, ModelWork) else "python"
-    return graph.spec.at("nodes", subject.node.origin, field)
+        sink.report(Diagnostic(_RULES[stage], message, place_of(subject)))
 
 
 def _try(subject: Subject, folder: Path) -> Mapping[str, str]:
     """Return what came of a node's trial: its stage, and what it said."""
-    artifacts, result = folder / subject.predictor, folder / _RESULT
-    result.unlink(missing_ok=True)
+    artifacts, result = folder / _ARTIFACTS, folder / _RESULT
     job = _describe(subject, artifacts, result)
     process = subprocess.Popen(
         [sys.executable, "-m", "graphc_runtimes.trial"],

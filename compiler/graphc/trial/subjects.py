@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from graphc.compilation import CheckedGraph, Compilation
+from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.loading import NOT_JUDGED
 from graphc.graph import ModelWork, Node, PythonWork
 from graphc.plan import Plan, Unit
 from graphc.records import record
@@ -14,10 +16,9 @@ _UNTOLD: Final = frozenset({"sklearn"})
 
 @record
 class Subject:
-    """A node to load: with the graph and version that it is of, and the unit that runs it."""
+    """A node to load: with the graph and the plan that it is of, and the unit that runs it."""
 
     graph: CheckedGraph
-    predictor: str
     plan: Plan
     unit: Unit
     node: Node
@@ -32,10 +33,11 @@ class Subject:
 def find_subjects(done: Compilation) -> Iterator[Subject]:
     """Yield the models and Python nodes of all versions, each once."""
     for graph in done.graphs:
+        # Versions mostly differ in a node or two.
         seen: set[tuple[object, ...]] = set()
-        for predictor, plan in graph.plans.items():
+        for plan in graph.plans.values():
             for unit, node in _nodes(plan):
-                subject = Subject(graph, predictor, plan, unit, node)
+                subject = Subject(graph, plan, unit, node)
                 if isinstance(node.work, ModelWork | PythonWork) and subject.key not in seen:
                     seen.add(subject.key)
                     yield subject
@@ -63,6 +65,28 @@ def why_unjudged(node: Node, *, was_run: bool) -> str | None:
             return "is a pickle, which is a program"
         case _:
             return None
+
+
+def report_unjudged(done: Compilation, sink: Sink, *, was_run: bool) -> None:
+    """Report what nobody has judged, each node at its line."""
+    for subject in find_subjects(done):
+        reason = why_unjudged(subject.node, was_run=was_run)
+        if reason is not None:
+            message = f"`{subject.node.origin}` {reason}, so nobody has seen that it loads and runs"
+            hint = None if was_run else "check it with `--load`"
+            sink.report(Diagnostic(NOT_JUDGED, message, place_of(subject), hint))
+
+
+def list_unjudged(done: Compilation, *, was_run: bool) -> list[str]:
+    """Return the names of the nodes that nobody has judged."""
+    found = (each.node for each in find_subjects(done))
+    return list(dict.fromkeys(each.origin for each in found if why_unjudged(each, was_run=was_run)))
+
+
+def place_of(subject: Subject) -> Span:
+    """Return where a node says what it runs."""
+    field = "model" if isinstance(subject.node.work, ModelWork) else "python"
+    return subject.graph.spec.at("nodes", subject.node.origin, field)
 
 
 def types_of(plan: Plan) -> Mapping[str, object]:
