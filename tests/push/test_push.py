@@ -41,7 +41,7 @@ Push = Callable[..., Result]
 
 def own_model(filling: int = 0) -> bytes:
     # A pickle's value ends it: what follows is never read.
-    return b"(iown\nScore\n." + bytes([filling]) * 1_100_000
+    return b"(isklearn\nScore\n." + bytes([filling]) * 1_100_000
 
 
 @pytest.fixture
@@ -189,9 +189,9 @@ def test_what_is_there_is_not_sent_again(folder: Path) -> None:
     (folder / "own.pkl").write_bytes(own_model())
     dry = push("--dry-run")
     assert dry.exit_code == 2
-    assert "1 missing (1,100,013 bytes), 0 there already" in dry.stdout
+    assert "1 missing (1,100,017 bytes), 0 there already" in dry.stdout
     assert not store.exists()
-    assert "1 pushed (1,100,013 bytes), 0 there already" in push().stdout
+    assert "1 pushed (1,100,017 bytes), 0 there already" in push().stdout
     (stored,) = store.rglob("own.pkl")
     before = stored.stat().st_mtime_ns
     again = push()
@@ -393,12 +393,18 @@ class _Object:
 
     def __init__(self, files: dict[str, bytes], path: str) -> None:
         self._files, self._path, self._parts = files, path, list[bytes]()
+        self.closed = False
+
+    def __del__(self) -> None:
+        if not self.closed:
+            self.close()
 
     def write(self, data: bytes) -> int:
         self._parts.append(data)
         return len(data)
 
     def close(self) -> None:
+        self.closed = True
         self._files[self._path] = b"".join(self._parts)
 
     def discard(self) -> None:

@@ -40,12 +40,20 @@ class BucketStore:
             upload.write(checked)
             checked.finish()
         except BaseException:
-            # Closing the file would make an object of what was sent so far.
-            cast("Callable[[], object]", getattr(file, "discard", file.close))()
+            _discard(file)
             raise
         file.close()
         if not self.has(upload):
             raise PushError("the store has another size than was sent")
+
+
+def _discard(file: Any) -> None:
+    """Have nothing become of what was sent so far; closing the file would make an object of it."""
+    try:
+        file.discard()
+    finally:
+        # The collector closes files that are open.
+        file.closed = True
 
 
 def _open_system(scheme: str) -> _FileSystem:
