@@ -321,6 +321,19 @@ def test_connections_are_bounded_and_those_that_ask_are_served() -> None:
     run(test, replace(PATIENT, connections=8))
 
 
+def test_who_drips_makes_room_for_who_asks() -> None:
+    async def test(served: Served) -> None:
+        dripping = [await served.open(HEAD + b"Content-Length: 1000000\r\n\r\n{") for _ in range(24)]
+        for _ in range(5):
+            assert (await served.ask(sized(b"x", more=CLOSE))).endswith(b"\r\n\r\nx")
+        for _, writer in dripping:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    run(test, replace(PATIENT, connections=8, least_rate=1000))
+
+
 def test_without_descriptors_accepting_waits_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     async def test(served: Served) -> None:
         kept = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -26,6 +26,8 @@ _LINGER_S: Final = 2.0
 """How long a client that is still sending may go on, so that it sees its answer and no reset."""
 _JOINED: Final = 64 * 1024
 _BODILESS: Final = frozenset({204, 304})
+_FAIR_S: Final = 1.0
+"""How long a body may come slowly before its connection is given to another that waits."""
 _RETRY: Final = (("Retry-After", "1"),)
 _STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
 
@@ -101,6 +103,16 @@ class Connection(asyncio.Protocol):
         """Whether no request is under way, be a part of a head there or not."""
         is_free = self.task is None and self._body is None and not self._lingers
         return is_free and self._transport is not None
+
+    def worth(self, now: float) -> tuple[int, float] | None:
+        """Return what is lost with it, least for who never asked, then who drips, then who is idle; None at work."""
+        if self._body is not None:
+            age = now - self.since
+            drips = age > _FAIR_S and self._body.size < age * self._server.limits.least_rate
+            return (1, self.since) if drips else None
+        if self._lingers:
+            return (0, self.since)
+        return (2 if self.asked else 0, self.since) if self.waits else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""

@@ -106,7 +106,9 @@ class HttpServer:
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_AT_ONCE):
             if len(self._connections) >= self.limits.connections and not self._make_room():
+                # One that is at work now may drip a moment later.
                 self._pause()
+                asyncio.get_running_loop().call_later(_PAUSE_S, self._accept_again)
                 return
             try:
                 accepted, _address = listening.accept()
@@ -133,13 +135,14 @@ class HttpServer:
             self.leave(connection)
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest without a request, first of those that never sent one."""
-        waiting = [each for each in self._connections if each.waits]
-        if not waiting:
+        """Close the connection with which least is lost; say whether there was one that is not at work."""
+        now = time.monotonic()
+        found = [(worth, each) for each in self._connections if (worth := each.worth(now)) is not None]
+        if not found:
             return False
-        oldest = min(waiting, key=lambda each: (each.asked, each.since))
-        oldest.abort()
-        self._connections.pop(oldest, None)
+        _, least = min(found, key=lambda pair: pair[0])
+        least.abort()
+        self._connections.pop(least, None)
         return True
 
     def _rest(self, error: OSError) -> None:
