@@ -37,9 +37,18 @@ class Running:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Run the example with every node a unit, as a user would."""
-    log = tmp_path_factory.mktemp("run") / "log"
+    yield from _run(tmp_path_factory.mktemp("run") / "log")
+
+
+@pytest.fixture(scope="module")
+def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run it with more than a cluster answers."""
+    yield from _run(tmp_path_factory.mktemp("lenient") / "log", "--lenient")
+
+
+def _run(log: Path, *options: str) -> Iterator[Running]:
     program = "from graphc.cli import start; start()"
-    command = [sys.executable, "-c", program, "run", "-O0", "--port", "0", "--grpc-port", "0"]
+    command = [sys.executable, "-c", program, "run", "-O0", "--port", "0", "--grpc-port", "0", *options]
     with log.open("w") as stream:
         process = subprocess.Popen([*command, FOLDER / "graph.yaml"], stdout=stream, stderr=stream)
     try:
@@ -77,9 +86,9 @@ def expected() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["http", "grpc"])
-def test_tritonclient(kind: str, running: Running, rows: Any, expected: dict[str, Any]) -> None:
+def test_tritonclient(kind: str, lenient: Running, rows: Any, expected: dict[str, Any]) -> None:
     triton = cast("Any", triton_http if kind == "http" else triton_grpc)
-    client = triton.InferenceServerClient(running.http if kind == "http" else running.grpc)
+    client = triton.InferenceServerClient(lenient.http if kind == "http" else lenient.grpc)
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready(GRAPH)
@@ -102,10 +111,30 @@ def test_tritonclient_sees_the_graphs_true_inputs_and_outputs(running: Running) 
     client.close()
 
 
+def test_tritonclient_gets_what_the_executor_gives(
+    running: Running, rows: Any, expected: dict[str, Any]
+) -> None:
+    client = cast("Any", triton_http.InferenceServerClient(running.http))
+    assert client.is_model_ready(GRAPH)
+    tensor: Any = triton_http.InferInput("x", list(rows.shape), "FP32")
+    outputs = [triton_http.InferRequestedOutput("cultivar", binary_data=False)]
+    tensor.set_data_from_numpy(rows)
+    with pytest.raises(Exception, match="after top-level value"):
+        client.infer(GRAPH, [tensor], outputs=outputs)
+    tensor.set_data_from_numpy(rows, binary_data=False)
+    answer = client.infer(GRAPH, [tensor], outputs=outputs)
+    np.testing.assert_array_equal(answer.as_numpy("cultivar"), expected["cultivar"])
+    client.close()
+    calls = cast("Any", triton_grpc.InferenceServerClient(running.grpc))
+    with pytest.raises(Exception, match="Seldon's executor would end here"):
+        calls.is_server_live()
+    calls.close()
+
+
 @pytest.mark.parametrize("kind", ["http", "grpc"])
-def test_only_the_outputs_asked_for_are_answered(kind: str, running: Running, rows: Any) -> None:
+def test_only_the_outputs_asked_for_are_answered(kind: str, lenient: Running, rows: Any) -> None:
     triton = cast("Any", triton_http if kind == "http" else triton_grpc)
-    client = triton.InferenceServerClient(running.http if kind == "http" else running.grpc)
+    client = triton.InferenceServerClient(lenient.http if kind == "http" else lenient.grpc)
     tensor = triton.InferInput("x", list(rows.shape), "FP32")
     tensor.set_data_from_numpy(rows)
     answer = client.infer(GRAPH, [tensor], outputs=[triton.InferRequestedOutput("cultivar")])
@@ -144,7 +173,7 @@ def test_a_wrong_shape_is_a_400_that_names_unit_and_tensor(running: Running) -> 
     body = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]}
     answer = httpx.post(f"http://{running.http}/v2/models/{GRAPH}/infer", json=body)
     assert answer.status_code == 400
-    assert answer.json()["error"] == "unit `scale`: tensor `x` has shape [1, 2], not [batch=1, 13]"
+    assert answer.json()["error"] == "unit `wine-average`: tensor `x` has shape [1, 2], not [batch=1, 13]"
 
 
 def test_every_unit_is_counted_in_the_metrics(running: Running) -> None:
