@@ -357,6 +357,7 @@ def _emit(spec: GraphSpec, checked: Mapping[str, _Checked], request: Request, si
             autoscaling_of(predictor.autoscaling, spec, "predictors", name),
             _settings(each.spec, profile, each.requirements),
             at,
+            predictor.version,
         )
         for name, predictor in predictors_of(spec).items()
         for each, at in ((checked[name], spec.at("predictors", name, key=True)),)

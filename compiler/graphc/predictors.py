@@ -15,6 +15,7 @@ from graphc.diagnostics.codes.rollout import (
     SHADOW_TRAFFIC,
     TRAFFIC_SUM,
     UNKNOWN_PARAMETER,
+    VERSION_TWICE,
 )
 from graphc.diagnostics.suggest import nearest
 from graphc.plan import Plan
@@ -50,10 +51,23 @@ def check_predictors(spec: GraphSpec, declared: Collection[str], sink: Sink) -> 
             message = f"`{name}` is no shadow, and has a mirrored share"
             hint = "say `shadow: true`, or give it `traffic`"
             sink.report(Diagnostic(MIRROR_ALONE, message, spec.at("predictors", name, "mirror"), hint))
+    _check_versions(spec, predictors, sink)
     _check_traffic(spec, live, sink)
     _check_conditions(spec, live, sink)
     for name, predictor in predictors.items():
         _check_changes(spec, name, predictor, declared, sink)
+
+
+def _check_versions(spec: GraphSpec, predictors: Mapping[str, Predictor], sink: Sink) -> None:
+    """Report a version's other name that is another one's."""
+    known = {name: name for name in predictors}
+    for name, predictor in predictors.items():
+        if predictor.version is None or predictor.version == name:
+            continue
+        if predictor.version in known:
+            message = f"the version `{predictor.version}` of `{name}` is `{known[predictor.version]}` already"
+            sink.report(Diagnostic(VERSION_TWICE, message, spec.at("predictors", name, "version")))
+        known[predictor.version] = name
 
 
 def _check_shadow(spec: GraphSpec, name: str, predictor: Predictor, sink: Sink) -> None:

@@ -156,7 +156,7 @@ class Batcher:
 
     def __init__(self, unit: Unit, batch: Batch) -> None:
         self._unit, self._most, self._delay = unit, batch.max_size, batch.max_delay_ms / 1000
-        self._together = Unit(_failing(unit.region), unit.runners)
+        self._together = Unit(_failing(unit.region), unit.runners, unit.version)
         self._looks = find_looks(unit.region)
         self._pace = Pace(unit.region)
         self._queue: deque[tuple[Entry, float]] = deque()

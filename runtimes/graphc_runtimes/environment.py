@@ -41,6 +41,8 @@ class Environment:
     threads: int | None
     """How many threads a framework may use; None leaves it to the framework."""
     gpu: Gpu = field(default_factory=Gpu)
+    version: str | None = None
+    """The version of the graph that the unit's answers bear."""
 
     @property
     def is_preferred(self) -> bool:
@@ -68,12 +70,14 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         device=_read_device(variables.get("GRAPHC_DEVICE") or "cpu"),
         threads=_read_number("GRAPHC_THREADS", variables),
         gpu=_read_gpu(variables),
+        version=next(iter(read_versions(variables)), None),
     )
 
 
 def read_versions(variables: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """Return the versions of the graph that this unit answers for, by their names."""
-    listed = variables.get("GRAPHC_VERSIONS") or ""
+    # Seldon's operator tells each container the name of its predictor, which is its version.
+    listed = variables.get("GRAPHC_VERSIONS") or variables.get("PREDICTOR_ID") or ""
     return tuple(dict.fromkeys(name for each in listed.split(",") if (name := each.strip())))
 
 

@@ -4,11 +4,12 @@
 import gc
 import logging
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import Context, copy_context
 from typing import Any, Final, cast
 from urllib.parse import quote
 
+import grpc
 import uvicorn
 from mlserver.cli.serve import load_settings
 from mlserver.cloudevents import CloudEventsMiddleware
@@ -35,7 +36,7 @@ from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol
 from graphc_runtimes.protocol import Settings as ProtocolSettings
 from graphc_runtimes.room import Room
-from graphc_runtimes.rpc import Call, RpcPlane, Served
+from graphc_runtimes.rpc import SERVICE, Call, RpcPlane, Served
 from graphc_runtimes.rpc_messages import Messages
 
 _THRESHOLD: Final = (20_000, 20, 50)
@@ -92,7 +93,7 @@ def _give_planes(
     """Put data planes in front of both servers, which share what may wait."""
     settings, desk = rest._settings, Desk(limits.threads, limits.queue)
     plane = DataPlane(desk, meter, Features(settings.gzip_enabled, settings.root_path))
-    rpc_plane = RpcPlane(desk, meter, Messages(cast("Any", dataplane_pb2).DESCRIPTOR))
+    rpc_plane = RpcPlane(desk, meter, Messages(cast("Any", dataplane_pb2).DESCRIPTOR), catalog.versions)
     rest.plane_settings = ProtocolSettings(
         plane,
         max_body=limits.max_body,
@@ -167,7 +168,10 @@ class _Catalog:
 
     async def describe_model(self, name: str) -> object:
         """Describe a model that is ready."""
-        return _to_json(await self._data_plane.model_metadata(name))
+        found = await self._data_plane.model_metadata(name)
+        if self._versions:
+            found.versions = list(self._versions)
+        return _to_json(found)
 
     async def index(self, *, is_ready: bool) -> object:
         """List the models, or those that are ready."""
@@ -206,12 +210,37 @@ class _RpcServer(GRPCServer):
             return response.SerializeToString()
 
         self.plane.install(server, others)
+        asks = ("ModelMetadata", self._describe), ("ModelReady", self._is_ready)
+        handlers = {name: _make_handler(name, handle) for name, handle in asks}
+        cast("Any", server).add_registered_method_handlers(SERVICE, handlers)
         return server
+
+    async def _describe(self, request: Any, call: Call) -> Any:
+        await self.plane.check_version(request.name, request.version, call)
+        request.version = ""
+        found = await cast("Any", self._inference_servicer).ModelMetadata(request, call)
+        found.versions[:] = self.plane.versions
+        return found
+
+    async def _is_ready(self, request: Any, call: Call) -> Any:
+        await self.plane.check_version(request.name, request.version, call)
+        request.version = ""
+        return await cast("Any", self._inference_servicer).ModelReady(request, call)
 
     def _get_options(self) -> list[tuple[str, Any]]:
         # gRPC itself takes messages of 4 MB, and no image more than a few of those.
         own = {"grpc.max_receive_message_length": self.max_body, "grpc.max_send_message_length": -1}
         return list((own | dict(super()._get_options())).items())
+
+
+def _make_handler(name: str, handle: Callable[[Any, Call], Awaitable[Any]]) -> Any:
+    """Return the handler of a method whose messages are MLServer's."""
+    messages = cast("Any", dataplane_pb2)
+    return cast("Any", grpc.unary_unary_rpc_method_handler)(
+        handle,
+        request_deserializer=getattr(messages, f"{name}Request").FromString,
+        response_serializer=getattr(messages, f"{name}Response").SerializeToString,
+    )
 
 
 def _make_context(model: RegionModel) -> Context:

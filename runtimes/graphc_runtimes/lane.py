@@ -25,7 +25,7 @@ from graphc_runtimes.packed import read_packed
 from graphc_runtimes.reading import MOST_ID
 from graphc_runtimes.region import Answer, Region, TensorSpec
 from graphc_runtimes.shapes import is_shape
-from graphc_runtimes.unit import Unit
+from graphc_runtimes.unit import Unit, named_version
 
 LONGEST: Final = 65_536
 """Of larger bodies the decoding is what takes time, and no body is to be decoded twice."""
@@ -56,7 +56,8 @@ class Lane:
         self.unit = unit
         self._takes = tuple(_Reader(spec) for spec in unit.region.takes)
         self._unread: tuple[None, ...] = (None,) * len(self._takes)
-        self._start = b'{"model_name":%b,"id":' % orjson.dumps(name)
+        named: dict[str, object] = {"model_name": name} | named_version(unit)
+        self._start = orjson.dumps(named)[:-1] + b',"id":'
         self._looks = find_looks(unit.region)
         self._answers = tuple(
             (_Writer if _has_numbers(answer) else _TextWriter)(answer, unit) for answer in unit.region.answers

@@ -30,7 +30,7 @@ from graphc_runtimes.serving import (
     Parameters,
     register_custom_handler,
 )
-from graphc_runtimes.unit import Unit, share_unit
+from graphc_runtimes.unit import Unit, named_version, share_unit
 from graphc_runtimes.workers import note_loaded
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
@@ -139,13 +139,18 @@ class RegionModel(MLModel):
         """Answer one request with the region's tensors."""
         message = self._accept(to_message(payload))
         tensors, carried = await self._answer(message)
-        return to_response(self.name, message.id, carried, tensors)
+        response = to_response(self.name, message.id, carried, tensors)
+        response.model_version = self._unit.told_version if self._unit is not None else None
+        return response
 
     async def _aggregate(self, body: bytes, headers: dict[str, str]) -> object:
         with _errors():
             message = self._accept(read_messages(body, headers))
         tensors, carried = await self._answer(message)
-        return _to_body(self.name, message.id, carried, tensors)
+        return _to_body({"model_name": self.name} | self._named_version(), message.id, carried, tensors)
+
+    def _named_version(self) -> dict[str, object]:
+        return {} if self._unit is None else named_version(self._unit)
 
     async def _route(self, body: bytes, headers: dict[str, str]) -> object:
         with _errors():
@@ -197,9 +202,9 @@ def _errors() -> Generator[None]:
 
 
 def _to_body(
-    model: str, identity: str | None, parameters: dict[str, object], tensors: list[WireTensor]
+    named: dict[str, object], identity: str | None, parameters: dict[str, object], tensors: list[WireTensor]
 ) -> object:
-    body: dict[str, object] = {"model_name": model}
+    body = dict(named)
     if identity is not None:
         body["id"] = identity
     if parameters:

@@ -30,7 +30,7 @@ from graphc_runtimes.reading import Asked as AskedInfer
 from graphc_runtimes.reading import read_infer, read_message, read_messages
 from graphc_runtimes.routes import split_path
 from graphc_runtimes.shown import cut_error, show
-from graphc_runtimes.unit import Unit
+from graphc_runtimes.unit import Unit, named_version
 
 _STATUS: Final[Mapping[type[Exception], int]] = {
     RequestError: 400,
@@ -373,7 +373,7 @@ class _Work:
     # --- Writing -------------------------------------------------------------------------------------
 
     def _write(self, unit: Unit, message: Message, tensors: list[WireTensor]) -> Answer:
-        fields: dict[str, object] = {"model_name": self._path.name}
+        fields: dict[str, object] = {"model_name": self._path.name} | named_version(unit)
         carried, identity = unit.carry(message), message.id
         if self._path.verb == "aggregate":
             fields |= ({} if identity is None else {"id": identity}) | (

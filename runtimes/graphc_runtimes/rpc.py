@@ -52,13 +52,26 @@ class Served:
 class RpcPlane:
     """Answers ModelInfer for the models of one server, and passes on what is for others."""
 
-    def __init__(self, desk: Desk, meter: Meter, messages: Messages) -> None:
+    def __init__(self, desk: Desk, meter: Meter, messages: Messages, versions: Sequence[str] = ()) -> None:
+        self._versions = versions
         self._desk, self._meter, self._messages = desk, meter, messages
         self._served: dict[str, Served] = {}
 
     def add(self, served: Served) -> None:
         """Answer for a model from now on."""
         self._served[served.name] = served
+
+    @property
+    def versions(self) -> Sequence[str]:
+        """The versions of the graph that this unit answers for."""
+        return self._versions
+
+    async def check_version(self, model: str, version: str, call: Call) -> None:
+        """End a call for a version that this unit does not answer for."""
+        if version and version not in self._versions:
+            told = ", ".join(f"`{each}`" for each in self._versions) or "none"
+            text = f"model `{model}` has no version `{version[:64]}`; there are: {told}"
+            await call.abort(grpc.StatusCode.NOT_FOUND, text)
 
     def install(self, server: aio.Server, others: Others) -> None:
         """Take the calls of a server that has not started; `others` answers those that are not for here."""
@@ -78,7 +91,9 @@ class RpcPlane:
             await _abort(call, error)
         except Exception as error:
             await _abort(call, tell_fault(error, "the unit"))
-        served = None if asked.version else self._served.get(asked.model)
+        served = self._served.get(asked.model)
+        if served is not None:
+            await self.check_version(asked.model, asked.version, call)
         unit = _find_unit(served)
         if served is None or unit is None:
             return await others(raw, call)
@@ -172,14 +187,15 @@ class _Work:
 
     def _write(self, message: Message, tensors: Sequence[WireTensor]) -> tuple[str, bytes]:
         identity, carried = message.id or "", self._unit.carry(message)
-        write, raw = self._messages.write, self._asked.is_raw
-        return identity, write(self._served.name, identity, carried, tensors, raw=raw)
+        # Raw contents do not pass the executor: between units tensors go as typed ones.
+        raw = self._asked.is_raw and self._unit.region.wire == "plain"
+        named = (self._served.name, self._unit.told_version or "")
+        return identity, self._messages.write(named, identity, carried, tensors, raw=raw)
 
 
 def _find_unit(served: Served | None) -> Unit | None:
-    """Return the unit that a call is for, where it is ready and answers clients: others speak REST alone."""
-    unit = served.model.unit if served is not None and served.model.ready else None
-    return unit if unit is not None and unit.region.wire == "plain" else None
+    """Return the unit that a call is for, where it is ready."""
+    return served.model.unit if served is not None and served.model.ready else None
 
 
 async def _abort(call: Call, error: Exception) -> NoReturn:

@@ -81,16 +81,19 @@ class Messages:
 
     def write(
         self,
-        model: str,
+        model: tuple[str, str],
         identity: str,
         parameters: Mapping[str, object],
         tensors: Sequence[WireTensor],
         *,
         raw: bool,
     ) -> bytes:
-        """Return an answer whose tensors are arrays; raw where that was asked, or one of them has no other form."""
+        """Return the answer of a model and its version, with tensors that are arrays.
+
+        They go raw where that was asked, or one of them has no other form.
+        """
         raw = raw or any(each.datatype not in CONTENTS for each in tensors)
-        response = self._response(model_name=model, id=identity)
+        response = self._response(model_name=model[0], model_version=model[1], id=identity)
         for name, value in parameters.items():
             _write_parameter(response.parameters, name, value)
         for tensor in tensors:

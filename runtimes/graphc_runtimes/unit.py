@@ -30,6 +30,8 @@ class Unit:
 
     region: Region
     runners: Mapping[str, Runner]
+    version: str | None = None
+    """The version of the graph that answers to clients bear."""
     _program: Program = field(init=False)
     _dtypes: Mapping[str, np.dtype[np.generic]] = field(init=False)
     _shapes: Mapping[str, Sequence[int | None]] = field(init=False)
@@ -64,7 +66,8 @@ class Unit:
     def give(self, message: Message, tensors: Mapping[str, Array]) -> list[WireTensor]:
         """Return what the region answers out of its tensors; raises RunError."""
         answers = ((answer, tensors.get(answer.tensor)) for answer in self._wanted(message))
-        encode = self._pass_on if message.is_for_arrays and self._is_last else self._encode
+        # Over gRPC there are no texts between units: what the executor passes on are typed contents.
+        encode = self._pass_on if message.is_for_arrays else self._encode
         return [encode(answer, array) for answer, array in answers if not _left_out(answer, array)]
 
     def carry(self, message: Message) -> dict[str, object]:
@@ -78,6 +81,11 @@ class Unit:
     @property
     def _is_last(self) -> bool:
         return self.region.wire == "plain"
+
+    @property
+    def told_version(self) -> str | None:
+        """The version that an answer bears: those between units bear none."""
+        return self.version if self._is_last else None
 
     def _wanted(self, message: Message) -> Sequence[Answer]:
         wanted = message.wanted if self._is_last else ()
@@ -198,6 +206,11 @@ def _is_of_a_node(name: str) -> bool:
     return "." in name or ":" in name
 
 
+def named_version(unit: Unit) -> dict[str, object]:
+    """Return the field of an answer that says the version, if it bears one."""
+    return {} if unit.told_version is None else {"model_version": unit.told_version}
+
+
 async def load_unit(environment: Environment) -> Unit:
     """Read the region and load its nodes, one after another; raises RegionError and LoadError."""
     region = parse_region(environment.region)
@@ -207,7 +220,7 @@ async def load_unit(environment: Environment) -> Unit:
             check_choice(node)
         elif not isinstance(node, DecidingNode):
             runners[node.name] = await load_runner(node, environment)
-    return Unit(region, runners)
+    return Unit(region, runners, environment.version)
 
 
 _LOADING: Final[dict[Environment, "asyncio.Task[Unit]"]] = {}

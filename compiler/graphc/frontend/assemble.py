@@ -62,6 +62,7 @@ def assemble_graph(
         grouping=fields.placement.grouping,
         deadline_ms=fields.deadline,
         batch=_batch(draft.spec, fields.batch, "batch"),
+        calls_at=draft.spec.at("transport") if fields.transport == "grpc" else None,
     )
 
 

@@ -31,6 +31,7 @@ _OWN_VARIABLES: Final = frozenset(
         "GRAPHC_GRACE_S",
         "GRAPHC_REGION",
         "GRAPHC_REGION_FILE",
+        "GRAPHC_VERSIONS",
         "GRAPHC_WORKERS",
         "MLSERVER_GRPC_PORT",
         "MLSERVER_GZIP_ENABLED",

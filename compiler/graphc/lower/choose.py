@@ -82,6 +82,9 @@ class TooDeep:
 def choose_plan(graph: Graph, groups: Groups, costs: Costs, options: Options) -> Choice | TooDeep:
     """Return the plan that is predicted to be the fastest; the first, without a search, where none is asked for."""
     choosing = _Choosing(graph, costs, options)
+    if graph.calls_at is not None:
+        in_sequence = choosing.draft(groups, Layout(ahead=len(graph.nodes)))
+        return in_sequence if isinstance(in_sequence, TooDeep) else Choice(in_sequence)
     first = choosing.draft(groups, Layout())
     is_fixed = options.level == 0 or graph.grouping == "separate"
     if isinstance(first, TooDeep):

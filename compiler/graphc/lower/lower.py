@@ -7,6 +7,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import TOO_DEEP
 from graphc.graph import Graph
 from graphc.lower.check_batches import check_batches
+from graphc.lower.check_calls import check_calls
 from graphc.lower.check_quorums import check_quorums
 from graphc.lower.choose import TooDeep, choose_plan
 from graphc.lower.conditions import lower_conditions
@@ -46,6 +47,7 @@ def lower_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
     plan = spare_devices(name_root(plan), options.given)
     check_quorums(plan, sink)
     check_batches(plan, graph.types, sink)
+    check_calls(plan, graph, sink)
     if sink.has_errors:
         return None
     plan = _merge(plan, options, sink) if options.level > 1 else plan

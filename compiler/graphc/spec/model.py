@@ -314,6 +314,12 @@ class Sticky(Spec):
     )
 
 
+def _read_version(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?", name):
+        raise ValueError("a version's name is letters, digits, `-`, `_` and `.`, 63 at most")
+    return name
+
+
 class Predictor(Spec):
     """A version of the graph: what it changes, and the traffic it gets."""
 
@@ -336,6 +342,9 @@ class Predictor(Spec):
     resources: Resources | None = Field(None, description="fields of `resources` that are other")
     runtime: Runtime | None = Field(None, description="fields of `runtime` that are other")
     deadline: Duration | None = Field(None, description="how long a request may take in this version")
+    version: Annotated[str, AfterValidator(_read_version)] | None = Field(
+        None, description="another name by which clients ask for this version; its own is one already"
+    )
     allow_other_outputs: bool = Field(
         False, description="this version may answer with other outputs than the main one"
     )
@@ -780,6 +789,9 @@ class InferenceGraph(Spec):
     workers: Positive | None = Field(None, description="processes of a container whose nodes say nothing")
     batch: Batch | None = Field(None, description="let requests that wait for a container run together")
     placement: Placement = Field(default_factory=lambda: Grouping.model_validate({}))
+    transport: Literal["rest", "grpc"] = Field(
+        "rest", description="`grpc`: lay units out so that calls over gRPC pass Seldon's executor as well"
+    )
     deadline: Duration | None = Field(None, description="how long a request may take; then it is given up")
     artifacts: ArtifactsValue | None = Field(
         None,

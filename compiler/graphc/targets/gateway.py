@@ -8,7 +8,7 @@ from typing import Final
 
 from graphc.graph import Value
 from graphc.rollout.model import ALL, Way
-from graphc.targets.route_parts import CALLS, PROTOCOL, Backend, Data, RouteParts, write_duration
+from graphc.targets.route_parts import CALLS, PROTOCOL, SURVIVED, Backend, Data, RouteParts, write_duration
 
 API_VERSION: Final = "gateway.networking.k8s.io/v1"
 MOST_ENTRIES: Final = 16
@@ -19,13 +19,22 @@ def emit_gateway_routes(parts: RouteParts) -> list[Data]:
     """Return the routes; their order is the one in which the Gateway API prefers rules."""
     http = [_http_rule(parts, way) for way in parts.rollout.ways]
     routes = [_route(parts, "HTTPRoute", parts.ingress.host, http)]
-    if parts.ingress.grpc_host is not None:
+    if len(parts.versions) > 1:
+        named = [_version_rule(parts, name, each) for name, names in parts.versions.items() for each in names]
+        # A route takes few rules; the longest path decides among all of one host.
+        for number, start in enumerate(range(0, len(named), MOST_ENTRIES)):
+            place = f"{parts.graph}.versions{f'-{number}' if number else ''}"
+            rules = named[start : start + MOST_ENTRIES]
+            routes.append(_route(parts, "HTTPRoute", parts.ingress.host, rules, place))
+    if parts.ingress.grpc_host is not None and parts.calls != "none":
         calls = [_call_rule(parts, way) for way in parts.rollout.ways_of_calls]
         routes.append(_route(parts, "GRPCRoute", parts.ingress.grpc_host, calls))
     return routes
 
 
-def _route(parts: RouteParts, kind: str, host: str | None, rules: list[Data]) -> Data:
+def _route(
+    parts: RouteParts, kind: str, host: str | None, rules: list[Data], name: str | None = None
+) -> Data:
     gateway = parts.ingress.gateway
     assert gateway is not None
     group = API_VERSION.partition("/")[0]
@@ -36,7 +45,12 @@ def _route(parts: RouteParts, kind: str, host: str | None, rules: list[Data]) ->
     if host is not None:
         spec["hostnames"] = [host]
     spec["rules"] = list[Value](rules)
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": parts.metadata(parts.graph), "spec": spec}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": parts.metadata(name or parts.graph),
+        "spec": spec,
+    }
 
 
 def _http_rule(parts: RouteParts, way: Way) -> Data:
@@ -55,12 +69,24 @@ def _http_rule(parts: RouteParts, way: Way) -> Data:
     return rule
 
 
+def _version_rule(parts: RouteParts, predictor: str, version: str) -> Data:
+    prefix, target = parts.version_prefix(version), parts.version_target(version)
+    rule: Data = {"matches": [{"path": {"type": "PathPrefix", "value": prefix}}]}
+    if prefix != target:
+        rule["filters"] = [_rewrite(target)]
+    rule["backendRefs"] = [_reference(parts.backends[predictor], "http") | {"weight": 1}]
+    if parts.timeout_ms is not None:
+        rule["timeouts"] = {"request": write_duration(parts.timeout_ms)}
+    return rule
+
+
 def _call_rule(parts: RouteParts, way: Way) -> Data:
-    match: Data = {
-        "method": {"type": "Exact", "service": CALLS},
-        "headers": _headers(parts.call_headers(way.match)),
-    }
-    rule: Data = {"matches": [match]}
+    methods: list[Data] = [{}] if parts.calls == "all" else [{"method": each} for each in SURVIVED]
+    headers = _headers(parts.call_headers(way.match))
+    matches: list[Value] = [
+        {"method": {"type": "Exact", "service": CALLS} | method, "headers": headers} for method in methods
+    ]
+    rule: Data = {"matches": matches}
     filters = _mirrors(parts, "grpc")
     if filters:
         rule["filters"] = list[Value](filters)
@@ -72,8 +98,8 @@ def _headers(headers: Mapping[str, str]) -> list[Value]:
     return [{"type": "Exact", "name": name, "value": value} for name, value in headers.items()]
 
 
-def _rewrite() -> Data:
-    path: Data = {"type": "ReplacePrefixMatch", "replacePrefixMatch": PROTOCOL}
+def _rewrite(prefix: str = PROTOCOL) -> Data:
+    path: Data = {"type": "ReplacePrefixMatch", "replacePrefixMatch": prefix}
     return {"type": "URLRewrite", "urlRewrite": {"path": path}}
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from graphc.graph import Value
 from graphc.rollout.model import Rollout, Share, Way
-from graphc.targets.route_parts import CALLS, PROTOCOL, Backend, Data, RouteParts, write_duration
+from graphc.targets.route_parts import CALLS, PROTOCOL, SURVIVED, Backend, Data, RouteParts, write_duration
 
 API_VERSION: Final = "networking.istio.io/v1"
 STICKY_LABEL: Final = "graphc.dev/sticky"
@@ -39,13 +39,20 @@ def emit_istio_routes(parts: RouteParts) -> list[Data]:
     for way in sticky_groups(parts.rollout):
         documents += _sticky(parts, way)
     http = [_http_route(parts, way) for way in parts.rollout.ways]
-    calls = [_call_route(parts, way) for way in parts.rollout.ways_of_calls]
+    survived = parts.calls != "none"
+    calls = [_call_route(parts, way) for way in parts.rollout.ways_of_calls if survived]
+    named = [
+        route
+        for name, names in (parts.versions.items() if len(parts.versions) > 1 else ())
+        for version in names
+        for route in _version_routes(parts, name, version)
+    ]
     gateway = parts.ingress.gateway
     assert gateway is not None
     spec: Data = {
         "gateways": [f"{gateway.namespace}/{gateway.name}"],
         "hosts": [parts.ingress.host or "*"],
-        "http": list[Value]([*http, *calls]),
+        "http": list[Value]([*named, *http, *calls]),
     }
     # The operator's own bears the graph's name, and that of no other graph has a dot.
     documents.append(_document(parts, "VirtualService", f"{parts.graph}.graphc", spec))
@@ -67,10 +74,28 @@ def _http_route(parts: RouteParts, way: Way) -> Data:
     return route | _destinations(parts, way, "http")
 
 
+def _version_routes(parts: RouteParts, predictor: str, version: str) -> list[Data]:
+    """Return the routes of a version's name: Istio's prefixes are texts, and `canary` is one of `canary2`."""
+    prefix, target = parts.version_prefix(version), parts.version_target(version)
+    routes: list[Data] = []
+    for kind, end in (("exact", ""), ("prefix", "/")):
+        route: Data = {"match": [{"uri": {kind: prefix + end}}]}
+        if prefix != target:
+            route["rewrite"] = {"uri": target + end}
+        destination = _destination(parts, parts.backends[predictor], "http")
+        route["route"] = [{"destination": destination, "weight": 100}]
+        if parts.timeout_ms is not None:
+            route["timeout"] = write_duration(parts.timeout_ms)
+        routes.append(route)
+    return routes
+
+
 def _call_route(parts: RouteParts, way: Way) -> Data:
     headers = _headers(parts.call_headers(way.match))
-    match: Data = {"uri": {"prefix": f"/{CALLS}/"}, "headers": headers}
-    route: Data = {"match": [match]}
+    uris: list[Data] = [{"prefix": f"/{CALLS}/"}]
+    if parts.calls == "some":
+        uris = [{"exact": f"/{CALLS}/{method}"} for method in SURVIVED]
+    route: Data = {"match": [{"uri": uri, "headers": headers} for uri in uris]}
     return route | _destinations(parts, way, "grpc")
 
 

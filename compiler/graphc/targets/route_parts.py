@@ -1,7 +1,8 @@
 """What the routes of all ingresses are made of."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import field
+from typing import Final, Literal
 
 from graphc.graph import Value
 from graphc.profiles.profile import Ingress
@@ -16,6 +17,13 @@ PROTOCOL: Final = "/v2"
 
 CALLS: Final = "inference.GRPCInferenceService"
 """The V2 protocol's service over gRPC."""
+
+
+Calls = Literal["all", "some", "none"]
+"""Which gRPC calls a predictor survives: all without Seldon's executor, some where that has models alone, else none."""
+
+SURVIVED: Final = ("ModelInfer", "ModelMetadata", "ModelReady")
+"""The methods that do not end an executor with models alone."""
 
 
 @record
@@ -39,6 +47,19 @@ class RouteParts:
     backends: Mapping[str, Backend]
     timeout_ms: int | None
     metadata: Callable[[str], Data]
+    calls: Calls = "all"
+    """Which gRPC calls all predictors survive."""
+    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """By predictor, the names by which clients ask for it."""
+
+    def version_prefix(self, version: str) -> str:
+        """Return where the URLs of a version begin that is asked for by its name."""
+        return f"{self.base}{PROTOCOL}/models/{self.graph}/versions/{version}"
+
+    def version_target(self, version: str) -> str:
+        """Return what a predictor has there: a unit knows its versions, Seldon's executor none."""
+        model = f"{PROTOCOL}/models/{self.graph}"
+        return f"{model}/versions/{version}" if self.calls == "all" else model
 
     def prefix(self, match: Match) -> str:
         """Return where the URLs of a way begin; what follows is as the predictors have it below `/v2`."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
+from graphc.diagnostics.codes.limits import CALLS_END_EXECUTOR
 from graphc.diagnostics.codes.rollout import (
     INGRESS_CANNOT,
     ROUTE_NAMESPACE,
@@ -17,7 +18,7 @@ from graphc.records import record
 from graphc.rollout.model import Match, Rollout, Share
 from graphc.targets.gateway import MOST_ENTRIES, emit_gateway_routes
 from graphc.targets.istio import emit_istio_routes, sticky_groups, weighted
-from graphc.targets.route_parts import Backend, Data, RouteParts
+from graphc.targets.route_parts import Backend, Calls, Data, RouteParts
 
 Metadata = Callable[[str], Data]
 
@@ -35,6 +36,10 @@ class Routed:
     pods: int | None
     deadline_ms: int | None
     at: Span
+    versions: tuple[str, ...] = ()
+    """The names by which clients ask for it."""
+    calls: Calls = "all"
+    """Which gRPC calls it survives: all without the executor, some with models alone, else none."""
 
 
 @record
@@ -69,10 +74,16 @@ def check_routing(routing: Routing, sink: Sink) -> None:
         message = f"the routes of `{routing.graph}` need its namespace, which is not known"
         hint = "say `metadata: {namespace: ...}`, or give the profile a path without `{namespace}`"
         sink.report(Diagnostic(ROUTE_NAMESPACE, message, routing.at, hint))
+    _check_calls(routing, sink)
     if routing.ingress.kind == "gateway":
         _check_gateway(routing, sink)
     elif routing.rollout.sticky is not None:
         _check_sticky_pods(routing, sink)
+
+
+def _calls_of(routing: Routing) -> Calls:
+    found = {each.calls for each in routing.predictors.values()}
+    return "none" if "none" in found else "some" if "some" in found else "all"
 
 
 def _beyond_the_operator(routing: Routing) -> Sequence[tuple[str, Span]]:
@@ -94,6 +105,18 @@ def _beyond_the_operator(routing: Routing) -> Sequence[tuple[str, Span]]:
         message = said(verb="keep", what=f"a value of `{routing.rollout.sticky}` at one predictor")
         found.append((message, routing.sticky_at))
     return found
+
+
+def _check_calls(routing: Routing, sink: Sink) -> None:
+    """Say that no route leads gRPC to an executor that would end of it."""
+    ends = [name for name, each in routing.predictors.items() if each.calls == "none"]
+    wanted = routing.ingress.kind == "istio" or routing.ingress.grpc_host is not None
+    if ends and wanted:
+        message = f"no route leads gRPC to `{routing.graph}`: one call would end the executor of `{ends[0]}`"
+        hint = (
+            "say `transport: grpc`, which runs units one after another, or keep it in one: `placement: fused`"
+        )
+        sink.report(Diagnostic(CALLS_END_EXECUTOR, message, routing.at, hint))
 
 
 def _check_gateway(routing: Routing, sink: Sink) -> None:
@@ -169,5 +192,7 @@ def emit_routes(routing: Routing, metadata: Metadata) -> list[Data]:
         backends={name: each.backend for name, each in routing.predictors.items()},
         timeout_ms=max(deadlines, default=None),
         metadata=metadata,
+        calls=_calls_of(routing),
+        versions={name: each.versions for name, each in routing.predictors.items()},
     )
     return emit_gateway_routes(parts) if routing.ingress.kind == "gateway" else emit_istio_routes(parts)

@@ -43,7 +43,7 @@ from graphc.targets.ports import Ports, choose_ports, emit_ports
 from graphc.targets.predictor_size import MAX_STRING, reckon_predictor
 from graphc.targets.predictor_size import MOST as MOST_PREDICTOR
 from graphc.targets.region import describe_region
-from graphc.targets.route_parts import find_backend
+from graphc.targets.route_parts import Calls, find_backend
 from graphc.targets.routes import Routed, Routing, check_routing, emit_routes, traffic_of
 from graphc.targets.shipping import (
     MOST_REGION,
@@ -150,6 +150,19 @@ class Version:
     autoscaling: Autoscaling | None
     settings: Settings
     at: Span
+    alias: str | None = None
+    """Another name by which clients ask for it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which clients ask for it."""
+        return (self.name,) if self.alias is None else (self.name, self.alias)
+
+    def calls(self, *, has_engine: bool) -> Calls:
+        """Return which gRPC calls it survives."""
+        if not has_engine:
+            return "all"
+        return "some" if {unit.type for unit in self.plan.root.walk()} == {"MODEL"} else "none"
 
     @property
     def pods(self) -> int | None:
@@ -215,7 +228,7 @@ def emit_deployment(
         check_routing(routing, sink)
     shadows = {each.predictor for each in rollout.mirrors}
     predictors = [
-        replace(emitting, current=version.name, settings=version.settings).predictor(
+        replace(emitting, current=version.name, names=version.names, settings=version.settings).predictor(
             version, routing, has_engine
         )
         # Ambassador takes the weight of all but the first, which should not be a shadow's.
@@ -253,12 +266,15 @@ def emit_deployment(
 
 
 def _routing(settings: Settings, versions: Sequence[Version], rollout: Rollout, ingress: Ingress) -> Routing:
+    has_engine = needs_engine(settings, versions)
     predictors = {
         version.name: Routed(
             find_backend(settings.name, version.name),
             version.pods,
             _longest_ms(version),
             version.at,
+            version.names,
+            version.calls(has_engine=has_engine),
         )
         for version in versions
     }
@@ -340,6 +356,8 @@ class _Emitting:
     uploads: dict[str, Upload]
     current: str = ""
     """The predictor that is being emitted."""
+    names: tuple[str, ...] = ()
+    """The names by which clients ask for it."""
 
     def metadata(self, name: str, added: Mapping[str, str] | None = None) -> Data:
         """Metadata with graphc's labels; the user's own win over none of them."""
@@ -739,6 +757,9 @@ class _Container:
         # The executor forwards Accept-Encoding and cannot read what MLServer then compresses.
         yield {"name": "MLSERVER_GZIP_ENABLED", "value": "false"}
         yield {"name": "MLSERVER_METRICS_DIR", "value": SCRATCH}
+        if len(self._emitting.names) > 1:
+            # The operator tells a unit its predictor, and no other name of it.
+            yield {"name": "GRAPHC_VERSIONS", "value": ",".join(self._emitting.names)}
         if self._is_for_cluster:
             yield {"name": "GRAPHC_GRACE_S", "value": str(self.ending.grace)}
             if all(each.name != _HOME["name"] for each in self._unit.region.placement.env):

@@ -30,6 +30,12 @@ PARTED_QUORUM: Final = error(
 EXECUTOR_REFUSED: Final = error(
     "GC330", "executor-refused", "The graph needs Seldon's executor where its pods are refused."
 )
+CALL_TENSOR: Final = error(
+    "GC331", "call-tensor", "A graph is to be called over gRPC, and a tensor between its units does not pass."
+)
+CALLS_END_EXECUTOR: Final = warning(
+    "GC332", "calls-end-executor", "A gRPC route is left out, as one call would end Seldon's executor."
+)
 NO_BATCH_ROWS: Final = error(
     "GC325", "no-batch-rows", "Requests are to run together whose rows cannot be told apart again."
 )

@@ -38,6 +38,7 @@ ROUTE_NAMESPACE: Final = error(
 STICKY_REPLICAS: Final = error(
     "GC428", "sticky-replicas", "Replicas do not stand as the traffic does, by which a sticky choice goes."
 )
+VERSION_TWICE: Final = error("GC435", "version-twice", "Two predictors are versions of the same name.")
 NO_SCALER: Final = error("GC430", "no-scaler", "Replicas follow a load that nothing on the cluster tells.")
 GPU_NOT_MEASURED: Final = error(
     "GC431", "gpu-not-measured", "Replicas follow the use of a GPU that is not known for one container."
