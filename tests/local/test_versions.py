@@ -15,8 +15,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from call_stubs import send
+from graphc.bench.expect import compare_answers
+from graphc.client.failure import InferError
 from graphc.client.infer import InferOptions, infer
-from graphc.client.target import parse_target
+from graphc.client.target import parse_target, with_version
 from graphc.compare.observer import NO_ANSWER, Seen
 from graphc.engine.listen import Listener
 from graphc.engine.proto import ModelFacts, message_class
@@ -492,3 +494,36 @@ def version_request(version: str) -> Any:
     tensor = {"name": "x", "datatype": "FP32", "shape": ["1", "1"], "contents": {"fp32_contents": [1.0]}}
     message = {"model_name": "g", "model_version": version, "inputs": [tensor]}
     return {"method": "ModelInfer", "message": message, "metadata": [], "timeout_s": 20}
+
+
+def test_the_client_asks_a_version_over_both() -> None:
+    async def test() -> None:
+        async with serving(rollout()) as front:
+            for address in (f"{front.url}/v2/models/g", f"grpc://127.0.0.1:{front.grpc_port}/g"):
+                target = with_version(parse_target(address), "beta")
+                answer = await infer(target, InferOptions(("x=[[1.0]]",), {}, [], 10))
+                assert json.loads(answer.text)["outputs"][0]["data"] == ["beta"]
+                with pytest.raises(InferError, match="`g` has no version `nope`"):
+                    await infer(
+                        with_version(parse_target(address), "nope"), InferOptions(("x=[[1.0]]",), {}, [], 10)
+                    )
+
+    run(test)
+
+
+def test_an_address_may_hold_the_version() -> None:
+    target = parse_target("http://h:1/v2/models/g/versions/canary/infer")
+    assert (target.model, target.version) == ("g", "canary")
+    assert with_version(target, "canary") == target
+    with pytest.raises(InferError, match="names version `canary`, and `--version` names `main`"):
+        with_version(target, "main")
+
+
+def test_a_canarys_answers_are_not_wrong() -> None:
+    def answer(version: str | None, value: float) -> bytes:
+        said = {} if version is None else {"model_version": version}
+        return json.dumps({**said, "outputs": [{"name": "y", "data": [value]}]}).encode()
+
+    assert compare_answers(answer("canary", 2), None, answer("main", 1), None) == ""
+    assert compare_answers(answer("main", 2), None, answer("main", 1), None) != ""
+    assert compare_answers(answer(None, 2), None, answer("main", 1), None) != ""

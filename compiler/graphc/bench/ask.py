@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from graphc.client.call import Call, Parameter
 from graphc.client.failure import InferError
 from graphc.client.infer import InferOptions, connect
 from graphc.client.inputs import read_inputs
-from graphc.client.rest import write_tensor
-from graphc.client.target import Target, parse_target
+from graphc.client.rest import infer_path, write_tensor
+from graphc.client.target import Target, parse_target, with_version
 from graphc.client.tensor import Tensor, fit_tensor
 from graphc.client.values import parse_json, tensors_of_json
 from graphc.engine.binary import BINARY_TYPE, LENGTH_HEADER
@@ -44,6 +44,7 @@ class Question:
     headers: Sequence[tuple[str, str]] = ()
     timeout: float = 30.0
     expected: Path | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ async def _make(text: str, question: Question) -> tuple[Address, bytes, int]:
         raise BenchError("https is not measured: name the address behind what ends TLS")
     if question.request is not None and _is_foreign(text):
         return _make_foreign(text, question)
-    target = parse_target(text, question.model)
+    target = with_version(parse_target(text, question.model), question.version)
     options = InferOptions(question.inputs, {}, question.headers, question.timeout)
     async with connect(target, options) as caller:
         model = target.model or await caller.find_model()
@@ -103,7 +104,7 @@ async def _make(text: str, question: Question) -> tuple[Address, bytes, int]:
         arrays = tensors_of_json(example)
         tensors = [fit_tensor(name, array, wanted[name]) for name, array in arrays.items()]
     tensors = [resize_rows(each, question.batch) for each in tensors]
-    call = Call(model, tensors, parameters)
+    call = Call(model, tensors, parameters, target.version)
     rows = tensors[0].shape[0] if tensors and tensors[0].shape else 1
     return (*_write(target, call, question), rows)
 
@@ -216,7 +217,7 @@ def _rest_address(
     content_type: str = "application/json",
 ) -> Address:
     base = urlsplit(target.base)
-    path = f"{base.path}/v2/models/{quote(model, safe='')}/infer"
+    path = f"{base.path}{infer_path(model, target.version)}"
     return _address(base.netloc, path, _headers(question, length, content_type) + own)
 
 

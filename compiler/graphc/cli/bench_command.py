@@ -43,6 +43,7 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 @click.option("--binary", is_flag=True, help="Send tensors as bytes, and ask for bytes.")
 @click.option("--grpc", is_flag=True, help="Call a graph file over gRPC; an address says grpc:// itself.")
 @click.option("--model", metavar="NAME", help="The model to call, where TARGET names none.")
+@click.option("--version", metavar="NAME", help="The version to ask; any where it is left out.")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A header.")
 @click.option("--expect", type=_READ, help="The V2 answer that every request has to get.")
 @click.option("--compare", metavar="TARGET2", help="Measure TARGET2 as well, in turns.")
@@ -76,6 +77,7 @@ def command(
     binary: bool,
     grpc: bool,
     model: str | None,
+    version: str | None,
     headers: tuple[str, ...],
     expect: Path | None,
     compare: str | None,
@@ -116,7 +118,7 @@ def command(
     arrival = "poisson" if arrivals == "poisson" else "constant"
     load = Closed(clients or 8) if rate is None else Open(rate, arrival, connections, 0)
     pairs = read_pairs(headers, "--header", "=:")
-    question = Question(inputs, request, batch, binary, model, pairs, timeout, expect)
+    question = Question(inputs, request, batch, binary, model, pairs, timeout, expect, version)
     options = BenchOptions(
         load,
         duration,

@@ -10,7 +10,7 @@ import click
 
 from graphc.client.failure import InferError
 from graphc.client.printing import clean, shorten, write_json
-from graphc.client.target import parse_target
+from graphc.client.target import parse_target, with_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("target")
 @click.option("--input", "inputs", multiple=True, required=True, metavar="[NAME=]FILE|JSON", help="An input.")
 @click.option("--model", metavar="NAME", help="The model to call, where TARGET names none.")
+@click.option("--version", metavar="NAME", help="The version to ask; any where it is left out.")
 @click.option(
     "--output",
     type=click.Choice(["table", "json", "csv"]),
@@ -43,6 +44,7 @@ def command(
     target: str,
     inputs: tuple[str, ...],
     model: str | None,
+    version: str | None,
     output: str,
     grpc: bool,
     parameters: tuple[str, ...],
@@ -65,7 +67,8 @@ def command(
 
     options = InferOptions(inputs, named, pairs, timeout)
     try:
-        answer = asyncio.run(infer(parse_target(target, model, grpc=grpc), options))
+        called = with_version(parse_target(target, model, grpc=grpc), version)
+        answer = asyncio.run(infer(called, options))
     except InferError as error:
         raise click.ClickException(shorten(str(error))) from error
     if output == "json":

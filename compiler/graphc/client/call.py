@@ -19,6 +19,7 @@ class Call:
     model: str
     tensors: Sequence[Tensor]
     parameters: Mapping[str, Parameter]
+    version: str | None = None
 
 
 class Caller(Protocol):

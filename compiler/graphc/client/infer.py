@@ -28,7 +28,7 @@ async def infer(target: Target, options: InferOptions) -> Answer:
     async with connect(target, options) as caller:
         model = target.model or await caller.find_model()
         tensors = read_inputs(options.inputs, await caller.read_inputs(model))
-        return await caller.infer(Call(model, tensors, options.parameters))
+        return await caller.infer(Call(model, tensors, options.parameters, target.version))
 
 
 @asynccontextmanager

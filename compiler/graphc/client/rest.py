@@ -50,7 +50,9 @@ class RestCaller:
         body: dict[str, object] = {"inputs": [write_tensor(each) for each in call.tensors]}
         if call.parameters:
             body["parameters"] = dict(call.parameters)
-        return read_answer(await self._ask("POST", f"{_path(call.model)}/infer", body, "refused the request"))
+        return read_answer(
+            await self._ask("POST", infer_path(call.model, call.version), body, "refused the request")
+        )
 
     async def _ask(self, method: str, path: str, body: object, refusal: str) -> str:
         url = f"{self._base}{path}"
@@ -95,6 +97,12 @@ async def _read(response: aiohttp.ClientResponse) -> str:
         if len(found) > MOST_BYTES:
             raise InferError(f"the answer has more than {MOST_BYTES >> 20} MiB")
     return found.decode("utf-8", "replace")
+
+
+def infer_path(model: str, version: str | None) -> str:
+    """Return where a model, or one version of it, is asked."""
+    own = "" if version is None else f"/versions/{quote(version, safe='')}"
+    return f"{_path(model)}{own}/infer"
 
 
 def _path(model: str) -> str:

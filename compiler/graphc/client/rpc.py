@@ -91,7 +91,7 @@ def _serialize(message: Readable) -> bytes:
 def make_request(call: Call) -> InferRequest:
     """Return the message of a call."""
     request = cast("InferRequest", message_class("ModelInferRequest")())
-    request.model_name = call.model
+    request.model_name, request.model_version = call.model, call.version or ""
     _write_parameters(request.parameters, call.parameters)
     for tensor in call.tensors:
         _add_input(request, tensor)
@@ -135,7 +135,8 @@ def _to_json(response: InferResponse) -> dict[str, Plain]:
     outputs: list[Plain] = [
         _output_to_json(tensor, raw[index] if raw else None) for index, tensor in enumerate(response.outputs)
     ]
-    return {"model_name": response.model_name, "id": response.id, "outputs": outputs}
+    version: dict[str, Plain] = {"model_version": response.model_version} if response.model_version else {}
+    return {"model_name": response.model_name, **version, "id": response.id, "outputs": outputs}
 
 
 def _output_to_json(tensor: ProtoTensor, raw: bytes | None) -> Plain:

@@ -1,6 +1,6 @@
 """Where to call: a URL of the V2 protocol over HTTP, or an address and a model over gRPC."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
 from graphc.client.failure import InferError
@@ -13,6 +13,8 @@ class Target:
     grpc: bool
     base: str
     model: str | None
+    version: str | None = None
+    """The version of the model, which may be any where it is None."""
 
     def __str__(self) -> str:
         """Write the server."""
@@ -33,7 +35,7 @@ def parse_target(text: str, model: str | None = None, *, grpc: bool = False) -> 
         netloc = ""
     if not netloc:
         raise InferError(f"`{text}` names no host")
-    prefix, found = _read_path(text, parts.path, bare=parts.scheme == "grpc")
+    prefix, found, version = _read_path(text, parts.path, bare=parts.scheme == "grpc")
     if model and found and model != found:
         raise InferError(f"`{text}` names model `{found}`, and `--model` names `{model}`")
     if grpc or parts.scheme == "grpc":
@@ -41,25 +43,36 @@ def parse_target(text: str, model: str | None = None, *, grpc: bool = False) -> 
             raise InferError(
                 f"`{text}` has a path, which gRPC has no place for; a gateway routes it by its host"
             )
-        return Target(True, netloc, model or found)
-    return Target(False, f"{parts.scheme}://{netloc}{prefix}", model or found)
+        return Target(True, netloc, model or found, version)
+    return Target(False, f"{parts.scheme}://{netloc}{prefix}", model or found, version)
 
 
-def _read_path(text: str, path: str, *, bare: bool) -> tuple[str, str | None]:
-    """Return what stands before the protocol's own path, as it is written, and the model that is named."""
+def _read_path(text: str, path: str, *, bare: bool) -> tuple[str, str | None, str | None]:
+    """Return what stands before the protocol's own path, as it is written, and the model and version named."""
     steps = [step for step in path.split("/") if step]
     if bare and len(steps) == 1 and steps != ["v2"]:
-        return "", unquote(steps[0])
+        return "", unquote(steps[0]), None
     # The last of them: a version's own path may be `/v2`, too.
     start = next((at for at in reversed(range(len(steps))) if steps[at : at + 2] == ["v2", "models"]), None)
     if start is None:
         if steps and steps[-1] != "v2":
             raise _no_address(text)
-        return _prefix(steps[:-1]), None
+        return _prefix(steps[:-1]), None, None
     rest = steps[start + 2 :]
-    if not rest or rest[1:] not in ([], ["infer"]):
+    version = unquote(rest[2]) if len(rest) > 2 and rest[1] == "versions" else None
+    end = rest[1:] if version is None else rest[3:]
+    if not rest or end not in ([], ["infer"]):
         raise _no_address(text)
-    return _prefix(steps[:start]), unquote(rest[0])
+    return _prefix(steps[:start]), unquote(rest[0]), version
+
+
+def with_version(target: Target, version: str | None) -> Target:
+    """Return the target with the version that is asked for beside it; raises InferError where it names another."""
+    if version is None:
+        return target
+    if target.version not in {None, version}:
+        raise InferError(f"the address names version `{target.version}`, and `--version` names `{version}`")
+    return replace(target, version=version)
 
 
 def _prefix(steps: list[str]) -> str:
