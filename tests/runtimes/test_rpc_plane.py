@@ -294,7 +294,15 @@ def test_what_is_no_message_is_refused(serve: Serve, double: Json) -> None:
     )
 
 
-@pytest.mark.parametrize("fields", [{"model_name": "another"}, {"model_name": "graph", "model_version": "2"}])
+def test_a_version_that_the_unit_does_not_answer_for_is_not_found(serve: Serve, double: Json) -> None:
+    asked = request(1, 2)
+    asked.model_name, asked.model_version = "graph", "2"
+    code, details = serve(double).refuse(asked.SerializeToString())
+    assert code is StatusCode.NOT_FOUND
+    assert details == "model `graph` has no version `2`; there are: none"
+
+
+@pytest.mark.parametrize("fields", [{"model_name": "another"}])
 def test_what_is_for_no_model_of_here_is_left_to_mlserver(
     serve: Serve, double: Json, fields: dict[str, str]
 ) -> None:

@@ -152,7 +152,8 @@ class UnitClient:
             async with asyncio.timeout(self._timeout_s):
                 return await self._send(endpoint, method, target.path, message, headers)
         except TimeoutError as error:
-            raise CallError(f'{method.title()} "{target.url}": context deadline exceeded') from error
+            late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+            raise CallError(f'{method.title()} "{target.url}": {late}') from error
         except (OSError, HttpError) as error:
             raise CallError(f'{method.title()} "{target.url}": {_reason(error, endpoint)}') from error
         except WireError as error:
