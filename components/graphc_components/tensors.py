@@ -52,6 +52,20 @@ _PATTERN: Final = re.compile(r"\s*(?P<datatype>[A-Za-z0-9]+)\s*\[(?P<shape>[^\[\
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 
 
+_OTHER_NAMES: Final = {
+    "float": "FP32",
+    "double": "FP64",
+    "half": "FP16",
+    "int": "INT64",
+    "long": "INT64",
+    "boolean": "BOOL",
+    "string": "BYTES",
+    "str": "BYTES",
+    "object": "BYTES",
+}
+"""What other libraries call datatypes, where it is not nearly the same name."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorType:
     """A datatype and a shape, as in `FP32[batch, 30]`."""
@@ -88,11 +102,20 @@ def parse_tensor_type(text: str) -> TensorType:
         raise TensorTypeError(f"`{text}` is not a tensor type such as `FP32[batch, 30]`")
     datatype = match["datatype"]
     if datatype not in DATATYPES:
-        raise TensorTypeError(f"`{datatype}` is not a datatype of the V2 protocol")
+        known = _find_datatype(datatype)
+        meant = f", and `{known}` is" if known else ""
+        raise TensorTypeError(f"`{datatype}` is not a datatype of the V2 protocol{meant}")
     body = match["shape"].strip()
     if not body:
         raise TensorTypeError(f"`{text}` has no dimensions; a V2 tensor has at least one")
     return TensorType(datatype, tuple(_parse_dim(part.strip()) for part in body.split(",")))
+
+
+def _find_datatype(name: str) -> str | None:
+    """Return the datatype that a name from elsewhere, such as `float32` or `string`, most likely means."""
+    lower = name.lower()
+    other = _OTHER_NAMES.get(lower) or lower.replace("float", "fp").upper()
+    return other if other in DATATYPES else None
 
 
 class MergeError(ValueError):

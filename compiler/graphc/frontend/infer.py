@@ -332,8 +332,23 @@ class _Inference:
             message = f"`{self.name}`: `{component.name}` {error.message}"
             self._report(Diagnostic(BAD_PARAMETER, message, self._at("component")))
             return
-        at = self.uses[error.input].at
-        self._report(Diagnostic(WRONG_INPUTS, f"`{self.name}`: `{component.name}` {error.message}", at))
+        use = self.uses[error.input]
+        message = f"`{self.name}`: `{component.name}` {error.message}"
+        self._report(Diagnostic(WRONG_INPUTS, message, use.at, self._shape_hint(use)))
+
+    def _shape_hint(self, use: Use) -> str | None:
+        """Say what brings a tensor to the shape of the others, where it has a column too many or too few dimensions."""
+        types = [type_ for each in self.uses if (type_ := self._type_of(each)) is not None]
+        own = self._type_of(use)
+        others = [type_ for type_ in types if own is not None and type_.shape != own.shape]
+        if own is None or not others or any(type_.datatype != own.datatype for type_ in others):
+            return None
+        other = others[0]
+        if own.rank == other.rank == 2 and other.shape[1] == 1:
+            return f"pick one column of `{use.tensor}` with `select`"
+        if own.rank == other.rank == 2 and own.shape[1] == 1:
+            return "pick one column of the other with `select`"
+        return "give both one shape with `reshape`" if own.rank != other.rank else None
 
     # Python
 
