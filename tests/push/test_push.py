@@ -30,10 +30,10 @@ metadata: {name: score}
 inputs: {x: "FP32[batch, 4]"}
 nodes:
   near: %s
-outputs: {y: near.y}
+outputs: {y: near}
 artifacts: %s
 """
-MODEL: Final = '{model: own.pkl, in: {X: x}, out: {y: "FP32[batch]"}}'
+MODEL: Final = '{model: own.pkl, in: {X: x}, out: {predict: "FP32[batch]"}}'
 PYTHON: Final = '{python: "post:score", in: {x: x}, out: {y: "FP32[batch]"}, files: [data, "words/*.txt"]}'
 
 Push = Callable[..., Result]
@@ -41,7 +41,7 @@ Push = Callable[..., Result]
 
 def own_model(filling: int = 0) -> bytes:
     # A pickle's value ends it: what follows is never read.
-    return b"(isklearn\nScore\n." + bytes([filling]) * 1_100_000
+    return b"(isix\nScore\n." + bytes([filling]) * 1_100_000
 
 
 @pytest.fixture
@@ -189,9 +189,9 @@ def test_what_is_there_is_not_sent_again(folder: Path) -> None:
     (folder / "own.pkl").write_bytes(own_model())
     dry = push("--dry-run")
     assert dry.exit_code == 2
-    assert "1 missing (1,100,017 bytes), 0 there already" in dry.stdout
+    assert "1 missing (1,100,013 bytes), 0 there already" in dry.stdout
     assert not store.exists()
-    assert "1 pushed (1,100,017 bytes), 0 there already" in push().stdout
+    assert "1 pushed (1,100,013 bytes), 0 there already" in push().stdout
     (stored,) = store.rglob("own.pkl")
     before = stored.stat().st_mtime_ns
     again = push()
