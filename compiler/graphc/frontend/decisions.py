@@ -75,7 +75,8 @@ def check_decision(draft: Draft, node: DraftNode, value: TensorType | None, sink
     _check_conditions(draft, node, router, field, sink)
     if value is None:
         return
-    if not _is_one_per_row(value):
+    is_number = router.router != "threshold" or value.datatype in NUMERIC
+    if is_number and not _is_one_per_row(value):
         message = f"`{node.name}` decides by `{router.in_}`, which is `{value}`, not one value for each row"
         hint = "pick one column with `select`"
         sink.report(Diagnostic(WRONG_SHAPE, message, draft.spec.at("nodes", node.name, "in"), hint))
@@ -121,7 +122,9 @@ def _check_conditions(draft: Draft, node: DraftNode, router: Router, field: str,
             sink.report(Diagnostic(BAD_BRANCH, message, at, hint))
     values = [_condition(branch, field) for branch in router.branches]
     _check_order(draft, node, field, values, sink)
-    _check_otherwise(draft, node, router, values, sink)
+    # A branch that lacks its condition is one fault, and not that the last has one.
+    if all(value is not None for value in values[:-1]):
+        _check_otherwise(draft, node, router, values, sink)
 
 
 def _check_order(draft: Draft, node: DraftNode, field: str, values: Sequence[object], sink: Sink) -> None:
