@@ -1,11 +1,12 @@
 """What the container's environment tells the runtime."""
 
+import json
 import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from graphc_runtimes.errors import RegionError
 
@@ -122,3 +123,22 @@ def _read_number(name: str, variables: Mapping[str, str]) -> int | None:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise RegionError(f"{name} is `{text}`, which is not a positive whole number")
     return int(text)
+
+
+_GRACE_S: Final = 30
+
+
+def read_grace(variables: Mapping[str, str] = os.environ) -> float:
+    """Return for how many seconds what has begun may go on once the unit is told to end; raises RegionError.
+
+    Where nothing is said, a request has the time that the graph's deadline gives it.
+    """
+    asked = _read_number("GRAPHC_GRACE_S", variables)
+    if asked is not None:
+        return asked
+    try:
+        region: Any = json.loads(_read_region(variables))
+        return float(region["graph"]["deadline_ms"]) / 1000
+    # Whoever reads the region says what is wrong with it.
+    except (RegionError, ValueError, TypeError, KeyError):
+        return _GRACE_S

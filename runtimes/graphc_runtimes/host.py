@@ -1,10 +1,14 @@
 """MLServer as the host of the data planes: the one module that knows how MLServer puts its servers together."""
 # pyright: reportMissingTypeStubs=false, reportPrivateUsage=false
 
+import asyncio
 import gc
 import logging
+import math
 import os
-from collections.abc import Awaitable, Callable, Collection, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -28,9 +32,11 @@ from starlette_exporter import PrometheusMiddleware
 from graphc_runtimes import model as models
 from graphc_runtimes.desk import Desk, Pace
 from graphc_runtimes.doors import Doors
-from graphc_runtimes.environment import read_versions
+from graphc_runtimes.environment import read_grace, read_versions
+from graphc_runtimes.faults import watch_loop, watch_threads
 from graphc_runtimes.ledger import Ledger, Tally
 from graphc_runtimes.limits import Limits
+from graphc_runtimes.metrics import keep_published, publish
 from graphc_runtimes.model import RegionModel
 from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol
@@ -41,6 +47,8 @@ from graphc_runtimes.rpc_messages import Messages
 
 _THRESHOLD: Final = (20_000, 20, 50)
 """How rarely cycles are looked for: a request makes none, and looking takes longer than answering one."""
+_SLACK_S: Final = 2
+"""Seconds that the process has to end in once nothing more is waited for."""
 _LONGEST_ID: Final = 1024
 """Longer ids are in an answer's body alone: clients and proxies take heads of a few kilobytes."""
 _VERBS: Final = {"infer": "infer", "aggregate": "aggregate", "route": "route", "generate": "infer"}
@@ -54,8 +62,18 @@ async def serve(folder: str, limits: Limits) -> None:
     configure_logger()
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     gc.set_threshold(*_THRESHOLD)
+    watch_loop(asyncio.get_running_loop())
+    watch_threads()
+    keep_published(asyncio.get_running_loop())
+    # MLServer ends all of its servers, and uvicorn would take its signals from it.
+    uvicorn.Server.capture_signals = _leave_signals
     settings, models_settings = await load_settings(folder)
     await Host(settings, limits).start(models_settings)
+
+
+@contextmanager
+def _leave_signals(self: uvicorn.Server) -> Generator[None]:  # noqa: ARG001 - as uvicorn's own method has it
+    yield
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -67,8 +85,22 @@ class Host(MLServer):
     """MLServer whose servers answer inference on data planes of our own."""
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
-        self._limits = limits
+        self._limits, self._grace_s, self._is_ending = limits, read_grace(), False
         super().__init__(settings)
+
+    async def stop(self, sig: int | None = None) -> None:
+        """Take no more requests, answer those that have begun, for as long as the grace is, and end."""
+        if self._is_ending:
+            return
+        self._is_ending = True
+        # A thread that does not come to its end would hold the process.
+        last = threading.Timer(self._grace_s + _SLACK_S, os._exit, (0,))
+        last.daemon = True
+        last.start()
+        await asyncio.gather(self._grpc_server.stop(sig), self._rest_server.stop(sig))
+        publish()
+        if self._metrics_server:
+            await self._metrics_server.stop(sig)
 
     def _create_servers(self) -> None:
         super()._create_servers()
@@ -77,6 +109,7 @@ class Host(MLServer):
         given = self._settings, self._data_plane, self._model_repository_handlers
         rest, rpc = _RestServer(*given), _RpcServer(*given)
         self._rest_server, self._grpc_server = rest, rpc
+        rest.grace_s = rpc.grace_s = self._grace_s
         names = getattr(self._model_repository, "names", ())
         catalog = _Catalog(self._data_plane, self._model_repository_handlers, names, read_versions())
         _give_planes(rest, rpc, self._limits, _Meter(self._settings, self._data_plane), catalog)
@@ -187,9 +220,11 @@ class _RestServer(RESTServer):
     """MLServer's REST server on an HTTP protocol of our own."""
 
     plane_settings: ProtocolSettings
+    grace_s: float
 
     def _get_config(self) -> uvicorn.Config:
         config = super()._get_config()
+        config.timeout_graceful_shutdown = math.ceil(self.grace_s)
         config.http = type("UnitProtocol", (HttpProtocol,), {"settings": self.plane_settings})
         return config
 
@@ -199,6 +234,11 @@ class _RpcServer(GRPCServer):
 
     plane: RpcPlane
     max_body: int
+    grace_s: float
+
+    async def stop(self, sig: int | None = None) -> None:  # noqa: ARG002 - as MLServer has it
+        """Take no more calls, and wait for those that have begun."""
+        await self._server.stop(self.grace_s)
 
     def _create_server(self) -> Any:
         server = super()._create_server()

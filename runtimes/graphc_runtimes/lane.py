@@ -18,12 +18,12 @@ from graphc_runtimes.choose import Call, find_looks
 from graphc_runtimes.deadline import PARAMETER as DEADLINE
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.lists import FlatDecoder
-from graphc_runtimes.messages import OWN_PARAMETERS, WANTED, WireTensor
+from graphc_runtimes.messages import FALLBACKS, OWN_PARAMETERS, WANTED, WireTensor
 from graphc_runtimes.numerals import LEAST, read_numbers
 from graphc_runtimes.numerals import Text as Body
 from graphc_runtimes.packed import read_packed
 from graphc_runtimes.reading import MOST_ID
-from graphc_runtimes.region import Answer, Region, TensorSpec
+from graphc_runtimes.region import Answer, DecidingNode, Node, Region, TensorSpec
 from graphc_runtimes.shapes import is_shape
 from graphc_runtimes.unit import Unit, named_version
 
@@ -31,7 +31,7 @@ LONGEST: Final = 65_536
 """Of larger bodies the decoding is what takes time, and no body is to be decoded twice."""
 
 _KEYS: Final = frozenset({"inputs", "id", "parameters"})
-_TOLD: Final = OWN_PARAMETERS | {WANTED, DEADLINE}
+_TOLD: Final = OWN_PARAMETERS | {WANTED, DEADLINE, FALLBACKS}
 """Parameters that say how a request is to be read or answered."""
 _SIMPLE: Final = (str, bool, int, float)
 _DESCRIBED: Final = 3
@@ -63,6 +63,7 @@ class Lane:
             (_Writer if _has_numbers(answer) else _TextWriter)(answer, unit) for answer in unit.region.answers
         )
         self._call = Call()
+        self._notes_fallbacks = any(_may_stand_in(node) for node in unit.region.nodes)
 
     @classmethod
     def find(cls, unit: Unit, name: str) -> "Lane | None":
@@ -94,8 +95,10 @@ class Lane:
 
     def frame(self, asked: Asked, outputs: bytes) -> bytes:
         """Return the JSON of an answer around that of its tensors."""
-        identity = orjson.dumps(asked.identity)
-        return b'%b%b,"parameters":%b,"outputs":[%b]}' % (self._start, identity, asked.parameters, outputs)
+        identity, parameters, fallbacks = orjson.dumps(asked.identity), asked.parameters, asked.call.fallbacks
+        if fallbacks:
+            parameters = orjson.dumps({**asked.call.parameters, FALLBACKS: list(dict.fromkeys(fallbacks))})
+        return b'%b%b,"parameters":%b,"outputs":[%b]}' % (self._start, identity, parameters, outputs)
 
     def sort(self, asked: Asked) -> tuple[int, Hashable]:
         """Return how many rows a request has, and what it has in common with those that it may run with."""
@@ -117,9 +120,9 @@ class Lane:
         tensors, fields = found
         identity = cast("str", fields.get("id", identity))
         parameters = cast("Mapping[str, object]", fields.get("parameters"))
-        if not parameters and not self._looks:
+        if not parameters and not self._looks and not self._notes_fallbacks:
             return Asked(tensors, identity, self._call, b"{}")
-        call = Call(parameters or {}, headers)
+        call = Call(parameters or {}, headers, identity=identity)
         return Asked(tensors, identity, call, orjson.dumps(call.parameters))
 
     def _read(self, body: Body) -> tuple[dict[str, Array], Mapping[str, object]] | None:
@@ -167,6 +170,10 @@ class Lane:
                 return None
             tensors[reader.name] = array
         return tensors
+
+
+def _may_stand_in(node: Node) -> bool:
+    return not isinstance(node, DecidingNode) and node.policy.on_error != "fail"
 
 
 def _is_plain(region: Region) -> bool:

@@ -15,6 +15,11 @@ _SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where this is set, other processes read the metrics out of files, whenever they like."""
 
 
+def is_shared() -> bool:
+    """Say whether other processes read the metrics."""
+    return bool(os.environ.get(_SHARED))
+
+
 class _Value(Protocol):
     def inc(self, amount: float, /) -> None: ...
 
@@ -65,10 +70,15 @@ class Ledger:
     """Tallies whose metrics are brought up to date when they are collected."""
 
     def __init__(
-        self, metrics: Sequence[Counter | Histogram | Summary], registry: CollectorRegistry = REGISTRY
+        self,
+        metrics: Sequence[Counter | Histogram | Summary],
+        registry: CollectorRegistry = REGISTRY,
+        *,
+        may_lag: bool = False,
     ) -> None:
+        """Take metrics over; those that may lag are told to other processes when somebody calls `publish`."""
         self._tallies: list[Tally] = []
-        self._most = 1 if os.environ.get(_SHARED) else _MOST
+        self._most = 1 if is_shared() and not may_lag else _MOST
         for metric in metrics:
             # In the metric's place: whoever collects it gets what was counted, too.
             registry.unregister(metric)

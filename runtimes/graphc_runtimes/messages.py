@@ -30,6 +30,10 @@ WANTED: Final = "graphc_outputs"
 """The parameter in which the outputs that a client asked for reach the unit that answers it."""
 
 
+FALLBACKS: Final = "graphc_fallbacks"
+"""The parameter of an answer that names the nodes that failed and whose policy stood in."""
+
+
 @dataclass(frozen=True, slots=True)
 class WireTensor:
     """A tensor of a message, not yet decoded, or not yet encoded."""

@@ -1,14 +1,18 @@
 """What a unit tells Prometheus beside MLServer's own metrics, on the same page."""
 
+import asyncio
+from contextlib import suppress
 from functools import cache
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from graphc_runtimes.ledger import Ledger
+from graphc_runtimes.ledger import Ledger, is_shared
 
 _ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SECONDS: Final = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
+
+_LAG_S: Final = 1.0
 
 # Made late: MLServer and the workers decide first whether processes add theirs up.
 
@@ -57,7 +61,20 @@ def _node_counters() -> "dict[str, Counter]":
 
 @cache
 def _node_ledger() -> Ledger:
-    return Ledger((_node_seconds(), _node_counters()["calls"]))
+    return Ledger((_node_seconds(), _node_counters()["calls"]), may_lag=True)
+
+
+def publish() -> None:
+    """Bring what may lag up to date."""
+    _node_ledger().publish()
+
+
+def keep_published(loop: asyncio.AbstractEventLoop) -> None:
+    """Bring it up to date every second where other processes read the metrics: each try would cost more."""
+    if is_shared():
+        with suppress(Exception):
+            publish()
+        loop.call_later(_LAG_S, keep_published, loop)
 
 
 class NodeCounts:

@@ -16,7 +16,7 @@ from graphc_components.datatypes import bytes_of
 from graphc_components.tensors import CONTENTS, DATATYPES
 
 from graphc_runtimes.errors import RequestError
-from graphc_runtimes.messages import Message, WireTensor, to_raw, want
+from graphc_runtimes.messages import FALLBACKS, Message, WireTensor, to_raw, want
 from graphc_runtimes.reading import read_raw
 
 _LATER: Final = {
@@ -137,6 +137,9 @@ def _read_parameters(given: Any) -> dict[str, object]:
 
 
 def _write_parameter(into: Any, name: str, value: object) -> None:
+    if name == FALLBACKS and isinstance(value, list):
+        # gRPC has no lists of names.
+        value = ", ".join(cast("list[str]", value))
     kind = next((field for known, field in _PARAMETERS if isinstance(value, known)), None)
     if kind == "int64_param" and value not in _INT64:
         kind = "uint64_param" if 0 < cast("int", value) < 2**64 else None

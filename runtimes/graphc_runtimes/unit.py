@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from graphc_components.datatypes import Array, to_numpy
@@ -15,7 +15,7 @@ from graphc_runtimes.deadline import PARAMETER, read_deadline, stamp
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.execute import Program, Runner
-from graphc_runtimes.messages import WANTED, Message, WireTensor, decode, encode
+from graphc_runtimes.messages import FALLBACKS, WANTED, Message, WireTensor, decode, encode
 from graphc_runtimes.metrics import node_counts
 from graphc_runtimes.region import Answer, ChoiceNode, DecidingNode, Region, TensorSpec, parse_region
 from graphc_runtimes.shown import show
@@ -72,11 +72,15 @@ class Unit:
 
     def carry(self, message: Message) -> dict[str, object]:
         """Return the parameters of the answer; a client does not get those that are for units."""
-        if not message.parameters:
+        if not message.parameters and not message.fallbacks:
             return {}
-        carried = message.carried
-        own = {WANTED, PARAMETER}
-        return {name: carried[name] for name in carried if name not in own} if self._is_last else carried
+        own = {WANTED, PARAMETER} if self._is_last else frozenset[str]()
+        found = {name: value for name, value in message.carried.items() if name not in own}
+        if message.fallbacks:
+            before = found.get(FALLBACKS)
+            told = cast("list[str]", before) if isinstance(before, list) else []
+            found[FALLBACKS] = list(dict.fromkeys([*told, *message.fallbacks]))
+        return found
 
     @property
     def _is_last(self) -> bool:

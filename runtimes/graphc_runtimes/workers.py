@@ -17,12 +17,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from graphc_runtimes.environment import read_grace
 from graphc_runtimes.errors import RegionError
 from graphc_runtimes.processes import AWAITED, become_parent, describe_end, fork, shell_code
 from graphc_runtimes.weights import shared_weights
 
 _METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 _SETTLED: Final = 0.02
+_SLACK: Final = 5
+"""Seconds that workers have to end in beside those for what they have begun."""
 _LONG: Final = 3600
 
 Start = Callable[[], object]
@@ -210,6 +213,7 @@ def serve_unit(prepare: Callable[[], Start]) -> int:
     """
     try:
         workers = _read_workers()
+        read_grace()
     except RegionError as error:
         print(f"graphc: {error}", file=sys.stderr)
         return 1
@@ -237,4 +241,4 @@ def run_workers(start: Start, workers: int, patience: Patience | None = None) ->
     """Fork workers that each call `start`, mind them until a signal ends all, and return the exit code."""
     become_parent()
     with shared_weights():
-        return _Parent(start, workers, patience or Patience()).run()
+        return _Parent(start, workers, patience or Patience(read_grace() + _SLACK)).run()

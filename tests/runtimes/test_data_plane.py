@@ -7,6 +7,7 @@ import json
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -730,3 +731,21 @@ def test_what_fails_leaves_nothing_of_its_request_behind(serve: Serve, double: J
     finally:
         gc.enable()
     assert len(left) <= 1
+
+
+@pytest.mark.parametrize("way", ["short", "long", "batch", "task"])
+def test_an_answer_names_the_nodes_that_something_stood_in_for(
+    serve: Serve, slow: Json, tmp_path: Path, way: str
+) -> None:
+    (tmp_path / "slow" / "code.py").write_text("def wait(x):\n    return {'y': x} if x[0, 0] < 9 else None\n")
+    default = {"y": {"value": 7, "datatype": "FP32", "shape": ["x", 2]}}
+    slow["nodes"][0]["policy"] = {"on_error": "default", "default": default}
+    batch = {"batch": {"max_size": 8}} if way in ("batch", "task") else {}
+    client = serve(slow | batch).connect()
+    more: Json = {"outputs": [{"name": "y"}]} if way in ("long", "task") else {}
+    for _ in range(3):
+        fine = client.ask(ask_json(1.0, 2.0, **more)).json
+        assert (fine["outputs"][0]["data"], "graphc_fallbacks" in fine["parameters"]) == ([1, 2], False)
+        failed = client.ask(ask_json(9.0, 2.0, **more, parameters={"tier": "gold"})).json
+        assert failed["outputs"][0]["data"] == [7, 7]
+        assert failed["parameters"] == {"tier": "gold", "graphc_fallbacks": ["p"]}

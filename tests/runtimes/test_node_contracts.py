@@ -1,5 +1,6 @@
 """A node's answer is what the node declares, or the node is at fault; and a node that is given no row is not run."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
@@ -10,7 +11,9 @@ from graphc_runtimes import BadInputError
 from graphc_runtimes.choose import Call
 from graphc_runtimes.errors import RegionError, RequestError, RunError
 from graphc_runtimes.execute import Program, Runner, execute
-from graphc_runtimes.region import Region
+from graphc_runtimes.region import Region, parse_region
+from graphc_runtimes.unit import Unit
+from prometheus_client import REGISTRY, generate_latest
 
 Json = dict[str, Any]
 BuildRegion = Callable[..., Region]
@@ -273,3 +276,36 @@ def test_whatever_a_node_raises_names_the_node(
     with pytest.raises(RunError, match=f"^node `n` failed: {told}"):
         run(Gives(lambda _: RAISED[told]()), PYTHON | declared() | policy)
     assert "test_node_contracts.py" in caplog.text
+
+
+# --- What is counted ------------------------------------------------------------------------------------
+
+
+def count(metric: str) -> float:
+    return REGISTRY.get_sample_value(metric, {"unit": "counted", "node": "n"}) or 0
+
+
+def test_tries_failures_and_what_stood_in_are_counted(build: Callable[..., Json], node: BuildNode) -> None:
+    default = {"y": {"value": 7, "datatype": "FP32", "shape": ["x", 2]}}
+    policy = {"retries": 1, "on_error": "default", "default": default}
+    nodes = [node("n", {"x": "x"}, {"y": "n.y"}, **PYTHON, **declared(), policy=policy)]
+    text = build(nodes, takes=["x: FP32[batch, 2]"], answers={"n.y": "y: FP32[batch, 2]"}, unit="counted")
+    gives = Gives(lambda x: x)
+    unit = Unit(parse_region(json.dumps(text)), {"n": gives})
+    names = ("calls_total", "failures_total", "retries_total", "fallbacks_total", "seconds_count")
+
+    def counts() -> list[float]:
+        # Whoever looks at all of them finds those that were noted.
+        generate_latest(REGISTRY)
+        return [count(f"graphc_node_{name}") for name in names]
+
+    before = counts()
+    unit.run({"x": X}, Call())
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [1, 0, 0, 0, 1]
+    gives.make = lambda x: x[:1]
+    call = Call()
+    assert unit.run({"x": X}, call)["n.y"].tolist() == [[7, 7]] * 3
+    assert call.fallbacks == ["n"]
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [3, 2, 1, 1, 3]
+    unit.run({"x": X[:0]}, Call())
+    assert counts()[0] - before[0] == 3
