@@ -42,22 +42,33 @@ def lower_conditions(graph: Graph) -> Graph:
     lowering = _Lowering(conditions, makers, graph.types)
     nodes = {each.name: lowering.part_rows(each) for node in graph.nodes for each in lowering.lower(node)}
     places = {node.origin: node.at for node in graph.nodes}
-    nodes |= {name: _lower_either(each, places[each.origin]) for name, each in conditions.eithers.items()}
+    nodes |= {
+        name: _lower_either(conditions, each, places[each.origin])
+        for name, each in conditions.eithers.items()
+    }
     makers = {output.tensor: node.name for node in nodes.values() for output in node.outputs}
     reads = {name: {makers[each] for each in node.reads if each in makers} for name, node in nodes.items()}
     return graph.with_nodes(tuple(nodes[name] for name in sort_topologically(reads)))
 
 
-def _lower_either(either: Either, at: Span) -> Node:
+def _lower_either(conditions: Conditions, either: Either, at: Span) -> Node:
     asked = [guard for case in either.cases for guard in (case.rows, *case.whole) if guard]
     uses = tuple(
         Use(str(port), choice, at)
         for port, choice in enumerate(dict.fromkeys(guard.choice for guard in asked))
     )
-    rows: Dim = either.axis if all(case.rows for case in either.cases) else None
+    rows: Dim = either.axis if _tells_rows(conditions, either.tensor) else None
     output = Output("rows", either.tensor, TensorType("INT32", (1 if either.axis is None else rows,)))
     work = EitherWork(either.cases)
     return Node(either.tensor, either.origin, at, work, uses, (output,), guards=either.guards)
+
+
+def _tells_rows(conditions: Conditions, choice: str) -> bool:
+    """Say whether a tensor has an element for each row: an `Either` may say by one that all are wanted."""
+    either = conditions.eithers.get(choice)
+    return either is None or all(
+        case.rows is not None and _tells_rows(conditions, case.rows.choice) for case in either.cases
+    )
 
 
 def find_ungatherable(graph: Graph) -> Iterator[tuple[str, Node, Use]]:
