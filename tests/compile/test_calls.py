@@ -42,9 +42,10 @@ def _compile(folder: Path, *, transport: bool, alone: bool = True) -> tuple[dict
     arguments = ["compile", "--format", "json", "--profile", str(folder / "profile.yaml")]
     done = CliRunner().invoke(main, [*arguments, str(folder / "graph.yaml")])
     assert done.exit_code == 0, done.stderr
-    loaded = json.loads(done.stdout)
+    loaded: Any = json.loads(done.stdout)
+    documents: list[Json] = loaded.get("items", [loaded])
     found: dict[str, list[Json]] = {}
-    for each in loaded["items"] if isinstance(loaded, dict) and "items" in loaded else loaded:
+    for each in documents:
         found.setdefault(each["kind"], []).append(each)
     return found, done.stderr
 

@@ -55,8 +55,8 @@ def run(name: str, *arrays: Any, **given: Any) -> Any:
     values, problems = check_parameters(component, given)
     assert not problems
     function: Any = load_function(component)
-    answer: Any = function(*arrays, **values)
-    found: Any = answer if isinstance(answer, tuple) else (answer,)
+    answer = cast("object", function(*arrays, **values))
+    found = cast("tuple[Any, ...]", answer if isinstance(answer, tuple) else (answer,))
     types = [TensorType(to_datatype(each.dtype), each.shape) for each in arrays]
     form = state_in_onnx(component, types, values)
     if form is not None:
@@ -68,7 +68,7 @@ def run(name: str, *arrays: Any, **given: Any) -> Any:
             cast("Any", session.run(feeds, list(form.outputs))).values(), found, strict=True
         ):
             np.testing.assert_array_equal(np.asarray(stated), array)
-    return answer
+    return found if isinstance(answer, tuple) else found[0]
 
 
 def refuses(name: str, *arrays: Any, **given: Any) -> None:

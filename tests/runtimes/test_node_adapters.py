@@ -20,7 +20,7 @@ from graphc_runtimes.devices import find_fallback, find_variants, has_gpu
 from graphc_runtimes.environment import Device, Environment
 from graphc_runtimes.errors import LoadError, RunError
 from graphc_runtimes.execute import Runner, execute
-from graphc_runtimes.region import ChoiceNode, MergeNode, Region
+from graphc_runtimes.region import DecidingNode, Region
 from onnx import TensorProto, helper
 
 LIGHTGBM: Any = importlib.import_module("lightgbm")
@@ -44,7 +44,7 @@ def load(tmp_path: Path, region: Callable[..., Region], node: Callable[..., Json
         reads = {name: f"in.{name}" for name in inputs}
         written = node("n", reads, {name: f"n.{name}" for name in outputs}, **fields)
         (parsed,) = region([written], takes=[f"in.{name}: FP32[batch]" for name in inputs]).nodes
-        assert not isinstance(parsed, ChoiceNode | MergeNode)
+        assert not isinstance(parsed, DecidingNode)
         return asyncio.run(load_runner(parsed, _environment(tmp_path, device)))
 
     return build
@@ -89,7 +89,7 @@ def test_a_model_that_is_quick_has_one_thread_where_nothing_is_said(
     monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
     written = node("n", {"X": "x"}, {"Y": "n.Y"}, **_model("onnx", "m.onnx"))
     (parsed,) = region([written], takes=["x: FP32[batch, 2]"]).nodes
-    assert not isinstance(parsed, ChoiceNode | MergeNode)
+    assert not isinstance(parsed, DecidingNode)
     run = asyncio.run(load_runner(parsed, replace(_environment(tmp_path), threads=threads)))
     assert run({"X": X})["Y"].shape == (2, 2)
     assert given[-1] == expected
@@ -502,7 +502,7 @@ def test_two_nodes_may_have_modules_of_the_same_name(
     built = region(nodes, takes=["x: FP32[batch, 2]"])
     runners: dict[str, Runner] = {}
     for parsed in built.nodes:
-        assert not isinstance(parsed, ChoiceNode | MergeNode)
+        assert not isinstance(parsed, DecidingNode)
         runners[parsed.name] = asyncio.run(load_runner(parsed, _environment(tmp_path)))
     tensors = execute(built, runners, {"x": X}, Call())
     assert tensors["one.label"].tolist() == [b"one", b"one"]
@@ -567,7 +567,7 @@ def test_an_output_that_is_not_as_declared_names_the_node(
     fields = _python("post:f", ".", y={"datatype": declared, "shape": ["batch", 2]})
     built = region([node("n", {"x": "x"}, {"y": "n.y"}, **fields)], takes=["x: FP32[batch, 2]"])
     (parsed,) = built.nodes
-    assert not isinstance(parsed, ChoiceNode | MergeNode)
+    assert not isinstance(parsed, DecidingNode)
     runner = asyncio.run(load_runner(parsed, _environment(tmp_path)))
     with pytest.raises(RunError, match=f"^{message}$"):
         execute(built, {"n": runner}, {"x": X}, Call())
