@@ -1,6 +1,7 @@
 """Models for processors travel with those that they stand for, and a unit finds them."""
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -86,10 +87,14 @@ def test_a_store_has_both_where_the_files_are_beside_the_graph(tmp_path: Path) -
     graph = tmp_path / "graph.yaml"
     graph.write_text(f"{head}artifacts: s3://bucket/models\noutputs: {{y: score}}\n")
     (pod,) = predictors(compiled(graph))["main"]["componentSpecs"]
-    assert [each["command"][-2:] for each in pod["spec"]["initContainers"]] == [
-        ["s3://bucket/models/lean.onnx", "/mnt/graphc/score"],
-        ["s3://bucket/models/quick.onnx", "/mnt/graphc/score/cpu"],
+    content = hashlib.sha256(QUICK.read_bytes()).hexdigest()
+    loads = [each["command"][-4:] for each in pod["spec"]["initContainers"]]
+    assert [load[1:] for load in loads] == [
+        ["/mnt/graphc/score", "--sha256", content],
+        ["/mnt/graphc/score/cpu", "--sha256", content],
     ]
+    for load, name in zip(loads, ("lean.onnx", "quick.onnx"), strict=True):
+        assert re.fullmatch(rf"s3://bucket/models/sha256/[0-9a-f]{{64}}/{name}", load[0])
 
 
 def test_a_run_on_this_machine_has_both() -> None:

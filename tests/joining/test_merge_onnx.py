@@ -195,12 +195,15 @@ def test_a_broken_one_is_written_again(compiled: Compile, tmp_path: Path) -> Non
     assert weights.read_bytes() == content
 
 
-def test_weights_that_end_early_keep_models_apart(compiled: Compile, tmp_path: Path) -> None:
+def test_weights_that_end_early_are_refused_before_anything_is_merged(
+    compiled: Compile, tmp_path: Path
+) -> None:
     write_with_weights(tmp_path / "a.onnx", np.ones(1000, np.float32).tobytes())
     write_model(tmp_path / "b.onnx")
     (tmp_path / "w.bin").write_bytes(bytes(12))
-    (merge,) = plan_of(compiled(CHAIN)).merges
-    assert merge.kind == "apart"
+    graph, problems = compiled(CHAIN)
+    assert not graph.plans
+    assert any("w.bin" in each.message for each in problems), problems
 
 
 def test_a_model_with_weights_is_fetched_with_them(compiled: Compile, tmp_path: Path) -> None:

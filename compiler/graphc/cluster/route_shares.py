@@ -30,14 +30,18 @@ def move_rules(document: Data, moves: Moves) -> None:
     A shadow that gets a share takes the place of its mirror in every rule: where requests are shared it becomes a
     backend of the rule that copied them to it.
     """
-    for rule in _rules(document):
+    for rule in _sharing_rules(document, moves.graph):
         _move_rule(rule, moves)
 
 
 def find_left_out(document: Mapping[str, object], moves: Moves) -> set[str]:
     """Return the predictors with a share to which a route's rules send nothing."""
+    rules = list(_sharing_rules(document, moves.graph))
+    if not rules and any(_rules(document)):
+        # Each of them is for clients that ask a version by its name.
+        return set()
     sent: set[str] = set()
-    for rule in _rules(document):
+    for rule in rules:
         weights = {_predictor(each, moves.graph): number(each, "weight") for each in _backends(rule)}
         if moves.share_in(weights.keys()):
             sent |= {name for name, weight in weights.items() if weight != 0}
@@ -47,6 +51,21 @@ def find_left_out(document: Mapping[str, object], moves: Moves) -> set[str]:
 def _rules(document: Mapping[str, object]) -> Iterator[Data]:
     for part in ("rules", "http"):
         yield from objects(document, "spec", part)
+
+
+def _sharing_rules(document: Mapping[str, object], graph: str) -> Iterator[Data]:
+    """Yield the rules but for those of versions by their names, which go where they go whatever the shares."""
+    named = f"/v2/models/{graph}/versions/"
+    for rule in _rules(document):
+        if not any(named in path for path in _paths(rule)):
+            yield rule
+
+
+def _paths(rule: Data) -> Iterator[str]:
+    """Yield the paths that a rule of the Gateway API or of Istio is for."""
+    yield from (text(each, "path", "value") for each in objects(rule, "matches"))
+    for each in objects(rule, "match"):
+        yield from (str(value) for value in fields(each, "uri").values())
 
 
 def _backends(rule: Mapping[str, object]) -> list[Data]:
