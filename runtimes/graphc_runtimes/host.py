@@ -7,13 +7,12 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-import grpc
 import uvicorn
 from mlserver.cli.serve import load_settings
 from mlserver.cloudevents import CloudEventsMiddleware
@@ -42,7 +41,8 @@ from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol
 from graphc_runtimes.protocol import Settings as ProtocolSettings
 from graphc_runtimes.room import Room
-from graphc_runtimes.rpc import SERVICE, Call, RpcPlane, Served
+from graphc_runtimes.rpc import RpcPlane, Served
+from graphc_runtimes.rpc_doors import RpcDoors, make_options
 from graphc_runtimes.rpc_messages import Messages
 
 _THRESHOLD: Final = (20_000, 20, 50)
@@ -126,7 +126,8 @@ def _give_planes(
     """Put data planes in front of both servers, which share what may wait."""
     settings, desk = rest._settings, Desk(limits.threads, limits.queue)
     plane = DataPlane(desk, meter, Features(settings.gzip_enabled, settings.root_path))
-    rpc_plane = RpcPlane(desk, meter, Messages(cast("Any", dataplane_pb2).DESCRIPTOR), catalog.versions)
+    room, messages = Room(limits.in_flight), Messages(cast("Any", dataplane_pb2).DESCRIPTOR)
+    rpc_plane = RpcPlane(desk, meter, messages, room, names=catalog.names, versions=catalog.versions)
     rest.plane_settings = ProtocolSettings(
         plane,
         max_body=limits.max_body,
@@ -135,10 +136,10 @@ def _give_planes(
         idle_s=limits.idle_s,
         least_rate=limits.least_rate,
         connections=limits.connections,
-        room=Room(limits.in_flight),
+        room=room,
         others=Doors(catalog, meter.count_other, settings.root_path),
     )
-    rpc.plane, rpc.max_body = rpc_plane, limits.max_body
+    rpc.plane, rpc.doors, rpc.limits = rpc_plane, RpcDoors(catalog, messages), limits
     paces: dict[int, tuple[Pace, Pace]] = {}
 
     def add(model: RegionModel) -> None:
@@ -233,7 +234,8 @@ class _RpcServer(GRPCServer):
     """MLServer's gRPC server, which answers inference on a plane of our own."""
 
     plane: RpcPlane
-    max_body: int
+    doors: RpcDoors
+    limits: Limits
     grace_s: float
 
     async def stop(self, sig: int | None = None) -> None:  # noqa: ARG002 - as MLServer has it
@@ -242,45 +244,12 @@ class _RpcServer(GRPCServer):
 
     def _create_server(self) -> Any:
         server = super()._create_server()
-        servicer = cast("Any", self._inference_servicer)
-        request = cast("Any", dataplane_pb2).ModelInferRequest
-
-        async def others(raw: bytes, call: Call) -> bytes:
-            response = await servicer.ModelInfer(request.FromString(raw), call)
-            return response.SerializeToString()
-
-        self.plane.install(server, others)
-        asks = ("ModelMetadata", self._describe), ("ModelReady", self._is_ready)
-        handlers = {name: _make_handler(name, handle) for name, handle in asks}
-        cast("Any", server).add_registered_method_handlers(SERVICE, handlers)
+        self.plane.install(server)
+        self.doors.install(server)
         return server
 
-    async def _describe(self, request: Any, call: Call) -> Any:
-        await self.plane.check_version(request.name, request.version, call)
-        request.version = ""
-        found = await cast("Any", self._inference_servicer).ModelMetadata(request, call)
-        found.versions[:] = self.plane.versions
-        return found
-
-    async def _is_ready(self, request: Any, call: Call) -> Any:
-        await self.plane.check_version(request.name, request.version, call)
-        request.version = ""
-        return await cast("Any", self._inference_servicer).ModelReady(request, call)
-
     def _get_options(self) -> list[tuple[str, Any]]:
-        # gRPC itself takes messages of 4 MB, and no image more than a few of those.
-        own = {"grpc.max_receive_message_length": self.max_body, "grpc.max_send_message_length": -1}
-        return list((own | dict(super()._get_options())).items())
-
-
-def _make_handler(name: str, handle: Callable[[Any, Call], Awaitable[Any]]) -> Any:
-    """Return the handler of a method whose messages are MLServer's."""
-    messages = cast("Any", dataplane_pb2)
-    return cast("Any", grpc.unary_unary_rpc_method_handler)(
-        handle,
-        request_deserializer=getattr(messages, f"{name}Request").FromString,
-        response_serializer=getattr(messages, f"{name}Response").SerializeToString,
-    )
+        return list((make_options(self.limits) | dict(super()._get_options())).items())
 
 
 def _make_context(model: RegionModel) -> Context:

@@ -61,7 +61,7 @@ class _Input(_Tensor, gc=False):
         """Stop the decoder at the first that cannot be one."""
         super().__post_init__()
         if self.name in _SO_FAR.names:
-            _SO_FAR.stop(f"tensor {show(self.name)} is there twice")
+            _SO_FAR.stop(str(twice(self.name)))
         if self.data is msgspec.UNSET and self.parameters is msgspec.UNSET:
             _SO_FAR.stop(f"tensor {show(self.name)} has no `data`")
         _SO_FAR.names.add(self.name)
@@ -184,9 +184,34 @@ def _read_message(found: _Body, cut: Cut | None, headers: Mapping[str, str]) -> 
 def _identity(found: _Body | _Request) -> str | None:
     if not isinstance(found.id, str):
         return None
-    if len(found.id) > MOST_ID:
+    return check_id(found.id)
+
+
+# --- What is refused, however it comes -----------------------------------------------------------------
+
+
+def refuse_tensor(name: str, what: str) -> NoReturn:
+    """Refuse a request for one of its tensors."""
+    raise RequestError(f"tensor {show(name)} {what}")
+
+
+def twice(name: str) -> RequestError:
+    """Return the error of a message with two tensors of a name."""
+    return RequestError(f"tensor {show(name)} is there twice")
+
+
+def check_datatype(name: str, datatype: str) -> str:
+    """Return the datatype of a tensor; raises RequestError for one that there is not."""
+    if datatype not in DATATYPES:
+        refuse_tensor(name, f"has the datatype {show(datatype)}, which the V2 protocol lacks")
+    return datatype
+
+
+def check_id(identity: str) -> str:
+    """Return the id of a message; raises RequestError for one that is too long to be carried on."""
+    if len(identity) > MOST_ID:
         raise RequestError(f"the `id` has more than {MOST_ID} characters")
-    return found.id
+    return identity
 
 
 # --- The structure -----------------------------------------------------------------------------------
@@ -258,7 +283,7 @@ def _read_tensors(
     tensors: dict[str, WireTensor] = {}
     for place, each in enumerate(entries):
         if each.name in tensors:
-            raise RequestError(f"tensor {show(each.name)} is there twice")
+            raise twice(each.name)
         tensors[each.name] = _read_tensor(each, cut, raws.get(place))
     return tensors
 
@@ -288,7 +313,7 @@ def read_raw(
 
 
 def _refuse(entry: _Tensor, what: str) -> NoReturn:
-    raise RequestError(f"tensor {show(entry.name)} {what}")
+    refuse_tensor(entry.name, what)
 
 
 def _datatype(entry: _Tensor) -> str:
@@ -298,9 +323,7 @@ def _datatype(entry: _Tensor) -> str:
     if bytes(text[:1]) != b'"':
         _refuse(entry, f"has {_kind_of(text)} as `datatype`, where a text should be")
     datatype = bytes(text[1:-1][:_MOST_SHAPE]).decode("utf-8", "replace")
-    if datatype not in DATATYPES:
-        _refuse(entry, f"has the datatype {show(datatype)}, which the V2 protocol lacks")
-    return datatype
+    return check_datatype(entry.name, datatype)
 
 
 def _shape(entry: _Tensor) -> list[int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import Context
 from dataclasses import dataclass
@@ -16,15 +16,17 @@ from graphc_runtimes.deadline import HEADER
 from graphc_runtimes.desk import BusyError, Desk, Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.faults import stripped, tell_fault
+from graphc_runtimes.lane import LONGEST
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.plane import Meter, Model
+from graphc_runtimes.room import Room
 from graphc_runtimes.rpc_messages import Asked, Messages
+from graphc_runtimes.shown import show
 from graphc_runtimes.unit import Unit
 
 SERVICE: Final = "inference.GRPCInferenceService"
 
 Call = aio.ServicerContext[bytes, bytes]
-Others = Callable[[bytes, Call], Awaitable[bytes]]
 
 _CODES: Final[Mapping[type[Exception], grpc.StatusCode]] = {
     RequestError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -50,40 +52,43 @@ class Served:
 
 
 class RpcPlane:
-    """Answers ModelInfer for the models of one server, and passes on what is for others."""
+    """Answers ModelInfer for the models of one server."""
 
-    def __init__(self, desk: Desk, meter: Meter, messages: Messages, versions: Sequence[str] = ()) -> None:
-        self._versions = versions
-        self._desk, self._meter, self._messages = desk, meter, messages
+    def __init__(
+        self,
+        desk: Desk,
+        meter: Meter,
+        messages: Messages,
+        room: Room,
+        *,
+        names: Collection[str] = (),
+        versions: Sequence[str] = (),
+    ) -> None:
+        """Take the names that models are called by, loaded or not, and the versions that each has."""
+        self._desk, self._meter, self._messages, self._room = desk, meter, messages, room
+        self._names, self._versions = names, versions
         self._served: dict[str, Served] = {}
 
     def add(self, served: Served) -> None:
         """Answer for a model from now on."""
         self._served[served.name] = served
 
-    @property
-    def versions(self) -> Sequence[str]:
-        """The versions of the graph that this unit answers for."""
-        return self._versions
-
-    async def check_version(self, model: str, version: str, call: Call) -> None:
-        """End a call for a version that this unit does not answer for."""
-        if version and version not in self._versions:
-            told = ", ".join(f"`{each}`" for each in self._versions) or "none"
-            text = f"model `{model}` has no version `{version[:64]}`; there are: {told}"
-            await call.abort(grpc.StatusCode.NOT_FOUND, text)
-
-    def install(self, server: aio.Server, others: Others) -> None:
-        """Take the calls of a server that has not started; `others` answers those that are not for here."""
-
-        async def infer(raw: bytes, call: Call) -> bytes:
-            return await self._infer(raw, call, others)
-
+    def install(self, server: aio.Server) -> None:
+        """Take the calls of a server that has not started."""
         # Without a reader and a writer of its own gRPC hands over bytes, and takes them.
-        handler = cast("Any", grpc.unary_unary_rpc_method_handler)(infer)
+        handler = cast("Any", grpc.unary_unary_rpc_method_handler)(self._infer)
         cast("Any", server).add_registered_method_handlers(SERVICE, {"ModelInfer": handler})
 
-    async def _infer(self, raw: bytes, call: Call, others: Others) -> bytes:
+    async def _infer(self, raw: bytes, call: Call) -> bytes:
+        size = len(raw)
+        if not self._room.take(size):
+            await _abort(call, BusyError("bytes in flight"))
+        try:
+            return await self._infer_held(raw, call)
+        finally:
+            self._room.give_back(size)
+
+    async def _infer_held(self, raw: bytes, call: Call) -> bytes:
         start = time.perf_counter()
         try:
             asked = self._messages.read(raw)
@@ -91,12 +96,7 @@ class RpcPlane:
             await _abort(call, error)
         except Exception as error:
             await _abort(call, tell_fault(error, "the unit"))
-        served = self._served.get(asked.model)
-        if served is not None:
-            await self.check_version(asked.model, asked.version, call)
-        unit = _find_unit(served)
-        if served is None or unit is None:
-            return await others(raw, call)
+        served, unit = await self._find(asked, call)
         try:
             found = await self._answer(served, unit, asked, len(raw), call)
         except tuple(_CODES) as error:
@@ -111,6 +111,17 @@ class RpcPlane:
         self._meter.count_inference(served.name, time.perf_counter() - start, failed=False)
         return found
 
+    async def _find(self, asked: Asked, call: Call) -> tuple[Served, Unit]:
+        """Return the model and the unit that are asked, or end the call."""
+        served = self._served.get(asked.model)
+        if served is None and asked.model not in self._names:
+            await call.abort(grpc.StatusCode.NOT_FOUND, f"model {show(asked.model)} not found")
+        await check_version(asked.model, asked.version, self._versions, call)
+        unit = None if served is None else served.model.unit
+        if served is None or unit is None or not served.model.ready:
+            await call.abort(grpc.StatusCode.UNAVAILABLE, f"model {show(asked.model)} is not ready")
+        return served, unit
+
     async def _answer(self, served: Served, unit: Unit, asked: Asked, size: int, call: Call) -> bytes:
         headers = {str(key): str(value) for key, value in call.invocation_metadata() or ()}
         left_s = call.time_remaining() if unit.region.graph.deadline_ms is not None else None
@@ -118,13 +129,15 @@ class RpcPlane:
             # A client that has given up needs no further nodes.
             headers.setdefault(HEADER, str((time.time() + left_s) * 1000))
         work = _Work(served, unit, asked, headers, self._messages)
+        # Raw contents are views of the message; of typed ones each number is read.
+        may_take_long = size > LONGEST and not asked.is_raw
         if unit.region.batch is not None:
             self._desk.take()
             try:
-                done = await work.do_batched()
+                done = await work.do_batched(self._desk if may_take_long else None)
             finally:
                 self._desk.give_back()
-        elif served.pace.is_short(size):
+        elif not may_take_long and served.pace.is_short(size):
             start = time.perf_counter()
             done = served.context.run(work.do)
             served.pace.note(size, time.perf_counter() - start)
@@ -177,10 +190,14 @@ class _Work:
         message = self._read()
         return self._write(message, self._unit.answer(message))
 
-    async def do_batched(self) -> tuple[str, bytes]:
-        """Return the answer of a unit that may answer several requests at once."""
-        message = self._read()
-        return self._write(message, await answer(self._unit, message))
+    async def do_batched(self, desk: Desk | None) -> tuple[str, bytes]:
+        """Return the answer of a unit that may answer several requests at once; a desk has threads to read in."""
+        if desk is None:
+            message = self._read()
+            return self._write(message, await answer(self._unit, message))
+        message = await desk.run(self._read)
+        tensors = await answer(self._unit, message)
+        return await desk.run(lambda: self._write(message, tensors))
 
     def _read(self) -> Message:
         return self._unit.accept(self._asked.read(self._headers))
@@ -193,9 +210,12 @@ class _Work:
         return identity, self._messages.write(named, identity, carried, tensors, raw=raw)
 
 
-def _find_unit(served: Served | None) -> Unit | None:
-    """Return the unit that a call is for, where it is ready."""
-    return served.model.unit if served is not None and served.model.ready else None
+async def check_version(model: str, version: str, versions: Sequence[str], call: Call) -> None:
+    """End a call for a version that is not among those there are."""
+    if version and version not in versions:
+        told = ", ".join(f"`{each}`" for each in versions) or "none"
+        text = f"model {show(model)} has no version `{version[:64]}`; there are: {told}"
+        await call.abort(grpc.StatusCode.NOT_FOUND, text)
 
 
 async def _abort(call: Call, error: Exception) -> NoReturn:

@@ -7,17 +7,30 @@ without a word. These are built from its description, in a pool of their own.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
+import numpy as np
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
-from graphc_components.datatypes import bytes_of
-from graphc_components.tensors import CONTENTS, DATATYPES
+from graphc_components.datatypes import Array, bytes_of, to_numpy
+from graphc_components.tensors import CONTENTS
 
+from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.errors import RequestError
+from graphc_runtimes.lists import convert
 from graphc_runtimes.messages import FALLBACKS, Message, WireTensor, to_raw, want
-from graphc_runtimes.reading import read_raw
+from graphc_runtimes.reading import (
+    MOST_TENSORS,
+    check_datatype,
+    check_id,
+    read_raw,
+    refuse_tensor,
+    twice,
+)
+from graphc_runtimes.rpc_frame import LEAST, check_frame
+from graphc_runtimes.shapes import count_elements, disagree
+from graphc_runtimes.shown import show
 
 _LATER: Final = {
     "double_param": (4, FieldDescriptorProto.TYPE_DOUBLE),
@@ -29,6 +42,8 @@ _PARAMETERS: Final[Sequence[tuple[type, str]]] = (
     (float, "double_param"),
     (str, "string_param"),
 )
+_PIECE: Final = 2**15
+"""As many numbers are read in a few milliseconds."""
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -50,11 +65,16 @@ class Asked:
         raws: Sequence[bytes] = request.raw_input_contents
         if raws and len(raws) != len(request.inputs):
             raise RequestError(f"the request has {len(raws)} raw contents for {len(request.inputs)} inputs")
+        if max(len(request.inputs), len(request.outputs)) > MOST_TENSORS:
+            raise RequestError(f"the message has more than {MOST_TENSORS} tensors")
         tensors: dict[str, WireTensor] = {}
         for place, each in enumerate(request.inputs):
-            tensors.setdefault(each.name, _read_tensor(each, raws[place] if raws else None))
-        parameters = want(_read_parameters(request.parameters), [each.name for each in request.outputs])
-        return Message(tensors, request.id, parameters, headers, is_for_arrays=True)
+            if each.name in tensors:
+                raise twice(each.name)
+            tensors[each.name] = _read_tensor(each, raws[place] if raws else None)
+        parameters = _read_parameters(request.parameters)
+        asked = want(parameters, [each.name for each in request.outputs])
+        return Message(tensors, check_id(request.id), asked, headers, is_for_arrays=True)
 
 
 class Messages:
@@ -67,13 +87,17 @@ class Messages:
         _add_parameters(file)
         pool = DescriptorPool()
         pool.AddSerializedFile(file.SerializeToString())
-        self._request, self._response = (
-            cast("Any", GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{name}")))
-            for name in ("ModelInferRequest", "ModelInferResponse")
-        )
+        self._pool, self._package = pool, file.package
+        self._request, self._response = self.kind("ModelInferRequest"), self.kind("ModelInferResponse")
+
+    def kind(self, name: str) -> Any:
+        """Return the class of a message of the protocol."""
+        return GetMessageClass(self._pool.FindMessageTypeByName(f"{self._package}.{name}"))
 
     def read(self, raw: bytes) -> Asked:
         """Return a request; raises RequestError."""
+        if len(raw) >= LEAST:
+            check_frame(raw)
         try:
             return Asked(self._request.FromString(raw))
         except DecodeError:
@@ -95,7 +119,7 @@ class Messages:
         raw = raw or any(each.datatype not in CONTENTS for each in tensors)
         response = self._response(model_name=model[0], model_version=model[1], id=identity)
         for name, value in parameters.items():
-            _write_parameter(response.parameters, name, value)
+            write_parameter(response.parameters, name, value)
         for tensor in tensors:
             array = tensor.array
             assert array is not None
@@ -118,17 +142,54 @@ def _add_parameters(file: FileDescriptorProto) -> None:
             parameter.field.add(name=name, number=number, label=optional, type=kind, oneof_index=0)
 
 
+# --- Tensors -----------------------------------------------------------------------------------------
+
+
 def _read_tensor(tensor: Any, raw: bytes | None) -> WireTensor:
-    parameters, shape = _read_parameters(tensor.parameters), list(tensor.shape)
-    # What has a datatype that nobody knows is refused where it is compared with what the unit takes.
-    if raw is not None and tensor.datatype in DATATYPES:
-        return read_raw(tensor.name, tensor.datatype, shape, memoryview(raw), parameters)
-    # Clients differ in which field they use for a datatype; that there is one is enough.
-    given = tensor.contents.ListFields()
-    return WireTensor(tensor.name, tensor.datatype, shape, list(given[0][1]) if given else [], parameters)
+    name, datatype, shape = tensor.name, tensor.datatype, list(tensor.shape)
+    check_datatype(name, datatype)
+    parameters = _read_parameters(tensor.parameters, name)
+    if raw is None:
+        return _read_typed(name, datatype, shape, tensor.contents, parameters)
+    if tensor.HasField("contents") and tensor.contents.ListFields():
+        refuse_tensor(name, "has raw contents, and typed ones too")
+    return read_raw(name, datatype, shape, memoryview(raw), parameters)
 
 
-def _read_parameters(given: Any) -> dict[str, object]:
+def _read_typed(
+    name: str, datatype: str, shape: list[int], contents: Any, parameters: dict[str, object]
+) -> WireTensor:
+    """Return a tensor out of the field of its datatype; raises RequestError."""
+    # Any datatype may come as the base64 text that our own units send each other over REST.
+    field = "bytes_contents" if parameters.get("encoding") == "base64" else CONTENTS.get(datatype)
+    values: Sequence[object] = getattr(contents, field) if field else ()
+    if len(given := contents.ListFields()) != bool(values):
+        others = (described.name for described, _ in given if described.name != field)
+        right = f"`{field}`" if field else "raw contents"
+        refuse_tensor(name, f"is {datatype} and has `{next(others)}`, where {right} should be")
+    if len(values) <= _PIECE or field == "bytes_contents":
+        return WireTensor(name, datatype, shape, list(values), parameters)
+    try:
+        return WireTensor(name, datatype, shape, (), parameters, _convert_all(values, datatype, shape))
+    except ArrayError as error:
+        refuse_tensor(name, str(error))
+
+
+def _convert_all(values: Sequence[object], datatype: str, shape: Sequence[int]) -> Array:
+    """Return many numbers as an array, in steps between which other threads have their turn; raises ArrayError."""
+    if len(values) != count_elements(shape):
+        raise disagree(len(values), shape)
+    found = np.empty(len(values), to_numpy(datatype))
+    for at in range(0, len(values), _PIECE):
+        found[at : at + _PIECE] = convert(values[at : at + _PIECE], datatype)
+    return found.reshape(shape)
+
+
+def _read_parameters(given: Any, tensor: str | None = None) -> dict[str, object]:
+    """Return the parameters of a tensor, or of the request; raises RequestError."""
+    if len(given) > MOST_TENSORS:
+        owner = "the request" if tensor is None else f"tensor {show(tensor)}"
+        raise RequestError(f"{owner} has more than {MOST_TENSORS} parameters")
     found: dict[str, object] = {}
     for name, each in given.items():
         kind = each.WhichOneof("parameter_choice")
@@ -136,7 +197,8 @@ def _read_parameters(given: Any) -> dict[str, object]:
     return found
 
 
-def _write_parameter(into: Any, name: str, value: object) -> None:
+def write_parameter(into: Any, name: str, value: object) -> None:
+    """Write a parameter among those of a message."""
     if name == FALLBACKS and isinstance(value, list):
         # gRPC has no lists of names.
         value = ", ".join(cast("list[str]", value))

@@ -48,3 +48,12 @@ def test_the_compiled_graph_answers_as_the_originals(folder: Path, level: int, t
         for (status, body), case in zip(answers, asked, strict=True):
             assert status == 200, body
             assert_same(body, case["expected"])
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_request_without_rows_is_answered_without_rows(level: int, tmp_path: Path) -> None:
+    body = {"inputs": [{"name": "x", "shape": [0, 13], "datatype": "FP32", "data": []}]}
+    ((status, answer),) = serve_graph(GRAPHS / "wine-average/graph.yaml", level, [Call(body)], tmp_path)
+    assert status == 200, answer
+    found = {each["name"]: (each["datatype"], each["shape"]) for each in answer["outputs"]}
+    assert found == {"probabilities": ("FP32", [0, 3]), "cultivar": ("INT64", [0])}

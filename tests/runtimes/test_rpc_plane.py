@@ -1,4 +1,4 @@
-"""Inference over gRPC, without MLServer: what is answered from bytes, and what is left to others."""
+"""Inference over gRPC, without MLServer: what is answered from bytes, and what is refused."""
 
 import asyncio
 import json
@@ -19,13 +19,18 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from graphc.engine.proto import message_class
+from graphc_components.tensors import CONTENTS
 from graphc_runtimes.desk import Desk, Pace
 from graphc_runtimes.environment import read_environment
-from graphc_runtimes.rpc import Call, RpcPlane, Served
-from graphc_runtimes.rpc_messages import Messages
+from graphc_runtimes.errors import RequestError
+from graphc_runtimes.messages import Message
+from graphc_runtimes.room import Room
+from graphc_runtimes.rpc import RpcPlane, Served
+from graphc_runtimes.rpc_messages import Asked, Messages
 from graphc_runtimes.unit import load_unit
 from grpc import StatusCode, aio
 from plane_parts import Meter, Model
+from served_graphs import compile_graph
 
 Json = dict[str, Any]
 Build = Callable[..., Json]
@@ -43,6 +48,7 @@ class Running:
     channel: grpc.Channel
     model: Model
     meter: Meter
+    room: Room
 
     def start(self, request: Any, timeout: float = LIMIT_S, **metadata: str) -> "Future[bytes]":
         """Send a request, which may be bytes of any kind."""
@@ -65,11 +71,6 @@ class Running:
 Serve = Callable[..., Running]
 
 
-async def others(raw: bytes, call: Call) -> bytes:
-    """Stand for MLServer: tell that it was asked."""
-    return RESPONSE(model_name="left to MLServer", id=str(len(raw))).SerializeToString()
-
-
 def describe() -> FileDescriptor:
     """Return the protocol as MLServer describes it, without the kinds of parameters that came later."""
     file = FileDescriptorProto()
@@ -90,7 +91,7 @@ class Server:
 
     async def _start(self) -> tuple[aio.Server, int]:
         server = aio.server(options=[("grpc.max_receive_message_length", 2**24)])
-        self._plane.install(server, others)
+        self._plane.install(server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         return server, port
@@ -113,20 +114,20 @@ def trailers(identity: str) -> Sequence[tuple[str, str]]:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Serve a region over gRPC as a unit's process does, MLServer's servicer replaced by one that says so."""
+    """Serve a region over gRPC as a unit's process does."""
     stops: list[Callable[[], None]] = []
 
     def start(region: Mapping[str, object], *, threads: int = 4, queue: int = 16) -> Running:
         variables = {"GRAPHC_REGION": json.dumps(region), "GRAPHC_ARTIFACTS": str(tmp_path)}
         unit = asyncio.run(load_unit(read_environment(variables)))
-        meter, model, desk = Meter(), Model(unit), Desk(threads, queue)
+        meter, model, desk, room = Meter(), Model(unit), Desk(threads, queue), Room(2**24)
         # The compiler's description of the protocol: MLServer's cannot be loaded beside tritonclient's.
-        plane = RpcPlane(desk, meter, Messages(describe()))
+        plane = RpcPlane(desk, meter, Messages(describe()), room, names=["graph", "later"])
         plane.add(Served(model, "graph", trailers, copy_context(), Pace(unit.region)))
         server = Server(plane)
         channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
         stops.extend([channel.close, server.stop, desk.close])
-        return Running(channel, model, meter)
+        return Running(channel, model, meter, room)
 
     yield start
     for stop in stops:
@@ -257,7 +258,7 @@ def test_an_output_may_be_asked_for(serve: Serve, build: Build) -> None:
     [
         ("few", "tensor `x` has 4 bytes, which is not FP32 [1, 2]"),
         ("more", "the request has 2 raw contents for 1 inputs"),
-        ("datatype", "unit `unit`: tensor `x` is FP99, not FP32"),
+        ("datatype", "tensor `x` has the datatype `FP99`, which the V2 protocol lacks"),
         ("negative", "tensor `x` "),
         ("name", "unit `unit`: the graph has no input `z`"),
         ("empty", "unit `unit`: tensor `x` has 0 elements, which is not the shape [1, 2]"),
@@ -287,6 +288,206 @@ def test_what_does_not_fit_is_refused_with_the_reason(
     assert running.meter.inferences == [("graph", True)]
 
 
+FIELDS = [each.name for each in REQUEST().inputs.add().contents.DESCRIPTOR.fields]
+
+
+@pytest.mark.parametrize("kind", [*CONTENTS, "FP16"])
+@pytest.mark.parametrize("field", FIELDS)
+def test_contents_are_taken_from_the_field_of_their_datatype_alone(
+    serve: Serve, build: Build, kind: str, field: str
+) -> None:
+    running = serve(build([], takes=[f"x: {kind}[batch]"], answers={"x": f"y: {kind}[batch]"}))
+    asked = REQUEST(model_name="graph")
+    tensor = asked.inputs.add(name="x", datatype=kind, shape=[1])
+    getattr(tensor.contents, field).append(b"1" if field == "bytes_contents" else 1)
+    right = CONTENTS.get(kind)
+    if field == right:
+        assert running.ask(asked).outputs[0].contents == tensor.contents
+        other = next(each for each in FIELDS if each != right)
+        getattr(tensor.contents, other).append(b"1" if other == "bytes_contents" else 1)
+        field = other
+    told = f"`{right}`" if right else "raw contents"
+    assert running.refuse(asked) == (
+        StatusCode.INVALID_ARGUMENT,
+        f"tensor `x` is {kind} and has `{field}`, where {told} should be",
+    )
+
+
+def _repeat_tensor(asked: Any) -> None:
+    asked.inputs.append(asked.inputs[0])
+    if asked.raw_input_contents:
+        asked.raw_input_contents.append(asked.raw_input_contents[0])
+
+
+def _add_contents(asked: Any) -> None:
+    asked.inputs[0].contents.fp32_contents.extend([1, 2])
+    asked.raw_input_contents[:] = [bytes(8)]
+
+
+def _set(**fields: object) -> Callable[[Any], None]:
+    def change(asked: Any) -> None:
+        for name, value in fields.items():
+            if name in ("shape", "datatype"):
+                asked.inputs[0].ClearField(name)
+                asked.inputs[0].MergeFrom(type(asked.inputs[0])(**{name: value}))
+            else:
+                asked.MergeFrom(REQUEST(**{name: value}))
+
+    return change
+
+
+def _add_many(asked: Any) -> None:
+    for place in range(1024):
+        asked.inputs.add(name=f"n.{place}", datatype="FP32", shape=[0])
+        if asked.raw_input_contents:
+            asked.raw_input_contents.append(b"")
+
+
+def _add_parameters(asked: Any) -> None:
+    for place in range(1025):
+        asked.inputs[0].parameters[str(place)].bool_param = True
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_repeat_tensor, "tensor `x` is there twice"),
+        (_add_contents, "tensor `x` has raw contents, and typed ones too"),
+        (_set(shape=[1, 3]), "tensor `x` has "),
+        (_set(shape=[1, 1]), "tensor `x` has "),
+        (_set(shape=[]), "tensor `x` has "),
+        (_set(shape=[2, 1]), "tensor `x` has shape [2, 1], not [batch=2, 2]"),
+        (_set(shape=[2]), "tensor `x` has shape [2], not [batch, 2]"),
+        (_set(shape=[-1, -2]), "tensor `x` has a negative size in its shape [-1, -2]"),
+        (_set(shape=[2**62, 2**62]), "tensor `x` has "),
+        (_set(shape=[0, 2**40]), "tensor `x` has no elements, and the shape "),
+        (_set(shape=[1] * 33), "tensor `x` has 33 dimensions; a tensor has at most 32"),
+        (_set(datatype=""), "tensor `x` has the datatype ``, which the V2 protocol lacks"),
+        (_set(datatype="fp32"), "tensor `x` has the datatype `fp32`, which the V2 protocol lacks"),
+        (_set(id="i" * 5000), "the `id` has more than 4096 characters"),
+        (_add_many, "the message has more than 1024 tensors"),
+        (_add_parameters, "tensor `x` has more than 1024 parameters"),
+    ],
+)
+def test_whatever_is_no_tensor_is_refused_in_our_own_words(
+    serve: Serve, double: Json, change: Callable[[Any], None], told: str, raw: bool
+) -> None:
+    asked = request(1, 2, raw=raw)
+    change(asked)
+    running = serve(double)
+    code, details = running.refuse(asked)
+    assert code is StatusCode.INVALID_ARGUMENT
+    # What is seen when a tensor is taken names the unit, too.
+    assert details.removeprefix("unit `unit`: ").startswith(told)
+    assert list(running.ask(request(1, 2)).outputs[0].contents.fp32_contents) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        (b"\x2a\x00" * 2**19, "the message has more than 16384 fields; it may have 1024 tensors"),
+        (b"\x32\x00" * 2**19, "the message has more than 16384 fields; it may have 1024 tensors"),
+        (b"\x3a\x00" * 2**19, "the message has more than 16384 fields; it may have 1024 tensors"),
+        # One tensor, with sizes in one piece, or one by one.
+        (b"\x2a\x84\x80\x04\x1a\x80\x80\x04" + b"\x01" * 2**16, "a tensor has more than 32 dimensions"),
+        (
+            b"\x2a\x80\x80\x04" + b"\x18\x01" * 2**15,
+            "the message has more than 16384 fields; it may have 1024 tensors",
+        ),
+        (b"\x2b" * 2**17, "the message is no ModelInferRequest"),
+        (b"\xff" * 2**17, "the message is no ModelInferRequest"),
+        (b"\x3a\xff\xff\xff\x7f" + b"\x00" * 2**17, "the message is no ModelInferRequest"),
+    ],
+)
+def test_a_message_of_too_many_parts_is_refused_before_any_is_made(part: bytes, told: str) -> None:
+    with pytest.raises(RequestError, match=f"^{told}$"):
+        Messages(describe()).read(part)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_tensor_without_rows_is_answered_without_rows(serve: Serve, double: Json, raw: bool) -> None:
+    answer = serve(double).ask(request(raw=raw))
+    assert list(answer.outputs[0].shape) == [0, 2]
+    assert not answer.outputs[0].contents.fp32_contents
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_models_answer_without_rows_too(serve: Serve, tmp_path: Path, raw: bool) -> None:
+    compiled = compile_graph(Path(__file__).parents[2] / "graphs/wine-average/graph.yaml", 2, tmp_path)
+    (environment,) = compiled.environments.values()
+    running = serve(json.loads(environment.region))
+    asked = REQUEST(model_name="graph")
+    asked.inputs.add(name="x", datatype="FP32", shape=[0, 13])
+    if raw:
+        asked.raw_input_contents.append(b"")
+    found = {each.name: (each.datatype, list(each.shape)) for each in running.ask(asked).outputs}
+    assert found == {"probabilities": ("FP32", [0, 3]), "cultivar": ("INT64", [0])}
+
+
+@pytest.mark.parametrize("kind", sorted(set(CONTENTS) - {"BYTES"}))
+def test_many_typed_numbers_are_read_as_they_are(serve: Serve, build: Build, kind: str) -> None:
+    running = serve(build([], takes=[f"x: {kind}[batch]"], answers={"x": f"y: {kind}[batch]"}))
+    values = (np.arange(100_001) % (2 if kind == "BOOL" else 101)).tolist()
+    asked = REQUEST(model_name="graph")
+    tensor = asked.inputs.add(name="x", datatype=kind, shape=[len(values)])
+    getattr(tensor.contents, CONTENTS[kind]).extend(values)
+    assert running.ask(asked).outputs[0].contents == tensor.contents
+    if kind.endswith("8"):
+        getattr(tensor.contents, CONTENTS[kind])[-1] = 256
+        told = f"tensor `x` holds a number that is out of range for {kind}"
+        assert running.refuse(asked) == (StatusCode.INVALID_ARGUMENT, told)
+
+
+@pytest.mark.parametrize("batch", [None, {"max_size": 8, "max_delay_ms": 1}])
+def test_many_typed_numbers_are_not_read_on_the_event_loop(
+    serve: Serve, double: Json, monkeypatch: pytest.MonkeyPatch, batch: Json | None
+) -> None:
+    threads: list[str] = []
+    read = Asked.read
+
+    def noted(self: Asked, headers: Mapping[str, str]) -> Message:
+        threads.append(threading.current_thread().name)
+        return read(self, headers)
+
+    monkeypatch.setattr(Asked, "read", noted)
+    running = serve(double if batch is None else double | {"batch": batch})
+    # Often enough that a unit whose work is short would answer where the request came in.
+    for _ in range(5):
+        running.ask(request(*range(40_000)))
+    assert len(threads) == 5
+    assert all(each.startswith("graphc") for each in threads)
+
+
+def _wait_for(room: Room, taken: int) -> None:
+    end = time.monotonic() + LIMIT_S
+    while room.taken != taken:
+        assert time.monotonic() < end, f"{room.taken} bytes are taken, not {taken}"
+        time.sleep(0.001)
+
+
+def test_bytes_in_flight_are_bounded_and_given_back(serve: Serve, slow: Json) -> None:
+    running = serve(slow)
+    room, asked = running.room, request(77, 0)
+    size = len(asked.SerializeToString())
+    call = running.start(asked)
+    _wait_for(room, size)
+    call.result()
+    _wait_for(room, 0)
+    # What others of the same server hold, over HTTP, leaves too little.
+    assert room.take(room.most - size + 1)
+    told = "the unit has as many bytes in flight as it takes; try again"
+    assert running.refuse(asked) == (StatusCode.UNAVAILABLE, told)
+    room.give_back(room.most - size + 1)
+    # Whatever becomes of a request, its room is there again.
+    assert running.refuse(b"\xff\xff\xff")[0] is StatusCode.INVALID_ARGUMENT
+    other = REQUEST(model_name="other")
+    assert running.refuse(other)[0] is StatusCode.NOT_FOUND
+    running.start(asked).cancel()
+    assert running.ask(request(1, 0)).outputs[0].contents.fp32_contents[0] == 2
+    _wait_for(room, 0)
+
+
 def test_what_is_no_message_is_refused(serve: Serve, double: Json) -> None:
     assert serve(double).refuse(b"\xff\xff\xff") == (
         StatusCode.INVALID_ARGUMENT,
@@ -302,21 +503,19 @@ def test_a_version_that_the_unit_does_not_answer_for_is_not_found(serve: Serve, 
     assert details == "model `graph` has no version `2`; there are: none"
 
 
-@pytest.mark.parametrize("fields", [{"model_name": "another"}])
-def test_what_is_for_no_model_of_here_is_left_to_mlserver(
-    serve: Serve, double: Json, fields: dict[str, str]
-) -> None:
+def test_a_model_that_is_not_there_is_not_found(serve: Serve, double: Json) -> None:
     asked = request(1, 2)
-    for name, value in fields.items():
-        setattr(asked, name, value)
-    answer = serve(double).ask(asked)
-    assert (answer.model_name, int(answer.id)) == ("left to MLServer", len(asked.SerializeToString()))
+    asked.model_name = "another"
+    assert serve(double).refuse(asked) == (StatusCode.NOT_FOUND, "model `another` not found")
 
 
-def test_a_model_that_is_not_ready_is_left_to_mlserver(serve: Serve, double: Json) -> None:
+@pytest.mark.parametrize("name", ["graph", "later"])
+def test_a_model_that_is_not_ready_is_unavailable(serve: Serve, double: Json, name: str) -> None:
     running = serve(double)
     running.model.ready = False
-    assert running.ask(request(1, 2)).model_name == "left to MLServer"
+    asked = request(1, 2)
+    asked.model_name = name
+    assert running.refuse(asked) == (StatusCode.UNAVAILABLE, f"model `{name}` is not ready")
 
 
 def test_a_node_that_fails_is_an_error_of_the_server(serve: Serve, slow: Json, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
+import grpc
 import httpx
 import numpy as np
 import onnx
@@ -425,6 +426,20 @@ with grpcclient.InferenceServerClient(address) as client:
 """
 
 
+METHODS: Final = {
+    "ServerMetadata": b"",
+    "RepositoryIndex": b"",
+    "RepositoryModelLoad": b"\x12\x05graph",
+    "RepositoryModelUnload": b"\x12\x05graph",
+    "ModelStreamInfer": b"\x0a\x05graph",
+    "ModelMetadata": b"\x0a\x05graph",
+    "ModelReady": b"\x0a\x05graph",
+    "ServerLive": b"",
+    "ServerReady": b"",
+}
+"""Every method but ModelInfer, with a message that names the model where there is one."""
+
+
 def _call_grpc(server: Server, *arguments: str) -> object:
     command = [sys.executable, "-c", GRPC_CLIENT, f"127.0.0.1:{server.grpc}", *arguments]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
@@ -445,6 +460,30 @@ def test_grpc_errors_have_the_status_of_whose_mistake_it_is(whole: Server) -> No
         "StatusCode.INTERNAL",
         "node `label` failed: ValueError: thirteen in ...",
     ]
+
+
+def test_no_call_over_grpc_ends_what_a_unit_serves(whole: Server, start: str) -> None:
+    if start != "plane":
+        pytest.skip("MLServer's own server lets clients unload models")
+    called: dict[str, tuple[str, object]] = {}
+    with grpc.insecure_channel(f"127.0.0.1:{whole.grpc}") as channel:
+        for method, raw in METHODS.items():
+            call = cast("Any", channel.unary_unary)(f"/inference.GRPCInferenceService/{method}")
+            try:
+                called[method] = "OK", call(raw, timeout=30)
+            except grpc.RpcError as error:
+                called[method] = cast("Any", error).code().name, cast("Any", error).details()
+    refused = {method: found for method, found in called.items() if found[0] != "OK"}
+    fixed = ("UNIMPLEMENTED", "the models of this unit are fixed: none is loaded or unloaded")
+    streams = ("UNIMPLEMENTED", "the models of this unit do not answer in streams")
+    loading = {"RepositoryModelLoad": fixed, "RepositoryModelUnload": fixed}
+    assert refused == {**loading, "ModelStreamInfer": streams}
+    assert b"graph" in cast("bytes", called["RepositoryIndex"][1])
+    assert b"scaled" in cast("bytes", called["ModelMetadata"][1])
+    # One field, which is true.
+    for method in ("ServerLive", "ServerReady", "ModelReady"):
+        assert called[method][1] == b"\x08\x01"
+    assert whole.post("/v2/models/graph/infer", _request(0.0, 1.0)).status_code == 200
 
 
 # --- A unit inside a graph, as the executor calls it ---------------------------------------------------
