@@ -59,6 +59,8 @@ class Message:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     is_for_arrays: bool = False
     """Whether the answer's tensors are to be arrays, which whoever asks encodes in a way of its own."""
+    is_call: bool = False
+    """Whether it came over gRPC."""
     fallbacks: list[str] = field(default_factory=list[str])
     """The nodes that failed and whose policy stood in, once the unit has answered."""
 

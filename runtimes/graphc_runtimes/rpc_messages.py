@@ -74,7 +74,7 @@ class Asked:
             tensors[each.name] = _read_tensor(each, raws[place] if raws else None)
         parameters = _read_parameters(request.parameters)
         asked = want(parameters, [each.name for each in request.outputs])
-        return Message(tensors, check_id(request.id), asked, headers, is_for_arrays=True)
+        return Message(tensors, check_id(request.id), asked, headers, is_for_arrays=True, is_call=True)
 
 
 class Messages:

@@ -67,7 +67,8 @@ class Unit:
         """Return what the region answers out of its tensors; raises RunError."""
         answers = ((answer, tensors.get(answer.tensor)) for answer in self._wanted(message))
         # Over gRPC there are no texts between units: what the executor passes on are typed contents.
-        encode = self._pass_on if message.is_for_arrays else self._encode
+        is_as_is = message.is_for_arrays and (self._is_last or message.is_call)
+        encode = self._pass_on if is_as_is else self._encode
         return [encode(answer, array) for answer, array in answers if not _left_out(answer, array)]
 
     def carry(self, message: Message) -> dict[str, object]:

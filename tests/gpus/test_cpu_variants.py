@@ -94,7 +94,7 @@ def test_a_store_has_both_where_the_files_are_beside_the_graph(tmp_path: Path) -
         ["/mnt/graphc/score/cpu", "--sha256", content],
     ]
     for load, name in zip(loads, ("lean.onnx", "quick.onnx"), strict=True):
-        assert re.fullmatch(rf"s3://bucket/models/sha256/[0-9a-f]{{64}}/{name}", load[0])
+        assert re.fullmatch(rf"s3://bucket/models/sha256/[0-9a-f]{{64}}/(cpu/)?{name}", load[0])
 
 
 def test_a_run_on_this_machine_has_both() -> None:

@@ -189,7 +189,7 @@ def test_units_come_back_after_the_nursery_was_lost(tmp_path: Path) -> None:
 )
 def test_what_may_be_forked(changes: Mapping[str, str], wanted: bool, tmp_path: Path) -> None:
     made = UnitProcess(
-        "a", ("x",), {"HOME": "/h", **changes}, tmp_path, tmp_path, free_ports(1)[0], is_ours=True
+        "a", (sys.executable,), {"HOME": "/h", **changes}, tmp_path, tmp_path, free_ports(1)[0], is_ours=True
     )
     assert can_be_forked(made, {"HOME": "/h"}) == wanted
     assert not can_be_forked(replace(made, is_ours=False), {"HOME": "/h"})

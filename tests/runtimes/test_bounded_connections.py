@@ -65,7 +65,7 @@ def is_ended(client: Client) -> bool:
 def test_a_client_that_does_not_come_to_the_point_is_given_up(
     serve: Serve, double: Json, begin: str, drip: str
 ) -> None:
-    client = serve(double, limits={"patience_s": 1, "least_rate": 50}).connect()
+    client = serve(double, limits={"patience_s": 1, "least_rate": 2000}).connect()
     client.send(begin.encode())
 
     def dripped() -> bool:
