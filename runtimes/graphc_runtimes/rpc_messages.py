@@ -127,10 +127,20 @@ class Messages:
             if raw:
                 response.raw_output_contents.append(to_raw(array, tensor.datatype))
             else:
-                is_text = tensor.datatype == "BYTES"
-                elements = bytes_of(array) if is_text else cast("list[object]", array.ravel().tolist())
-                getattr(output.contents, CONTENTS[tensor.datatype]).extend(elements)
+                _write_typed(getattr(output.contents, CONTENTS[tensor.datatype]), array, tensor.datatype)
         return response.SerializeToString()
+
+
+def _write_typed(field: Any, array: Array, datatype: str) -> None:
+    """Write the elements of an array, many in steps between which other threads have their turn."""
+    if datatype == "BYTES":
+        field.extend(bytes_of(array))
+    elif array.size <= _PIECE:
+        field.extend(array.ravel().tolist())
+    else:
+        flat = array.ravel()
+        for at in range(0, flat.size, _PIECE):
+            field.extend(flat[at : at + _PIECE].tolist())
 
 
 def _add_parameters(file: FileDescriptorProto) -> None:
