@@ -1,5 +1,6 @@
 """What runs inside a unit's container."""
 
+import os
 from typing import TYPE_CHECKING
 
 from graphc_runtimes.errors import BadInputError
@@ -7,6 +8,9 @@ from graphc_runtimes.errors import BadInputError
 if TYPE_CHECKING:
     from graphc_runtimes.model import RegionModel
     from graphc_runtimes.repository import RegionRepository
+
+# onnxruntime keeps an identity of the machine below HOME, and sends what it does with models to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["BadInputError", "RegionModel", "RegionRepository"]
 
