@@ -180,9 +180,3 @@ def _is_rolled_out(made: Data) -> bool:
         return False
     updated, total = number(made, "status", "updatedReplicas") or 0, number(made, "status", "replicas") or 0
     return total <= updated
-
-
-def count_ready(deployments: list[Data]) -> tuple[int, int]:
-    """Return how many pods are available, and how many should be."""
-    ready = sum(number(each, "status", "availableReplicas") or 0 for each in deployments)
-    return ready, sum(number(each, "spec", "replicas") or 0 for each in deployments)

@@ -159,11 +159,6 @@ def from_bytes(elements: list[bytes]) -> tuple[list[Plain], str | None]:
     return _to_texts(elements)
 
 
-def from_numbers(values: list[float]) -> list[Plain]:
-    """Return floats as JSON holds them: NaN becomes null; raises RawError for an infinity."""
-    return _finite(np.asarray(values, dtype="<f8"))
-
-
 def _to_texts(elements: list[bytes]) -> tuple[list[Plain], str | None]:
     try:
         return [each.decode() for each in elements], None

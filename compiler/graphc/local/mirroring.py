@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final, Literal
+from typing import Literal
 
 from graphc.engine.faults import note_fault
 from graphc.engine.headers import Headers
@@ -13,8 +13,6 @@ from graphc.engine.message import Answer, Message
 from graphc.engine.service import Serving
 
 Outcome = Literal["answered", "failed", "late", "dropped"]
-
-NO_STATUS: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
