@@ -212,11 +212,30 @@ def test_objects_of_one_file_have_their_places() -> None:
     assert (problem.rule.code, problem.at) == ("GC010", Span(FILE, 2, 24, 2, 27))
 
 
-@given(
-    st.lists(st.dictionaries(st.text(), st.text() | st.floats(-1e9, 1e9) | st.none()), min_size=1, max_size=4)
-)
+# An escaped character takes up to 12, and YAML has no key of more than 1024.
+_KEYS = st.text(max_size=80)
+
+
+@given(st.lists(st.dictionaries(_KEYS, st.text() | st.floats(-1e9, 1e9) | st.none()), min_size=1, max_size=4))
 def test_any_objects_are_read_alike(objects: list[dict[str, Plain]]) -> None:
     assert read("\t".join(map(json.dumps, objects))) == (objects, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        (f'{{"{"a" * 1100}": 1}}', 1, 1104),
+        ('{"a"\n  : 1}', 2, 3),
+        ('{"b": ["a"\n: 1]}', 2, 1),
+        ('{"a": 1 "b": 2}', 1, 12),
+    ],
+)
+def test_a_colon_without_a_key_is_told_as_one(text: str, line: int, column: int) -> None:
+    documents, (problem,) = read(text)
+    assert not documents
+    assert problem.message == "a `:` stands where no key can be"
+    assert problem.help == "write a key of at most 1024 characters, on one line with its `:`"
+    assert problem.at == Span(FILE, line, column, line, column + 1)
 
 
 def test_many_objects_take_no_longer_than_they_should() -> None:

@@ -66,6 +66,12 @@ _FAULTS: Final[dict[str, _Fault]] = {
     "found a tab character where an indentation space is expected": _Fault("a tab indents this line", _TABS),
 }
 _BAD_START: Final = "cannot start any token"
+_BETWEEN: Final = frozenset({"did not find expected ',' or ']'", "did not find expected ',' or '}'"})
+# YAML 1.2.2, sections 7.4.2 and 8.2.2: what stands before a `:` is a key within these bounds only.
+_NO_KEY: Final = _Fault(
+    "a `:` stands where no key can be",
+    "write a key of at most 1024 characters, on one line with its `:`",
+)
 
 
 def syntax_diagnostic(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
@@ -74,6 +80,8 @@ def syntax_diagnostic(error: MarkedYAMLError, text: str, file: str) -> Diagnosti
     at = _place(error, file, opened=False)
     if _BAD_START in problem:
         fault = _bad_start(_character(text, at))
+    elif problem in _BETWEEN and _character(text, at) == ":":
+        fault = _NO_KEY
     else:
         fault = _FAULTS.get(problem, _Fault(problem.replace("{", "{{").replace("}", "}}")))
     if fault.opened:
