@@ -27,9 +27,9 @@ from stand_in_pods import Place, Pods, running_pods
 from steady_load import loading, single_rows
 
 EXAMPLE: Final = Path(__file__).parents[2] / "graphs" / "cancer-rollout"
-README: Final = EXAMPLE.parents[1] / "README.md"
+PAGE: Final = EXAMPLE.parents[1] / "docs" / "deploy.md"
 NAMESPACE: Final = "default"
-"""Where commands that name none go, as the README's do."""
+"""Where commands that name none go, as the page's do."""
 
 OUTPUTS: Final = frozenset({"diagnosis", "probabilities"})
 GRAPHC: Final = [sys.executable, "-c", "from graphc.cli import start; start()"]
@@ -80,7 +80,7 @@ class Stage:
         environment = os.environ | {"KUBECONFIG": str(self.kubeconfig), "COMPARE": self.compare}
         done = subprocess.run(
             ["bash", "-c", script],
-            cwd=README.parent,
+            cwd=EXAMPLE.parents[1],
             env=environment,
             capture_output=True,
             text=True,
@@ -123,9 +123,9 @@ def swap_labels(text: str) -> str:
     return text.replace("      score: {model: models/forest.onnx}\n", swapped)
 
 
-def commands_of_the_readme() -> list[tuple[str, int]]:
+def commands_of_the_page() -> list[tuple[str, int]]:
     """Return the commands for a cluster, with the exit code that a comment says first."""
-    block = README.read_text().partition("**On a cluster**")[2].partition("```sh\n")[2].partition("```")[0]
+    block = PAGE.read_text().partition("**On a cluster**")[2].partition("```sh\n")[2].partition("```")[0]
     found: list[tuple[str, int]] = []
     for line in block.splitlines():
         command, _, comment = line.partition("  #")
@@ -142,7 +142,7 @@ def patch(path: Path, difference: str) -> None:
 
 def test_a_good_shadow_is_promoted_and_a_bad_one_refused_with_no_failed_request(stage: Stage) -> None:
     words: dict[str, str] = {}
-    (planning, applying), *more = commands_of_the_readme()[:2], *commands_of_the_readme()[2:]
+    (planning, applying), *more = commands_of_the_page()[:2], *commands_of_the_page()[2:]
     for command, code in (planning, applying):
         words[command.split()[1]] = stage.type(command, code)
     with loading(f"{stage.url}/v2/models/cancer-rollout/infer", single_rows(EXAMPLE), OUTPUTS) as load:

@@ -32,7 +32,7 @@ from seen_answers import seen_by
 from steady_load import loading, single_rows
 
 EXAMPLE: Final = Path(__file__).parents[2] / "graphs" / "cancer-rollout"
-README: Final = EXAMPLE.parents[1] / "README.md"
+PAGE: Final = EXAMPLE.parents[1] / "docs" / "deploy.md"
 GRAPHC: Final = [sys.executable, "-c", "from graphc.cli import start; start()"]
 OUTPUTS: Final = frozenset({"diagnosis", "probabilities"})
 
@@ -248,7 +248,7 @@ def test_what_cannot_be_promoted_in_a_file_is_said(more: list[str], tmp_path: Pa
 
 @contextmanager
 def following(command: str, folder: Path, environment: dict[str, str]) -> Generator[str]:
-    """Run the README's command for the first terminal, at any ports; yield the URL that answers."""
+    """Run the page's command for the first terminal, at any ports; yield the URL that answers."""
     log = folder / "run.log"
     arguments = [*GRAPHC, *command.split()[1:], "--port", "0", "--grpc-port", "0"]
     with (
@@ -265,9 +265,9 @@ def following(command: str, folder: Path, environment: dict[str, str]) -> Genera
             process.wait(60)
 
 
-def commands_of_the_readme() -> tuple[str, list[str]]:
+def commands_of_the_page() -> tuple[str, list[str]]:
     """Return the command of the first terminal, and those of the second."""
-    _, first, second, *_ = README.read_text().partition("**On this machine**")[2].split("```sh\n")
+    _, first, second, *_ = PAGE.read_text().partition("**On this machine**")[2].split("```sh\n")
     return first.partition("```")[0].strip(), second.partition("```")[0].splitlines()
 
 
@@ -275,7 +275,7 @@ def commands_of_the_readme() -> tuple[str, list[str]]:
 @pytest.mark.timeout(600)
 def test_a_good_shadow_is_promoted_and_a_bad_one_refused_with_no_failed_request(tmp_path: Path) -> None:
     environment = os.environ | {"GRAPHC_COMPARE_DATABASE": str(tmp_path / "compare.db")}
-    serve, typed = commands_of_the_readme()
+    serve, typed = commands_of_the_page()
     assert [each.split()[1] for each in typed] == ["compare", "promote"]
     folder = tmp_path / "graphs" / "cancer-rollout"
     shutil.copytree(EXAMPLE, folder)
