@@ -46,6 +46,14 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "google": frozenset({"graphc.engine.proto", "graphc.gpus.region_memory", "graphc.joining.large"}),
     "orjson": frozenset({"graphc.engine.fast_json"}),
     "pydantic_core": frozenset({"graphc.engine.fast_json", "graphc.spec.problems"}),
+    # One writes, all others are the one reader.
+    "yaml": frozenset(
+        {"graphc.documents"}
+        | {
+            f"graphc.source.{name}"
+            for name in ("kubectl_builder", "yaml_builder", "yaml_reader", "yaml_syntax")
+        }
+    ),
     "PIL": frozenset({"graphc.client.images"}),
     "matplotlib": frozenset({"graphc.bench.draw"}),
     "onnx": frozenset(

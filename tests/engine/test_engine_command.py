@@ -29,19 +29,10 @@ def _run(manifest: Path, *options: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "holds no SeldonDeployments"),
         (b"kind: Pod", "holds no SeldonDeployments"),
         (f"{GOOD}---\n{GOOD}".encode(), "holds 2 SeldonDeployments"),
-        (b"a: [", "is not YAML"),
-        (b"\xff\xfe\x00", "is not YAML"),
-        (b"at: 2001-99-99", "is not YAML"),
-        (b"a: !!python/object:os.system {}", "is not YAML"),
-        (b"[" * 5000, "nests too deeply"),
+        (b"\xff\xfe\x00", "is not UTF-8"),
         (HEAD.encode(), "spec.predictors: no predictors"),
-        (
-            f"{HEAD}  - {{name: main, graph: &g {{name: a, children: [*g]}}}}".encode(),
-            "units nest deeper than 64",
-        ),
         (f"{HEAD}  - {{name: main, graph: {{name: a}}}}".encode(), "unit `a` has no endpoint"),
         (f"{HEAD}  - {{name: other, graph: {{name: a}}}}".encode(), "no predictor `main`"),
     ],
@@ -53,6 +44,27 @@ def test_an_unreadable_manifest_is_one_line_and_status_one(tmp_path: Path, text:
     assert status == 1
     assert message in output
     assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "error[GC005]: the file holds no document"),
+        ("a: [", "error[GC004]: a value is missing here"),
+        ("a: {<<: 1}", "error[GC014]: `<<` merges mappings, and this is none"),
+        ("[" * 5000, "error[GC007]: values nest here more than 100 levels deep"),
+        (
+            f"{HEAD}  - {{name: main, graph: &g {{name: a, children: [*g]}}}}",
+            "error[GC008]: `g` stands inside the value that it names",
+        ),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_shown_at_its_line(tmp_path: Path, text: str, message: str) -> None:
+    manifest = tmp_path / "deployment.yaml"
+    manifest.write_text(text)
+    status, output = _run(manifest)
+    assert status == 1
+    assert output.startswith(f"{message}\n --> {manifest}:")
 
 
 def test_a_missing_manifest_is_one_line(tmp_path: Path) -> None:

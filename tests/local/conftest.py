@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from graphc.local.documents import read_documents
+from graphc.diagnostics import Sink
+from graphc.local.load import load_manifests
 from graphc.local.manifest import read_manifest
 from graphc.local.plan import RunPlan, Workplace, free_ports, plan_run
 from graphc.local.problem import Findings
@@ -97,9 +98,9 @@ def plan(tmp_path: Path, modules: Path) -> Plan:
         overrides: Mapping[str, LocalFiles] | None = None,
     ) -> tuple[RunPlan, Findings]:
         findings = Findings()
-        documents = read_documents(text, "test.yaml")
-        assert isinstance(documents, list)
-        manifest = read_manifest(documents, findings)
+        sink = Sink()
+        manifest = read_manifest(load_manifests({"test.yaml": text}, sink, findings).documents, findings)
+        assert not len(sink)
         deployment = manifest.deployments[0]
         place = Workplace(
             tmp_path / "run",

@@ -147,7 +147,8 @@ def test_a_port_in_use_is_said(
 @pytest.mark.parametrize(
     ("text", "arguments", "code", "message"),
     [
-        ("kind: [", (), 1, "error: `f.yaml` is not YAML or JSON: line "),
+        ("kind: [", (), 1, "error[GC004]: a value is missing here\n --> f.yaml:2:1"),
+        ("- 1", (), 1, "error: `f.yaml` holds a document that is not a mapping"),
         ("kind: Pod", (), 1, "error: there is no SeldonDeployment among the documents"),
         ("kind: SeldonDeployment", (), 1, "error: a SeldonDeployment has no name"),
         ("kind: InferenceGraph", (), 1, "error[GC"),

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from graphc.cli import main
+from graphc.diagnostics import Sink
 from graphc.local.load import load_manifests
 from graphc.local.problem import Findings
 from graphc.packages.annotation import ANNOTATION
@@ -170,7 +171,7 @@ def test_a_manifest_notes_what_its_image_has(tmp_path: Path) -> None:
     image_of(tmp_path, ", requirements: need.txt")
     compiled = CliRunner().invoke(main, ["compile", str(tmp_path / "graph.yaml")]).stdout
     findings = Findings()
-    loaded = load_manifests({"m.yaml": compiled}, findings)
+    loaded = load_manifests({"m.yaml": compiled}, Sink(), findings)
     assert findings == Findings()
     asked = join_requirements(parse_requirement(each) for each in (f"a==1 --hash={HASH}", "b>=1,<2"))
     assert loaded.requirements == {"main": asked}
@@ -182,7 +183,7 @@ def test_a_manifest_notes_what_its_image_has(tmp_path: Path) -> None:
 def test_an_annotation_that_says_something_else_is_refused(text: str) -> None:
     document = {"kind": "SeldonDeployment", "metadata": {"annotations": {ANNOTATION: text}}}
     findings = Findings()
-    load_manifests({"m.yaml": yaml.safe_dump(document)}, findings)
+    load_manifests({"m.yaml": yaml.safe_dump(document)}, Sink(), findings)
     (problem,) = findings.problems
     assert problem.message.startswith(f"the annotation `{ANNOTATION}` cannot be read: it is not ")
 

@@ -7,10 +7,15 @@ from typing import Final, Literal
 
 import click
 
-from graphc.engine.documents import ManifestError, read_deployment
+from graphc.cli.reporting import REJECTED, write_problems
+from graphc.diagnostics import Sink
 from graphc.engine.limits import LimitError
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.tree import TreeProblem, Unit, check_endpoints, read_timeout, read_tree
+from graphc.manifests.kinds import KIND, flatten
+from graphc.manifests.node import Node
+from graphc.source.located import Plain, to_plain
+from graphc.source.yaml_reader import read_manifests
 
 _PORT: Final = click.IntRange(0, 65535)
 
@@ -42,7 +47,7 @@ def command(
     the `grpcPort` for one over gRPC, in the order and with the errors of Seldon's executor. What would end its
     process is answered UNAVAILABLE, with the reason. With --lenient all units are called over REST.
     """
-    document = _load(manifest)
+    document = read_deployment(manifest)
     options = EngineOptions(
         host=host,
         http_port=http_port,
@@ -60,14 +65,27 @@ def command(
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
 
 
-def _load(manifest: Path) -> dict[str, object]:
+def read_deployment(manifest: Path) -> Plain:
+    """Return the only SeldonDeployment of a file; end with the problems where there are some."""
     try:
-        return read_deployment(manifest)
-    except ManifestError as error:
-        raise click.ClickException(str(error)) from error
+        text = manifest.read_text("utf-8-sig")
+    except OSError as error:
+        raise click.ClickException(f"`{manifest}` cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"`{manifest}` is not UTF-8") from error
+    sink = Sink()
+    documents = [each for document in read_manifests(text, str(manifest), sink) for each in flatten(document)]
+    write_problems(sink, {str(manifest): text})
+    if sink.has_errors:
+        raise SystemExit(REJECTED)
+    deployments = [each for each in documents if Node(each).text("kind") == KIND]
+    if len(deployments) != 1:
+        count = len(deployments) or "no"
+        raise click.ClickException(f"`{manifest}` holds {count} {KIND}s, of which one is needed")
+    return to_plain(deployments[0])
 
 
-def _read(manifest: Path, document: dict[str, object], predictor: str | None, *, admitted: bool) -> Unit:
+def _read(manifest: Path, document: Plain, predictor: str | None, *, admitted: bool) -> Unit:
     root = read_tree(document, predictor, admitted=admitted)
     problem = root if isinstance(root, TreeProblem) else check_endpoints(root)
     if isinstance(root, TreeProblem) or problem:

@@ -12,6 +12,7 @@ from graphc.artefacts.signature import Signatures
 from graphc.caching import cache_root
 from graphc.cli.no_cache import cache_option, is_cache_off
 from graphc.compilation import Compilation, Request
+from graphc.diagnostics import Sink
 from graphc.diagnostics.render import Format, render
 from graphc.lower.options import Options
 from graphc.source.parameters import SettingError, parse_settings
@@ -117,11 +118,18 @@ def read_settings(settings: tuple[str, ...]) -> Mapping[str, str]:
 
 def report(done: Compilation, output_format: str, *, to_stderr: bool) -> None:
     """Write the problems; nothing is written where there are none and the format is for people."""
-    if not len(done.sink) and output_format == "text":
+    write_problems(done.sink, done.sources, output_format, to_stderr=to_stderr)
+
+
+def write_problems(
+    sink: Sink, sources: Mapping[str, str], output_format: str = "text", *, to_stderr: bool = True
+) -> None:
+    """Write the problems of files whose texts are `sources`; none in the format for people writes nothing."""
+    if not len(sink) and output_format == "text":
         return
     stream = sys.stderr if to_stderr else sys.stdout
     color = output_format == "text" and stream.isatty() and "NO_COLOR" not in os.environ
-    text = render(done.sink, output_format, done.sources, color)
+    text = render(sink, output_format, sources, color)
     click.echo(text.rstrip("\n"), err=to_stderr, color=color)
 
 

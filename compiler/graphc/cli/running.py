@@ -2,10 +2,18 @@
 
 import click
 
-from graphc.cli.reporting import exit_if_rejected, kept_signatures, read_settings, report
+from graphc.cli.reporting import (
+    REJECTED,
+    exit_if_rejected,
+    kept_signatures,
+    read_settings,
+    report,
+    write_problems,
+)
 from graphc.compilation import Request, compile_files
+from graphc.diagnostics import Sink
 from graphc.local.console import RunConsole
-from graphc.local.load import Loaded, are_graphs, load_compiled, load_manifests, read_texts
+from graphc.local.load import Loaded, are_graphs, load_compiled, load_manifests, name_source, read_texts
 from graphc.local.problem import Findings
 from graphc.local.run import report_findings
 from graphc.lower.options import Options
@@ -51,7 +59,11 @@ def load(
         raise click.UsageError(
             "`--set`, `-O` and `--costs` are for graph files; a manifest is compiled already"
         )
-    loaded = load_manifests(texts, findings)
+    sink = Sink()
+    loaded = load_manifests(texts, sink, findings)
+    write_problems(sink, {name_source(path): text for path, text in texts.items()})
     if findings.problems:
         raise SystemExit(report_findings(findings, console))
+    if sink.has_errors:
+        raise SystemExit(REJECTED)
     return loaded

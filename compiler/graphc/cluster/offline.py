@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, cast
 
 from graphc.cluster.bundle import CONFIG_MAP, DEPLOYMENT, Bundle, order_of_removal, strip
 from graphc.cluster.client import Ref, ref_of
@@ -22,10 +22,10 @@ from graphc.cluster.view import FindMap, view_document
 from graphc.compilation import Request, compile_files
 from graphc.diagnostics import Sink
 from graphc.diagnostics.model import Severity
-from graphc.manifests.kinds import is_manifest
+from graphc.manifests.kinds import flatten, is_manifest
 from graphc.source.files import read_source
 from graphc.source.located import Fields, to_plain
-from graphc.source.yaml_reader import read_documents
+from graphc.source.yaml_reader import read_for_cluster
 
 GIT_SECONDS: Final = 60
 MOST_ARCHIVE: Final = 512 * 1024 * 1024
@@ -92,23 +92,18 @@ def _read(path: Path, shown: str, request: Request) -> list[Data]:
     sink = Sink()
     source = read_source(str(path), sink)
     documents = (
-        [] if source is None or path.suffix == ".py" else list(read_documents(source.text, shown, sink))
+        []
+        if source is None or path.suffix == ".py"
+        else read_for_cluster(source.text, shown, sink, is_manifest)
     )
-    rendered = [to_plain(each) for each in documents if isinstance(each, Fields) and is_manifest(each)]
+    rendered = [each for document in documents if is_manifest(document) for each in flatten(document)]
     if rendered and not sink.has_errors:
-        return [each for document in rendered if isinstance(document, dict) for each in _flatten(document)]  # pyright: ignore
+        return [cast("Data", to_plain(each)) for each in rendered if isinstance(each, Fields)]
     done = compile_files(replace(request, paths=[str(path)]))
     for problem in [*sink, *done.sink]:
         if problem.severity is Severity.ERROR:
             raise ClusterError(f"{shown} cannot be compared with: {problem.message}")
     return [dict(each) for emission in done.emissions for each in emission.documents]
-
-
-def _flatten(document: Data) -> Iterator[Data]:
-    if text(document, "kind").endswith("List") and isinstance(document.get("items"), list):
-        yield from (each for each in document["items"] if isinstance(each, dict))  # pyright: ignore
-    else:
-        yield document
 
 
 @contextmanager

@@ -9,13 +9,19 @@ from pathlib import Path, PurePosixPath
 from typing import Final, cast
 
 from graphc.compilation import Compilation
-from graphc.local.documents import MAX_CHARACTERS, read_documents
+from graphc.diagnostics import Sink
 from graphc.local.plain import Document, as_mapping, as_text
 from graphc.local.plan import ARTIFACTS
 from graphc.local.problem import Findings, Problem
 from graphc.local.volumes import LocalFiles
+from graphc.manifests.kinds import flatten
 from graphc.packages.annotation import ANNOTATION, read_annotation
 from graphc.packages.requirements import Requirements
+from graphc.source.files import STDIN
+from graphc.source.located import Fields, to_plain
+from graphc.source.yaml_reader import read_manifests
+
+MAX_CHARACTERS: Final = 64 * 1024 * 1024
 
 _GRAPH: Final = re.compile(r"""^\s*["']?kind["']?\s*:\s*["']?InferenceGraph\b""", re.MULTILINE)
 
@@ -54,16 +60,23 @@ def are_graphs(texts: Mapping[str, str], findings: Findings) -> bool:
     return any(kinds.values())
 
 
-def load_manifests(texts: Mapping[str, str], findings: Findings) -> Loaded:
-    """Read manifests."""
+def load_manifests(texts: Mapping[str, str], sink: Sink, findings: Findings) -> Loaded:
+    """Read manifests as kubectl reads them; what is wrong with a file goes to `sink`."""
     documents = list[Document]()
     for path, text in texts.items():
-        read = read_documents(text, "standard input" if path == "-" else path)
-        if isinstance(read, Problem):
-            findings.refuse(read.message, read.advice)
-        else:
-            documents += read
+        if len(text) > MAX_CHARACTERS:
+            findings.refuse(f"`{path}` is larger than {MAX_CHARACTERS // 1024 // 1024} MiB")
+            continue
+        for document in read_manifests(text, name_source(path), sink):
+            if not isinstance(document, Fields):
+                findings.refuse(f"`{path}` holds a document that is not a mapping")
+            documents += [as_mapping(to_plain(each)) for each in flatten(document)]
     return Loaded(documents, requirements=_read_requirements(documents, findings))
+
+
+def name_source(path: str) -> str:
+    """Return what diagnostics call a file, or standard input."""
+    return STDIN if path == "-" else path
 
 
 def _read_requirements(documents: Sequence[Document], findings: Findings) -> dict[str, Requirements]:

@@ -22,12 +22,18 @@ def is_manifest(document: Located) -> bool:
 
 def find_deployments(document: Located) -> Iterator[Fields]:
     """Yield the SeldonDeployments, those in lists included; other kinds are not ours to judge."""
-    root = Node(document)
+    for each in flatten(document):
+        if isinstance(each, Fields) and _is_seldons(Node(each)):
+            yield each
+
+
+def flatten(document: Located) -> Iterator[Located]:
+    """Yield the items of a list of Kubernetes', or the document itself where it is none."""
     items = document.find("items") if isinstance(document, Fields) else None
-    if items is not None and root.text("kind").endswith("List") and isinstance(items.value, Items):
+    if items is not None and Node(document).text("kind").endswith("List") and isinstance(items.value, Items):
         for item in items.value.items:
-            yield from find_deployments(item)
-    elif isinstance(document, Fields) and _is_seldons(root):
+            yield from flatten(item)
+    else:
         yield document
 
 

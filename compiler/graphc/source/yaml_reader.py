@@ -32,6 +32,12 @@ def read_documents(text: str, file: str, sink: Sink) -> list[Located]:
     return _finish(_read(text, file, faults, Builder), faults, sink)
 
 
+def read_manifests(text: str, file: str, sink: Sink) -> list[Located]:
+    """Return the documents of a text as kubectl reads them; none where the text has a fault."""
+    faults = Sink()
+    return _finish(_read_as_kubectl(text, file, faults), faults, sink)
+
+
 def read_for_cluster(
     text: str, file: str, sink: Sink, is_manifest: Callable[[Located], bool]
 ) -> list[Located]:
@@ -42,14 +48,18 @@ def read_for_cluster(
     strict = Sink()
     documents = _read(text, file, strict, Builder)
     if all(map(is_manifest, documents)):
-        # Most graphs' checks need no second builder.
-        from graphc.source.kubectl_builder import KubectlBuilder
-
         found = Sink()
-        manifests = _read(text, file, found, KubectlBuilder)
+        manifests = _read_as_kubectl(text, file, found)
         if manifests and all(map(is_manifest, manifests)):
             return _finish(manifests, found, sink)
     return _finish(documents, strict, sink)
+
+
+def _read_as_kubectl(text: str, file: str, sink: Sink) -> list[Located]:
+    # Most graphs' checks need no second builder.
+    from graphc.source.kubectl_builder import KubectlBuilder
+
+    return _read(text, file, sink, KubectlBuilder)
 
 
 def _finish(documents: list[Located], faults: Sink, sink: Sink) -> list[Located]:
