@@ -194,3 +194,12 @@ def test_the_gates_are_those_of_the_example() -> None:
 def test_the_profile_is_sound() -> None:
     profile, *_ = blocks("docs/profiles.md", "yaml")
     assert CliRunner().invoke(main, ["check", "-"], input=profile).exit_code == 0
+
+
+def test_the_modules_of_the_runtimes_exist() -> None:
+    table = read("runtimes/README.md").partition("## Modules")[2].partition("## ")[0]
+    names = [name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in _CODE.findall(row)]
+    package = ROOT / "runtimes" / "graphc_runtimes"
+    paths = [package / name.replace(".", "/") for name in names]
+    assert len(names) > 30
+    assert [path.name for path in paths if not (path.is_dir() or path.with_suffix(".py").exists())] == []
