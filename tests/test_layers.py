@@ -68,6 +68,9 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
 }
 """The modules of the compiler through which a loosely typed dependency comes in."""
 
+_READERS_OF_SELDON: Final = frozenset({"manifests", "local", "cluster"})
+"""What looks at SeldonDeployments, each on its own: what one is, `seldon` says."""
+
 UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
     "diagnostics": frozenset({"source", "spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
     "source": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
@@ -75,7 +78,12 @@ UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
     "graph": frozenset({"source", "spec", "frontend", "lower", "targets", "engine"}),
     "lower": frozenset({"source", "spec", "frontend", "artefacts", "targets", "engine"}),
     "targets": frozenset({"source", "spec", "frontend", "artefacts", "lower", "engine"}),
-    "engine": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets"}),
+    "engine": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", *_READERS_OF_SELDON}),
+    "seldon": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "profiles", "engine"})
+    | _READERS_OF_SELDON,
+    "manifests": frozenset({"spec", "frontend", "graph", "lower", "plan", "engine", "local", "cluster"}),
+    "local": frozenset({"manifests", "cluster"}),
+    "cluster": frozenset({"manifests", "local"}),
 }
 """For each part of the compiler, the parts that it does not know: specs end where the graph begins."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
 from graphc.diagnostics import Span
-from graphc.source.located import Entry, Fields, Items, Located, Scalar
+from graphc.source.located import Entry, Fields, place
 from graphc.spec.model import API_VERSION, KIND
 
 Data = None | bool | int | float | str | Sequence["Data"] | Mapping[str, "Data"]
@@ -92,7 +92,7 @@ class _Section:
     def add(self, name: str, value: Data, span: Span) -> None:
         if name in self.entries:
             raise ValueError(f"the graph has `{name}` already")
-        self.entries[name] = Entry(name, span, _locate(value, span))
+        self.entries[name] = Entry(name, span, place(value, span))
 
     def located(self) -> Fields:
         return Fields(tuple(self.entries.values()), self.span)
@@ -273,16 +273,6 @@ def _plain(value: Data | Take) -> Data:
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
     return value
-
-
-def _locate(value: Data, span: Span) -> Located:
-    if isinstance(value, str):
-        return Scalar(value, span)
-    if isinstance(value, Mapping):
-        return Fields(tuple(Entry(key, span, _locate(each, span)) for key, each in value.items()), span)
-    if isinstance(value, Sequence):
-        return Items(tuple(_locate(each, span) for each in value), span)
-    return Scalar(value, span)
 
 
 def _caller() -> Span:

@@ -25,7 +25,6 @@ from graphc.frontend.read_requirements import read_requirements
 from graphc.graph import Graph
 from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
-from graphc.manifests.kinds import find_deployments, is_manifest
 from graphc.measured import CostFile, check_costs, read_costs
 from graphc.packages.requirements import Requirements
 from graphc.plan import Plan
@@ -41,6 +40,7 @@ from graphc.predictors import (
 from graphc.profiles.kinds import is_profile
 from graphc.profiles.profile import Image, Profile
 from graphc.records import record
+from graphc.seldon.documents import find_deployments, is_manifest
 from graphc.source.files import STDIN, Source, read_source
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import declared_names, substitute

@@ -20,10 +20,10 @@ from contextlib import ExitStack, contextmanager
 from aiohttp import web
 from graphc.engine.listen import Listener
 from graphc.engine.service import Graph
-from graphc.engine.tree import Endpoint, Unit
 from graphc.local.versions import Tree, Versions
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Match, Mirror, Rollout, Share, Way
+from graphc.seldon.unit import Endpoint, Unit
 
 ROWS = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 30], "data": [0.5] * 30}]})
 JSON_TYPE = {"Content-Type": "application/json"}

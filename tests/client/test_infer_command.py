@@ -18,7 +18,7 @@ from graphc.cli.infer_command import command
 from graphc.client import rest
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
-from graphc.engine.tree import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, Unit
 from graphc.source.located import Plain
 
 METADATA: dict[str, Plain] = {

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 from graphc.diagnostics import Sink
-from graphc.manifests.kinds import is_manifest
+from graphc.seldon.documents import is_manifest
 from graphc.source.located import Plain, to_plain
 from graphc.source.yaml_reader import read_for_cluster
 

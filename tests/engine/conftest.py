@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 from graphc.engine.serve import Engine, EngineOptions
-from graphc.engine.tree import Endpoint, Unit, bind_endpoints
+from graphc.engine.tree import bind_endpoints
+from graphc.seldon.unit import Endpoint, Unit
 
 Json = Any
 

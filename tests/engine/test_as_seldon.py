@@ -10,7 +10,9 @@ from call_stubs import CallStub, CallStubs, Reply, send
 from graphc.engine.proto import METHODS
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
-from graphc.engine.tree import Unit, read_tree
+from graphc.engine.tree import read_tree
+from graphc.seldon.node import node_of
+from graphc.seldon.unit import Unit
 
 if TYPE_CHECKING:
     from conftest import Stubs
@@ -36,7 +38,7 @@ def _ask(graph: Json, *requests: Json, timeout_s: float | None = None) -> list[R
 async def _replies(
     stubs: CallStubs, graph: Json, requests: tuple[Json, ...], timeout_s: float | None
 ) -> list[Reply]:
-    root = read_tree(stubs.document(graph), admitted=True)
+    root = read_tree(node_of(stubs.document(graph)), admitted=True)
     assert isinstance(root, Unit)
     engine = Engine(root, EngineOptions(grpc_port=0, as_seldon=True, call_timeout_s=timeout_s))
     await engine.start()

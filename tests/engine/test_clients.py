@@ -15,7 +15,7 @@ from graphc.engine.limits import Limits
 from graphc.engine.proto import message_class
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
-from graphc.engine.tree import Unit
+from graphc.seldon.unit import Unit
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from graphc.engine.client import CallError, Target, UnitClient
 from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message
 from graphc.engine.metrics import Metrics
-from graphc.engine.tree import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, Unit
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: Application/JSON\r\nContent-Length: 2\r\n\r\n{}"
 BOMB = gzip.compress(bytes(50_000_000))

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from graphc.engine.tree import Unit, read_tree
+from graphc.engine.tree import read_tree
+from graphc.seldon.node import node_of
+from graphc.seldon.unit import Unit
 
 if TYPE_CHECKING:
     from conftest import Call, Stubs
@@ -63,7 +65,7 @@ def test_all_kinds_of_exchange_are_recorded() -> None:
 
 
 def _tree(stubs: "Stubs", case: Json) -> Unit:
-    root = read_tree(stubs.document(case["graph"]))
+    root = read_tree(node_of(stubs.document(case["graph"])))
     assert isinstance(root, Unit)
     return root
 

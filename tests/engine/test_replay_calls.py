@@ -13,7 +13,9 @@ import pytest
 from call_stubs import CallStubs, Reply, read, send, unroll
 from graphc.engine.proto import message_class
 from graphc.engine.serve import Engine, EngineOptions
-from graphc.engine.tree import Unit, read_tree
+from graphc.engine.tree import read_tree
+from graphc.seldon.node import node_of
+from graphc.seldon.unit import Unit
 
 Json = Any
 RECORDINGS = Path(__file__).parents[3] / "shared" / "seldon" / "executor-v2-grpc.json"
@@ -39,7 +41,7 @@ def test_answers_calls_as_the_executor_did(case: Json) -> None:
     async def replay() -> None:
         stubs = CallStubs()
         async with stubs.started(case["graph"]):
-            root = read_tree(stubs.document(case["graph"]), admitted=True)
+            root = read_tree(node_of(stubs.document(case["graph"])), admitted=True)
             assert isinstance(root, Unit)
             engine = Engine(root, EngineOptions(grpc_port=0, as_seldon=True))
             await engine.start()

@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
-from graphc.engine.tree import Endpoint, TreeProblem, Unit, bind_endpoints, check_endpoints, read_tree
+from graphc.engine.tree import TreeProblem, bind_endpoints, check_endpoints, read_tree
+from graphc.seldon.node import Node, node_of
+from graphc.seldon.unit import Endpoint, Parameter, Unit
+from graphc.source.located import NOWHERE, Entry, Fields, Items, Scalar
 
 
 def _document(graph: object) -> dict[str, Any]:
@@ -12,7 +15,7 @@ def _document(graph: object) -> dict[str, Any]:
 
 
 def _problem(document: object, predictor: str | None = None) -> str:
-    problem = read_tree(document, predictor)
+    problem = read_tree(node_of(document), predictor)
     assert isinstance(problem, TreeProblem)
     return str(problem)
 
@@ -20,11 +23,16 @@ def _problem(document: object, predictor: str | None = None) -> str:
 def test_a_tree_is_read_with_its_endpoints() -> None:
     endpoint = {"service_host": "localhost", "httpPort": 9000, "type": "REST"}
     child = {"name": "b", "methods": ["TRANSFORM_OUTPUT"], "endpoint": endpoint}
-    parameters = [{"name": "ratioA", "value": "0.3", "type": "FLOAT"}]
-    graph = {"name": "a", "implementation": "RANDOM_ABTEST", "parameters": parameters, "children": [child]}
+    parameter = {"name": "ratioA", "value": "0.3", "type": "FLOAT"}
+    graph = {"name": "a", "implementation": "RANDOM_ABTEST", "parameters": [parameter], "children": [child]}
     leaf = Unit("b", methods=frozenset({"TRANSFORM_OUTPUT"}), endpoint=Endpoint("localhost", 9000))
-    root = Unit("a", implementation="RANDOM_ABTEST", parameters=(("ratioA", "0.3"),), children=(leaf,))
-    assert read_tree(_document(graph), "main") == root
+    root = Unit(
+        "a",
+        implementation="RANDOM_ABTEST",
+        parameters=(Parameter("ratioA", "0.3", "FLOAT"),),
+        children=(leaf,),
+    )
+    assert read_tree(node_of(_document(graph)), "main") == root
 
 
 @pytest.mark.parametrize(
@@ -39,7 +47,7 @@ def test_a_tree_is_read_with_its_endpoints() -> None:
     ],
 )
 def test_a_missing_type_is_filled_in_as_admission_does(fields: dict[str, object], kind: str | None) -> None:
-    root = read_tree(_document({"name": "a", **fields}))
+    root = read_tree(node_of(_document({"name": "a", **fields})))
     assert isinstance(root, Unit)
     assert root.type == kind
 
@@ -48,13 +56,6 @@ def _nested(depth: int) -> dict[str, object]:
     unit: dict[str, object] = {"name": "leaf"}
     for _ in range(depth):
         unit = {"name": "node", "children": [unit]}
-    return unit
-
-
-def _multiplied() -> dict[str, Any]:
-    unit: dict[str, Any] = {"name": "leaf"}
-    for _ in range(40):
-        unit = {"name": "node", "children": [unit, unit]}
     return unit
 
 
@@ -94,7 +95,16 @@ def test_a_bad_document_is_a_problem_with_a_place(document: object, problem: str
 
 def test_deep_and_multiplied_units_end() -> None:
     assert "nest deeper than 64" in _problem(_document(_nested(200)))
-    assert "more than 1000 units" in _problem(_document(_multiplied()))
+    shared = node_of({"name": "leaf"}).value
+    for _ in range(40):
+        name = Entry("name", NOWHERE, Scalar("node", NOWHERE))
+        children = Entry("children", NOWHERE, Items((shared, shared), NOWHERE))
+        shared = Fields((name, children), NOWHERE)
+    multiplied = Fields((Entry("graph", NOWHERE, shared),), NOWHERE)
+    listed = Entry("predictors", NOWHERE, Items((multiplied,), NOWHERE))
+    kind = Entry("kind", NOWHERE, Scalar("SeldonDeployment", NOWHERE))
+    document = Fields((kind, Entry("spec", NOWHERE, Fields((listed,), NOWHERE))), NOWHERE)
+    assert "more than 1000 units" in str(read_tree(Node(document)))
 
 
 def test_a_predictor_is_chosen_by_name() -> None:
@@ -102,7 +112,7 @@ def test_a_predictor_is_chosen_by_name() -> None:
     assert _problem(document, "canary") == "spec.predictors: no predictor `canary`; there are: `main`"
     document["spec"]["predictors"].append({"name": "canary", "graph": {"name": "b"}})
     assert "several predictors" in _problem(document)
-    root = read_tree(document, "canary")
+    root = read_tree(node_of(document), "canary")
     assert isinstance(root, Unit)
     assert root.name == "b"
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
-from graphc.engine.tree import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, Parameter, Unit
 
 if TYPE_CHECKING:
     from conftest import Stubs
@@ -229,7 +229,7 @@ def test_an_ab_test_tosses(stubs: "Stubs", ratio: str | None, least: int, most: 
         names = [(await _infer(session))[1]["model_name"] for _ in range(40)]
         assert least <= Counter(names)["a"] <= most
 
-    parameters = () if ratio is None else (("ratioA", ratio),)
+    parameters = () if ratio is None else (Parameter("ratioA", ratio),)
     children = (Unit("a", "MODEL"), Unit("b", "MODEL"))
     root = Unit("t", implementation="RANDOM_ABTEST", parameters=parameters, children=children)
     _serve(stubs, root, {"a": AFFINE, "b": AFFINE}, test)
@@ -240,7 +240,9 @@ def test_an_ab_test_with_a_bad_ratio_fails(stubs: "Stubs") -> None:
         status, answer = await _infer(session)
         assert (status, _info(answer)) == (500, 'strconv.ParseFloat: parsing "half": invalid syntax')
 
-    root = Unit("t", implementation="RANDOM_ABTEST", parameters=(("ratioA", "half"),), children=(Unit("a"),))
+    root = Unit(
+        "t", implementation="RANDOM_ABTEST", parameters=(Parameter("ratioA", "half"),), children=(Unit("a"),)
+    )
     _serve(stubs, root, {"a": AFFINE}, test)
 
 

@@ -10,6 +10,7 @@ import pytest
 from graphc.compilation import Request, compile_files
 from graphc.engine.tree import read_timeout
 from graphc.lower.options import Options
+from graphc.seldon.node import node_of
 from served_graphs import Call, serve_graph
 
 Json = dict[str, Any]
@@ -135,10 +136,10 @@ def test_the_executor_is_told_the_deadline(write: Callable[..., Path]) -> None:
         "seldon.io/grpc-timeout": "2500",
         "seldon.io/rest-timeout": "2500",
     }
-    assert read_timeout(deployment) == 2.5
+    assert read_timeout(node_of(deployment)) == 2.5
     deployment["spec"]["predictors"][0]["annotations"] = {"seldon.io/rest-timeout": "300"}
-    assert read_timeout(deployment, "main") == 0.3
-    assert read_timeout(deployment, "other") is None
+    assert read_timeout(node_of(deployment), "main") == 0.3
+    assert read_timeout(node_of(deployment), "other") is None
 
 
 def test_without_a_deadline_nothing_is_said(write: Callable[..., Path]) -> None:
@@ -146,7 +147,7 @@ def test_without_a_deadline_nothing_is_said(write: Callable[..., Path]) -> None:
     (emission,) = compile_files(Request([str(path)], {}, {}, Options(0))).emissions
     deployment: Any = emission.documents[-1]
     assert "annotations" not in deployment["spec"]
-    assert read_timeout(deployment) is None
+    assert read_timeout(node_of(deployment)) is None
 
 
 def quorum_graph(write: Callable[..., Path]) -> Path:

@@ -5,12 +5,12 @@ import shlex
 from pathlib import Path
 
 import pytest
-from graphc.engine.tree import Endpoint, Unit
 from graphc.local.environment import Ports
 from graphc.local.example import MAX_ELEMENTS, make_example, write_curl
 from graphc.local.front import bind_units, find_first, find_last, infer_path
 from graphc.local.plan import UnitProcess
 from graphc.local.signature import Signature, find_signature
+from graphc.seldon.unit import Endpoint, Unit
 from graphc_components.tensors import TensorType, parse_tensor_type
 
 REGION = {

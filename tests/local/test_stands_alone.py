@@ -15,13 +15,13 @@ from aiohttp import web
 from graphc.engine.limits import Limits
 from graphc.engine.listen import Listener
 from graphc.engine.service import Graph
-from graphc.engine.tree import Endpoint, Unit
 from graphc.local.front import stands_alone
 from graphc.local.manifest import Predictor
 from graphc.local.manifest import Unit as ManifestUnit
 from graphc.local.versions import Tree, Versions
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Match, Mirror, Rollout, Share, order_ways
+from graphc.seldon.unit import Endpoint, Unit
 
 NAMES = ("main", "two", "ghost")
 

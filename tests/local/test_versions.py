@@ -23,11 +23,11 @@ from graphc.compare.observer import NO_ANSWER, Seen
 from graphc.engine.listen import Listener
 from graphc.engine.proto import ModelFacts, message_class
 from graphc.engine.service import Graph
-from graphc.engine.tree import Endpoint, Unit
 from graphc.local.mirroring import Bounds
 from graphc.local.versions import Tree, Versions
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Match, Mirror, Rollout, Share, Way, order_ways
+from graphc.seldon.unit import Endpoint, Unit
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

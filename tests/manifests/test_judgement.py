@@ -10,7 +10,6 @@ from click.testing import CliRunner
 from graphc.cli import main
 from graphc.diagnostics import Sink
 from graphc.manifests.check import check_manifest
-from graphc.manifests.kinds import find_deployments, is_manifest
 from graphc.manifests.words import (
     is_label_value,
     is_port_name,
@@ -19,6 +18,7 @@ from graphc.manifests.words import (
     parse_quantity,
 )
 from graphc.profiles.profile import Installation
+from graphc.seldon.documents import find_deployments, is_manifest
 from graphc.source.yaml_reader import read_documents
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -95,7 +95,7 @@ def _run(path: Path) -> Plain:
 
 
 def _served(path: Path) -> Plain:
-    return read_deployment(path)
+    return read_deployment(path).plain
 
 
 def _planned_against(path: Path) -> Plain:

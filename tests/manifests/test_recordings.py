@@ -8,7 +8,7 @@ from typing import Final, TypedDict
 import pytest
 from graphc.diagnostics import Diagnostic, Severity, Sink
 from graphc.manifests.check import check_manifest
-from graphc.manifests.kinds import find_deployments
+from graphc.seldon.documents import find_deployments
 from graphc.source.yaml_reader import read_documents
 
 RECORDINGS: Final = Path(__file__).parents[3] / "shared" / "seldon"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from graphc.diagnostics import Severity, Sink
-from graphc.manifests.kinds import is_manifest
+from graphc.seldon.documents import is_manifest
 from graphc.source.kubectl_scalars import is_octal, key_text, resolve_plain
 from graphc.source.located import Fields, Located, Plain, to_plain
 from graphc.source.yaml_builder import MOST_ALIASED

@@ -11,8 +11,10 @@ from aiohttp import ClientSession, web
 from graphc.compilation import Request, compile_files
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
-from graphc.engine.tree import Endpoint, Unit, bind_endpoints, read_timeout, read_tree
+from graphc.engine.tree import bind_endpoints, read_timeout, read_tree
 from graphc.lower.options import Options
+from graphc.seldon.node import node_of
+from graphc.seldon.unit import Endpoint, Unit
 from graphc_runtimes.environment import Environment, read_environment
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.messages import Message, write_tensor
@@ -57,12 +59,12 @@ def compile_graph(path: Path, level: int, root: Path, version: str | None = None
             target = root / shipment.node / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
-    tree = read_tree(cast("Json", deployment), predictor["name"])
+    tree = read_tree(node_of(deployment), predictor["name"])
     assert isinstance(tree, Unit)
     containers = [each for pod in predictor["componentSpecs"] for each in pod["spec"]["containers"]]
     environments = {each["name"]: _environment(each, root) for each in containers}
     name = str(cast("Json", deployment["metadata"])["name"])
-    return Compiled(name, tree, environments, read_timeout(cast("Json", deployment), predictor["name"]))
+    return Compiled(name, tree, environments, read_timeout(node_of(deployment), predictor["name"]))
 
 
 def _environment(container: Json, root: Path) -> Environment:

@@ -11,10 +11,10 @@ from graphc.cli.reporting import REJECTED, write_problems
 from graphc.diagnostics import Sink
 from graphc.engine.limits import LimitError
 from graphc.engine.serve import Engine, EngineOptions
-from graphc.engine.tree import TreeProblem, Unit, check_endpoints, read_timeout, read_tree
-from graphc.manifests.kinds import KIND, flatten
-from graphc.manifests.node import Node
-from graphc.source.located import Plain, to_plain
+from graphc.engine.tree import TreeProblem, check_endpoints, read_timeout, read_tree
+from graphc.seldon.documents import KIND, flatten
+from graphc.seldon.node import Node
+from graphc.seldon.unit import Unit
 from graphc.source.yaml_reader import read_manifests
 
 _PORT: Final = click.IntRange(0, 65535)
@@ -65,7 +65,7 @@ def command(
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
 
 
-def read_deployment(manifest: Path) -> Plain:
+def read_deployment(manifest: Path) -> Node:
     """Return the only SeldonDeployment of a file; end with the problems where there are some."""
     try:
         text = manifest.read_text("utf-8-sig")
@@ -74,18 +74,18 @@ def read_deployment(manifest: Path) -> Plain:
     except UnicodeDecodeError as error:
         raise click.ClickException(f"`{manifest}` is not UTF-8") from error
     sink = Sink()
-    documents = [each for document in read_manifests(text, str(manifest), sink) for each in flatten(document)]
+    documents = [Node(each) for found in read_manifests(text, str(manifest), sink) for each in flatten(found)]
     write_problems(sink, {str(manifest): text})
     if sink.has_errors:
         raise SystemExit(REJECTED)
-    deployments = [each for each in documents if Node(each).text("kind") == KIND]
+    deployments = [each for each in documents if each.text("kind") == KIND]
     if len(deployments) != 1:
         count = len(deployments) or "no"
         raise click.ClickException(f"`{manifest}` holds {count} {KIND}s, of which one is needed")
-    return to_plain(deployments[0])
+    return deployments[0]
 
 
-def _read(manifest: Path, document: Plain, predictor: str | None, *, admitted: bool) -> Unit:
+def _read(manifest: Path, document: Node, predictor: str | None, *, admitted: bool) -> Unit:
     root = read_tree(document, predictor, admitted=admitted)
     problem = root if isinstance(root, TreeProblem) else check_endpoints(root)
     if isinstance(root, TreeProblem) or problem:

@@ -22,7 +22,7 @@ from graphc.cluster.view import FindMap, view_document
 from graphc.compilation import Request, compile_files
 from graphc.diagnostics import Sink
 from graphc.diagnostics.model import Severity
-from graphc.manifests.kinds import flatten, is_manifest
+from graphc.seldon.documents import flatten, is_manifest
 from graphc.source.files import read_source
 from graphc.source.located import Fields, to_plain
 from graphc.source.yaml_reader import read_for_cluster

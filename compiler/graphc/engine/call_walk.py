@@ -21,8 +21,8 @@ from graphc.engine.proto import (
     message_class,
     read_message,
 )
-from graphc.engine.tree import Unit
 from graphc.engine.walk import ALL_CHILDREN
+from graphc.seldon.unit import Unit
 
 HINT: Final = "over gRPC it serves chains of MODEL units alone"
 

@@ -14,7 +14,7 @@ from grpc import aio
 from graphc.engine.headers import PUID, Headers, forward
 from graphc.engine.metrics import Metrics
 from graphc.engine.proto import SERVICE
-from graphc.engine.tree import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, Unit
 
 Pair = tuple[str, str | bytes]
 Metadata = tuple[Pair, ...]

@@ -16,10 +16,10 @@ from graphc.engine.message import Answer, Message, gunzip
 from graphc.engine.metrics import Metrics
 from graphc.engine.offload import offload
 from graphc.engine.pool import ClosedError, LookupFailedError, Pool
-from graphc.engine.tree import Endpoint, Unit
 from graphc.engine.wire_json import WireError
 from graphc.http1 import Response, write_request
 from graphc.http1 import WireError as HttpError
+from graphc.seldon.unit import Endpoint, Unit
 
 VERBS: Final[Mapping[str, str]] = {
     "infer": "/infer",

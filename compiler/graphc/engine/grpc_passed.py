@@ -1,7 +1,7 @@
 """The V2 protocol over gRPC in front of a unit that stands alone: every call is the unit's own."""
 
 from graphc.engine.calls import CallClient, Incoming
-from graphc.engine.tree import Unit
+from graphc.seldon.unit import Unit
 
 
 class PassedCalls:

@@ -9,8 +9,8 @@ from typing import Final
 
 from graphc.engine.acknowledged import is_silent, is_unread
 from graphc.engine.flow import Flow
-from graphc.engine.tree import Endpoint
 from graphc.http1 import Response, ResponseReader, WireError
+from graphc.seldon.unit import Endpoint
 
 # MLServer closes a connection after five idle seconds; one that is kept longer fails when it is used next.
 _KEEPALIVE_S: Final = 4.0

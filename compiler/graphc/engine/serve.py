@@ -11,7 +11,7 @@ from graphc.engine.limits import Limits, read_limits
 from graphc.engine.listen import Listener
 from graphc.engine.metrics import Metrics
 from graphc.engine.service import Graph, Service
-from graphc.engine.tree import Unit
+from graphc.seldon.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from graphc.engine.client import CallError, CallLateError, Target, UnitClient
 from graphc.engine.headers import Headers
 from graphc.engine.message import Answer, Message, executor_error, v2_error
 from graphc.engine.metrics import Metrics
-from graphc.engine.tree import Unit
 from graphc.engine.walk import walk
 from graphc.engine.wire_json import encode
+from graphc.seldon.unit import Unit
 from graphc.source.located import Plain
 
 _PROBE_S: Final = 2.0

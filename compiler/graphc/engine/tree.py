@@ -1,104 +1,25 @@
-"""A predictor's tree of units, read from a SeldonDeployment document that nobody has checked."""
+"""A predictor's tree of units, read from a SeldonDeployment that nobody has checked."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Final, Literal, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Literal
+
+from graphc.records import record
+from graphc.seldon.deployment import read_deployment
+from graphc.seldon.documents import KIND
+from graphc.seldon.node import Node
+from graphc.seldon.unit import Endpoint, Unit, read_unit
+from graphc.source.located import Fields, Items
 
 MAX_DEPTH: Final = 64
 MAX_UNITS: Final = 1000
-"""Beyond these a document is taken for an attack: YAML aliases can nest without end."""
+"""Beyond these a document is taken for an attack: YAML aliases can stand for many units."""
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]{1,253}\Z")
-_BUILT_IN: Final = frozenset(
-    {"", "UNKNOWN_IMPLEMENTATION", "SIMPLE_MODEL", "SIMPLE_ROUTER", "RANDOM_ABTEST", "AVERAGE_COMBINER"}
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a unit listens for HTTP, and for gRPC if it does."""
-
-    host: str
-    port: int
-    grpc: int | None = None
-
-    @property
-    def authority(self) -> str:
-        """Write the endpoint as it stands in a URL."""
-        return f"{self._name}:{self.port}"
-
-    @property
-    def call_authority(self) -> str:
-        """Write where gRPC calls go."""
-        return f"{self._name}:{self.grpc}"
-
-    @property
-    def _name(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One unit with its children; `type` and `methods` say together what it is asked."""
-
-    name: str
-    type: str | None = None
-    methods: frozenset[str] = frozenset()
-    implementation: str | None = None
-    parameters: tuple[tuple[str, str], ...] = ()
-    endpoint: Endpoint | None = None
-    children: tuple["Unit", ...] = ()
-
-    @property
-    def transforms_input(self) -> bool:
-        """Say whether the unit sees the message before its children do."""
-        return self.type in {"MODEL", "TRANSFORMER"} or "TRANSFORM_INPUT" in self.methods
-
-    @property
-    def routes(self) -> bool:
-        """Say whether the unit is asked which child to call."""
-        return self.type == "ROUTER" or "ROUTE" in self.methods
-
-    @property
-    def aggregates(self) -> bool:
-        """Say whether the unit makes one message of its children's answers."""
-        return self.type == "COMBINER" or "AGGREGATE" in self.methods
-
-    @property
-    def transforms_output(self) -> bool:
-        """Say whether the unit sees the message after its children did."""
-        return self.type == "OUTPUT_TRANSFORMER" or "TRANSFORM_OUTPUT" in self.methods
-
-    @property
-    def is_called(self) -> bool:
-        """Say whether a request can reach the unit's own server."""
-        works_on_children = bool(self.children) and (self.routes or self.aggregates)
-        return self.transforms_input or self.transforms_output or works_on_children
-
-    @property
-    def ratio(self) -> float:
-        """Return the share of a RANDOM_ABTEST's first child; raises ValueError with the executor's words."""
-        if len(self.parameters) != 1 or self.parameters[0][0] != "ratioA":
-            return 0.5
-        text = self.parameters[0][1]
-        try:
-            return float(text)
-        except ValueError:
-            raise ValueError(f'strconv.ParseFloat: parsing "{text}": invalid syntax') from None
-
-    def walk(self) -> Iterator["Unit"]:
-        """Yield the unit and all below it, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
-
-    def find(self, name: str) -> "Unit | None":
-        """Return the first unit of that name, parents first."""
-        return next((unit for unit in self.walk() if unit.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
+@record
 class TreeProblem:
     """Why a document gives no tree: the place in it, and what is wrong there."""
 
@@ -116,41 +37,39 @@ class _UnreadableError(Exception):
         self.problem = TreeProblem(place, message)
 
 
-def read_tree(
-    document: object, predictor: str | None = None, *, admitted: bool = False
-) -> Unit | TreeProblem:
-    """Read the tree of the named predictor, or of the only one, out of a SeldonDeployment document.
+def read_tree(document: Node, predictor: str | None = None, *, admitted: bool = False) -> Unit | TreeProblem:
+    """Read the tree of the named predictor, or of the only one, out of a SeldonDeployment.
 
     One that has been admitted says each unit's type where it has one: of others the webhook makes models.
     """
     try:
         place, graph = _find_graph(document, predictor)
-        return _Reader(admitted=admitted).read(graph, place, 1)
+        _Checker().check(graph, place, 1)
     except _UnreadableError as error:
         return error.problem
+    return read_unit(graph, admitted=admitted)
 
 
 Transport = Literal["rest", "grpc"]
 
 
-def read_timeout(
-    document: object, predictor: str | None = None, transport: Transport = "rest"
-) -> float | None:
+def read_timeout(document: Node, predictor: str | None = None, transport: Transport = "rest") -> float | None:
     """Return how many seconds the executor gives a call: an annotation of the predictor, else of the spec."""
+    deployment = read_deployment(document)
     try:
-        spec = _mapping(_mapping(document, "document").get("spec"), "spec")
-        predictors = [_mapping(item, "predictor") for item in _items(spec.get("predictors"), "predictors")]
-        chosen = predictors[_choose([item.get("name") for item in predictors], predictor)]
-        found = [_timeout_of(each.get("annotations"), transport) for each in (chosen, spec)]
+        chosen = deployment.predictors[_choose([each.name for each in deployment.predictors], predictor)]
     except _UnreadableError:
         return None
+    found = [
+        _timeout_of(each, transport) for each in (chosen.annotations, deployment.spec.texts("annotations"))
+    ]
     return next((each for each in found if each), None)
 
 
-def _timeout_of(annotations: object, transport: Transport) -> float | None:
-    given = _mapping(annotations or {}, "annotations").get(f"seldon.io/{transport}-timeout")
+def _timeout_of(annotations: Mapping[str, str], transport: Transport) -> float | None:
+    given = annotations.get(f"seldon.io/{transport}-timeout", "")
     # What is no number stops the real executor, and 0 sets no limit.
-    return int(given) / 1000 if isinstance(given, str) and given.isascii() and given.isdigit() else None
+    return int(given) / 1000 if given.isascii() and given.isdigit() else None
 
 
 def bind_endpoints(root: Unit, endpoints: Mapping[str, Endpoint]) -> Unit:
@@ -169,20 +88,20 @@ def check_endpoints(root: Unit) -> TreeProblem | None:
     )
 
 
-def _find_graph(document: object, predictor: str | None) -> tuple[str, object]:
-    deployment = _mapping(document, "document")
-    if deployment.get("kind") != "SeldonDeployment":
-        raise _UnreadableError("document", "is not a SeldonDeployment")
-    spec = _mapping(deployment.get("spec"), "spec")
-    predictors = [
-        _mapping(item, f"spec.predictors[{index}]")
-        for index, item in enumerate(_items(spec.get("predictors"), "spec.predictors"))
-    ]
-    index = _choose([item.get("name") for item in predictors], predictor)
-    return f"spec.predictors[{index}].graph", predictors[index].get("graph")
+def _find_graph(document: Node, predictor: str | None) -> tuple[str, Node]:
+    _check_mapping(document, "document")
+    if document.text("kind") != KIND:
+        raise _UnreadableError("document", f"is not a {KIND}")
+    spec = _mapping(document, "spec", "spec")
+    predictors = _items(spec, "predictors", "spec.predictors")
+    for index, each in enumerate(predictors):
+        _check_mapping(each, f"spec.predictors[{index}]")
+    index = _choose([each.text("name") for each in predictors], predictor)
+    place = f"spec.predictors[{index}].graph"
+    return place, _mapping(predictors[index], "graph", place)
 
 
-def _choose(names: list[object], wanted: str | None) -> int:
+def _choose(names: Sequence[str], wanted: str | None) -> int:
     if wanted is not None and wanted in names:
         return names.index(wanted)
     if wanted is None and len(names) == 1:
@@ -192,109 +111,81 @@ def _choose(names: list[object], wanted: str | None) -> int:
     raise _UnreadableError("spec.predictors", f"{lack if names else 'no predictors'}; there are: {listed}")
 
 
-class _Reader:
-    """Reads units and counts them, so that shared YAML nodes cannot multiply."""
+class _Checker:
+    """Checks that units are of the kinds that the executor reads, and counts them: aliases stand for many."""
 
-    def __init__(self, *, admitted: bool) -> None:
-        self._count, self._admitted = 0, admitted
+    def __init__(self) -> None:
+        self._count = 0
 
-    def read(self, value: object, place: str, depth: int) -> Unit:
-        """Read one unit with its children."""
+    def check(self, unit: Node, place: str, depth: int) -> None:
+        """Check one unit with all below it."""
         self._count += 1
         if depth > MAX_DEPTH:
             raise _UnreadableError(place, f"units nest deeper than {MAX_DEPTH}")
         if self._count > MAX_UNITS:
             raise _UnreadableError(place, f"more than {MAX_UNITS} units")
-        fields = _mapping(value, place)
-        children = _items(fields.get("children"), f"{place}.children")
-        implementation = _optional_text(fields, "implementation", place)
-        return Unit(
-            name=_name(fields, place),
-            type=_read_type(fields, implementation, place, admitted=self._admitted),
-            methods=_read_methods(fields, place),
-            implementation=implementation,
-            parameters=_read_parameters(fields, place),
-            endpoint=_read_endpoint(fields.get("endpoint"), f"{place}.endpoint"),
-            children=tuple(
-                self.read(child, f"{place}.children[{index}]", depth + 1)
-                for index, child in enumerate(children)
-            ),
-        )
+        _check_mapping(unit, place)
+        children = _items(unit, "children", f"{place}.children")
+        _check_text(unit, "implementation", place)
+        _check_name(unit, place)
+        _check_text(unit, "type", place)
+        for index, method in enumerate(_items(unit, "methods", f"{place}.methods")):
+            _check_is_text(method, f"{place}.methods[{index}]")
+        for parameter in _items(unit, "parameters", f"{place}.parameters"):
+            _check_mapping(parameter, f"{place}.parameters")
+            _check_is_text(parameter.find("name"), f"{place}.parameters.name")
+        _check_endpoint(unit, f"{place}.endpoint")
+        for index, child in enumerate(children):
+            self.check(child, f"{place}.children[{index}]", depth + 1)
 
 
-def _read_type(
-    fields: Mapping[str, object], implementation: str | None, place: str, *, admitted: bool
-) -> str | None:
-    """Fill in the type as the admission webhook does, for a document that has not been through it."""
-    given = _optional_text(fields, "type", place)
-    if admitted:
-        return given
-    if implementation is not None and implementation not in _BUILT_IN:
-        return "MODEL"
-    if given is None and implementation is None and fields.get("methods") is None:
-        return "MODEL"
-    return given
-
-
-def _read_methods(fields: Mapping[str, object], place: str) -> frozenset[str]:
-    methods = _items(fields.get("methods"), f"{place}.methods")
-    return frozenset(_text(item, f"{place}.methods[{index}]") for index, item in enumerate(methods))
-
-
-def _read_parameters(fields: Mapping[str, object], place: str) -> tuple[tuple[str, str], ...]:
-    place = f"{place}.parameters"
-    items = [_mapping(item, place) for item in _items(fields.get("parameters"), place)]
-    return tuple((_text(item.get("name"), f"{place}.name"), str(item.get("value", ""))) for item in items)
-
-
-def _read_endpoint(value: object, place: str) -> Endpoint | None:
-    if value is None:
-        return None
-    fields = _mapping(value, place)
-    host = _optional_text(fields, "service_host", place) or "localhost"
-    if not _HOST.match(host):
-        raise _UnreadableError(place, "`service_host` is not a host name")
-    port, calls = (_read_port(fields, key, place) for key in ("httpPort", "grpcPort"))
-    listens = port or calls
-    return Endpoint(host, listens, calls) if listens else None
-
-
-def _read_port(fields: Mapping[str, object], key: str, place: str) -> int | None:
-    port = fields.get(key) or fields.get("service_port")
-    if port is None or port == 0:
-        return None
-    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
-        raise _UnreadableError(place, f"`{key}` is not a port number")
-    return port
-
-
-def _name(fields: Mapping[str, object], place: str) -> str:
-    name = _text(fields.get("name"), f"{place}.name")
-    if not name:
+def _check_name(unit: Node, place: str) -> None:
+    _check_is_text(unit.find("name"), f"{place}.name")
+    if not unit.text("name"):
         raise _UnreadableError(place, "a unit has no name")
-    return name
 
 
-def _optional_text(fields: Mapping[str, object], key: str, place: str) -> str | None:
-    value = fields.get(key)
-    return None if value is None else _text(value, f"{place}.{key}")
+def _check_endpoint(unit: Node, place: str) -> None:
+    endpoint = unit.find("endpoint")
+    if endpoint is None:
+        return
+    _check_mapping(endpoint, place)
+    _check_text(endpoint, "service_host", place)
+    if not _HOST.match(endpoint.text("service_host") or "localhost"):
+        raise _UnreadableError(place, "`service_host` is not a host name")
+    for key in ("httpPort", "grpcPort"):
+        used = key if endpoint.has(key) and endpoint.number(key) != 0 else "service_port"
+        port = endpoint.number(used)
+        if endpoint.has(used) and port != 0 and (port is None or not 0 < port < 65536):
+            raise _UnreadableError(place, f"`{key}` is not a port number")
 
 
-def _text(value: object, place: str) -> str:
-    if not isinstance(value, str):
+def _check_text(node: Node, key: str, place: str) -> None:
+    found = node.find(key)
+    if found is not None:
+        _check_is_text(found, f"{place}.{key}")
+
+
+def _check_is_text(node: Node | None, place: str) -> None:
+    if node is None or node.as_text is None:
         raise _UnreadableError(place, "is not a text")
-    return value
 
 
-def _items(value: object, place: str) -> list[object]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
+def _items(node: Node, key: str, place: str) -> tuple[Node, ...]:
+    found = node.find(key)
+    if found is not None and not isinstance(found.value, Items):
         raise _UnreadableError(place, "is not a list")
-    return cast("list[object]", value)
+    return node.items(key)
 
 
-def _mapping(value: object, place: str) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise _UnreadableError(place, "is missing" if value is None else "is not a mapping")
-    return cast("dict[str, object]", value)
+def _mapping(node: Node, key: str, place: str) -> Node:
+    found = node.find(key)
+    if found is None:
+        raise _UnreadableError(place, "is missing")
+    _check_mapping(found, place)
+    return found
+
+
+def _check_mapping(node: Node, place: str) -> None:
+    if not isinstance(node.value, Fields):
+        raise _UnreadableError(place, "is missing" if node.is_nothing else "is not a mapping")

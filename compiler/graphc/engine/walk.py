@@ -9,8 +9,8 @@ from graphc.engine.client import CallError, Target, UnitClient
 from graphc.engine.headers import Headers
 from graphc.engine.message import Answer, Message, combine, executor_error, read_route
 from graphc.engine.offload import offload
-from graphc.engine.tree import Unit
 from graphc.engine.wire_json import WireError
+from graphc.seldon.unit import Unit
 
 ALL_CHILDREN: Final = -1
 NO_CHILDREN: Final = -2

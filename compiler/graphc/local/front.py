@@ -6,12 +6,13 @@ from urllib.parse import quote
 import aiohttp
 from graphc_components.tensors import TensorType
 
-from graphc.engine.tree import Endpoint, Unit, bind_endpoints
+from graphc.engine.tree import bind_endpoints
 from graphc.local.manifest import Predictor
 from graphc.local.plain import as_mapping, as_text
 from graphc.local.plan import HOST, UnitProcess
 from graphc.local.signature import Signature, find_signature, read_tensors
-from graphc.manifests.model import NO_ENGINE
+from graphc.seldon.deployment import NO_ENGINE
+from graphc.seldon.unit import Endpoint, Unit
 
 
 def bind_units(root: Unit, processes: Iterable[UnitProcess]) -> Unit:

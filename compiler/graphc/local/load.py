@@ -14,9 +14,9 @@ from graphc.local.plain import Document, as_mapping, as_text
 from graphc.local.plan import ARTIFACTS
 from graphc.local.problem import Findings, Problem
 from graphc.local.volumes import LocalFiles
-from graphc.manifests.kinds import flatten
 from graphc.packages.annotation import ANNOTATION, read_annotation
 from graphc.packages.requirements import Requirements
+from graphc.seldon.documents import flatten
 from graphc.source.files import STDIN
 from graphc.source.located import Fields, to_plain
 from graphc.source.yaml_reader import read_manifests

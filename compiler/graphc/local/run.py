@@ -24,6 +24,7 @@ from graphc.local.volumes import LocalFiles, Sources
 from graphc.packages.requirements import Requirements
 from graphc.rollout.model import ALL, Match, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
+from graphc.seldon.node import node_of
 
 INTERRUPTED: Final = 130
 
@@ -106,13 +107,14 @@ def _choose(
 
 
 def _read_version(document: Document, predictor: Predictor, findings: Findings) -> Version | None:
-    tree = read_tree(document, predictor.name)
+    node = node_of(document)
+    tree = read_tree(node, predictor.name)
     if isinstance(tree, TreeProblem):
         findings.refuse(str(tree))
         return None
     timeout_s, call_timeout_s = (
-        read_timeout(document, predictor.name, "rest"),
-        read_timeout(document, predictor.name, "grpc"),
+        read_timeout(node, predictor.name, "rest"),
+        read_timeout(node, predictor.name, "grpc"),
     )
     return Version(predictor, tree, timeout_s, call_timeout_s)
 

@@ -13,7 +13,6 @@ from graphc.engine.faults import note_fault
 from graphc.engine.limits import LimitError, read_limits
 from graphc.engine.listen import Listener
 from graphc.engine.service import Graph
-from graphc.engine.tree import Unit
 from graphc.local.console import RunConsole
 from graphc.local.example import make_example, write_curl
 from graphc.local.front import bind_units, describe_graph, infer_path, stands_alone
@@ -26,6 +25,7 @@ from graphc.local.versions import Mode, Tree, Versions
 from graphc.rollout.choose import Chooser
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
+from graphc.seldon.unit import Unit
 
 Follow = Callable[[Callable[[Rollout], Awaitable[None]]], Coroutine[None, None, None]]
 """Calls what it is given whenever the requests are to be shared otherwise, until it is cancelled."""

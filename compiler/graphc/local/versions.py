@@ -20,7 +20,6 @@ from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, decompress, v2_error
 from graphc.engine.metrics import Metrics
 from graphc.engine.service import Graph, Rendered, Service, Serving
-from graphc.engine.tree import Unit
 from graphc.engine.wire_json import WireError
 from graphc.local.hints import Hints
 from graphc.local.mirroring import Bounds, Copy, Mirrored, Shadow
@@ -28,6 +27,7 @@ from graphc.local.version_calls import VersionCalls, say_unknown
 from graphc.local.version_metrics import VersionMetrics
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Rollout
+from graphc.seldon.unit import Unit
 
 Mode = Literal["executor", "unit", "lenient"]
 """Who stands before the units on a cluster, Seldon's executor or nobody, or that more is answered than on one."""

@@ -20,28 +20,32 @@ from graphc.manifests.check_servers import check_servers
 from graphc.manifests.check_settings import check_settings
 from graphc.manifests.check_units import check_units
 from graphc.manifests.check_values import check_values
-from graphc.manifests.model import UNKNOWN, Deployment, read_deployment
-from graphc.manifests.node import Node
 from graphc.profiles.profile import Installation
+from graphc.seldon.deployment import Deployment, read_deployment
+from graphc.seldon.node import Node
 from graphc.source.located import Fields
 
 # The API server looks at fields before the webhook sees a manifest; the operator's defaults come after both.
 CHECKS: Final[tuple[Callable[[Deployment, Sink], None], ...]] = (
     check_settings,
     check_predictors,
-    check_servers,
     check_units,
     check_names,
     check_pods,
     check_values,
     check_places,
     check_ports,
-    check_repeated,
     check_room,
     check_resources,
     check_scaling,
     check_explainers,
 )
+
+CHECKS_OF_INSTALLATION: Final[tuple[Callable[[Deployment, Installation, Sink], None], ...]] = (
+    check_servers,
+    check_repeated,
+)
+UNKNOWN: Final = Installation()
 
 
 def check_manifest(document: Fields, sink: Sink, installation: Installation = UNKNOWN) -> None:
@@ -53,6 +57,8 @@ def check_manifest(document: Fields, sink: Sink, installation: Installation = UN
         sink.report(diagnostic)
     if fields.has_errors:
         return
-    deployment = read_deployment(Node(document), installation)
+    deployment = read_deployment(Node(document))
     for check in CHECKS:
         check(deployment, sink)
+    for check in CHECKS_OF_INSTALLATION:
+        check(deployment, installation, sink)

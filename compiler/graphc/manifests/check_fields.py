@@ -15,7 +15,6 @@ from graphc.diagnostics.codes.manifests import (
 )
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.node import Node
 from graphc.manifests.schema import (
     DEEPEST,
     LATEST,
@@ -29,6 +28,7 @@ from graphc.manifests.schema import (
     records,
 )
 from graphc.manifests.words import parse_quantity
+from graphc.seldon.node import Node
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 
 _INT32: Final = 2**31

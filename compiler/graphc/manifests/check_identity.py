@@ -7,9 +7,9 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import MANIFEST_KIND, MANIFEST_NAME
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import nearest
-from graphc.manifests.kinds import GROUP, KIND
-from graphc.manifests.node import Node
 from graphc.manifests.words import is_label, is_label_value, is_qualified_name, is_subdomain
+from graphc.seldon.documents import GROUP, KIND
+from graphc.seldon.node import Node
 
 VERSIONS: Final = ("v1", "v1alpha2", "v1alpha3")
 

@@ -6,8 +6,6 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.manifests import MADE_LABEL, MADE_NAME
 from graphc.diagnostics.printable import quoted
-from graphc.manifests.model import SERVICE_NAME, TFSERVING, Container, Deployment, Pod, Predictor, Unit
-from graphc.manifests.node import Node
 from graphc.manifests.words import (
     LABEL_LENGTH,
     is_label_value,
@@ -15,6 +13,9 @@ from graphc.manifests.words import (
     is_service_name,
     is_subdomain,
 )
+from graphc.seldon.deployment import SERVICE_NAME, TFSERVING, Container, Deployment, Pod, Predictor
+from graphc.seldon.node import Node
+from graphc.seldon.unit import Unit
 
 _UNIT_LABEL: Final = "seldon-app-svc-"
 _SERVICE_HINT: Final = "use lower-case letters, digits and `-`, and begin with a letter"

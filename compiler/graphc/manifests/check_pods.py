@@ -15,10 +15,11 @@ from graphc.diagnostics.codes.manifests import (
 )
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.model import TFSERVING, V2, Deployment, Pod, Predictor, Unit
-from graphc.manifests.node import Node
 from graphc.manifests.parts import left_by_operator, running_pods
 from graphc.manifests.words import LABEL_LENGTH
+from graphc.seldon.deployment import TFSERVING, V2, Deployment, Pod, Predictor
+from graphc.seldon.node import Node
+from graphc.seldon.unit import Unit
 
 _ENGINE: Final = "seldon-container-engine"
 _PODINFO: Final = "seldon-podinfo"

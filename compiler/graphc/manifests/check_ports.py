@@ -7,8 +7,8 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import PORT_TAKEN, UNKNOWN_PORT
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.model import Container, Deployment, Pod, Predictor
-from graphc.manifests.node import Node
+from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
+from graphc.seldon.node import Node
 
 _FIRST_HTTP: Final = 9000
 _FIRST_GRPC: Final = 9500

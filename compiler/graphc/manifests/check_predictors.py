@@ -12,7 +12,7 @@ from graphc.diagnostics.codes.manifests import (
     SHADOWS,
 )
 from graphc.diagnostics.printable import quoted
-from graphc.manifests.model import NO_ENGINE, SERVICE_NAME, Deployment, Predictor
+from graphc.seldon.deployment import NO_ENGINE, SERVICE_NAME, Deployment, Predictor
 
 
 def check_predictors(deployment: Deployment, sink: Sink) -> None:

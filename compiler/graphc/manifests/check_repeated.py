@@ -6,10 +6,11 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import GIVEN_TWICE
 from graphc.diagnostics.printable import quoted
-from graphc.manifests.model import Deployment
-from graphc.manifests.node import Node
 from graphc.manifests.parts import pod_parts
 from graphc.manifests.visit import visit
+from graphc.profiles.profile import Installation
+from graphc.seldon.deployment import Deployment
+from graphc.seldon.node import Node
 
 _NAMED: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Container": {"env": ("name", "the variable")},
@@ -19,9 +20,9 @@ _FIRST: Final = "1.18"
 """The version of which no CRD refuses them."""
 
 
-def check_repeated(deployment: Deployment, sink: Sink) -> None:
+def check_repeated(deployment: Deployment, installation: Installation, sink: Sink) -> None:
     """Report names that are given twice, where that is not known to be taken."""
-    if deployment.installation.seldon == _FIRST:
+    if installation.seldon == _FIRST:
         return
     for part in pod_parts(deployment):
         for record, node in visit(part.node, part.record):

@@ -9,11 +9,11 @@ from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.manifests import RESOURCES, UNKNOWN_GPU
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.model import Deployment
-from graphc.manifests.node import Node
 from graphc.manifests.parts import pod_parts
 from graphc.manifests.visit import visit
 from graphc.manifests.words import is_qualified_name, parse_quantity
+from graphc.seldon.deployment import Deployment
+from graphc.seldon.node import Node
 
 _STANDARD: Final = frozenset({"cpu", "memory", "ephemeral-storage"})
 _PAGES: Final = "hugepages-"

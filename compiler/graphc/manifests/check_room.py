@@ -6,7 +6,7 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import TOO_MUCH_TOLD
 from graphc.diagnostics.printable import quoted
-from graphc.manifests.model import Deployment
+from graphc.seldon.deployment import Deployment
 from graphc.source.located import to_plain
 from graphc.targets.predictor_size import MAX_STRING, reckon_predictor
 

@@ -6,10 +6,10 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import IGNORED, SCALING
 from graphc.diagnostics.printable import quoted
-from graphc.manifests.model import Deployment, Pod, Predictor
-from graphc.manifests.node import Node
 from graphc.manifests.parts import explainer_of, running_pods
 from graphc.manifests.words import is_label, parse_percent, parse_quantity
+from graphc.seldon.deployment import Deployment, Pod, Predictor
+from graphc.seldon.node import Node
 
 _SOURCES: Final[Mapping[str, str]] = {
     "Object": "object",

@@ -1,14 +1,16 @@
 """Checks that each unit has a container, its own or a prepackaged server's with a model and an image."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import NO_CONTAINER, NO_MODEL_URI, SERVER_PROTOCOL, UNKNOWN_SERVER
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean, nearest
-from graphc.manifests.model import PROTOCOLS, V2, Deployment, Predictor, Unit
+from graphc.profiles.profile import Installation
+from graphc.seldon.deployment import PROTOCOLS, V2, Deployment, Predictor
+from graphc.seldon.unit import Unit
 
 SERVERS: Final[Mapping[str, frozenset[str]]] = {
     "SKLEARN_SERVER": frozenset({"seldon", "v2"}),
@@ -31,15 +33,17 @@ _NEVER_TENSORFLOW: Final = frozenset(
 )
 
 
-def check_servers(deployment: Deployment, sink: Sink) -> None:
+def check_servers(deployment: Deployment, installation: Installation, sink: Sink) -> None:
     """Report units without a container, and servers that cannot start."""
     for predictor in deployment.predictors:
         for unit in predictor.units:
-            for problem in _unit(deployment, predictor, unit):
+            for problem in _unit(deployment, predictor, unit, installation.servers):
                 sink.report(problem)
 
 
-def _unit(deployment: Deployment, predictor: Predictor, unit: Unit) -> Iterator[Diagnostic]:
+def _unit(
+    deployment: Deployment, predictor: Predictor, unit: Unit, added: Collection[str]
+) -> Iterator[Diagnostic]:
     if unit.needs_container and predictor.container(unit.name) is None:
         names = [container.name for _, container in predictor.containers()]
         hint = did_you_mean(unit.name, names) or "name a container of `componentSpecs` like the unit"
@@ -47,18 +51,20 @@ def _unit(deployment: Deployment, predictor: Predictor, unit: Unit) -> Iterator[
             NO_CONTAINER, f"no container is called {quoted(unit.name)}", unit.node.at("name"), hint
         )
     elif unit.is_server:
-        yield from _server(deployment, predictor, unit)
+        yield from _server(deployment, predictor, unit, added)
 
 
-def _server(deployment: Deployment, predictor: Predictor, unit: Unit) -> Iterator[Diagnostic]:
+def _server(
+    deployment: Deployment, predictor: Predictor, unit: Unit, added: Collection[str]
+) -> Iterator[Diagnostic]:
     server, place = unit.implementation, unit.node.at("implementation")
-    if not unit.node.text("modelUri") and server not in _NEEDS_NO_MODEL:
+    if not unit.model_uri and server not in _NEEDS_NO_MODEL:
         message = f"{quoted(unit.name)} is a prepackaged server without a `modelUri`"
         yield Diagnostic(NO_MODEL_URI, message, unit.node.at("name"))
-    if server in deployment.installation.servers:
+    if server in added:
         return
     if server not in SERVERS:
-        hint = _suggest(server, [*SERVERS, *deployment.installation.servers]) or (
+        hint = _suggest(server, [*SERVERS, *added]) or (
             "where the cluster's Seldon configuration has it, say so in a profile, as in "
             f"`servers: [{server}]`"
             if _SERVER.fullmatch(server)

@@ -7,7 +7,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import ANNOTATION_NUMBER, IGNORED, KAFKA_SETTINGS, UNKNOWN_PROTOCOL
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import nearest
-from graphc.manifests.model import PROTOCOLS, Deployment
+from graphc.seldon.deployment import PROTOCOLS, Deployment
 
 _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "protocol": PROTOCOLS,

@@ -20,8 +20,9 @@ from graphc.diagnostics.codes.manifests import (
 )
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.model import ABTEST, Deployment, Predictor, Unit
-from graphc.manifests.node import Node
+from graphc.seldon.deployment import Deployment, Predictor
+from graphc.seldon.node import Node
+from graphc.seldon.unit import ABTEST, Unit
 
 TYPES: Final = ("UNKNOWN_TYPE", "MODEL", "ROUTER", "COMBINER", "TRANSFORMER", "OUTPUT_TRANSFORMER")
 METHODS: Final = ("TRANSFORM_INPUT", "TRANSFORM_OUTPUT", "ROUTE", "AGGREGATE", "SEND_FEEDBACK")
@@ -82,7 +83,7 @@ def _over_grpc(deployment: Deployment, predictor: Predictor) -> Iterator[Diagnos
     if not is_grpc or deployment.protocol == "seldon" or not predictor.has_engine:
         return
     for unit in predictor.units:
-        asks = unit.combines or (unit.routes and unit.implementation != ABTEST)
+        asks = unit.aggregates or (unit.routes and unit.implementation != ABTEST)
         if asks or (deployment.speaks_v2 and (unit.transforms or unit.children)):
             message = (
                 f"{quoted(unit.name)} is more than a model, and over gRPC the executor calls only models"
@@ -160,7 +161,7 @@ def _work(unit: Unit) -> Iterator[Diagnostic]:
     elif unit.implementation in _NOTHING_BEHIND:
         message = f"`{unit.implementation}` is accepted, and the executor has nothing behind it"
         yield Diagnostic(IDLE_UNIT, message, place, "use a container of your own")
-    elif not unit.is_called and said in ("", *TYPES) and unit.methods <= frozenset(METHODS):
+    elif unit.is_idle and said in ("", *TYPES) and unit.methods <= frozenset(METHODS):
         yield Diagnostic(
             IDLE_UNIT, f"nothing calls {quoted(unit.name)}: it has no type", place, "add `type: MODEL`"
         )
@@ -171,12 +172,12 @@ def _work(unit: Unit) -> Iterator[Diagnostic]:
 
 def _children(unit: Unit) -> Iterator[Diagnostic]:
     name, children = quoted(unit.name), unit.children
-    if not children and (unit.routes or unit.combines):
-        does = "route to" if unit.routes else "combine"
+    if not children and (unit.chooses or unit.aggregates):
+        does = "route to" if unit.chooses else "combine"
         yield Diagnostic(CHILDLESS, f"{name} has no children to {does}", unit.node.at("name"))
     elif unit.implementation == ABTEST:
         yield from _abtest(unit)
-    elif len(children) > 1 and not unit.routes and not unit.combines:
+    elif len(children) > 1 and not unit.chooses and not unit.aggregates:
         message = f"{name} has {len(children)} children, and only the first one's answer is used"
         yield Diagnostic(
             LOST_ANSWERS, message, unit.node.at("name"), "give it the type `COMBINER` or `ROUTER`"

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from graphc.manifests.model import Deployment, Pod, Predictor, Unit
-from graphc.manifests.node import Node
 from graphc.records import record
+from graphc.seldon.deployment import Deployment, Pod, Predictor
+from graphc.seldon.node import Node
+from graphc.seldon.unit import Unit
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 
 HANDLERS: Final = frozenset({"exec", "httpGet", "tcpSocket", "grpc"})

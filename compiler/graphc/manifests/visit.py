@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from graphc.manifests.node import Node
 from graphc.manifests.schema import FieldType, ListOf, MapOf, Named, Record, records
+from graphc.seldon.node import Node
 from graphc.source.located import Fields, Items, Scalar
 
 

@@ -1,13 +1,17 @@
 """A document as a tree of values, each of which knows where it stands in its file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
+from typing import Final, cast
 
 from graphc.diagnostics import Span
 from graphc.records import record
 
 Plain = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 Path = Sequence[str | int]
+
+NOWHERE: Final = Span("", 0, 0, 0, 0)
+"""The place of what no file gave."""
 
 
 @record
@@ -64,6 +68,18 @@ def to_plain(value: Located) -> Plain:
             return [to_plain(item) for item in value.items]
         case Fields():
             return {entry.key: to_plain(entry.value) for entry in value.entries}
+
+
+def place(value: object, span: Span) -> Located:
+    """Return a value all parts of which stand at one place."""
+    if isinstance(value, str):
+        return Scalar(value, span)
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[str, object]", value).items()
+        return Fields(tuple(Entry(key, span, place(each, span)) for key, each in entries), span)
+    if isinstance(value, Sequence):
+        return Items(tuple(place(each, span) for each in cast("Sequence[object]", value)), span)
+    return Scalar(cast("bool | int | float | None", value), span)
 
 
 def locate(root: Located, path: Path, *, key: bool = False) -> Span:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from graphc.manifests.node import Node
+from graphc.seldon.node import Node
 from graphc.source.located import Fields, Items, Located
 
 GROUP: Final = "machinelearning.seldon.io"

@@ -1,10 +1,11 @@
-"""A part of a manifest: fields by name, as the API server reads them, each with its place."""
+"""A part of a manifest: fields by name, as the API server reads them, each with its place if a file gave it."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from graphc.diagnostics import Span
 from graphc.records import record
-from graphc.source.located import Fields, Items, Located, Scalar
+from graphc.source.located import NOWHERE, Fields, Items, Located, Plain, Scalar, place, to_plain
 
 
 @record
@@ -12,6 +13,11 @@ class Node:
     """A value with its place; what is of another type than asked for counts as absent."""
 
     value: Located
+
+    @property
+    def plain(self) -> Plain:
+        """Return the value without its places."""
+        return to_plain(self.value)
 
     @property
     def span(self) -> Span:
@@ -42,6 +48,11 @@ class Node:
         """Return where a field's key stands, or the whole where there is none."""
         entry = self.value.find(key) if isinstance(self.value, Fields) else None
         return entry.key_span if entry else self.span
+
+    @property
+    def is_nothing(self) -> bool:
+        """Say whether the value is `null`."""
+        return isinstance(self.value, Scalar) and self.value.value is None
 
     @property
     def as_text(self) -> str | None:
@@ -77,6 +88,10 @@ class Node:
         found = self.find(key)
         return tuple(map(Node, found.value.items)) if found and isinstance(found.value, Items) else ()
 
+    def strings(self, key: str) -> tuple[str, ...]:
+        """Return the texts among the items of a list."""
+        return tuple(each.as_text for each in self.items(key) if each.as_text is not None)
+
     def keys(self) -> Iterator[tuple[str, Span]]:
         """Yield a mapping's keys with their places."""
         if isinstance(self.value, Fields):
@@ -86,3 +101,12 @@ class Node:
         """Return a mapping of texts."""
         found = self.child(key)
         return {name: found.text(name) for name, _ in found.keys() if found.has(name)}  # noqa: SIM118 - not a dict
+
+
+NOTHING: Final = Node(Fields((), NOWHERE))
+"""No fields, at no place."""
+
+
+def node_of(value: object) -> Node:
+    """Return what came without places: as JSON from an API server, or as graphc compiled it."""
+    return Node(place(value, NOWHERE))
