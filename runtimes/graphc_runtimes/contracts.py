@@ -4,7 +4,7 @@ A node that is given no row is not run at all where all that it gives has its ro
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -28,6 +28,10 @@ class Counts(Protocol):
         """Count a try, and how long it took."""
         ...
 
+    def note_all(self, durations: Sequence[float], /) -> None:
+        """Count tries, and how long each took."""
+        ...
+
     def fail(self) -> None:
         """Count a try that failed."""
         ...
@@ -45,10 +49,25 @@ class Counts(Protocol):
         ...
 
 
+class Books(Protocol):
+    """Where the tries of a unit's nodes are counted."""
+
+    def open(self, node: str, /) -> Counts:
+        """Return what counts the tries of a node."""
+        ...
+
+    def ask(self, publish: Callable[[], None], /) -> None:
+        """Have a method called before anybody looks, which tells what its owner still keeps to itself."""
+        ...
+
+
 class NoCounts:
     """Counts nothing."""
 
     def note(self, seconds: float, /) -> None:
+        """Count nothing."""
+
+    def note_all(self, durations: Sequence[float], /) -> None:
         """Count nothing."""
 
     def fail(self) -> None:
@@ -64,16 +83,29 @@ class NoCounts:
         """Count nothing."""
 
 
-class _Contract:
+class NoBooks:
+    """Counts nothing."""
+
+    def open(self, node: str, /) -> Counts:  # noqa: ARG002
+        """Return what counts nothing."""
+        return NoCounts()
+
+    def ask(self, publish: Callable[[], None], /) -> None:
+        """Ask nobody."""
+
+
+class Contract:
     """What a node declares of its outputs, and where the sizes of named dimensions are found among its inputs."""
 
     def __init__(self, node: RunnableNode) -> None:
         given, self._bound = _read(node)
         self._declared = {name: given[name] for name in node.outputs if name in given}
-        self._dtypes = {name: to_numpy(each.datatype) for name, each in self._declared.items()}
+        self.dtypes: Final = {name: to_numpy(each.datatype) for name, each in self._declared.items()}
+        """The element types of the outputs that are looked at."""
         self.rows = self._find_rows(node)
         """The input whose rows all outputs have; None where the node is always asked."""
-        self._known: set[object] = set()
+        self.known: Final = set[object]()
+        """Shapes that were found sound: of the one input and the one output, or of all, with None between them."""
 
     def __bool__(self) -> bool:
         """Say whether there is anything to look at."""
@@ -97,7 +129,7 @@ class _Contract:
         """Return the outputs for inputs without rows; a dimension that nobody knows is nought."""
         sizes = self._sizes(inputs)
         return {
-            name: np.zeros([self._size(dim, sizes) for dim in each.shape], self._dtypes[name])
+            name: np.zeros([self._size(dim, sizes) for dim in each.shape], self.dtypes[name])
             for name, each in self._declared.items()
         }
 
@@ -111,8 +143,8 @@ class _Contract:
             if name in inputs and axis < inputs[name].ndim
         }
 
-    def check(self, inputs: Arrays, results: Arrays) -> None:
-        """Raise ArrayError where an output is not as declared."""
+    def check(self, inputs: Arrays, results: Arrays, shapes: object) -> None:
+        """Raise ArrayError where an output is not as declared; else remember the shapes."""
         sizes = self._sizes(inputs)
         for name, each in self._declared.items():
             array = results.get(name)
@@ -122,64 +154,24 @@ class _Contract:
                 check_type(array, each.datatype, each.shape, sizes)
             except ArrayError as error:
                 raise ArrayError(f"gave an output `{name}` that {error}, as declared") from None
+        if len(self.known) >= _MOST_KNOWN:
+            self.known.clear()
+        self.known.add(shapes)
 
     def check_all(self, inputs: Arrays, results: Arrays) -> None:
         """Raise ArrayError where an output is not as declared; shapes that were found sound are known by then."""
         try:
-            is_sound = all(results[name].dtype is dtype for name, dtype in self._dtypes.items())
+            is_sound = all(results[name].dtype is dtype for name, dtype in self.dtypes.items())
             given = tuple([each.shape for each in inputs.values()])
-            shapes = (*given, None, *[results[name].shape for name in self._dtypes])
+            shapes = (*given, None, *[results[name].shape for name in self.dtypes])
         except KeyError as error:
             raise ArrayError(f"gave no output `{error.args[0]}`") from None
-        if not is_sound or shapes not in self._known:
-            self.check(inputs, results)
-            self._remember(shapes)
+        if not is_sound or shapes not in self.known:
+            self.check(inputs, results, shapes)
 
-    def _remember(self, shapes: object) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        self._known.add(shapes)
-
-    def run_single(self, run: Run, note: Callable[[float], None], name: str, output: str) -> Run:
-        """Return a run, checked, of a node that reads one tensor and gives one, as most do."""
-        dtype, known, is_skipped = self._dtypes[output], self._known, self.rows is not None
-        clock = time.perf_counter
-
-        def checked(inputs: Arrays) -> Arrays:
-            shape = inputs[name].shape
-            if is_skipped and not shape[0]:
-                return self.blank(inputs)
-            start = clock()
-            try:
-                results = run(inputs)
-            finally:
-                note(clock() - start)
-            found = results.get(output)
-            if found is None or found.dtype is not dtype or (shape, found.shape) not in known:
-                self.check(inputs, results)
-                assert found is not None
-                self._remember((shape, found.shape))
-            return results
-
-        return checked
-
-    def run_any(self, run: Run, note: Callable[[float], None]) -> Run:
-        """Return a run, checked."""
-        rows, has_checks = self.rows, bool(self)
-
-        def checked(inputs: Arrays) -> Arrays:
-            if rows is not None and not len(inputs[rows]):
-                return self.blank(inputs)
-            start = time.perf_counter()
-            try:
-                results = run(inputs)
-            finally:
-                note(time.perf_counter() - start)
-            if has_checks:
-                self.check_all(inputs, results)
-            return results
-
-        return checked
+    def lacks_rows(self, inputs: Arrays) -> bool:
+        """Say whether a node need not run, as it is given no row and gives as many."""
+        return self.rows is not None and not len(inputs[self.rows])
 
 
 def _read(node: RunnableNode) -> tuple[Mapping[str, Declared], Mapping[str, tuple[str, int]]]:
@@ -187,9 +179,19 @@ def _read(node: RunnableNode) -> tuple[Mapping[str, Declared], Mapping[str, tupl
     return ({}, {}) if isinstance(node, ComponentNode) else (node.declares, node.dims)
 
 
-def hold(node: RunnableNode, run: Run, counts: Counts) -> Run:
+def hold(contract: Contract, run: Run, note: Callable[[float], None]) -> Run:
     """Return what runs a node and raises ArrayError where its answer is not as declared; each run is counted."""
-    contract = _Contract(node)
-    if contract and len(node.inputs) == len(node.outputs) == 1:
-        return contract.run_single(run, counts.note, next(iter(node.inputs)), next(iter(node.outputs)))
-    return contract.run_any(run, counts.note)
+
+    def checked(inputs: Arrays) -> Arrays:
+        if contract.lacks_rows(inputs):
+            return contract.blank(inputs)
+        start = time.perf_counter()
+        try:
+            results = run(inputs)
+        finally:
+            note(time.perf_counter() - start)
+        if contract:
+            contract.check_all(inputs, results)
+        return results
+
+    return checked

@@ -1,7 +1,8 @@
 """Runs the nodes of a region over the tensors of one message; nothing here knows how they travelled."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Final, NamedTuple, Protocol
 
@@ -12,7 +13,7 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.attempt import attempt, stand_in, start_thread
 from graphc_runtimes.choose import Call, choose
-from graphc_runtimes.contracts import Counts, NoCounts, hold
+from graphc_runtimes.contracts import Books, Contract, Counts, NoBooks, hold
 from graphc_runtimes.errors import BadInputError, DeadlineError, RequestError, RunError
 from graphc_runtimes.faults import describe, trace
 from graphc_runtimes.region import (
@@ -29,6 +30,7 @@ from graphc_runtimes.region import (
     made_by,
 )
 from graphc_runtimes.rows import either, find_rows, gather, holds, place, scatter, select
+from graphc_runtimes.timings import START, Timings
 
 # Below MLServer's own logger, whose format and level it then has.
 _LOG: Final = logging.getLogger("mlserver.graphc")
@@ -45,10 +47,13 @@ class Runner(Protocol):
 
 
 class Ready(NamedTuple):
-    """What runs a node and looks at its answer, and what counts its tries."""
+    """What runs a node, looks at its answer and counts its tries."""
 
     run: Runner
     counts: Counts
+    bare: Runner
+    """Runs the node only."""
+    contract: Contract
 
 
 def execute(
@@ -63,7 +68,8 @@ def execute(
 
 Gathered = Mapping[str, Array | None]
 """What a node reads, by the name of its input."""
-_Step = Callable[[dict[str, Array], Call], None]
+_Step = Callable[[dict[str, Array], Call], bool]
+"""Runs a node; says whether it did."""
 
 
 class Program:
@@ -73,12 +79,18 @@ class Program:
         self,
         region: Region,
         runners: Mapping[str, Runner],
-        count: Callable[[str], Counts] = lambda _: NoCounts(),
+        books: Books | None = None,
     ) -> None:
-        self._region, self._runners = region, _make_ready(region, runners, count)
+        books = books or NoBooks()
+        self._region, self._runners = region, _make_ready(region, runners, books)
         self._is_threaded = bool(_find_threaded(region))
-        self._steps = [(node.name, _prepare_step(node, self._runners)) for node in region.nodes]
-        self._straight = [step for _, step in self._steps]
+        straight = {node.name for node in region.nodes if _is_straight(node, self._runners)}
+        self._steps = [_prepare_step(node, self._runners, straight) for node in region.nodes]
+        self._names = [node.name for node in region.nodes]
+        self._timings = Timings(
+            [self._runners[name].counts.note_all if name in straight else None for name in self._names]
+        )
+        books.ask(self._timings.publish)
 
     def run(self, tensors: Mapping[str, Array], call: Call) -> dict[str, Array]:
         """Return every tensor there is once the nodes ran; raises as `execute` does."""
@@ -87,41 +99,50 @@ class Program:
             execution.run()
             return execution.environment
         environment = dict(tensors)
-        if call.deadline is None:
-            for step in self._straight:
-                step(environment, call)
-            return environment
-        for name, step in self._steps:
-            call.deadline.check(name)
-            step(environment, call)
+        # One look at the clock a node: two in each would cost as much as the smallest nodes do.
+        clock = time.perf_counter
+        times = [START, clock()]
+        try:
+            if call.deadline is None:
+                for step in self._steps:
+                    times.append(clock() if step(environment, call) else -clock())
+            else:
+                for name, step in zip(self._names, self._steps, strict=True):
+                    call.deadline.check(name)
+                    times.append(clock() if step(environment, call) else -clock())
+        except (RequestError, RunError):
+            times.append(clock())
+            raise
+        finally:
+            self._timings.add(times)
         return environment
 
 
-def _make_ready(
-    region: Region, runners: Mapping[str, Runner], count: Callable[[str], Counts]
-) -> dict[str, Ready]:
+def _make_ready(region: Region, runners: Mapping[str, Runner], books: Books) -> dict[str, Ready]:
     found: dict[str, Ready] = {}
     for node in region.nodes:
         if not isinstance(node, DecidingNode) and node.name in runners:
-            counts = count(node.name)
-            found[node.name] = Ready(hold(node, runners[node.name], counts), counts)
+            counts, contract, bare = books.open(node.name), Contract(node), runners[node.name]
+            found[node.name] = Ready(hold(contract, bare, counts.note), counts, bare, contract)
     return found
 
 
-def _prepare_step(node: Node, runners: Mapping[str, Ready]) -> _Step:
-    is_there = node.name in runners
-    if not isinstance(node, DecidingNode) and is_there and _is_straight(node):
+def _prepare_step(node: Node, runners: Mapping[str, Ready], straight: Container[str]) -> _Step:
+    if not isinstance(node, DecidingNode) and node.name in straight:
         return _straight_step(node, runners[node.name])
 
-    def step(environment: dict[str, Array], call: Call) -> None:
+    def step(environment: dict[str, Array], call: Call) -> bool:
         if holds(node.when, environment):
             environment.update(_guarded(node, call, lambda: _evaluate(node, runners, environment, call)))
+        return False
 
     return step
 
 
-def _is_straight(node: RunnableNode) -> bool:
+def _is_straight(node: Node, runners: Container[str]) -> bool:
     """Say whether a node always runs once, over whole tensors, and fails where it fails."""
+    if isinstance(node, DecidingNode) or node.name not in runners:
+        return False
     is_quorum = isinstance(node, ComponentNode) and node.quorum is not None
     return (
         node.policy == Policy()
@@ -132,46 +153,57 @@ def _is_straight(node: RunnableNode) -> bool:
 
 
 def _straight_step(node: RunnableNode, ready: Ready) -> _Step:
-    runner, counts = ready
+    run, contract = ready.bare, ready.contract
     reads = tuple((name, read.tensor) for name, read in node.inputs.items())
     gives = tuple(node.outputs.items())
+    has_checks = bool(contract)
 
-    def step(environment: dict[str, Array], call: Call) -> None:
+    def step(environment: dict[str, Array], call: Call) -> bool:
         try:
             inputs = {name: environment[tensor] for name, tensor in reads}
         except KeyError as error:
             raise _absent(node, error) from None
+        is_blank = contract.lacks_rows(inputs)
         try:
-            results = runner(inputs)
+            results = contract.blank(inputs) if is_blank else run(inputs)
+            if has_checks:
+                contract.check_all(inputs, results)
         except BaseException as error:
-            raise _fail(node, call, error, counts) from None
+            raise _fail(node, call, error, ready.counts) from None
         try:
             for name, tensor in gives:
                 environment[tensor] = results[name]
         except KeyError as error:
             raise _not_given(node, error) from None
+        return not is_blank
 
     return _single_step(node, ready, reads[0], gives[0]) if len(reads) == len(gives) == 1 else step
 
 
 def _single_step(node: RunnableNode, ready: Ready, read: tuple[str, str], give: tuple[str, str]) -> _Step:
     """Return the step of a node that reads one tensor and gives one, as most do: there is nothing to loop over."""
-    runner, counts = ready
+    run, contract = ready.bare, ready.contract
     (name, tensor), (output, made) = read, give
+    known, dtype, has_rows = contract.known, contract.dtypes.get(output), contract.rows is not None
 
-    def step(environment: dict[str, Array], call: Call) -> None:
+    def step(environment: dict[str, Array], call: Call) -> bool:
         try:
             array = environment[tensor]
         except KeyError as error:
             raise _absent(node, error) from None
+        shape, inputs = array.shape, {name: array}
+        is_blank = has_rows and not shape[0]
         try:
-            results = runner({name: array})
+            results = contract.blank(inputs) if is_blank else run(inputs)
+            found = results.get(output)
+            if found is None:
+                raise ArrayError(f"gave no output `{output}`")
+            if dtype is not None and (found.dtype is not dtype or (shape, found.shape) not in known):
+                contract.check(inputs, results, (shape, found.shape))
         except BaseException as error:
-            raise _fail(node, call, error, counts) from None
-        try:
-            environment[made] = results[output]
-        except KeyError as error:
-            raise _not_given(node, error) from None
+            raise _fail(node, call, error, ready.counts) from None
+        environment[made] = found
+        return not is_blank
 
     return step
 
@@ -207,7 +239,7 @@ def _prepare_run(
     """Read a node's inputs, as they are now, and return the work that is left."""
     inputs = {name: gather(read, environment) for name, read in node.inputs.items()}
     guards = [(environment[choice], branches) for choice, branches in node.when]
-    placed = Ready(_placing(ready.run, guards), ready.counts) if guards else ready
+    placed = ready._replace(run=_placing(ready.run, guards)) if guards else ready
     return lambda: _run_by_policy(node, placed, inputs, call)
 
 

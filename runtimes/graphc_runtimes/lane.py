@@ -6,7 +6,7 @@ out of the ordinary goes the long way, which says what is wrong with it; the ans
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 from graphc_components.datatypes import Array, to_numpy
@@ -118,16 +118,17 @@ class Lane:
         if found is None:
             return None
         tensors, fields = found
-        identity = cast("str", fields.get("id", identity))
-        parameters = cast("Mapping[str, object]", fields.get("parameters"))
+        identity = fields.get("id", identity)
+        parameters = fields.get("parameters")
         if not parameters and not self._looks and not self._notes_fallbacks:
             return Asked(tensors, identity, self._call, b"{}")
         call = Call(parameters or {}, headers, identity=identity)
         return Asked(tensors, identity, call, orjson.dumps(call.parameters))
 
-    def _read(self, body: Body) -> tuple[dict[str, Array], Mapping[str, object]] | None:
+    def _read(self, body: Body) -> tuple[dict[str, Array], Mapping[str, Any]] | None:
         """Return the tensors and the fields of a request that is of the plain kind."""
-        fields: object
+        # What the JSON holds is Any, and not cast: as many calls would cost as much as decoding it.
+        fields: dict[str, Any]
         texts: Sequence[memoryview | None] = self._unread
         if len(body) < LEAST:
             try:
@@ -141,18 +142,14 @@ class Lane:
             fields, texts = packed.fields, packed.texts
         if type(fields) is not dict:
             return None
-        found = cast("dict[str, object]", fields)
-        tensors = self._take(found, texts)
-        return None if tensors is None else (tensors, found)
+        tensors = self._take(fields, texts)
+        return None if tensors is None else (tensors, fields)
 
-    def _take(
-        self, fields: Mapping[str, object], texts: Sequence[memoryview | None]
-    ) -> dict[str, Array] | None:
+    def _take(self, fields: Mapping[str, Any], texts: Sequence[memoryview | None]) -> dict[str, Array] | None:
         """Return the tensors, whose numbers may stand apart."""
-        inputs = fields.get("inputs")
-        if type(inputs) is not list or (len(fields) > 1 and not _is_framed(fields)):
+        given: list[Any] | None = fields.get("inputs")
+        if type(given) is not list or (len(fields) > 1 and not _is_framed(fields)):
             return None
-        given = cast("list[object]", inputs)
         if len(given) != len(self._takes):
             return None
         tensors: dict[str, Array] = {}
@@ -216,28 +213,27 @@ class _Reader:
         self.datatype, self._dims = spec.datatype, tuple(spec.shape)
         self._decode = FlatDecoder(spec.datatype)
 
-    def read(self, given: object, sizes: dict[str, int], text: memoryview | None) -> Array | None:
+    def read(self, fields: dict[str, Any], sizes: dict[str, int], text: memoryview | None) -> Array | None:
         """Return the tensor; None where it is not of the plain kind.
 
         `sizes` has the named dimensions so far, `text` the numbers where they are not among what is given, for which
         ArrayError is raised where they are not what the tensor says.
         """
-        if type(given) is not dict:
+        if type(fields) is not dict:
             return None
-        fields = cast("dict[str, object]", given)
-        shape = fields.get("shape")
+        shape: list[int] | None = fields.get("shape")
         if fields.get("name") != self.name or fields.get("datatype") != self.datatype:
             return None
-        if type(shape) is not list or not _fits(listed := cast("list[int]", shape), self._dims, sizes):
+        if type(shape) is not list or not _fits(shape, self._dims, sizes):
             return None
         if text is not None:
-            is_sound = len(fields) == _DESCRIBED and is_shape(listed)
-            return read_numbers(text, self.datatype, listed) if is_sound else None
-        data = fields.get("data")
-        if type(data) is not list or math.prod(listed) != len(cast("list[object]", data)):
+            is_sound = len(fields) == _DESCRIBED and is_shape(shape)
+            return read_numbers(text, self.datatype, shape) if is_sound else None
+        data: list[object] | None = fields.get("data")
+        if type(data) is not list or math.prod(shape) != len(data):
             return None
-        flat = self._decode(cast("list[object]", data))
-        return None if flat is None or len(fields) != _DESCRIBED + 1 else flat.reshape(listed)
+        flat = self._decode(data)
+        return None if flat is None or len(fields) != _DESCRIBED + 1 else flat.reshape(shape)
 
 
 def _fits(shape: Sequence[int], dims: Sequence[Dim], sizes: dict[str, int]) -> bool:

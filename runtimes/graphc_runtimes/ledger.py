@@ -2,11 +2,12 @@
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import os
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, cast
+from weakref import WeakMethod
 
+import numpy as np
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, Metric, Summary
 
 _MOST: Final = 4096
@@ -41,24 +42,26 @@ class Tally:
     def publish(self) -> None:
         """Add what was counted to the metrics."""
         # Taken out one by one: requests may be counted meanwhile, in another thread.
-        taken = [self._noted.popleft() for _ in range(len(self._noted))]
-        if not taken:
+        self.note_all([self._noted.popleft() for _ in range(len(self._noted))])
+
+    def note_all(self, durations: Sequence[float]) -> None:
+        """Count several requests, in the metrics at once."""
+        if not durations:
             return
         if self._counter is not None:
-            self._counter.inc(len(taken))
-        if isinstance(self._durations, Summary) or len(taken) == 1:
-            for seconds in taken:
+            self._counter.inc(len(durations))
+        if isinstance(self._durations, Summary) or len(durations) == 1:
+            for seconds in durations:
                 self._durations.observe(seconds)
         else:
-            _observe(self._durations, taken)
+            _observe(self._durations, durations)
 
 
 def _observe(histogram: Histogram, durations: Sequence[float]) -> None:
     """Observe several at once: looking for the bucket of each takes a histogram longer."""
     bounds = histogram._upper_bounds
-    found = [0] * len(bounds)
-    for each in durations:
-        found[bisect_left(bounds, each)] += 1
+    places = np.searchsorted(bounds, durations)
+    found = np.bincount(places, minlength=len(bounds)).tolist()
     buckets = cast("Sequence[_Value]", histogram._buckets)
     for bucket, count in zip(buckets, found, strict=True):
         if count:
@@ -78,6 +81,7 @@ class Ledger:
     ) -> None:
         """Take metrics over; those that may lag are told to other processes when somebody calls `publish`."""
         self._tallies: list[Tally] = []
+        self._asked: list[WeakMethod[Callable[[], None]]] = []
         self._most = 1 if is_shared() and not may_lag else _MOST
         for metric in metrics:
             # In the metric's place: whoever collects it gets what was counted, too.
@@ -90,8 +94,15 @@ class Ledger:
         self._tallies.append(tally)
         return tally
 
+    def ask(self, publish: Callable[[], None]) -> None:
+        """Have a method called before the metrics are brought up to date, for as long as its owner is there."""
+        self._asked = [each for each in self._asked if each() is not None] + [WeakMethod(publish)]
+
     def publish(self) -> None:
         """Bring the metrics up to date."""
+        for asked in self._asked:
+            if publish := asked():
+                publish()
         for tally in list(self._tallies):
             tally.publish()
 

@@ -1,6 +1,7 @@
 """What a unit tells Prometheus beside MLServer's own metrics, on the same page."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Final
@@ -82,7 +83,8 @@ class NodeCounts:
 
     def __init__(self, unit: str, node: str) -> None:
         counters = {name: each.labels(unit, node) for name, each in _node_counters().items()}
-        self.note = _node_ledger().open(counters["calls"], _node_seconds().labels(unit, node)).note
+        tally = _node_ledger().open(counters["calls"], _node_seconds().labels(unit, node))
+        self.note, self.note_all = tally.note, tally.note_all
         self._counters = counters
 
     def fail(self) -> None:
@@ -106,6 +108,21 @@ class NodeCounts:
 def node_counts(unit: str, node: str) -> NodeCounts:
     """Return what counts the tries of a node."""
     return NodeCounts(unit, node)
+
+
+class NodeBooks:
+    """Where the tries of a unit's nodes are counted."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+
+    def open(self, node: str) -> NodeCounts:
+        """Return what counts the tries of a node."""
+        return node_counts(self._unit, node)
+
+    def ask(self, publish: Callable[[], None]) -> None:
+        """Have a method called before the metrics are collected."""
+        _node_ledger().ask(publish)
 
 
 @cache

@@ -141,7 +141,8 @@ class HotExchange(Exchange):
                 % (STATUS_LINES[status], connection.default_headers(), head, length, close),
                 *parts,
             )
-        self.drop()
+        if self._held or self.buffer is not None:
+            self.drop()
         self._complete()
 
 

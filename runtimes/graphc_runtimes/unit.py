@@ -16,7 +16,7 @@ from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.execute import Program, Runner
 from graphc_runtimes.messages import FALLBACKS, WANTED, Message, WireTensor, decode, encode
-from graphc_runtimes.metrics import node_counts
+from graphc_runtimes.metrics import NodeBooks
 from graphc_runtimes.region import Answer, ChoiceNode, DecidingNode, Region, TensorSpec, parse_region
 from graphc_runtimes.shown import show
 
@@ -45,7 +45,7 @@ class Unit:
         region = self.region
         known = frozenset(spec.name for spec in region.graph.inputs)
         found = {
-            "_program": Program(region, self.runners, lambda node: node_counts(region.unit, node)),
+            "_program": Program(region, self.runners, NodeBooks(region.unit)),
             "_dtypes": {each.name: to_numpy(each.datatype) for each in region.answers},
             "_shapes": {each.name: [_fixed(dim) for dim in each.shape] for each in region.answers},
             "_known": known,

@@ -67,6 +67,14 @@ class _Options(Protocol):
     def add_session_config_entry(self, name: str, value: str, /) -> None: ...
 
 
+class _PlainSession(Protocol):
+    """A session whose outputs all are tensors."""
+
+    def run(
+        self, outputs: Sequence[str], feeds: Mapping[str, Array], options: None = None, /
+    ) -> Sequence[Array]: ...
+
+
 class _Session(Protocol):
     def get_inputs(self) -> Sequence[_Argument]: ...
 
@@ -150,8 +158,10 @@ def _make_runner(node: ModelNode, opened: _Opened) -> Runner:
             for name, result in zip(outputs, results, strict=True)
         }
 
+    one = cast("_PlainSession", direct)
+
     def run_one(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        result = cast("Sequence[Array]", direct.run(outputs, inputs, None))[0]
+        result = one.run(outputs, inputs, None)[0]
         return {outputs[0]: result if result.ndim else as_tensor(result)}
 
     def run_bound(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
