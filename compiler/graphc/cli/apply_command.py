@@ -23,13 +23,13 @@ from graphc.compilation import Request
 @click.command("apply")
 @graph_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--force-conflicts", is_flag=True, help="Take over fields that others decided otherwise.")
+@click.option("--force-conflicts", is_flag=True, help="Take over fields that other managers set.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the graph serves.")
-@click.option(
-    "--timeout", type=Seconds(), default="10m", show_default=True, help="How long to wait for that."
-)
+@click.option("--timeout", type=Seconds(), default="10m", show_default=True, help="The longest wait.")
 @click.option("--keep-traffic", is_flag=True, help="Leave the traffic as a promotion moved it.")
-@click.option("--reset-traffic", is_flag=True, help="Put the traffic back to the file's, promotion or not.")
+@click.option(
+    "--reset-traffic", is_flag=True, help="Put the traffic back to the file's, in spite of a promotion."
+)
 @cluster_options
 def command(
     access: Access,
@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Change a cluster to what graph files say, and wait until it serves; on failure go back to what served.
 
-    Shows the plan and asks. What the graph made before and no revision needs any more is deleted, last of all. A
-    change that was interrupted or killed is completed by applying again, or taken back by `graphc rollback`.
+    The command shows the plan and asks. Last of all it deletes what the graph made before and no revision
+    needs. Applying again completes a change that was interrupted or killed; `graphc rollback` takes it back.
     """
     if keep_traffic and reset_traffic:
         raise click.UsageError("--keep-traffic and --reset-traffic exclude each other")

@@ -20,7 +20,7 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 @click.command("bench")
 @click.argument("target")
 @click.option("--clients", type=click.IntRange(1), help="Clients that wait for their answers.  [default: 8]")
-@click.option("--rate", type=_POSITIVE, help="Requests a second, whatever becomes of them.")
+@click.option("--rate", type=_POSITIVE, help="Requests a second, sent without waiting for answers.")
 @click.option(
     "--arrivals",
     type=click.Choice(["poisson", "constant"]),
@@ -29,36 +29,67 @@ _POSITIVE = click.FloatRange(0, min_open=True)
     help="With --rate: as independent clients come, or evenly.",
 )
 @click.option(
-    "--connections", type=click.IntRange(1), default=256, show_default=True, help="With --rate: at most."
+    "--connections",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="With --rate: the most connections.",
 )
-@click.option("--duration", type=_POSITIVE, default=10, show_default=True, help="In seconds.")
-@click.option("--warmup", type=click.FloatRange(0), default=1, show_default=True, help="Seconds before.")
-@click.option("--timeout", type=_POSITIVE, default=30, show_default=True, help="Of a request, in seconds.")
 @click.option(
-    "--processes", type=click.IntRange(1), default=1, show_default=True, help="Generators of the load."
+    "--duration", type=_POSITIVE, default=10, show_default=True, help="How long to measure, in seconds."
+)
+@click.option(
+    "--warmup",
+    type=click.FloatRange(0),
+    default=1,
+    show_default=True,
+    help="Seconds of load before the measurement.",
+)
+@click.option(
+    "--timeout", type=_POSITIVE, default=30, show_default=True, help="Time limit of a request, in seconds."
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that generate the load.",
 )
 @click.option("--input", "inputs", multiple=True, metavar="[NAME=]FILE|JSON", help="An input.")
 @click.option("--request", type=_READ, help="A V2 request in JSON, instead of --input.")
-@click.option("--batch", type=click.IntRange(1), help="So many rows: those given, repeated or cut.")
+@click.option("--batch", type=click.IntRange(1), help="Rows of a request: the given ones, repeated or cut.")
 @click.option("--binary", is_flag=True, help="Send tensors as bytes, and ask for bytes.")
 @click.option("--grpc", is_flag=True, help="Call a graph file over gRPC; an address says grpc:// itself.")
 @click.option("--model", metavar="NAME", help="The model to call, where TARGET names none.")
-@click.option("--version", metavar="NAME", help="The version to ask; any where it is left out.")
+@click.option("--version", metavar="NAME", help="The version to ask; without it, any.")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A header.")
-@click.option("--expect", type=_READ, help="The V2 answer that every request has to get.")
+@click.option("--expect", type=_READ, help="The V2 answer that every request must get.")
 @click.option("--compare", metavar="TARGET2", help="Measure TARGET2 as well, in turns.")
-@click.option("--rounds", type=click.IntRange(2), default=8, show_default=True, help="With --compare.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(2),
+    default=8,
+    show_default=True,
+    help="With --compare: rounds of each target.",
+)
 @click.option("--direct", is_flag=True, help="Call a graph file's only unit, past the engine in front.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a graph file's parameter.")
 @click.option(
-    "-O", "level", type=click.IntRange(0, 2), default=1, show_default=True, help="For a graph file."
+    "-O",
+    "level",
+    type=click.IntRange(0, 2),
+    default=1,
+    show_default=True,
+    help="Optimisation level of a graph file.",
 )
 @cache_option
-@click.option("--costs", metavar="FILE", help="Measured milliseconds by which a graph file is planned.")
+@click.option("--costs", metavar="FILE", help="Measured milliseconds, to plan a graph file by.")
 @click.option(
     "--nodes/--no-nodes", default=None, help="Measure a graph file's nodes.  [default: unless compared]"
 )
-@click.option("--write-costs", type=_FILE, help="Write what nodes took, for `graphc compile --costs`.")
+@click.option(
+    "--write-costs", type=_FILE, help="Write the nodes' milliseconds, for `graphc compile --costs`."
+)
 @click.option("--json", "to_json", type=_FILE, help="Write the results to this file.")
 @click.option("--picture", type=_FILE, help="Draw the results: .svg, .png or .pdf.")
 def command(
@@ -93,9 +124,9 @@ def command(
 ) -> None:
     """Measure TARGET under load: a V2 address as `graphc infer` takes it, or a graph file or manifest.
 
-    A file is run as `graphc run` does for as long as it is measured. --clients makes a closed loop, --rate an open
-    one, whose latencies count from when a request was due. Failures and wrong answers are counted by kind and are
-    in no other figure. Ctrl-C ends with what was measured so far.
+    A file runs as with `graphc run` while it is measured. --clients makes a closed loop, and --rate an open
+    one, whose latencies count from the time when a request was due. Failures and wrong answers are counted by
+    kind, and are in no other figure. Ctrl-C ends the measurement and shows its figures so far.
     """
     if clients is not None and rate is not None:
         raise click.UsageError("--clients is a closed loop and --rate an open one: give one of them")

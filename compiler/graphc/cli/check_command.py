@@ -13,9 +13,9 @@ from graphc.compilation import Compilation, Request, compile_files
 @click.option(
     "--load",
     is_flag=True,
-    help="Load and run every model and Python node too; trust the files that you name.",
+    help="Load and run every model and Python node too. This runs code of the files.",
 )
-@click.option("--strict", is_flag=True, help="Take what nobody has judged for an error.")
+@click.option("--strict", is_flag=True, help="Make nodes that no check has judged an error.")
 def command(
     request: Request,
     output_format: str,
@@ -24,10 +24,11 @@ def command(
 ) -> None:
     """Check graph files and report every problem; `-` is standard input.
 
-    SeldonDeployments are checked too, whoever wrote them: for what the API server and Seldon would refuse, and
-    for what they accept and fail on later. So are profiles of clusters. Other Kubernetes objects are passed over.
+    The command also checks profiles of clusters, and SeldonDeployments of any origin: for faults that the API
+    server and Seldon would refuse, and for those that they accept and fail on later. It passes over other
+    Kubernetes objects.
 
-    Exits with 0 if no error was found, and with 1 otherwise.
+    Exits with 0 if there is no error, and with 1 otherwise.
     """
     done = compile_files(replace(request, takes_manifests=True))
     _check_manifests(done)
@@ -45,7 +46,7 @@ def _summary(done: Compilation) -> str:
 
 
 def _try_nodes(done: Compilation, *, load: bool, strict: bool) -> str:
-    """Load the nodes if that is wanted; return what the summary says of those that nobody has judged."""
+    """Load the nodes if that is wanted; return the summary's words on those that no check has judged."""
     if done.sink.has_errors or not done.graphs:
         return ""
     # What knows of nodes is not needed to check manifests.

@@ -76,7 +76,7 @@ def cluster_options(
             type=Seconds(),
             default="30s",
             show_default=True,
-            help="How long one request may take; 0 for ever.",
+            help="The longest time of one request; 0 for ever.",
         ),
     ]
     decorated: Callable[..., None] = run

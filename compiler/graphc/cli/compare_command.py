@@ -13,7 +13,7 @@ import click
 @click.option(
     "--promote-when", "gates", multiple=True, metavar="METRIC=BOUND", help="A gate, such as 'errors=<= 1%'."
 )
-@click.option("--gate", is_flag=True, help="End with code 1 where a gate is not passed.")
+@click.option("--gate", is_flag=True, help="Exit with 1 where a gate is not passed.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--page", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with pictures.")
 @click.option("--runs", is_flag=True, help="List the runs of the database.")
@@ -29,9 +29,9 @@ def command(
 ) -> None:
     """Report how a shadow's or canary's answers compare with the live ones.
 
-    What is reported: a RUN or the latest run of a graph by name, the URL of a service that compares, or the latest
-    run of another DATABASE; the latest run of all where nothing is named. Gates are those of the graph's file, or
-    those given here.
+    Name a RUN, or a graph for its latest run; the URL of a service that compares; or a DATABASE for its
+    latest run. Without a name, the command reports the latest run of all. Gates are those of the graph's
+    file, or those given here.
     """
     given = _read_gates(gates)
     # numpy is slow to import, and the help does not need it.

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 @click.option(
     "--trust",
     type=click.Choice(["pods", "anybody"]),
-    help="Who may post: pods of the graph that a post is of, as the cluster knows them, or whoever reaches the port."
+    help="Who may post: pods of the post's own graph, as the cluster knows them, or any client of the port."
     "  [default: pods on a cluster, anybody on loopback]",
 )
 def command(host: str, port: int, database: str | None, trust: "TrustName | None") -> None:
     """Take the payload logs of engines whose predictors have a logger, and serve reports and metrics.
 
-    Logs are posted to /live and /shadow; /report/NAMESPACE/GRAPH is the report, which `graphc compare URL` shows.
+    Engines post logs to /live and /shadow. /report/NAMESPACE/GRAPH is the report, which `graphc compare URL`
+    shows.
     """
     # aiohttp and numpy are slow to import, and the help needs neither.
     from graphc.compare.serve import ServeOptions, choose_trust, serve

@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """Compile graph files to manifests for `kubectl apply --server-side -f -`; `-` is standard input.
 
-    Nothing is written unless everything is sound; problems go to standard error.
+    The command writes nothing if there is an error. Problems go to standard error.
     """
     done = compile_files(request)
     report(done, output_format, to_stderr=True)

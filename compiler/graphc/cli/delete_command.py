@@ -15,7 +15,7 @@ from graphc.cluster.reverting import delete_all, find_all
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @cluster_options
 def command(access: Access, graph: str, yes: bool) -> None:
-    """Delete GRAPH (a name or a graph file), its config maps and its history; nothing that others made."""
+    """Delete GRAPH (a name or a graph file), its config maps and its history; objects of others stay."""
     cluster = connect(access)
     name, own = find_name(graph)
     ledger = Ledger(cluster, access.namespace or own or cluster.namespace, name)

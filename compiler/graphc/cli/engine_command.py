@@ -30,7 +30,7 @@ _PORT: Final = click.IntRange(0, 65535)
     "--as-seldon",
     "mode",
     flag_value="seldon",
-    help="Take MANIFEST as the operator hands it to the executor: a unit without a type is not called.",
+    help="Read MANIFEST as the operator gives it to the executor: skip units without a type.",
 )
 @click.option("--lenient", "mode", flag_value="lenient", help="Answer what the executor cannot.")
 def command(
@@ -43,9 +43,10 @@ def command(
 ) -> None:
     """Walk the graph of MANIFEST, a SeldonDeployment, over units that already listen.
 
-    Each unit is called at the `service_host` of its `endpoint`, at the `httpPort` for a request over REST and
-    the `grpcPort` for one over gRPC, in the order and with the errors of Seldon's executor. What would end its
-    process is answered UNAVAILABLE, with the reason. With --lenient all units are called over REST.
+    The engine calls a unit at the `service_host` of its `endpoint`: at the `httpPort` for a request over
+    REST, at the `grpcPort` for one over gRPC. Order and errors are those of Seldon's executor. A call that
+    would end the executor's process gets UNAVAILABLE, with the reason. With --lenient the engine calls all
+    units over REST.
     """
     document = read_deployment(manifest)
     options = EngineOptions(

@@ -19,16 +19,17 @@ from graphc.diagnostics.rules import RULES
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How a plan is shown.",
+    help="The format of a plan.",
 )
 def command(
     target: str | None,
     request: Request,
     output_format: str,
 ) -> None:
-    """Say why the rule CODE exists, or how the graph of FILE is planned, and why so.
+    """Say why the rule CODE exists, or how graphc plans the graph of FILE, and why.
 
-    CODE is a code such as GC201, or a rule's name; FILE is a graph file, or `-`. Without either, list the rules.
+    CODE is a code such as GC201, or a rule's name. FILE is a graph file, or `-`. Without either, list the
+    rules.
     """
     if target is None:
         _list_rules()

@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     type=click.Choice(["linux/amd64", "linux/arm64"]),
     default="linux/amd64",
     show_default=True,
-    help="What the packages are locked for.",
+    help="The platform to lock packages for.",
 )
-@click.option("--upgrade", is_flag=True, help="Lock anew, also what was locked on this machine before.")
+@click.option("--upgrade", is_flag=True, help="Lock anew, without the versions of an earlier lock.")
 def command(request: Request, output_format: str, output: str, platform: str, upgrade: bool) -> None:
     """Write the build context of the image that a graph's manifest names.
 
-    It holds a Dockerfile, every package with its version and hashes, and graphc's own wheels: Docker needs nothing
-    else. A graph whose versions require different packages gets a folder for each, called by the image's tag.
+    It holds a Dockerfile, every package with its version and hashes, and graphc's own wheels: Docker needs
+    nothing else. A graph whose versions require different packages gets a folder for each, named by the
+    image's tag.
     """
     done = compile_files(request)
     report(done, output_format, to_stderr=True)

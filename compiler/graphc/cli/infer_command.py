@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 @click.argument("target")
 @click.option("--input", "inputs", multiple=True, required=True, metavar="[NAME=]FILE|JSON", help="An input.")
 @click.option("--model", metavar="NAME", help="The model to call, where TARGET names none.")
-@click.option("--version", metavar="NAME", help="The version to ask; any where it is left out.")
+@click.option("--version", metavar="NAME", help="The version to ask; without it, any.")
 @click.option(
     "--output",
     type=click.Choice(["table", "json", "csv"]),
     default="table",
     show_default=True,
-    help="How the answer is shown.",
+    help="The format of the answer.",
 )
 @click.option("--grpc", is_flag=True, help="Call over gRPC, at TARGET's host and port.")
 @click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A request parameter.")
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, min_open=True),
     default=60,
     show_default=True,
-    help="In seconds, for each call.",
+    help="Time limit of a call, in seconds.",
 )
 def command(
     target: str,
@@ -53,12 +53,12 @@ def command(
 ) -> None:
     """Call the model at TARGET: http://host:port/v2/models/NAME or grpc://host:port/NAME.
 
-    What a gateway serves below a path is called there: http://host/seldon/NAMESPACE/GRAPH/v2/models/GRAPH.
+    Behind a gateway, TARGET has the gateway's path: http://host/seldon/NAMESPACE/GRAPH/v2/models/GRAPH.
 
-    An input is a csv, json, npy, npz or image file, or JSON written here; it is converted to the
-    datatype and shape that the model's metadata asks for. Its name may be left out where the model
-    has one input. A csv file without a name has a column for each input; an empty cell is a missing
-    value. Several images of one input, or a folder of them, are the rows of a batch.
+    An input is a csv, json, npy, npz or image file, or JSON written here. The command converts it to the
+    datatype and shape of the model's metadata. Leave its name out where the model has one input. A csv file
+    without a name has a column for each input; an empty cell is a missing value. Several images of one input,
+    or a folder of them, are the rows of a batch.
     """
     named = {name: _read_parameter(value) for name, value in read_pairs(parameters, "--parameter", "=")}
     pairs = read_pairs(headers, "--header", "=:")

@@ -13,8 +13,8 @@ from graphc.source.files import LARGEST, STDIN
 def command() -> None:
     """Read a ResourceList on standard input and write it with its graphs compiled, as functions of kustomize do.
 
-    Compiled are all items of the kind InferenceGraph, the functionConfig where it is one, and the files that it names
-    in `spec.files`; paths start at the working folder, which is the kustomization's.
+    The command compiles all items of the kind InferenceGraph, the functionConfig if it is one, and the files
+    that it names in `spec.files`. Paths start at the working folder, which is the kustomization's.
     """
     data = sys.stdin.buffer.read(LARGEST + 1)
     if len(data) > LARGEST:

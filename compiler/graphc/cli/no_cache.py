@@ -14,7 +14,7 @@ cache_option = click.option(
     is_flag=True,
     expose_value=False,
     callback=_note_no_cache,
-    help="Read every model file again, and keep nothing of it.",
+    help="Read every model file again, and cache nothing.",
 )
 
 

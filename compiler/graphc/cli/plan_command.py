@@ -26,12 +26,12 @@ CHANGED = 2
 @click.option(
     "--against",
     metavar="FILE|REV:PATH",
-    help="Compare with a rendered file, a graph file, or one of a git revision, instead of the cluster.",
+    help="Compare with a rendered file, a graph file, or a git revision's file, not with the cluster.",
 )
 @click.option(
     "--room",
     is_flag=True,
-    help="Ask all nodes of the cluster, too, whether they have room for the rollout.",
+    help="Ask all nodes too whether the rollout finds room.",
 )
 @cluster_options
 def command(
@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Say what `graphc apply` would change: which model, which weight, which predictor, and what is dangerous.
 
-    Nothing is changed: the API server itself works out the outcome, defaults and conflicts included.
-    Exits with 0 if nothing would change, 2 if something would, and 1 where that cannot be said.
+    The command changes nothing: the API server works out the outcome, with defaults and conflicts. Exits with
+    0 if nothing would change, with 2 if something would, and with 1 if the command cannot tell.
     """
     if room and against is not None:
         raise click.ClickException("--room asks the cluster, and --against leaves it out")

@@ -8,13 +8,13 @@ from graphc.cluster.survey import survey_cluster
 
 
 @click.command("profile")
-@click.option("--name", default="cluster", show_default=True, metavar="NAME", help="What it is called.")
+@click.option("--name", default="cluster", show_default=True, metavar="NAME", help="The profile's name.")
 @cluster_options
 def command(access: Access, name: str) -> None:
-    """Write the profile of a cluster: its pools of nodes with their GPUs, and what brings requests in.
+    """Write the profile of a cluster: its pools of nodes with their GPUs, its ingress and its pod security.
 
-    It is what nodes have for pods beside those of DaemonSets, whatever else runs on them, and the pod security that the
-    namespace enforces: a starting point, to be looked at and kept.
+    A node counts with its capacity for pods less what DaemonSets take; other pods do not matter. Pod security
+    is what the namespace enforces. The profile is a start: look at it, and keep it.
     """
     cluster = connect(access)
     survey = survey_cluster(cluster, name)

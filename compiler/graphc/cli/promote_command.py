@@ -38,44 +38,58 @@ class Steps(click.ParamType[tuple[int, ...]]):
 
 @click.command("promote")
 @click.argument("graph")
-@click.option("--to", "target", metavar="PREDICTOR", help="Who gets the traffic, where several can.")
-@click.option("--steps", type=Steps(), help="Its shares, one after the other.  [default: 10,50,100]")
 @click.option(
-    "--pause", type=Seconds(), default="1m", show_default=True, help="How long each step has to stand."
+    "--to", "target", metavar="PREDICTOR", help="The predictor that gets the traffic, where several can."
+)
+@click.option("--steps", type=Steps(), help="Its shares of the traffic, in turn.  [default: 10,50,100]")
+@click.option(
+    "--pause", type=Seconds(), default="1m", show_default=True, help="How long to stay at each step."
 )
 @click.option(
     "--report",
     metavar="FILE|URL",
-    help="What was compared: JSON or a database of `graphc compare`, or a URL.",
+    help="The comparison: JSON or a database of `graphc compare`, or a URL.",
 )
-@click.option("--prometheus", metavar="URL", help="Where the live metrics are.")
+@click.option("--prometheus", metavar="URL", help="Prometheus with the live metrics.")
 @click.option(
     "--most-errors",
     type=click.FloatRange(0, 1),
     default=0.01,
     show_default=True,
-    help="Live: share that may fail.",
+    help="Live gate: share of requests that may fail.",
 )
 @click.option(
     "--most-latency",
     type=click.FloatRange(0),
     default=1.5,
     show_default=True,
-    help="Live: p99, as a multiple.",
+    help="Live gate: p99, as a multiple of the other predictor's.",
 )
 @click.option(
-    "--least-samples", type=click.IntRange(1), default=100, show_default=True, help="Live: requests to see."
+    "--least-samples",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Live gate: fewest requests to judge by.",
 )
 @click.option(
-    "--patience", type=Seconds(), default="10m", show_default=True, help="How long gates may be undecided."
+    "--patience",
+    type=Seconds(),
+    default="10m",
+    show_default=True,
+    help="The longest wait for undecided gates.",
 )
-@click.option("--without-gates", is_flag=True, help="Promote though nothing was compared or measured.")
+@click.option("--without-gates", is_flag=True, help="Promote without a comparison or metrics.")
 @click.option(
     "--local", is_flag=True, help="Move the traffic in the file, which `graphc run --follow` follows."
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option(
-    "--timeout", type=Seconds(), default="10m", show_default=True, help="How long a step may take to serve."
+    "--timeout",
+    type=Seconds(),
+    default="10m",
+    show_default=True,
+    help="The longest wait until a step serves.",
 )
 @cluster_options
 def command(
@@ -97,9 +111,9 @@ def command(
 ) -> None:
     """Move the traffic of GRAPH (a name or a graph file) to a predictor, step by step, each through gates.
 
-    A gate that fails puts the traffic back to the file's. No predictor is renamed: the promoted one keeps its name,
-    and the other stays, without traffic, until the file drops it. Interrupted, it stays where it is, and goes on
-    when run again.
+    A gate that fails puts the traffic back to the file's. No predictor changes its name: the promoted one
+    keeps its own, and the other stays, without traffic, until the file drops it. An interrupted promotion
+    stays where it is, and goes on when you run the command again.
     """
     wish = Wish(target, steps, pause, patience, timeout)
     if local:

@@ -14,8 +14,9 @@ from graphc.compilation import Request, compile_files
 def command(request: Request, output_format: str, mounts: tuple[str, ...], dry_run: bool) -> None:
     """Put the models and other files that no config map holds into the store of `artifacts:`.
 
-    They are named by their content: nothing that is there is ever changed, and what is there is not sent again.
-    Credentials come from the clients' own settings (AWS, Google), or GRAPHC_PUSH_AUTHORIZATION for https://.
+    The name of a file is made of its content: the command changes no file in the store, and does not send it
+    again. Credentials come from the clients' own settings (AWS, Google), or GRAPHC_PUSH_AUTHORIZATION for
+    https://.
     """
     claims = read_mounts(mounts)
     done = compile_files(request)

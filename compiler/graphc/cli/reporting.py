@@ -39,7 +39,7 @@ profile_option = click.option(
     metavar="FILE|NAME",
     expose_value=False,
     callback=_keep_profile,
-    help="The cluster that is compiled for: a profile's file, or the name of one that comes with graphc.",
+    help="The cluster to compile for: a profile's file, or the name of a shipped profile.",
 )
 
 
@@ -66,7 +66,7 @@ def plan_options(command: Callable[..., None]) -> Callable[..., None]:
             type=click.IntRange(1),
             default=1,
             show_default=True,
-            help="Rows of the request for which bytes are counted.",
+            help="Rows of a request, to count bytes by.",
         ),
         cache_option,
     ]
@@ -82,7 +82,7 @@ def graph_options(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Choice([each.value for each in Format]),
         default="text",
         show_default=True,
-        help="How problems are reported.",
+        help="The format of problems.",
     )(command)
     return click.argument("files", nargs=-1, required=True)(plan_options(command))
 

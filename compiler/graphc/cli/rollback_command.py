@@ -20,11 +20,9 @@ from graphc.cluster.reverting import bundle_of, find_revision, promotion_after, 
 @click.argument("graph")
 @click.argument("revision", type=click.IntRange(1), required=False)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--force-conflicts", is_flag=True, help="Take over fields that others decided otherwise.")
+@click.option("--force-conflicts", is_flag=True, help="Take over fields that other managers set.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the graph serves.")
-@click.option(
-    "--timeout", type=Seconds(), default="10m", show_default=True, help="How long to wait for that."
-)
+@click.option("--timeout", type=Seconds(), default="10m", show_default=True, help="The longest wait.")
 @cluster_options
 def command(
     access: Access,
@@ -37,7 +35,8 @@ def command(
 ) -> None:
     """Return GRAPH (a name or a graph file) to a revision that `graphc history` lists.
 
-    Without REVISION an unfinished change is taken back, or else the revision before the one that serves returns.
+    Without REVISION, the command takes back an unfinished change, or else returns to the revision before the
+    present one.
     """
     cluster = connect(access)
     name, own = find_name(graph)

@@ -20,7 +20,7 @@ _PORT = click.IntRange(0, 65535)
 
 @click.command("run")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--predictor", metavar="NAME", help="Run this predictor alone; else all of them.")
+@click.option("--predictor", metavar="NAME", help="Run only this predictor; without it, all.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter.")
 @click.option("-O", "level", type=click.IntRange(0, 2), help="Optimisation level of the compiler.")
 @click.option("--costs", metavar="FILE", help="Measured milliseconds: JSON, {graph: {node: ms}}.")
@@ -40,9 +40,9 @@ _PORT = click.IntRange(0, 65535)
     help="Send these inputs, as `graphc infer` does, and print the answer.",
 )
 @click.option("--seed", type=int, help="Draw versions and mirrored requests in a repeatable order.")
-@click.option("--follow", is_flag=True, help="Share the requests anew whenever the files say so.")
-@click.option("--lenient", is_flag=True, help="Answer what Seldon's executor cannot, which no cluster does.")
-@click.option("--once", is_flag=True, help="End when all is ready and the request is answered.")
+@click.option("--follow", is_flag=True, help="Share the requests anew when the files change.")
+@click.option("--lenient", is_flag=True, help="Answer what Seldon's executor cannot; no cluster does.")
+@click.option("--once", is_flag=True, help="End once all units are ready and the request is answered.")
 def command(
     files: tuple[str, ...],
     predictor: str | None,
@@ -62,10 +62,9 @@ def command(
 ) -> None:
     """Run graph files or compiled manifests on this machine; `-` is standard input.
 
-    Each unit is a process of its own, in the environment that Seldon's operator would give it; a V2
-    endpoint in front calls them as Seldon's executor does. Requests are shared among predictors, and
-    copied to shadows, as on a cluster. Only the answer to --request
-    or --input goes to standard output.
+    Each unit is a process of its own, in the environment that Seldon's operator would give it. A V2 endpoint
+    in front calls the units as Seldon's executor does. It shares requests among predictors, and copies them
+    to shadows, as a cluster does. Only the answer to --request or --input goes to standard output.
     """
     claims = read_mounts(mounts)
     if follow and (predictor is not None or "-" in files):

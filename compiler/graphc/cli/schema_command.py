@@ -6,11 +6,12 @@ import click
 
 
 @click.command("schema")
-@click.option("--profile", is_flag=True, help="That of a cluster profile.")
+@click.option("--profile", is_flag=True, help="Print the schema of a cluster profile.")
 def command(profile: bool) -> None:
     """Print the JSON Schema of a graph file, for an editor.
 
-    With the YAML language server: `# yaml-language-server: $schema=graphc.schema.json` in the file's first line.
+    With the YAML language server: `# yaml-language-server: $schema=graphc.schema.json` in the file's first
+    line.
     """
     # Each needs the models of its own files alone.
     if profile:

@@ -15,10 +15,10 @@ from graphc.cluster.status import find_status, find_statuses, status_as_data, wr
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @cluster_options
 def command(access: Access, graph: str | None, as_json: bool) -> None:
-    """Say what serves, how many pods are ready and why others are not, and what was left unfinished.
+    """Say what serves, how many pods are ready, why others are not, and which change is unfinished.
 
-    GRAPH is a name or a graph file; without it all graphs of the namespace are shown. Exits with 0 if all is well,
-    and with 1 if not.
+    GRAPH is a name or a graph file; without it, the command shows all graphs of the namespace. Exits with 0
+    if all is well, and with 1 if not.
     """
     cluster = connect(access)
     if graph is None:

@@ -42,7 +42,7 @@ def check_gates(spec: GraphSpec, predictors: Mapping[str, Predictor], sink: Sink
 
 
 def check_decidable(spec: GraphSpec, predictors: Mapping[str, Predictor], sink: Sink) -> None:
-    """Report gates that compare two answers to one request, of predictors whose requests nobody else answers."""
+    """Report gates that compare two answers to one request, of predictors whose requests no other one answers."""
     main = main_predictor(spec)
     for name, predictor in predictors.items():
         # Without requests it is no candidate: a shadow that was promoted left it behind. And one that says that it is

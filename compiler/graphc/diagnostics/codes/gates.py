@@ -16,5 +16,7 @@ NOTHING_TO_COMPARE: Final = error(
     "GC474", "nothing-to-compare", "A gate compares what no output of the graph has."
 )
 UNDECIDABLE: Final = error(
-    "GC475", "undecidable-gate", "A gate compares answers of a predictor whose requests nobody else answers."
+    "GC475",
+    "undecidable-gate",
+    "A gate compares answers of a predictor whose requests no other predictor answers.",
 )

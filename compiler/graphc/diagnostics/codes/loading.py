@@ -9,4 +9,4 @@ FAILS_WHEN_RUN: Final = warning("GC537", "fails-when-run", "A node fails on inpu
 ANSWERS_OTHERWISE: Final = error(
     "GC538", "answers-otherwise", "A node gives another datatype or shape than the graph says."
 )
-NOT_JUDGED: Final = error("GC539", "not-judged", "Nobody has seen that a node loads and runs.")
+NOT_JUDGED: Final = error("GC539", "not-judged", "No check has seen that a node loads and runs.")
