@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from graphc_components.tensors import TensorType
 
@@ -15,8 +16,10 @@ from graphc.compare.settings import write_settings
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import STORE_HERE
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
-from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
+from graphc.diagnostics.codes.flow import ARITY, DEAD_NODE, UNUSED_INPUT
+from graphc.diagnostics.codes.gates import NOTHING_TO_JUDGE
 from graphc.diagnostics.codes.limits import EXECUTOR_REFUSED
+from graphc.diagnostics.codes.reading import PARAMETER_UNUSED
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import autoscaling_of, resources_of, type_of_outputs
 from graphc.frontend.check_gates import check_compared, check_decidable, check_gates
@@ -223,8 +226,12 @@ def check_document(document: Located, folder: Path, request: Request, sink: Sink
     # A value that could not be put in its place would only break further rules.
     spec = None if own.has_errors else read_graph_spec(root, own)
     checked = _check_versions(spec, document, folder, request, own) if spec else None
-    _pass_on(own, sink)
+    # What is wrong may be the reason why something else is unused.
+    _pass_on((each for each in own if each.rule not in _UNUSED or not own.has_errors), sink)
     return checked
+
+
+_UNUSED: Final = frozenset({PARAMETER_UNUSED, DEAD_NODE, UNUSED_INPUT, ARITY, NOTHING_TO_JUDGE})
 
 
 def _check_versions(
@@ -317,10 +324,11 @@ def _check_same_outputs(spec: GraphSpec, graphs: Mapping[str, Graph], sink: Sink
     for name, predictor in predictors_of(spec).items():
         if name == main or predictor.allow_other_outputs:
             continue
-        for message in _differences(name, type_of_outputs(graphs[name]), main, wanted):
+        differences = [*_differences(name, type_of_outputs(graphs[name]), main, wanted)]
+        if differences:
             at = spec.at("predictors", name, key=True)
             hint = "say `allow_other_outputs: true` if clients know of it"
-            sink.report(Diagnostic(OTHER_OUTPUTS, message, at, hint))
+            sink.report(Diagnostic(OTHER_OUTPUTS, "; ".join(differences), at, hint))
 
 
 def _differences(

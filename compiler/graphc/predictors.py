@@ -44,18 +44,27 @@ def check_predictors(spec: GraphSpec, declared: Collection[str], sink: Sink) -> 
     if not live:
         message = "every predictor is a shadow, so nothing answers"
         sink.report(Diagnostic(SHADOW_ALONE, message, spec.at("predictors", key=True)))
+    broken = _find_broken(spec)
     for name, predictor in predictors.items():
         if predictor.shadow:
             _check_shadow(spec, name, predictor, sink)
-        elif predictor.mirror is not None:
+        elif predictor.mirror is not None and name not in broken:
             message = f"`{name}` is no shadow, and has a mirrored share"
             hint = "say `shadow: true`, or give it `traffic`"
             sink.report(Diagnostic(MIRROR_ALONE, message, spec.at("predictors", name, "mirror"), hint))
     _check_versions(spec, predictors, sink)
-    _check_traffic(spec, live, sink)
+    if not broken:  # what such a one gets is not known
+        _check_traffic(spec, live, sink)
     _check_conditions(spec, live, sink)
     for name, predictor in predictors.items():
         _check_changes(spec, name, predictor, declared, sink)
+
+
+def _find_broken(spec: GraphSpec) -> frozenset[str]:
+    """Return the predictors of which something could not be read, which is reported."""
+    written = _find(spec.root, "predictors")
+    names = (entry.key for entry in written.entries) if isinstance(written, Fields) else ()
+    return spec.broken.intersection(names)
 
 
 def _check_versions(spec: GraphSpec, predictors: Mapping[str, Predictor], sink: Sink) -> None:
@@ -82,25 +91,35 @@ def _check_shadow(spec: GraphSpec, name: str, predictor: Predictor, sink: Sink) 
 
 
 def _check_traffic(spec: GraphSpec, live: Mapping[str, Predictor], sink: Sink) -> None:
+    found: list[Diagnostic] = []
+    missing = 0
     for match, names in _group(live).items():
         if len(names) == 1:
-            _check_alone(spec, names[0], live[names[0]], match, len(live), sink)
+            only = live[names[0]]
+            missing += 100 - _weight(only)
+            found += filter(None, [_describe_alone(spec, names[0], only, match, len(live))])
             continue
         total = sum(live[name].traffic or 0 for name in names)
-        if total != 100 and not spec.broken & set(names):
+        missing += 100 - total
+        if total != 100:
             which = "of the live predictors" if match == Match() else f"of the predictors {_listed(names)}"
             message = f"the traffic {which} sums to {total}, not 100"
             place = ("predictors",) if match == Match() else ("predictors", names[-1], "traffic")
-            sink.report(Diagnostic(TRAFFIC_SUM, message, spec.at(*place, key=match == Match())))
+            found.append(Diagnostic(TRAFFIC_SUM, message, spec.at(*place, key=match == Match())))
+    # Where whole shares are missing all in all, one predictor is not among those whose `when` it should have.
+    for diagnostic in found[:1] if missing % 100 == 0 else found:
+        sink.report(diagnostic)
 
 
-def _check_alone(spec: GraphSpec, name: str, only: Predictor, match: Match, count: int, sink: Sink) -> None:
+def _describe_alone(
+    spec: GraphSpec, name: str, only: Predictor, match: Match, count: int
+) -> Diagnostic | None:
     if only.traffic in {None, 100}:
-        return
+        return None
     which = "only live predictor" if count == 1 else "only one without a `when`"
     which = which if match == Match() else "only one with its `when`"
     message = f"`{name}` is the {which} and gets {only.traffic} % of the traffic, not 100"
-    sink.report(Diagnostic(TRAFFIC_SUM, message, spec.at("predictors", name, "traffic")))
+    return Diagnostic(TRAFFIC_SUM, message, spec.at("predictors", name, "traffic"))
 
 
 def _group(live: Mapping[str, Predictor]) -> dict[Match, list[str]]:
@@ -132,7 +151,7 @@ def _check_changes(
     spec: GraphSpec, name: str, predictor: Predictor, declared: Collection[str], sink: Sink
 ) -> None:
     for node in predictor.nodes:
-        if node not in spec.nodes:
+        if node not in spec.nodes and node not in spec.broken:
             close = nearest(node, spec.nodes)
             at = spec.at("predictors", name, "nodes", node, key=True)
             message = f"`{name}` changes `{node}`, which is not a node"
@@ -170,7 +189,7 @@ def rollout_of(spec: GraphSpec) -> Rollout:
     predictors = predictors_of(spec)
     groups = _group({name: each for name, each in predictors.items() if not each.shadow})
     shares = {
-        match: tuple(Share(name, _weight(predictors[name])) for name in names)
+        match: tuple(Share(name, _weight(predictors[name], len(names))) for name in names)
         for match, names in groups.items()
     }
     mirrors = (
@@ -182,15 +201,19 @@ def rollout_of(spec: GraphSpec) -> Rollout:
     return Rollout(order_ways(shares), tuple(mirrors), sticky.header.lower() if sticky else None)
 
 
-def _weight(predictor: Predictor) -> int:
-    return ALL if predictor.traffic is None else predictor.traffic
+def _weight(predictor: Predictor, count: int = 1) -> int:
+    """Return a predictor's percent of what `count` of them share; all where it is alone and says nothing."""
+    if predictor.traffic is None:
+        return ALL if count == 1 else 0
+    return predictor.traffic
 
 
 def main_predictor(spec: GraphSpec) -> str:
     """Return the predictor that the others are compared with: the live one with the most requests."""
     predictors = predictors_of(spec)
-    live = [name for name, each in predictors.items() if not each.shadow]
-    return max(live, key=lambda name: (predictors[name].when is None, _weight(predictors[name])))
+    live = {name: each for name, each in predictors.items() if not each.shadow}
+    counts = {name: len(names) for names in _group(live).values() for name in names}
+    return max(live, key=lambda name: (live[name].when is None, _weight(live[name], counts[name])))
 
 
 def set_parameters(document: Fields, predictor: str) -> Fields:
@@ -229,6 +252,8 @@ def overlay(root: Fields, predictor: str) -> Fields:
 
 
 def _overlay(field: str, old: Located, new: Located) -> Located:
+    if field == "nodes" and not (isinstance(old, Fields) and isinstance(new, Fields)):
+        return old  # what could not be read is reported where it stands
     if not isinstance(old, Fields) or not isinstance(new, Fields) or field == "outputs":
         return new
     return _merge_nodes(old, new) if field == "nodes" else _merge(old, new)
@@ -255,7 +280,9 @@ def _merge_nodes(nodes: Fields, changes: Fields) -> Fields:
 def _merge_node(node: Located, change: Located) -> Located:
     """Join a node with its change; a change of what the node is replaces the node."""
     if not isinstance(node, Fields) or not isinstance(change, Fields):
-        return change
+        return node  # what could not be read is reported where it stands
+    if sum(entry.key in _KIND_FIELDS for entry in node.entries) != 1:
+        return node
     kinds = {entry.key for entry in change.entries} & _KIND_FIELDS
     if kinds and not kinds & {entry.key for entry in node.entries}:
         return change

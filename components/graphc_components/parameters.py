@@ -46,6 +46,7 @@ def check_parameters(
     """Return the sound parameters with defaults filled in, in declared order, and every problem found."""
     known = {parameter.name: parameter for parameter in component.parameters}
     problems = [_unknown(component, name, known) for name in values if name not in known]
+    meant = {problem.nearest for problem in problems}
     checked: dict[str, Value] = {}
     for name, parameter in known.items():
         if name in values:
@@ -53,7 +54,7 @@ def check_parameters(
                 checked[name] = _read(parameter, values[name])
             except _WrongValueError as error:
                 problems.append(ParameterProblem(name, f"`{name}` {error}", error.nearest))
-        elif parameter.required:
+        elif parameter.required and name not in meant:  # else it is there under another name
             problems.append(ParameterProblem(name, f"`{component.name}` needs the parameter `{name}`"))
         elif parameter.default is not None:
             checked[name] = parameter.default

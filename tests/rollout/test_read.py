@@ -125,3 +125,10 @@ def test_a_rollout_in_words() -> None:
         "shadow ghost: a copy of 20 % of the requests",
         "shadow other: a copy of each request",
     ]
+
+
+def test_who_says_no_traffic_beside_others_gets_none(tmp_path: Path) -> None:
+    text = GRAPH + "predictors: {main: {traffic: 90}, canary: {traffic: 10}, spare: {}}\n"
+    (document,) = compiled(text, tmp_path, local=True)
+    (way,) = read_rollout(document).ways
+    assert {share.predictor: share.weight for share in way.shares} == {"main": 90, "canary": 10, "spare": 0}

@@ -49,11 +49,15 @@ def check_decidable(spec: GraphSpec, predictors: Mapping[str, Predictor], sink: 
         # no shadow was one: a promotion writes so, and its gates were decided before it had requests of its own.
         was_shadow = spec.says("predictors", name, "shadow")
         is_canary = not was_shadow and name != main and bool(predictor.traffic or predictor.when)
-        for metric in _pairing(spec.fields.promote_when | predictor.promote_when) if is_canary else ():
-            is_own = metric in predictor.promote_when
-            at = spec.at(*(("predictors", name) if is_own else ()), _FIELD, metric, key=True)
-            message = f"`{metric}` of `{name}` is never decided: no other version answers its requests too"
-            hint = f"turn it off, as in `{name}: {{promote_when: {{{metric}: null}}}}`, or make `{name}` a shadow"
+        metrics = [*_pairing(spec.fields.promote_when | predictor.promote_when)] if is_canary else []
+        if metrics:
+            is_own = metrics[0] in predictor.promote_when
+            at = spec.at(*(("predictors", name) if is_own else ()), _FIELD, metrics[0], key=True)
+            listed = " and ".join(f"`{metric}`" for metric in metrics)
+            verb, them = ("are", "them") if len(metrics) > 1 else ("is", "it")
+            message = f"{listed} of `{name}` {verb} never decided: no other version answers its requests too"
+            off = ", ".join(f"{metric}: null" for metric in metrics)
+            hint = f"turn {them} off, as in `{name}: {{promote_when: {{{off}}}}}`, or make `{name}` a shadow"
             sink.report(Diagnostic(UNDECIDABLE, message, at, hint))
 
 

@@ -72,7 +72,7 @@ def check_decision(draft: Draft, node: DraftNode, value: TensorType | None, sink
     router = cast("Router", node.spec)
     _check_own_fields(draft, node, router, sink)
     field = CONDITIONS[router.router]
-    _check_conditions(draft, node, router, field, sink)
+    _check_conditions(draft, node, router, field, value, sink)
     if value is None:
         return
     is_number = router.router != "threshold" or value.datatype in NUMERIC
@@ -106,7 +106,9 @@ def _check_own_fields(draft: Draft, node: DraftNode, router: Router, sink: Sink)
             sink.report(Diagnostic(BAD_BRANCH, message, draft.spec.at("nodes", node.name, field, key=True)))
 
 
-def _check_conditions(draft: Draft, node: DraftNode, router: Router, field: str, sink: Sink) -> None:
+def _check_conditions(
+    draft: Draft, node: DraftNode, router: Router, field: str, value: TensorType | None, sink: Sink
+) -> None:
     last = len(router.branches) - 1
     for index, branch in enumerate(router.branches):
         others = [each for each in ("below", "equals", "weight") if each != field]
@@ -122,8 +124,13 @@ def _check_conditions(draft: Draft, node: DraftNode, router: Router, field: str,
             sink.report(Diagnostic(BAD_BRANCH, message, at, hint))
     values = [_condition(branch, field) for branch in router.branches]
     _check_order(draft, node, field, values, sink)
-    # A branch that lacks its condition is one fault, and not that the last has one.
-    if all(value is not None for value in values[:-1]):
+    # A branch that lacks its condition, or has one that cannot be, is one fault, and not that values are left.
+    fits = (
+        field != "equals"
+        or value is None
+        or all(can_hold(value.datatype, each) for each in values if each is not None)
+    )
+    if fits and all(each is not None for each in values[:-1]):
         _check_otherwise(draft, node, router, values, sink)
 
 

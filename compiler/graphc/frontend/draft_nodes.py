@@ -226,7 +226,8 @@ class _Drafting:
             message = f"`{self.name}` asks for `{component.component}`, which the catalog does not have"
             self._report(UNKNOWN_COMPONENT, message, "component", hint=hint)
             return DraftNode(self.name, component, self.at, self._uses(component.in_), None)
-        outputs = entry.output_names(list(component.in_))
+        # Of nothing nobody knows what comes, and that it reads nothing is reported.
+        outputs = entry.output_names(list(component.in_)) if component.in_ else None
         uses = self._uses(component.in_)
         return DraftNode(self.name, component, self.at, uses, outputs, component=entry)
 
@@ -340,14 +341,26 @@ class _Drafting:
             for port, reference in take.items()
         ]
 
-    def _branch_outputs(self, takes: list[dict[str, str]], field: str) -> tuple[str, ...]:
-        first = {port or "output" for port in takes[0]}
-        for index, take in enumerate(takes):
-            names = {port or "output" for port in take}
-            if names != first:
-                message = f"a branch of `{self.name}` answers with {_listed(names)}, the first with {_listed(first)}"
+    def _branch_outputs(self, takes: list[dict[str, str]], field: str) -> tuple[str, ...] | None:
+        """Return what all branches answer with; None where they do not agree, which most of them are right about."""
+        every = [frozenset(port or "output" for port in take) for take in takes]
+        known = [names for names, take in zip(every, takes, strict=True) if self._is_known(take)] or every
+        most = max(known, key=known.count)
+        for index, names in enumerate(every):
+            if names != most and self._is_known(takes[index]):
+                others = "the first" if most == every[0] else "others"
+                message = (
+                    f"a branch of `{self.name}` answers with {_listed(names)}, {others} with {_listed(most)}"
+                )
                 self._report(BRANCHES_DISAGREE, message, field, index, "take")
-        return tuple(port or "output" for port in takes[0])
+        return tuple(port or "output" for port in takes[0]) if len({*every}) == 1 else None
+
+    def _is_known(self, take: Mapping[str, str]) -> bool:
+        """Say whether a branch reads anything that there is; else that is its fault."""
+        owners = {reference.partition(".")[0] for reference in take.values()}
+        return not owners or not owners.isdisjoint(
+            {*self.spec.fields.inputs, *self.spec.nodes, *self.spec.broken}
+        )
 
     def _check_steps(self, cascade: Cascade) -> None:
         last = len(cascade.cascade) - 1
@@ -355,11 +368,13 @@ class _Drafting:
             if index < last and step.until is None:
                 message = f"a step of `{self.name}` has no `until`, so those after it never run"
                 self._report(BAD_BRANCH, message, "cascade", index)
-            for field in ("until", "confidence"):
-                if index == last and getattr(step, field) is not None:
-                    message = f"the last step of `{self.name}` has `{field}`, and nothing comes after it"
-                    self._report(BAD_BRANCH, message, "cascade", index, field, hint="leave it out")
+            idle = [field for field in ("until", "confidence") if getattr(step, field) is not None]
+            if index == last and idle:
+                listed = " and ".join(f"`{field}`" for field in idle)
+                message = f"the last step of `{self.name}` has {listed}, and nothing comes after it"
+                hint = "leave them out" if len(idle) > 1 else "leave it out"
+                self._report(BAD_BRANCH, message, "cascade", index, idle[0], hint=hint)
 
 
-def _listed(names: set[str]) -> str:
+def _listed(names: frozenset[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names)) or "nothing"

@@ -1,6 +1,6 @@
 """Infers the types of all tensors along the edges, reporting every disagreement."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -26,6 +26,7 @@ from graphc.diagnostics.codes.flow import (
     WRONG_SHAPE,
 )
 from graphc.diagnostics.suggest import did_you_mean, nearest
+from graphc.frontend.blame import Blaming, Problem
 from graphc.frontend.decisions import check_decision
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.frontend.model_ports import PORTS, framework_of
@@ -48,15 +49,31 @@ class Inferred:
 
 def infer_types(draft: Draft, resolved: Resolved, order: Sequence[str], sink: Sink) -> Inferred:
     """Go through the nodes in a runnable order; a tensor whose type is not to be known is left out."""
+    found, problems = _infer(draft, resolved, order, {})
+    blaming = Blaming(draft, resolved, found.types, lambda others: _infer(draft, resolved, order, others)[1])
+    for diagnostic in blaming.gather(problems):
+        sink.report(diagnostic)
+    return found
+
+
+def _infer(
+    draft: Draft, resolved: Resolved, order: Sequence[str], others: Mapping[str, TensorType]
+) -> tuple[Inferred, Sequence[Problem]]:
+    """Return what is found, and what is wrong, where some of the declared tensors have other types."""
     found = Inferred()
+    problems: list[Problem] = []
     for name, text in draft.spec.fields.inputs.items():
-        found.types[name] = parse_tensor_type(text)
+        found.types[name] = others.get(name) or parse_tensor_type(text)
     for name in order:
         node, uses = draft.nodes[name], resolved.uses[name]
-        outputs = _Inference(draft, found, sink, node, uses).run()
-        found.types |= {f"{name}.{port}": type_ for port, type_ in outputs.items()}
+        own = Sink()
+        outputs = _Inference(draft, found, own, node, uses).run()
+        for port, type_ in outputs.items():
+            tensor = f"{name}.{port}"
+            found.types[tensor] = others.get(tensor, type_)
         found.uses.setdefault(name, uses)
-    return found
+        problems += (Problem(name, diagnostic) for diagnostic in own)
+    return found, problems
 
 
 @dataclass(slots=True)
@@ -117,8 +134,8 @@ class _Inference:
         for port in unknown:
             self._report_unknown_input(port, names, what)
         missing = [port for port in needed if port not in fed and fed]  # reading nothing is reported already
-        for port in missing:
-            self._report_missing_input(port, what, unknown)
+        if missing and not unknown:  # a misspelt one is reported already
+            self._report_missing_inputs(missing, what)
         return not unknown and not missing
 
     def _report_fan_in(self, names: Sequence[str], what: str) -> bool:
@@ -134,10 +151,8 @@ class _Inference:
         message = f"`{self.name}` is fed `{port}`, which {what} does not take"
         self._report(Diagnostic(UNKNOWN_INPUT, message, place, hint))
 
-    def _report_missing_input(self, port: str, what: str, unknown: Sequence[str]) -> None:
-        if unknown:
-            return  # the misspelt one is reported already
-        message = f"`{self.name}` is not fed `{port}`, which {what} needs"
+    def _report_missing_inputs(self, ports: Sequence[str], what: str) -> None:
+        message = f"`{self.name}` is not fed {_listed(ports)}, which {what} needs"
         self._report(Diagnostic(MISSING_INPUT, message, self._at("in", key=True)))
 
     def _at(self, *path: str, key: bool = False) -> Span:

@@ -15,20 +15,25 @@ _BY_REQUEST = ("parameter", "header")
 
 def check_batches(plan: Plan, types: Types, sink: Sink) -> None:
     """Report what stands in the way of batches; `types` are those of the graph before it was lowered."""
+    told: set[str] = set()
     for unit in plan.root.walk():
         batch = plan.batch_of(unit)
         if batch is not None:
-            for diagnostic in (*_check_rows(unit, batch, types), *_check_nodes(unit, batch)):
+            for diagnostic in (*_check_rows(unit, batch, types, told), *_check_nodes(unit, batch)):
                 sink.report(diagnostic)
 
 
-def _check_rows(unit: Unit, batch: Batch, types: Types) -> Iterator[Diagnostic]:
-    """Every tensor has to have the rows of the request, under the name that the first one gives them."""
+def _check_rows(unit: Unit, batch: Batch, types: Types, told: set[str]) -> Iterator[Diagnostic]:
+    """Every tensor has to have the rows of the request, under the name that the first one gives them.
+
+    A tensor that some requests are without is one fault, of the unit that makes it and of those that take it: `told`.
+    """
     firsts = (wire.type.shape[0] for wire in unit.takes)
     rows = next((first for first in firsts if isinstance(first, str)), None)
     for wire in (*unit.takes, *unit.answers):
         problem = _describe_wire(wire, rows)
-        if problem:
+        if problem and not (wire.optional and wire.tensor in told):
+            told |= {wire.tensor} if wire.optional else set[str]()
             verb = "takes" if wire in unit.takes else "answers"
             message = f"`{unit.name}` batches requests and {verb} `{wire.name}`, {problem}"
             yield Diagnostic(NO_BATCH_ROWS, message, batch.at, _hint(wire))

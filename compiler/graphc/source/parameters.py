@@ -8,7 +8,7 @@ from graphc.diagnostics.codes import reading as rules
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.records import record
-from graphc.source.declarations import Declaration, read_declarations
+from graphc.source.declarations import Declaration, is_null, read_declarations
 from graphc.source.located import Fields, Located
 from graphc.source.scalars import OutOfRange, Value, resolve
 from graphc.source.substitution import Binding, Substitution
@@ -49,7 +49,10 @@ def substitute(
     A value comes from the settings, else from the environment variable that the declaration names, else from
     the default. A text that is only `${name}` takes the value with its type; `$${` stands for `${`.
     """
-    declared = read_declarations(document.find(KEY), sink)
+    entry = document.find(KEY)
+    declared = read_declarations(entry, sink)
+    if entry is not None and not isinstance(entry.value, Fields) and not is_null(entry.value):
+        return document  # that no name is declared comes of this
     _check_settings(settings, declared, sink)
     given = {name: _given(each, settings, environ) for name, each in declared.items()}
     bindings = {name: bound for name, each in declared.items() if (bound := _bind(each, given[name], sink))}
