@@ -1,6 +1,5 @@
 """Calls to units: one pool of connections, the executor's paths, and its words where a call fails."""
 
-import asyncio
 import errno
 import json
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, gunzip
 from graphc.engine.metrics import Metrics
 from graphc.engine.offload import offload
+from graphc.engine.patience import Patience
 from graphc.engine.pool import ClosedError, LookupFailedError, Pool
 from graphc.engine.wire_json import WireError
 from graphc.http1 import Response, write_request
@@ -87,7 +87,7 @@ class UnitClient:
     ) -> None:
         limits = limits or Limits()
         self._metrics = metrics
-        self._timeout_s = timeout_s or limits.unit_timeout_s
+        self._patience = Patience(timeout_s or limits.unit_timeout_s)
         self._max_answer = limits.max_answer
         self._pool = Pool(limits.max_answer)
 
@@ -125,7 +125,7 @@ class UnitClient:
         if message.body or asked.method in _WITH_BODY:
             sent.append(("Content-Length", str(len(message.body))))
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with self._patience.limit():
                 response = await self._pool.ask(
                     endpoint,
                     write_request(asked.method, asked.path, sent),
@@ -135,7 +135,7 @@ class UnitClient:
             code = str(response.status)
         except TimeoutError:
             raise CallLateError(
-                f"unit `{unit.name}` has not answered in {self._timeout_s:g} seconds"
+                f"unit `{unit.name}` has not answered in {self._patience.seconds:g} seconds"
             ) from None
         except (OSError, HttpError) as error:
             raise CallError(f"unit `{unit.name}` does not answer: {_reason(error, endpoint)}") from error
@@ -149,7 +149,7 @@ class UnitClient:
             raise CallError(f"unit {target.unit.name} has no endpoint")
         method = "GET" if message is None else "POST"
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with self._patience.limit():
                 return await self._send(endpoint, method, target.path, message, headers)
         except TimeoutError as error:
             late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
