@@ -4,12 +4,14 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import pytest
+from graphc.targets.find import list_targets
 from graphc.version import VERSION
 
 ROOT: Final = Path(__file__).parents[1]
@@ -100,7 +102,8 @@ def modules_of(package: str) -> Iterator[tuple[str, Path]]:
         yield ".".join(parts).removesuffix(".__init__"), path
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     """Every module that a file imports anywhere, with the names that may be modules too."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -109,10 +112,10 @@ def imports_of(path: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             assert node.module is not None, f"{path} imports relatively"
             found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
-    return found
+    return frozenset(found)
 
 
-def tops(names: set[str]) -> set[str]:
+def tops(names: Iterable[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
@@ -168,6 +171,14 @@ def test_parts_of_the_compiler_know_what_comes_before_them(part: str) -> None:
     for module, path in found:
         known = {name.split(".")[1] for name in imports_of(path) if name.startswith("graphc.")}
         assert not known & UNKNOWN_TO[part], module
+
+
+@pytest.mark.parametrize("target", list_targets())
+def test_nothing_else_knows_the_inside_of_a_target(target: str) -> None:
+    inside = f"graphc.targets.{target}"
+    for module, path in modules_of("graphc"):
+        if not f"{module}.".startswith(f"{inside}."):
+            assert not {name for name in imports_of(path) if f"{name}.".startswith(f"{inside}.")}, module
 
 
 def test_only_the_command_line_imports_the_command_line() -> None:

@@ -16,10 +16,14 @@ from graphc.compare.settings import write_settings
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import STORE_HERE
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
+<<<<<<< HEAD
 from graphc.diagnostics.codes.flow import ARITY, DEAD_NODE, UNUSED_INPUT
 from graphc.diagnostics.codes.gates import NOTHING_TO_JUDGE
 from graphc.diagnostics.codes.limits import EXECUTOR_REFUSED
 from graphc.diagnostics.codes.reading import PARAMETER_UNUSED
+=======
+from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
+>>>>>>> 5abd463 (Make targets plug-ins that a listing of their folder finds, lay a graph out for Seldon before anything of it is written, and report what cannot be in checks of their own)
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import autoscaling_of, resources_of, type_of_outputs
 from graphc.frontend.check_gates import check_compared, check_decidable, check_gates
@@ -49,7 +53,8 @@ from graphc.source.located import Fields, Located
 from graphc.source.parameters import declared_names, substitute
 from graphc.source.yaml_reader import read_documents, read_for_cluster
 from graphc.spec.read import GraphSpec, read_graph_spec
-from graphc.targets.seldon import Comparing, Emission, Settings, Version, emit_deployment, needs_engine
+from graphc.targets.find import DEFAULT, find_target
+from graphc.targets.model import Comparing, Deployable, Emission, Settings, Version
 from graphc.targets.shipping import CONFIG_MAP_LIMIT, Purpose, Store
 
 
@@ -62,6 +67,8 @@ class Request:
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     options: Options = field(default_factory=Options)
     purpose: Purpose = "cluster"
+    target: str = DEFAULT
+    """What the graphs are to run on, by the name of a folder of targets."""
     takes_manifests: bool = False
     costs: str | None = None
     """A file of measured costs."""
@@ -375,36 +382,18 @@ def _emit(spec: GraphSpec, checked: Mapping[str, _Checked], request: Request, si
         message = f"`{own.store.uri}` is a folder of this machine, which no pod of a cluster has"
         hint = "push to a claim that the pods mount, as in `artifacts: pvc://models/team`, or to a bucket"
         sink.report(Diagnostic(STORE_HERE, message, spec.at("artifacts"), hint))
-    if profile.refuses_executor and request.purpose == "cluster":
-        _check_executor(spec, own, versions, sink)
-    return emit_deployment(own, versions, rollout_of(spec), profile.ingress, request.purpose, sink)
-
-
-def _check_executor(spec: GraphSpec, own: Settings, versions: Sequence[Version], sink: Sink) -> None:
-    """Report a graph whose pods will be refused for the executor's sake."""
-    if not needs_engine(own, versions):
-        return
-    fields = spec.fields
-    counts = {version.name: len([*version.plan.root.walk()]) for version in versions}
-    most = max(counts, key=lambda name: counts[name])
-    if fields.compare is not None and fields.compare.url is not None:
-        at, why = spec.at("compare", "url"), "requests and answers are logged by it"
-    elif counts[most] > 1:
-        at, why = spec.at("metadata", "name"), f"it walks the {counts[most]} units of `{most}`"
-    else:
-        at, why = spec.at("executor"), "the file asks for it"
-    message = f"namespaces that enforce `restricted` refuse pods with Seldon's executor, and {why}"
-    hint = "apply k8s/executor-security and say so in the profile (`executor_policy: true`), or leave it one unit"
-    sink.report(Diagnostic(EXECUTOR_REFUSED, message, at, hint))
+    deployable = Deployable(own, tuple(versions), rollout_of(spec), profile, request.purpose)
+    return find_target(request.target).emit(deployable, sink)
 
 
 def _comparing(spec: GraphSpec) -> Comparing:
     fields, predictors = spec.fields, predictors_of(spec)
     gates = {ALL: fields.promote_when} | {name: each.promote_when for name, each in predictors.items()}
+    url_at = spec.at("compare", "url")
     if fields.compare is None:
-        return Comparing(write_annotation(gates), None, None)
+        return Comparing(write_annotation(gates), None, None, url_at)
     said = fields.compare
-    return Comparing(write_annotation(gates), write_settings(said.sample, said.segment), said.url)
+    return Comparing(write_annotation(gates), write_settings(said.sample, said.segment), said.url, url_at)
 
 
 def _image(spec: GraphSpec, profile: Profile, requirements: Requirements) -> str:
@@ -428,8 +417,6 @@ def _settings(spec: GraphSpec, profile: Profile, requirements: Requirements) -> 
         requirements=requirements,
         pull_secret=runtime.pull_secret or profile.runtime.pull_secret,
         resources=resources_of(fields.resources),
-        pools=profile.pools,
-        scaler=profile.scaler,
         autoscaling=autoscaling_of(fields.autoscaling, spec),
         workers=fields.workers,
         replicas=fields.replicas,
@@ -439,4 +426,5 @@ def _settings(spec: GraphSpec, profile: Profile, requirements: Requirements) -> 
         comparing=_comparing(spec),
         at=spec.at("metadata", "name"),
         sticky_at=spec.at("sticky", "header"),
+        executor_at=spec.at("executor"),
     )

@@ -23,7 +23,7 @@ from graphc.profiles.profile import Profile
 from graphc.profiles.read import read_profile
 from graphc.quantities import parse_quantity
 from graphc.source.files import Source
-from graphc.targets.seldon import Emission
+from graphc.targets.model import Emission
 from made_up_nodes import nodes_of
 from operator_pods import pods_of
 

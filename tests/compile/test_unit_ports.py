@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.compilation import Request, compile_files
-from graphc.targets.ports import choose_ports
+from graphc.targets.seldon.ports import choose_ports
 from hypothesis import given
 from hypothesis import strategies as st
 

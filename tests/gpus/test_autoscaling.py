@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from graphc.cli import main
 from graphc.compilation import Request, compile_files
 from graphc.plan import Unit
-from graphc.targets.autoscaling import ADAPTED, WINDOW, ScaledPod
 from graphc.targets.hardware import Hardware
+from graphc.targets.seldon.autoscaling import ADAPTED, WINDOW, ScaledPod
 
 CASES: Final = Path(__file__).parent / "cases"
 RULES: Final = Path(__file__).parents[2] / "k8s" / "autoscaling" / "hpa" / "rules.yaml"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from graphc.compilation import CheckedGraph, Request, compile_files
-from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics import Diagnostic
 from graphc.gpus.ask import Count, GpuAsk
 from graphc.graph import ModelWork, Node, Resources
 from graphc.joining.cache import cache_folder, keep_model
@@ -212,7 +212,7 @@ def test_a_model_with_weights_is_fetched_with_them(compiled: Compile, tmp_path: 
     graph = {"first": CHAIN["first"], "last": {"model": "b.onnx", "in": {"x": "first"}}}
     plan = plan_of(compiled(graph, 1, artifacts="s3://bucket/models"))
     node = next(node for node in plan.root.region.nodes if node.name == "first")
-    shipment = ship_node("graph", node, Store("s3://bucket/models"), "cluster", Sink())
+    shipment = ship_node("graph", node, Store("s3://bucket/models"), "cluster")
     assert isinstance(shipment, DownloadShipment)
     model, weights = shipment.uploads
     assert (shipment.uri, shipment.beside) == (model.uri, ("more weights/w.bin",))
@@ -275,7 +275,7 @@ def merged_node(plan: Plan) -> Node:
 def test_a_small_merged_model_travels_in_a_config_map(compiled: Compile) -> None:
     graph, problems = compiled(CHAIN, artifacts="s3://bucket/models")
     node = merged_node(plan_of((graph, problems)))
-    shipment = ship_node("graph", node, Store("s3://bucket/models"), "cluster", Sink())
+    shipment = ship_node("graph", node, Store("s3://bucket/models"), "cluster")
     assert isinstance(shipment, ConfigMapShipment)
     assert not problems
 
@@ -288,7 +288,7 @@ def test_a_large_one_is_pushed_into_the_store(compiled: Compile, tmp_path: Path)
     assert node.work.local
     with node.work.local.open("ab") as file:
         file.truncate(CONFIG_MAP_LIMIT + 1)
-    shipment = ship_node("graph", node, Store("s3://bucket/models/"), "cluster", Sink())
+    shipment = ship_node("graph", node, Store("s3://bucket/models/"), "cluster")
     assert isinstance(shipment, DownloadShipment)
     (upload,) = shipment.uploads
     assert upload.files == ((node.work.local.name, node.work.local),)

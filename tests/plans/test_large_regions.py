@@ -10,7 +10,7 @@ import pytest
 from graphc.compilation import Request, compile_files
 from graphc.documents import write_yaml
 from graphc.local.signature import find_signature
-from graphc.targets.seldon import MAX_VARIABLE
+from graphc.targets.seldon.pods import MAX_VARIABLE
 from graphc_runtimes.environment import read_environment
 from graphc_runtimes.errors import RegionError
 from graphc_runtimes.region import parse_region

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 from graphc.compilation import Request, compile_files
-from graphc.targets.predictor_size import MAX_STRING, MOST, reckon_predictor
+from graphc.seldon.predictor_size import MAX_STRING, MOST, reckon_predictor
 
 RECORDED: Final = Path(__file__).parents[3] / "shared" / "seldon" / "operator.json"
 MARK: Final = "base64 of: "

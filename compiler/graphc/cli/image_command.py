@@ -12,7 +12,7 @@ from graphc.cli.reporting import exit_if_rejected, graph_options, report
 from graphc.compilation import Request, compile_files
 
 if TYPE_CHECKING:
-    from graphc.targets.seldon import UnitImage
+    from graphc.targets.model import UnitImage
 
 
 @click.command("image")

@@ -1,20 +1,12 @@
 """Chooses what the containers of a pod get of GPUs, and where the pod then has to go."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
-from graphc.diagnostics import Diagnostic, Sink, Span
-from graphc.diagnostics.codes.gpus import (
-    ALIKE_POOLS,
-    GPU_MEMORY,
-    NEEDS_PROFILE,
-    NO_GPU_FITS,
-    NOT_ISOLATED,
-    ON_CPU,
-)
-from graphc.gpus.ask import Count, GpuAsk, MemoryNeed, Share, SliceNeed, show_mib
-from graphc.gpus.choose import Grant, Refused, choose_offer
+from graphc.diagnostics import Span
+from graphc.gpus.ask import Count, GpuAsk, MemoryNeed, SliceNeed, show_mib
+from graphc.gpus.choose import Grant, choose_offer
 from graphc.gpus.pools import WHOLE, Pool, offers_of
 from graphc.graph import Resources, Value
 from graphc.plan import Unit
@@ -69,21 +61,8 @@ class Landing:
     because: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """By unit, the GPU resource with its count and what it is of; for the pod, where it may go.
-
-    `landings` say all of it for people; there are none of a cluster whose nodes are not known.
-    """
-
-    resources: Mapping[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
-    grants: Mapping[str, Grant] = field(default_factory=dict[str, Grant])
-    pod: Data = field(default_factory=dict[str, Value])
-    landings: tuple[Landing, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
+@record
+class Wish:
     """What a unit asks for, where that stands, and the memory in MiB that it needs at least and probably."""
 
     unit: Unit
@@ -95,37 +74,57 @@ class _Wish:
     likely_mib: int
 
 
+@record
+class Refusal:
+    """Why a pod cannot have what its units ask for: one of them for these reasons, or all of them in one place."""
+
+    wish: Wish | None
+    reasons: tuple[str, ...] = ()
+
+
+@record
+class Hardware:
+    """By unit, the GPU resource with its count and what it is of; for the pod, where it may go.
+
+    `landings` say all of it for people; there are none of a cluster whose nodes are not known.
+    """
+
+    resources: Mapping[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    grants: Mapping[str, Grant] = field(default_factory=dict[str, Grant])
+    pod: Data = field(default_factory=dict[str, Value])
+    landings: tuple[Landing, ...] = ()
+    wishes: tuple[Wish, ...] = ()
+    """What was asked for; a wish without a resource is not served."""
+    refusal: Refusal | None = None
+
+
 def choose_hardware(
     units: Sequence[Unit],
     given: Resources | None,
     at: Span,
     pools: Sequence[Pool] | None,
     loads: Mapping[str, Load],
-    sink: Sink,
 ) -> Hardware:
     """Return what a pod's units get; `given` is for those that say nothing themselves.
 
     Of a cluster of which nothing is known, whole devices and slices can be had by name alone.
     """
-    wishes = [
+    wishes = tuple(
         _wish(unit, ask, at, loads.get(unit.name, Load()) if pools is not None else None)
         for unit in units
         if (ask := ask_of(unit, given)) is not None
-    ]
+    )
     if pools is None:
-        return Hardware(
-            {wish.unit.name: named for wish in wishes if (named := _name(wish, sink)) is not None}
-        )
-    grants = _grant(wishes, pools, sink)
-    if grants is None:
-        return Hardware()
-    _warn(wishes, grants, sink)
+        named = {wish.unit.name: name for wish in wishes if (name := _name(wish.ask)) is not None}
+        return Hardware(named, wishes=wishes)
+    grants = _grant(wishes, pools)
+    if isinstance(grants, Refusal):
+        return Hardware(wishes=wishes, refusal=grants)
     landings = tuple(_land(units, wishes, grants, pools))
     if not grants:
-        return Hardware(landings=landings)
+        return Hardware(landings=landings, wishes=wishes)
     resources = {name: (grant.resource, grant.count) for name, grant in grants.items()}
-    pod = _place(list(grants.values()), pools, wishes[0].at, sink)
-    return Hardware(resources, grants, pod, landings)
+    return Hardware(resources, grants, _place(list(grants.values()), pools), landings, wishes)
 
 
 def ask_of(unit: Unit, given: Resources | None) -> GpuAsk | None:
@@ -135,45 +134,40 @@ def ask_of(unit: Unit, given: Resources | None) -> GpuAsk | None:
     return ask if ask is not None and ask.wants_gpu else None
 
 
-def _wish(unit: Unit, ask: GpuAsk, at: Span, load: Load | None) -> _Wish:
+def _wish(unit: Unit, ask: GpuAsk, at: Span, load: Load | None) -> Wish:
     asking = {node.origin: node for node in unit.region.nodes if node.placement.resources}
     # What several ask for together is the unit's.
     name = next(iter(asking)) if len(asking) == 1 else unit.name
     said = next((node.at for node in asking.values()), at)
     if load is None:
-        return _Wish(unit, name, ask, said, 0, 0)
+        return Wish(unit, name, ask, said, 0, 0)
     # onnx takes long to import, and only graphs that ask for GPUs need it.
     from graphc.gpus.region_memory import estimate_region
 
     estimate = estimate_region(unit.region, load.batch, load.workers)
     # A model whose weights do not fit cannot run; the rest is an estimate.
-    return _Wish(unit, name, ask, said, estimate.weights + estimate.measured, estimate.total)
+    return Wish(unit, name, ask, said, estimate.weights + estimate.measured, estimate.total)
 
 
 # A cluster of which nothing is known
 
 
-def _name(wish: _Wish, sink: Sink) -> tuple[str, int] | None:
-    ask = wish.ask
+def _name(ask: GpuAsk) -> tuple[str, int] | None:
+    """Return the resource that an ask is of on every cluster, if there is one."""
     match ask.amount:
         case Count(number) if ask.sharing in {"any", "exclusive"} and not ask.models:
             return WHOLE, number
         case SliceNeed(name) if ask.sharing in {"any", "mig"} and not ask.models:
             return f"nvidia.com/mig-{name}", 1
         case _:
-            wanted = f"`{wish.name}` asks for {ask}"
-            shared = "" if ask.sharing == "any" else f" by {ask.sharing}"
-            message = f"{wanted}{shared}, and which resource that is depends on the cluster"
-            hint = "name the cluster's profile, as in `--profile cluster.yaml`"
-            sink.report(Diagnostic(NEEDS_PROFILE, message, wish.at, hint))
             return None
 
 
 # A cluster with known pools
 
 
-def _grant(wishes: Sequence[_Wish], pools: Sequence[Pool], sink: Sink) -> dict[str, Grant] | None:
-    """Return what each unit gets, None if that cannot be; all units of a pod find theirs on one node."""
+def _grant(wishes: Sequence[Wish], pools: Sequence[Pool]) -> dict[str, Grant] | Refusal:
+    """Return what each unit gets, or why that cannot be; all units of a pod find theirs on one node."""
     found = _choose_all(wishes, pools)
     if isinstance(found, dict) and (not found or _shared_pools(list(found.values()))):
         return found
@@ -181,24 +175,17 @@ def _grant(wishes: Sequence[_Wish], pools: Sequence[Pool], sink: Sink) -> dict[s
         of_one = _choose_all(wishes, [pool])
         if isinstance(of_one, dict) and len(of_one) == len(wishes):
             return of_one
-    if isinstance(found, dict):
-        names = " and ".join(f"`{wish.name}`" for wish in wishes)
-        message = f"{names} share a pod, and no pool has what each of them asks for"
-        hint = "give one of them `replicas`, so that it gets a pod of its own"
-        sink.report(Diagnostic(NO_GPU_FITS, message, wishes[0].at, hint))
-    else:
-        _report_refused(*found, pools, sink)
-    return None
+    return Refusal(None) if isinstance(found, dict) else found
 
 
-def _choose_all(wishes: Sequence[_Wish], pools: Sequence[Pool]) -> dict[str, Grant] | tuple[_Wish, Refused]:
+def _choose_all(wishes: Sequence[Wish], pools: Sequence[Pool]) -> dict[str, Grant] | Refusal:
     grants: dict[str, Grant] = {}
     for wish in wishes:
         found = choose_offer(wish.ask, pools, wish.least_mib)
         if isinstance(found, Grant):
             grants[wish.unit.name] = found
         elif wish.ask.device != "prefer-gpu":
-            return wish, found
+            return Refusal(wish, found.reasons)
     return grants
 
 
@@ -212,56 +199,15 @@ def _is_in(pool: str, grant: Grant) -> bool:
     return any(offer.pool.name == pool for offer in grant.offers)
 
 
-def _report_refused(wish: _Wish, refused: Refused, pools: Sequence[Pool], sink: Sink) -> None:
-    message = f"`{wish.name}` asks for {wish.ask}, and no pool has that: {'; '.join(refused.reasons[:4])}"
-    sink.report(Diagnostic(NO_GPU_FITS, message, wish.at, _suggest(wish, pools)))
-
-
-def _suggest(wish: _Wish, pools: Sequence[Pool]) -> str | None:
-    """Return what could be asked for instead, if anything plainly could."""
-    offers = [offer for pool in pools for offer in offers_of(pool) if offer.memory_mib >= wish.least_mib]
-    if isinstance(wish.ask.amount, Share | MemoryNeed) and any(each.mode == "exclusive" for each in offers):
-        return "ask for a whole one, `gpu: 1`, or have the cluster share its devices"
-    slices = ", ".join(dict.fromkeys(f"`mig-{each.slice}`" for each in offers if each.slice))
-    if slices:
-        return f"its slices are {slices}"
-    if any(each.mode in {"mps", "time-slicing"} for each in offers):
-        return "ask for a part, such as `gpu: 0.25`"
-    return None
-
-
-def _warn(wishes: Sequence[_Wish], grants: Mapping[str, Grant], sink: Sink) -> None:
-    for wish in wishes:
-        grant = grants.get(wish.unit.name)
-        if grant is None:
-            message = f"`{wish.name}` prefers {wish.ask}, which no pool has, and runs on processors"
-            sink.report(Diagnostic(ON_CPU, message, wish.at))
-            continue
-        if not grant.first.is_isolated and wish.ask.sharing != "time-slicing":
-            message = f"`{wish.name}` shares the memory of a GPU with others, who can take all of it"
-            hint = "pods that need their memory want `sharing: mig` or `sharing: mps`"
-            sink.report(Diagnostic(NOT_ISOLATED, message, wish.at, hint))
-        has = grant.memory_mib * (grant.count if grant.first.mode == "exclusive" else 1)
-        if wish.likely_mib > has:
-            message = (
-                f"`{wish.name}` is estimated to need {show_mib(wish.likely_mib)} of GPU memory, "
-                f"and gets {show_mib(has)}"
-            )
-            hint = "measure it and say so in `gpu_memory`, ask for more, or batch less"
-            sink.report(Diagnostic(GPU_MEMORY, message, wish.at, hint))
-
-
 # Where the pod goes
 
 
-def _place(grants: Sequence[Grant], pools: Sequence[Pool], at: Span, sink: Sink) -> Data:
+def _place(grants: Sequence[Grant], pools: Sequence[Pool]) -> Data:
     """Return the fields of the pod that bring it to the pools, and no others, that have what it gets."""
-    names = _shared_pools(grants)
-    chosen = [pool for pool in pools if pool.name in names]
+    chosen, others = _part_pools(grants, pools)
     pod: Data = {}
-    affinity = _affinity(grants, chosen, pools, at, sink)
-    if affinity:
-        pod["affinity"] = affinity
+    if others and find_twins(grants, pools) is None:
+        pod["affinity"] = _affinity(chosen)
     if chosen[0].runtime_class is not None:
         pod["runtimeClassName"] = chosen[0].runtime_class
     tolerations = [
@@ -284,28 +230,30 @@ def _toleration(key: str, value: str | None, effect: str) -> Data:
     return {"key": key, "operator": "Equal", "value": value, "effect": effect}
 
 
-def _affinity(
-    grants: Sequence[Grant], chosen: Sequence[Pool], pools: Sequence[Pool], at: Span, sink: Sink
-) -> Data:
-    """Return what keeps the pod from nodes that have resources of the same names, and are not meant."""
-    wanted = {grant.resource for grant in grants}
-    names = {pool.name for pool in chosen}
+def _part_pools(grants: Sequence[Grant], pools: Sequence[Pool]) -> tuple[list[Pool], list[Pool]]:
+    """Return the pools that are meant, and others that have resources of the same names."""
+    wanted, names = {grant.resource for grant in grants}, _shared_pools(grants)
+    chosen = [pool for pool in pools if pool.name in names]
     others = [
         pool
         for pool in pools
         if pool.name not in names and wanted <= {offer.resource for offer in offers_of(pool)}
     ]
+    return chosen, others
+
+
+def find_twins(grants: Sequence[Grant], pools: Sequence[Pool]) -> tuple[Pool, Pool] | None:
+    """Return a pool that is meant, and one that is not and has all its labels; None where labels tell them apart."""
+    chosen, others = _part_pools(grants, pools)
     for pool in chosen:
-        twin = next((each for each in others if dict(pool.labels).items() <= dict(each.labels).items()), None)
-        if twin is not None:
-            message = (
-                f"the pools `{pool.name}` and `{twin.name}` have resources of one name, and only one will do"
-            )
-            hint = f"give `{pool.name}` a label in the profile that `{twin.name}` has not"
-            sink.report(Diagnostic(ALIKE_POOLS, message, at, hint))
-            return {}
-    if not others:
-        return {}
+        for other in others:
+            if dict(pool.labels).items() <= dict(other.labels).items():
+                return pool, other
+    return None
+
+
+def _affinity(chosen: Sequence[Pool]) -> Data:
+    """Return what keeps the pod from nodes that have resources of the same names, and are not meant."""
     terms: list[Value] = [
         {
             "matchExpressions": [
@@ -319,11 +267,11 @@ def _affinity(
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
 
 
-# What there is to say of it
+# Where units land, for people
 
 
 def _land(
-    units: Sequence[Unit], wishes: Sequence[_Wish], grants: Mapping[str, Grant], pools: Sequence[Pool]
+    units: Sequence[Unit], wishes: Sequence[Wish], grants: Mapping[str, Grant], pools: Sequence[Pool]
 ) -> Iterator[Landing]:
     by_unit = {wish.unit.name: wish for wish in wishes}
     if grants:
@@ -350,7 +298,7 @@ def _land(
         )
 
 
-def _why(wish: _Wish, grant: Grant) -> str:
+def _why(wish: Wish, grant: Grant) -> str:
     match wish.ask.amount:
         case Count():
             best = "that many of what will do"
@@ -364,7 +312,7 @@ def _why(wish: _Wish, grant: Grant) -> str:
     return f"`{wish.name}` asks for {wish.ask}{need}: {best}"
 
 
-def _why_not(wish: _Wish | None, grants: Mapping[str, Grant]) -> str:
+def _why_not(wish: Wish | None, grants: Mapping[str, Grant]) -> str:
     if wish is not None:
         return f"`{wish.name}` prefers {wish.ask}, and no pool has that"
     if grants:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from graphc.diagnostics import Diagnostic, Sink
-from graphc.diagnostics.codes.artefacts import TOO_LARGE_FOR_CONFIG_MAP
+from graphc.diagnostics import Span
 from graphc.graph import CpuModel, ModelWork, Node, PythonWork, Value
 from graphc.records import record
 from graphc.regular_files import read_regular
@@ -83,6 +82,16 @@ class LocalShipment:
     copied: bool = False
 
 
+@record
+class TooLarge:
+    """Files that no config map holds, where no store is named for such."""
+
+    node: str
+    files: tuple[str, ...]
+    size: int
+    at: Span
+
+
 Shipment = ConfigMapShipment | DownloadShipment | ClaimShipment | LocalShipment
 Purpose = Literal["cluster", "local"]
 
@@ -95,8 +104,8 @@ class Store:
     credentials: str | None = None
 
 
-def ship_node(graph: str, node: Node, store: Store | None, purpose: Purpose, sink: Sink) -> Shipment | None:
-    """Return how the artefacts of a node travel; None where it has none, or, reported, where they cannot."""
+def ship_node(graph: str, node: Node, store: Store | None, purpose: Purpose) -> Shipment | TooLarge | None:
+    """Return how the artefacts of a node travel; None where it has none."""
     if purpose == "local":
         store = None
     match node.work:
@@ -107,11 +116,11 @@ def ship_node(graph: str, node: Node, store: Store | None, purpose: Purpose, sin
             # What graphc made of several models comes with them only where no config map holds it.
             if store is not None and (not work.merged or _is_large(files)):
                 return _store_model(node.origin, files, work, store)
-            return _ship_files(graph, node, files, purpose, sink)
+            return _ship_files(graph, node, files, purpose)
         case PythonWork(local=Path()) as work:
             if store is not None and _is_large(work.files):
                 return _store_python(node.origin, work.files, store)
-            return _ship_files(graph, node, list(work.files), purpose, sink)
+            return _ship_files(graph, node, list(work.files), purpose)
         case _:
             return None
 
@@ -174,17 +183,13 @@ def _ship_remote(node: Node, work: ModelWork) -> Shipment:
 
 
 def _ship_files(
-    graph: str, node: Node, files: list[tuple[str, Path]], purpose: Purpose, sink: Sink
-) -> Shipment | None:
+    graph: str, node: Node, files: list[tuple[str, Path]], purpose: Purpose
+) -> Shipment | TooLarge:
     if purpose == "local":
         return LocalShipment(node.origin, tuple(files), copied=isinstance(node.work, PythonWork))
     if _is_large(files):
         size = sum(path.stat().st_size for _, path in files)
-        which = f"`{files[0][0]}` has" if len(files) == 1 else f"`{files[0][0]}` and what it needs have"
-        message = f"`{node.origin}`: {which} {size:,} bytes, and a config map holds {CONFIG_MAP_LIMIT:,}"
-        hint = "name a store, as in `artifacts: s3://bucket/models`, and put them there with `graphc push`"
-        sink.report(Diagnostic(TOO_LARGE_FOR_CONFIG_MAP, message, node.at, hint))
-        return None
+        return TooLarge(node.origin, tuple(name for name, _ in files), size, node.at)
     return _config_map(graph, node.origin, [(name, read_regular(path)) for name, path in files])
 
 

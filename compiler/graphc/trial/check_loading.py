@@ -58,7 +58,7 @@ def _lay_out(files: Sequence[tuple[str, Path]], folder: Path) -> None:
 
 
 def _check_node(subject: Subject, folder: Path, sink: Sink) -> None:
-    shipment = ship_node(subject.plan.graph, subject.node, None, "local", sink)
+    shipment = ship_node(subject.plan.graph, subject.node, None, "local")
     if isinstance(shipment, LocalShipment):
         _lay_out(shipment.files, folder / _ARTIFACTS / shipment.node)
     found = _try(subject, folder)

@@ -5,14 +5,11 @@ from typing import Final
 
 from graphc.graph import Value
 from graphc.rollout.model import Rollout, Share, Way
-from graphc.targets.route_parts import CALLS, PROTOCOL, SURVIVED, Backend, Data, RouteParts, write_duration
+from graphc.targets.routes.parts import CALLS, PROTOCOL, SURVIVED, Backend, Data, RouteParts, write_duration
 
 API_VERSION: Final = "networking.istio.io/v1"
 STICKY_LABEL: Final = "graphc.dev/sticky"
 """On the pods that take a predictor's requests: the Service that finds those of all predictors."""
-
-UNUSED_HOST: Final = "operator.seldon.invalid"
-"""Where the operator's own routes lead from when graphc writes them: no client can ask for it (RFC 2606)."""
 
 
 def sticky_groups(rollout: Rollout) -> list[Way]:

@@ -15,6 +15,9 @@ EXECUTOR_SECONDS: Final = 15
 FLIGHT_SECONDS: Final = 30
 """How long a request may take in a graph without a deadline."""
 
+# A unit says itself that the deadline has passed; its answer needs this long to arrive before the call is cut.
+_ANSWER_MS: Final = 500
+
 _SPARE_SECONDS: Final = 5
 
 
@@ -40,3 +43,8 @@ def choose_ending(longest_ms: float | None, *, has_executor: bool) -> Ending:
     flight = FLIGHT_SECONDS if longest_ms is None else math.ceil(longest_ms / 1000)
     # Beside the executor units only serve what that still finishes.
     return Ending(min(flight, EXECUTOR_SECONDS) if has_executor else SETTLE_SECONDS, flight)
+
+
+def longest_ms(deadline_ms: int | None) -> int | None:
+    """Return how long a request takes at most, until its answer has arrived; None without a deadline."""
+    return None if deadline_ms is None else deadline_ms + _ANSWER_MS

@@ -8,7 +8,7 @@ from typing import Final
 
 from graphc.graph import Value
 from graphc.rollout.model import ALL, Way
-from graphc.targets.route_parts import CALLS, PROTOCOL, SURVIVED, Backend, Data, RouteParts, write_duration
+from graphc.targets.routes.parts import CALLS, PROTOCOL, SURVIVED, Backend, Data, RouteParts, write_duration
 
 API_VERSION: Final = "gateway.networking.k8s.io/v1"
 MOST_ENTRIES: Final = 16

@@ -8,7 +8,6 @@ from graphc.graph import Value
 from graphc.profiles.profile import Ingress
 from graphc.records import record
 from graphc.rollout.model import PATH_HEADER, Match, Rollout
-from graphc.targets.ports import ENTRY
 
 Data = dict[str, Value]
 
@@ -28,7 +27,7 @@ SURVIVED: Final = ("ModelInfer", "ModelMetadata", "ModelReady")
 
 @record
 class Backend:
-    """The Service that the operator makes for a predictor."""
+    """The Service in front of a predictor."""
 
     service: str
     http: int
@@ -71,11 +70,6 @@ class RouteParts:
         graph = {"seldon": self.graph} | ({"namespace": self.namespace} if self.namespace else {})
         path = {} if match.path is None else {PATH_HEADER: match.path}
         return graph | path | dict(match.headers)
-
-
-def find_backend(graph: str, predictor: str) -> Backend:
-    """Return the Service that the operator makes for a predictor of a graph."""
-    return Backend(f"{graph}-{predictor}", *ENTRY)
 
 
 def write_duration(milliseconds: int) -> str:

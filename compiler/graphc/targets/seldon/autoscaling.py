@@ -5,15 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from graphc.diagnostics import Diagnostic, Sink, Span
-from graphc.diagnostics.codes.rollout import (
-    CPU_NOT_ASKED,
-    GPU_NOT_MEASURED,
-    NO_SCALER,
-    SCALER_NAMESPACE,
-    SCALES_BY_CPU,
-)
-from graphc.gpus.choose import Grant
+from graphc.gpus.ask import GpuAsk
 from graphc.graph import Autoscaling, Resources, Value
 from graphc.plan import Unit
 from graphc.profiles.profile import Scaler
@@ -65,6 +57,16 @@ class ScaledPod:
     is_called: bool
 
     @property
+    def asks(self) -> list[GpuAsk]:
+        """Return what its units ask of GPUs."""
+        return [ask for unit in self.units if (ask := ask_of(unit, self.given)) is not None]
+
+    @property
+    def prefers_gpu(self) -> bool:
+        """Say whether a unit of it runs without a GPU too."""
+        return any(ask.device == "prefer-gpu" for ask in self.asks)
+
+    @property
     def deployment(self) -> str:
         """Return the name that the operator gives to the Deployment: a hash where it would be too long."""
         units = "-".join(unit.name for unit in self.units)
@@ -90,83 +92,19 @@ class ScaledPod:
         return INFERENCES if self.is_called else UNIT_CALLS
 
 
-def emit_autoscaler(scaling: Autoscaling, pod: ScaledPod, scaler: Scaler, sink: Sink) -> Data:
-    """Return the field of the pod that has its replicas follow the load; nothing, reported, where none can."""
-    found = _settle(scaling, pod, scaler, sink)
-    if found is None:
-        return {}
-    if found.cpu is not None:
-        _check_cpu(pod, found.at, sink)
+def follow_loads(scaling: Autoscaling, pod: ScaledPod) -> Autoscaling:
+    """Return the scaling by the loads that there are: where a GPU is merely preferred, there may be none."""
+    if scaling.gpu is None or pod.hardware.resources:
+        return scaling
+    others = scaling.cpu is not None or scaling.requests is not None
+    cpu = scaling.gpu if pod.prefers_gpu and not others else scaling.cpu
+    return replace(scaling, gpu=None, cpu=cpu)
+
+
+def emit_autoscaler(scaling: Autoscaling, pod: ScaledPod, scaler: Scaler) -> Data:
+    """Return the field of the pod that has its replicas follow the load."""
+    found = follow_loads(scaling, pod)
     return {"kedaSpec": _keda(found, pod, scaler)} if scaler.kind == "keda" else {"hpaSpec": _hpa(found, pod)}
-
-
-# What can be followed
-
-
-def _settle(scaling: Autoscaling, pod: ScaledPod, scaler: Scaler, sink: Sink) -> Autoscaling | None:
-    """Return the loads that are followed on this cluster; None where one of them cannot be."""
-    if scaling.gpu is not None:
-        scaling = _settle_gpu(scaling, pod, sink)
-    wanted = [
-        name for name, each in (("gpu", scaling.gpu), ("requests_per_second", scaling.requests)) if each
-    ]
-    if not wanted:
-        return scaling
-    if not scaler.has_metrics:
-        names = " and ".join(f"`{name}`" for name in wanted)
-        message = f"replicas follow {names}, and the cluster's profile does not say who measures that"
-        hint = (
-            "say in the profile `autoscaling: {kind: keda, prometheus: URL}` or `{kind: hpa, adapter: true}`"
-        )
-        sink.report(Diagnostic(NO_SCALER, message, scaling.at, hint))
-        return None
-    if scaler.kind == "keda" and pod.namespace is None:
-        message = "KEDA asks Prometheus for the pods of a namespace, and the graph names none"
-        sink.report(Diagnostic(SCALER_NAMESPACE, message, scaling.at, "name it in `metadata`"))
-        return None
-    return scaling
-
-
-def _settle_gpu(scaling: Autoscaling, pod: ScaledPod, sink: Sink) -> Autoscaling:
-    """Return the scaling by the GPU that there is; one that is merely preferred may be none."""
-    grants = pod.hardware.grants
-    asks = [ask for unit in pod.units if (ask := ask_of(unit, pod.given)) is not None]
-    if pod.hardware.resources:
-        for unit, grant in grants.items():
-            if grant.first.mode in {"mps", "time-slicing"}:
-                _report_shared(unit, grant, scaling.at, sink)
-        return scaling
-    if any(ask.device == "prefer-gpu" for ask in asks):
-        message = "replicas would follow the use of a GPU, and the cluster has none for the pod"
-        others = scaling.cpu is not None or scaling.requests is not None
-        sink.report(Diagnostic(SCALES_BY_CPU, message, scaling.at))
-        return replace(scaling, gpu=None, cpu=scaling.cpu if others else scaling.gpu)
-    # A GPU that is asked for and not to be had is reported as such.
-    if not asks:
-        message = "replicas follow the use of a GPU, and nothing in the pod asks for one"
-        hint = "ask for one in `resources`, or follow `cpu` or `requests_per_second`"
-        sink.report(Diagnostic(GPU_NOT_MEASURED, message, scaling.at, hint))
-    return replace(scaling, gpu=None)
-
-
-def _report_shared(unit: str, grant: Grant, at: Span, sink: Sink) -> None:
-    how = "MPS" if grant.first.mode == "mps" else "time-slicing"
-    message = f"`{unit}` shares a GPU by {how}, and how much of it one container uses is not known"
-    hint = "follow `requests_per_second`, or ask for a whole GPU or a MIG slice"
-    sink.report(Diagnostic(GPU_NOT_MEASURED, message, at, hint))
-
-
-def _check_cpu(pod: ScaledPod, at: Span, sink: Sink) -> None:
-    """Warn where a share of what is asked for is a share of nothing: the autoscaler then does nothing."""
-    for unit in pod.units:
-        resources = unit.region.placement.resources or pod.given
-        if resources is None or resources.cpu is None:
-            message = f"replicas follow the use of processors, and `{unit.name}` asks for none"
-            hint = "say `resources: {cpu: 500m}`; the use is a share of that"
-            sink.report(Diagnostic(CPU_NOT_ASKED, message, at, hint))
-
-
-# What is written
 
 
 def _hpa(scaling: Autoscaling, pod: ScaledPod) -> Data:

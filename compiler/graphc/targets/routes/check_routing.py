@@ -1,7 +1,7 @@
-"""Decides who shares the requests among predictors, Seldon's operator or routes of our own, and emits those."""
+"""Checks that a cluster's ingress can do what is asked of it: nothing is left out without a word."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
@@ -13,14 +13,10 @@ from graphc.diagnostics.codes.rollout import (
     SERVICE_CLASH,
     STICKY_REPLICAS,
 )
-from graphc.profiles.profile import Ingress
-from graphc.records import record
-from graphc.rollout.model import Match, Rollout, Share
-from graphc.targets.gateway import MOST_ENTRIES, emit_gateway_routes
-from graphc.targets.istio import emit_istio_routes, sticky_groups, weighted
-from graphc.targets.route_parts import Backend, Calls, Data, RouteParts
-
-Metadata = Callable[[str], Data]
+from graphc.rollout.model import Match, Share
+from graphc.targets.routes.gateway import MOST_ENTRIES
+from graphc.targets.routes.istio import sticky_groups, weighted
+from graphc.targets.routes.routing import Routing
 
 _SAID: Final = {
     "none": "graphc knows of no ingress here that {verb}s {what}",
@@ -28,40 +24,8 @@ _SAID: Final = {
 }
 
 
-@record
-class Routed:
-    """A predictor as routes see it: where it listens, how many pods take requests, where it stands in the file."""
-
-    backend: Backend
-    pods: int | None
-    deadline_ms: int | None
-    at: Span
-    versions: tuple[str, ...] = ()
-    """The names by which clients ask for it."""
-    calls: Calls = "all"
-    """Which gRPC calls it survives: all without the executor, some with models alone, else none."""
-
-
-@record
-class Routing:
-    """What is asked of a cluster's ingress for one graph."""
-
-    graph: str
-    namespace: str | None
-    rollout: Rollout
-    ingress: Ingress
-    predictors: Mapping[str, Routed]
-    at: Span
-    sticky_at: Span
-
-    @property
-    def is_ours(self) -> bool:
-        """Say whether routes of our own share the requests; the operator knows nothing of the Gateway API."""
-        return self.ingress.kind == "gateway" or not self.rollout.is_plain
-
-
 def check_routing(routing: Routing, sink: Sink) -> None:
-    """Report what the ingress cannot do; nothing that a file asks for is left out without a word."""
+    """Report what the ingress cannot do."""
     if not routing.is_ours:
         return
     if routing.ingress.kind in {"none", "ambassador"}:
@@ -79,11 +43,6 @@ def check_routing(routing: Routing, sink: Sink) -> None:
         _check_gateway(routing, sink)
     elif routing.rollout.sticky is not None:
         _check_sticky_pods(routing, sink)
-
-
-def _calls_of(routing: Routing) -> Calls:
-    found = {each.calls for each in routing.predictors.values()}
-    return "none" if "none" in found else "some" if "some" in found else "all"
 
 
 def _beyond_the_operator(routing: Routing) -> Sequence[tuple[str, Span]]:
@@ -165,34 +124,3 @@ def _stand_as(shares: Sequence[Share], pods: Sequence[int | None]) -> bool:
 def _least(shares: Sequence[Share]) -> str:
     divisor = math.gcd(*(share.weight for share in shares))
     return ", ".join(f"{share.weight // divisor} for `{share.predictor}`" for share in shares)
-
-
-def traffic_of(rollout: Rollout) -> Mapping[str, int]:
-    """Return what the predictors' own `traffic` says, which has to sum to 100 whoever shares the requests."""
-    if rollout.is_plain:
-        mirrored = {each.predictor: each.percent for each in rollout.mirrors}
-        return mirrored | {share.predictor: share.weight for share in rollout.ways[0].shares}
-    plain = next((way for way in rollout.ways if way.match == Match()), rollout.ways[0])
-    everyone = {share.predictor: 0 for way in rollout.ways for share in way.shares}
-    shadows = {each.predictor: 0 for each in rollout.mirrors}
-    return everyone | shadows | {share.predictor: share.weight for share in plain.shares}
-
-
-def emit_routes(routing: Routing, metadata: Metadata) -> list[Data]:
-    """Return the documents that share the requests, none where the operator does."""
-    if not routing.is_ours:
-        return []
-    deadlines = [each.deadline_ms for each in routing.predictors.values() if each.deadline_ms is not None]
-    parts = RouteParts(
-        graph=routing.graph,
-        namespace=routing.namespace,
-        base=routing.ingress.path.format(namespace=routing.namespace, graph=routing.graph),
-        rollout=routing.rollout,
-        ingress=routing.ingress,
-        backends={name: each.backend for name, each in routing.predictors.items()},
-        timeout_ms=max(deadlines, default=None),
-        metadata=metadata,
-        calls=_calls_of(routing),
-        versions={name: each.versions for name, each in routing.predictors.items()},
-    )
-    return emit_gateway_routes(parts) if routing.ingress.kind == "gateway" else emit_istio_routes(parts)

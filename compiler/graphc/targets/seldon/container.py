@@ -1,0 +1,295 @@
+"""Emits the container of a unit, with what it mounts and what is downloaded for it."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from graphc.gpus.ask import Engine, GpuAsk
+from graphc.graph import ModelWork, PythonWork, Resources, Value, Variable
+from graphc.quantities import parse_quantity
+from graphc.targets.hardware import ask_of, name_device
+from graphc.targets.model import Data
+from graphc.targets.seldon.pods import Container, escape
+from graphc.targets.seldon.ports import emit_ports
+from graphc.targets.shipping import (
+    REGION_FILE,
+    VARIANTS,
+    ClaimShipment,
+    ConfigMapShipment,
+    DownloadShipment,
+    LocalShipment,
+    Shipment,
+)
+
+ARTEFACTS: Final = "/mnt/graphc"
+"""Where a unit finds its artefacts; `GRAPHC_ARTIFACTS` tells the runtime where else."""
+
+REGIONS: Final = "/mnt/graphc-region"
+"""Where a unit finds its region, if that is too large for a variable."""
+
+SCRATCH: Final = "/tmp"
+"""The one folder that a unit may write to: metrics, what libraries keep for themselves, temporary files."""
+
+ENGINES: Final = "/mnt/graphc-engines"
+"""Where a unit keeps the engines that TensorRT builds."""
+
+# A unit that does not say how long it loads gets this many seconds before it is restarted.
+LOAD_SECONDS: Final = 120
+# TensorRT tries kernels for each layer of a model before it is ready, where no engine of it was kept.
+ENGINE_SECONDS: Final = 900
+PROBE_SECONDS: Final = 5
+
+LOADER: Final[Mapping[str, str]] = {"cpu": "100m", "memory": "256Mi"}
+"""What a container asks for that downloads artefacts before the others start."""
+
+# Where libraries keep what they make for themselves; the image's own home is not there to be written to.
+_HOME: Final[Data] = {"name": "HOME", "value": SCRATCH}
+
+
+def emit_container(container: Container) -> Data:
+    """Return the container."""
+    written: Data = {"name": container.name, "image": _image(container)}
+    if container.is_for_cluster:
+        written["ports"] = emit_ports(container.ports)
+    written["env"] = list[Value](_env(container))
+    resources = _resources(container.resources, container.hardware.resources.get(container.name))
+    if resources:
+        written["resources"] = resources
+    written |= _probes(_load_seconds(container))
+    if container.is_for_cluster:
+        written["lifecycle"] = container.ending.emit_hook()
+    written["securityContext"] = _security()
+    mounts = [*_scratch(container), *_artefacts(container)]
+    if mounts:
+        written["volumeMounts"] = list[Value](mounts)
+    return written
+
+
+def emit_loaders(container: Container) -> Iterable[Data]:
+    """Yield an init container for each download."""
+    for shipment in container.shipments:
+        if not isinstance(shipment, DownloadShipment):
+            continue
+        target = f"{ARTEFACTS}/{shipment.node}"
+        yield _loader(container, shipment, f"load-{shipment.node}", target)
+        if shipment.cpu is not None:
+            yield _loader(container, shipment.cpu, f"variant-{shipment.node}", f"{target}/{VARIANTS}")
+
+
+def emit_volumes(container: Container) -> Iterable[Data]:
+    """Yield the volumes that the container mounts."""
+    for scratch in _scratch(container):
+        yield {"name": scratch["name"], "emptyDir": {}}
+    for shipment in container.shipments:
+        yield {"name": _volume(shipment)} | _source(shipment)
+    if container.region_map:
+        yield {"name": f"region-{container.name}"} | _source(container.region_map)
+    engine = _engine(container)
+    if engine is not None:
+        kept: Data = {"emptyDir": {}}
+        if engine.claim is not None:
+            kept = {"persistentVolumeClaim": {"claimName": engine.claim}}
+        yield {"name": f"engines-{container.name}"} | kept
+
+
+def _image(container: Container) -> str:
+    return container.unit.region.placement.image or container.settings.image
+
+
+def _ask(container: Container) -> GpuAsk | None:
+    return ask_of(container.unit, container.settings.resources)
+
+
+def _engine(container: Container) -> Engine | None:
+    """Return how TensorRT runs the models; a run on this machine keeps nothing of it."""
+    ask = _ask(container)
+    return ask.engine if ask is not None and container.is_for_cluster else None
+
+
+# What it mounts
+
+
+def _scratch(container: Container) -> list[Data]:
+    """Return the mount of the folder that a unit may write to; on this machine it has the user's."""
+    mount: Data = {"name": f"tmp-{container.name}", "mountPath": SCRATCH}
+    return [mount] if container.is_for_cluster else []
+
+
+def _artefacts(container: Container) -> list[Data]:
+    mounts = [_mount(shipment, read_only=True) for shipment in container.shipments]
+    if container.region_map:
+        mounts.append({"name": f"region-{container.name}", "mountPath": REGIONS, "readOnly": True})
+    engine = _engine(container)
+    if engine is not None:
+        path: Data = {"subPath": engine.path} if engine.path else {}
+        mounts.append({"name": f"engines-{container.name}", "mountPath": ENGINES} | path)
+    return mounts
+
+
+def _loader(container: Container, shipment: DownloadShipment, name: str, target: str) -> Data:
+    loader: Data = {
+        "name": name,
+        "image": _image(container),
+        "command": ["python", "-m", "graphc_runtimes.fetch", *_fetch_words(shipment, target)],
+    }
+    if container.is_for_cluster:
+        loader["env"] = [_HOME]
+    if shipment.credentials is not None:
+        loader["envFrom"] = [{"secretRef": {"name": shipment.credentials}}]
+    loader["resources"] = {"requests": dict(LOADER)}
+    loader["securityContext"] = _security()
+    loader["volumeMounts"] = [*_scratch(container), _mount(shipment, read_only=False)]
+    return loader
+
+
+def _load_seconds(container: Container) -> float:
+    works = [node.work for node in container.unit.region.nodes]
+    said = [work.load_seconds for work in works if isinstance(work, ModelWork | PythonWork)]
+    # Models load one after the other; twice the time leaves room for a busy machine.
+    least = LOAD_SECONDS if _engine(container) is None else ENGINE_SECONDS
+    return max(least, 2 * sum(seconds for seconds in said if seconds))
+
+
+# What it is told
+
+
+def _env(container: Container) -> Iterable[Data]:
+    env = container.unit.region.placement.env
+    if container.region_map:
+        yield {"name": "GRAPHC_REGION_FILE", "value": f"{REGIONS}/{REGION_FILE}"}
+    else:
+        yield {"name": "GRAPHC_REGION", "value": escape(container.region)}
+    yield {
+        "name": "MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION",
+        "value": "graphc_runtimes.RegionRepository",
+    }
+    yield {"name": "MLSERVER_MODEL_IMPLEMENTATION", "value": "graphc_runtimes.RegionModel"}
+    yield {"name": "MLSERVER_PARALLEL_WORKERS", "value": "0"}
+    # The executor forwards Accept-Encoding and cannot read what MLServer then compresses.
+    yield {"name": "MLSERVER_GZIP_ENABLED", "value": "false"}
+    yield {"name": "MLSERVER_METRICS_DIR", "value": SCRATCH}
+    if len(container.names) > 1:
+        # The operator tells a unit its predictor, and no other name of it.
+        yield {"name": "GRAPHC_VERSIONS", "value": ",".join(container.names)}
+    if container.is_for_cluster:
+        yield {"name": "GRAPHC_GRACE_S", "value": str(container.ending.grace)}
+        if all(each.name != _HOME["name"] for each in env):
+            yield _HOME
+    yield from _hardware(container)
+    yield from (_variable(each) for each in env)
+
+
+def _hardware(container: Container) -> Iterable[Data]:
+    """Tell the runtime what the container gets: frameworks look at the whole machine instead."""
+    resources, workers = container.resources, container.workers
+    if workers > 1:
+        yield {"name": "GRAPHC_WORKERS", "value": str(workers)}
+    if resources is None:
+        return
+    if resources.cpu is not None:
+        threads = max(1, math.ceil(parse_quantity(resources.cpu) / workers))
+        yield {"name": "GRAPHC_THREADS", "value": str(threads)}
+    ask = _ask(container)
+    # A run on this machine may have no GPU; on a cluster a unit that asked for one must not go without.
+    if ask is not None and (container.is_for_cluster or ask.device == "prefer-gpu"):
+        yield {"name": "GRAPHC_DEVICE", "value": name_device(ask)}
+        yield from _gpu(container, ask)
+
+
+def _gpu(container: Container, ask: GpuAsk) -> Iterable[Data]:
+    """Tell the runtime what it may take of GPUs, and how TensorRT makes models ready for them."""
+    _, devices = container.hardware.resources.get(container.name, ("", 0))
+    if devices > 1 and container.workers > 1:
+        yield {"name": "GRAPHC_GPUS", "value": str(devices)}
+    if container.memory_limit is not None:
+        yield {"name": "GRAPHC_GPU_MEMORY_MIB", "value": str(container.memory_limit)}
+    if ask.engine is not None and ask.engine.fp16:
+        yield {"name": "GRAPHC_TENSORRT_FP16", "value": "1"}
+    if _engine(container) is not None:
+        yield {"name": "GRAPHC_TENSORRT_CACHE", "value": ENGINES}
+
+
+def _variable(variable: Variable) -> Data:
+    if variable.value is not None:
+        return {"name": variable.name, "value": variable.value}
+    return {
+        "name": variable.name,
+        "valueFrom": {"secretKeyRef": {"name": variable.secret, "key": variable.key}},
+    }
+
+
+def _resources(resources: Resources | None, gpu: tuple[str, int] | None) -> Data:
+    if resources is None:
+        return {}
+    requests: Data = {}
+    limits: Data = {}
+    if resources.cpu is not None:
+        requests["cpu"] = resources.cpu
+    if resources.memory is not None:
+        requests["memory"] = limits["memory"] = resources.memory
+    if gpu is not None:
+        requests[gpu[0]] = limits[gpu[0]] = gpu[1]
+    return {name: each for name, each in (("requests", requests), ("limits", limits)) if each}
+
+
+def _probes(load_seconds: float) -> Data:
+    """Probes by the port name that the operator gives; slow loading is the startup probe's business alone."""
+
+    def get(path: str) -> Value:
+        return {"path": path, "port": "http"}
+
+    return {
+        "startupProbe": {
+            "httpGet": get("/v2/health/ready"),
+            "periodSeconds": PROBE_SECONDS,
+            "failureThreshold": math.ceil(load_seconds / PROBE_SECONDS),
+        },
+        "readinessProbe": {"httpGet": get("/v2/health/ready"), "periodSeconds": PROBE_SECONDS},
+        "livenessProbe": {
+            "httpGet": get("/v2/health/live"),
+            "periodSeconds": PROBE_SECONDS,
+            "timeoutSeconds": PROBE_SECONDS,
+        },
+    }
+
+
+def _security() -> Data:
+    """Return what Kubernetes' `restricted` pod security standard asks of a container, and nothing to write to."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _fetch_words(shipment: DownloadShipment, target: str) -> Iterable[Value]:
+    """Yield the arguments of the runtime's command that downloads."""
+    yield from (shipment.uri, target, *shipment.beside)
+    for digest in shipment.digests:
+        yield from ("--sha256", digest)
+    if shipment.packed:
+        yield "--unpack"
+
+
+def _volume(shipment: Shipment) -> str:
+    return f"graphc-{shipment.node}"
+
+
+def _mount(shipment: Shipment, *, read_only: bool) -> Data:
+    mount: Data = {"name": _volume(shipment), "mountPath": f"{ARTEFACTS}/{shipment.node}"}
+    if isinstance(shipment, ClaimShipment) and shipment.folder:
+        mount["subPath"] = shipment.folder
+    return mount | ({"readOnly": True} if read_only else {})
+
+
+def _source(shipment: Shipment) -> Data:
+    match shipment:
+        case ConfigMapShipment():
+            items: list[Value] = [{"key": key, "path": path} for key, path in shipment.paths]
+            return {"configMap": {"name": shipment.name, "items": items}}
+        case ClaimShipment():
+            return {"persistentVolumeClaim": {"claimName": shipment.claim, "readOnly": True}}
+        case DownloadShipment() | LocalShipment():
+            return {"emptyDir": {}}

@@ -1,0 +1,140 @@
+"""Lays a graph out for Seldon: which units share a pod, and what each container of it gets."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from graphc.gpus.share_memory import share_memory
+from graphc.plan import Plan, Unit
+from graphc.targets.hardware import Hardware, Load, ask_of, choose_hardware, limit_memory
+from graphc.targets.model import Deployable, Version
+from graphc.targets.region import describe_region
+from graphc.targets.seldon.autoscaling import ScaledPod
+from graphc.targets.seldon.ending import Ending, choose_ending, longest_ms
+from graphc.targets.seldon.pods import (
+    MAX_VARIABLE,
+    Container,
+    Layout,
+    Pod,
+    Predictor,
+    count_workers,
+    escape,
+    group_units,
+    scaling_of,
+)
+from graphc.targets.seldon.ports import Ports, choose_ports
+from graphc.targets.seldon.route_versions import needs_engine, order_versions, route_versions
+from graphc.targets.shipping import ConfigMapShipment, TooLarge, ship_node, ship_region
+
+
+def lay_out(deployable: Deployable) -> Layout:
+    """Return the predictors with their pods and containers; what cannot be is in it for the checks to see."""
+    has_engine = needs_engine(deployable)
+    routing = route_versions(deployable, has_engine=has_engine)
+    predictors = tuple(
+        _lay_out_version(deployable, version, has_engine=has_engine) for version in order_versions(deployable)
+    )
+    return Layout(deployable, routing, has_engine, predictors)
+
+
+def file_region(container: Container) -> Container:
+    """Return the container with its region in a config map, for one that is too large for a variable."""
+    shipment = ship_region(container.settings.name, container.name, container.region)
+    return replace(container, region_map=shipment, is_unreadable=shipment is None)
+
+
+def _lay_out_version(deployable: Deployable, version: Version, *, has_engine: bool) -> Predictor:
+    groups = group_units([*version.plan.root.walk()])
+    pods = tuple(
+        _lay_out_pod(deployable, version, index, units, has_engine=has_engine)
+        for index, units in enumerate(groups)
+    )
+    maps = _config_maps(container for pod in pods for container in pod.containers)
+    return Predictor(version, pods, tuple(maps))
+
+
+def _config_maps(containers: Iterable[Container]) -> Iterator[ConfigMapShipment]:
+    for container in containers:
+        yield from (each for each in container.shipments if isinstance(each, ConfigMapShipment))
+        if container.region_map is not None:
+            yield container.region_map
+
+
+def _lay_out_pod(
+    deployable: Deployable, version: Version, index: int, units: Sequence[Unit], *, has_engine: bool
+) -> Pod:
+    settings, hardware = version.settings, _choose_hardware(deployable, version, units)
+    # The operator puts its executor into the first pod.
+    is_first = has_engine and not index
+    ports = choose_ports((unit.name for unit in units), is_entry=not has_engine)
+    ending = choose_ending(longest_ms(version.plan.deadline_ms), has_executor=is_first)
+    containers = tuple(
+        _lay_out_container(deployable, version, unit, hardware, ports[unit.name], ending) for unit in units
+    )
+    scaled = ScaledPod(
+        settings.name,
+        version.name,
+        settings.namespace,
+        index,
+        tuple(units),
+        settings.resources,
+        hardware,
+        has_executor=is_first,
+        is_called=not has_engine,
+    )
+    return Pod(index, tuple(units), hardware, containers, is_first, scaling_of(version, units), scaled)
+
+
+def _choose_hardware(deployable: Deployable, version: Version, units: Sequence[Unit]) -> Hardware:
+    """Choose the GPUs of a pod; a run on this machine takes what is there."""
+    if not deployable.is_for_cluster:
+        return Hardware()
+    loads = {
+        unit.name: Load(_rows(version.plan, unit), count_workers(version.settings, unit)) for unit in units
+    }
+    settings = version.settings
+    return choose_hardware(units, settings.resources, settings.at, deployable.profile.pools, loads)
+
+
+def _rows(plan: Plan, unit: Unit) -> int:
+    """Return the largest batch of a unit, as said or as a request is taken to have it."""
+    batch, costs = plan.batch_of(unit), plan.costs
+    return batch.max_size if batch else costs.batch if costs else 1
+
+
+def _lay_out_container(
+    deployable: Deployable, version: Version, unit: Unit, hardware: Hardware, ports: Ports, ending: Ending
+) -> Container:
+    settings = version.settings
+    shipped = [
+        ship_node(settings.name, node, settings.store, deployable.purpose) for node in unit.region.nodes
+    ]
+    ask = ask_of(unit, settings.resources)
+    workers = count_workers(settings, unit)
+    limit = None if ask is None else limit_memory(ask, hardware.grants.get(unit.name), workers)
+    region = describe_region(version.plan, unit, _part_memory(version.plan, unit, limit))
+    container = Container(
+        unit,
+        settings,
+        version.names,
+        deployable.is_for_cluster,
+        hardware,
+        ports,
+        ending,
+        shipments=tuple(each for each in shipped if each is not None and not isinstance(each, TooLarge)),
+        too_large=tuple(each for each in shipped if isinstance(each, TooLarge)),
+        memory_limit=limit,
+        region=json.dumps(region, separators=(",", ":"), ensure_ascii=False),
+    )
+    return file_region(container) if len(escape(container.region).encode()) > MAX_VARIABLE else container
+
+
+def _part_memory(plan: Plan, unit: Unit, limit: int | None) -> Mapping[str, int]:
+    """Return what each of several models may take of a device that others share, in MiB by node."""
+    if limit is None:
+        return {}
+    # onnx takes long to import, and only graphs that share GPUs need it.
+    from graphc.gpus.region_memory import estimate_models
+
+    needs = estimate_models(unit.region, _rows(plan, unit))
+    return share_memory(limit, needs) if len(needs) > 1 else {}

@@ -1,0 +1,41 @@
+"""Emits a pod of a predictor: its containers, what they mount, and where it may run."""
+
+from graphc.graph import Value
+from graphc.targets.model import Data, Version
+from graphc.targets.seldon.autoscaling import emit_autoscaler
+from graphc.targets.seldon.container import emit_container, emit_loaders, emit_volumes
+from graphc.targets.seldon.pods import Layout, Pod
+
+
+def emit_pod(layout: Layout, version: Version, pod: Pod) -> Data:
+    """Return the pod as a predictor lists it."""
+    written: Data = {}
+    if pod.replicas is not None:
+        written["replicas"] = pod.replicas
+    # On this machine nothing follows a load.
+    if pod.scaling is not None and layout.deployable.is_for_cluster:
+        written |= emit_autoscaler(pod.scaling, pod.scaled, layout.deployable.profile.scaler)
+    written["spec"] = _emit_spec(layout, version, pod)
+    return written
+
+
+def _emit_spec(layout: Layout, version: Version, pod: Pod) -> Data:
+    settings = version.settings
+    spec: Data = dict(pod.hardware.pod)
+    if settings.service_account is not None:
+        spec["serviceAccountName"] = settings.service_account
+    else:
+        # Nothing in a unit asks the API server.
+        spec["automountServiceAccountToken"] = False
+    if settings.pull_secret is not None:
+        spec["imagePullSecrets"] = [{"name": settings.pull_secret}]
+    loaders = [loader for container in pod.containers for loader in emit_loaders(container)]
+    if loaders:
+        spec["initContainers"] = list[Value](loaders)
+    if layout.deployable.is_for_cluster:
+        spec["terminationGracePeriodSeconds"] = pod.containers[0].ending.pod_seconds
+    spec["containers"] = [emit_container(container) for container in pod.containers]
+    volumes = {str(volume["name"]): volume for each in pod.containers for volume in emit_volumes(each)}
+    if volumes:
+        spec["volumes"] = list[Value](volumes.values())
+    return spec

@@ -1,0 +1,75 @@
+"""Emits a predictor: the tree of its units, its pods, and who logs what it answers."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from graphc.compare.settings import read_settings
+from graphc.graph import Value
+from graphc.plan import Unit
+from graphc.targets.model import Comparing, Data
+from graphc.targets.routes.istio import STICKY_LABEL, sticky_service
+from graphc.targets.routes.routing import traffic_of
+from graphc.targets.seldon.pod import emit_pod
+from graphc.targets.seldon.pods import Layout, Predictor
+from graphc.targets.seldon.route_versions import list_shadows
+
+
+def emit_predictor(layout: Layout, predictor: Predictor) -> Data:
+    """Return the predictor as a SeldonDeployment lists it."""
+    written, graph, pods = _emit(layout, predictor)
+    version, routing = predictor.version, layout.routing
+    comparing = version.settings.comparing
+    if comparing.url is not None:
+        is_shadow = version.name in list_shadows(routing.rollout)
+        graph["logger"] = _logger(comparing, _name_content(graph, pods), shadow=is_shadow)
+    if layout.deployable.is_for_cluster and routing.ingress.kind == "istio":
+        service = sticky_service(version.settings.name, routing.rollout, version.name)
+        if service is not None:
+            pods[0]["metadata"] = {"labels": {STICKY_LABEL: service}}
+    return written
+
+
+def emit_told(layout: Layout, predictor: Predictor) -> Data:
+    """Return the predictor without what is added to it last, for what its executor is told to be reckoned."""
+    return _emit(layout, predictor)[0]
+
+
+def _emit(layout: Layout, predictor: Predictor) -> tuple[Data, Data, Sequence[Data]]:
+    version, rollout = predictor.version, layout.routing.rollout
+    written: Data = {"name": version.name, "traffic": traffic_of(rollout)[version.name]}
+    if rollout.is_plain and version.name in list_shadows(rollout):
+        written["shadow"] = True
+    replicas = version.settings.replicas if version.replicas is None else version.replicas
+    if replicas is not None:
+        written["replicas"] = replicas
+    if not layout.has_engine:
+        written["annotations"] = {"seldon.io/no-engine": "true"}
+    written["graph"] = graph = _graph(version.plan.root)
+    pods = [emit_pod(layout, version, pod) for pod in predictor.pods]
+    written["componentSpecs"] = list[Value](pods)
+    return written, graph, pods
+
+
+def _graph(unit: Unit) -> Data:
+    return {"name": unit.name, "type": unit.type, "children": [_graph(child) for child in unit.children]}
+
+
+def _name_content(graph: Data, pods: Sequence[Data]) -> str:
+    """Return a name for what a predictor runs, however many pods it has."""
+    text = json.dumps([graph, *(pod["spec"] for pod in pods)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _logger(comparing: Comparing, content: str, *, shadow: bool) -> Data:
+    """Return how the root tells what the whole tree took and gave; the address says in which role, and how much.
+
+    It names the content too: what answered before a change says nothing of what answers after it.
+    """
+    role = "shadow" if shadow else "live"
+    settings = read_settings(comparing.settings)
+    asked = {"sample": f"{settings.sample:g}"} if settings.sample < 1 else {}
+    asked |= {"segment": settings.segment} if settings.segment is not None else {}
+    asked |= {"content": content}
+    return {"mode": "all", "url": f"{comparing.url}/{role}?{urlencode(asked)}"}
