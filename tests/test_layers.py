@@ -83,7 +83,9 @@ UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
     "engine": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", *_READERS_OF_SELDON}),
     "seldon": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "profiles", "engine"})
     | _READERS_OF_SELDON,
-    "manifests": frozenset({"spec", "frontend", "graph", "lower", "plan", "engine", "local", "cluster"}),
+    "manifests": frozenset(
+        {"spec", "frontend", "graph", "lower", "plan", "targets", "engine", "local", "cluster"}
+    ),
     "local": frozenset({"manifests", "cluster"}),
     "cluster": frozenset({"manifests", "local"}),
 }

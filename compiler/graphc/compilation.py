@@ -16,14 +16,9 @@ from graphc.compare.settings import write_settings
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import STORE_HERE
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
-<<<<<<< HEAD
 from graphc.diagnostics.codes.flow import ARITY, DEAD_NODE, UNUSED_INPUT
 from graphc.diagnostics.codes.gates import NOTHING_TO_JUDGE
-from graphc.diagnostics.codes.limits import EXECUTOR_REFUSED
 from graphc.diagnostics.codes.reading import PARAMETER_UNUSED
-=======
-from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
->>>>>>> 5abd463 (Make targets plug-ins that a listing of their folder finds, lay a graph out for Seldon before anything of it is written, and report what cannot be in checks of their own)
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import autoscaling_of, resources_of, type_of_outputs
 from graphc.frontend.check_gates import check_compared, check_decidable, check_gates

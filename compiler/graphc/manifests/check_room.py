@@ -6,12 +6,8 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import TOO_MUCH_TOLD
 from graphc.diagnostics.printable import quoted
-<<<<<<< HEAD
 from graphc.seldon.deployment import Deployment
-=======
-from graphc.manifests.model import Deployment
 from graphc.seldon.predictor_size import MAX_STRING, reckon_predictor
->>>>>>> 5abd463 (Make targets plug-ins that a listing of their folder finds, lay a graph out for Seldon before anything of it is written, and report what cannot be in checks of their own)
 from graphc.source.located import to_plain
 
 _NAME: Final = "ENGINE_PREDICTOR="

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
-from graphc.graph import Value
-
 # Linux refuses a longer string in a process's environment (MAX_ARG_STRLEN, 32 pages), name and end included.
 MAX_STRING: Final = 131_072
 
@@ -52,7 +50,7 @@ def _size_of_pod(spec: Data, deployment: str, predictor: str, labels: str) -> in
     rest = {name: value for name, value in pod.items() if name not in {"containers", "initContainers"}}
     beside = {name: value for name, value in spec.items() if name != "spec"}
     metadata = {"creationTimestamp": None, **_mapping(spec, "metadata")}
-    lists: Data = {"containers": list[Value](), "initContainers": list[Value]()}
+    lists: Data = {"containers": list[object](), "initContainers": list[object]()}
     return _size({**beside, "metadata": metadata, "spec": {**rest, **lists}}) + added + loaders + 1
 
 
@@ -113,9 +111,9 @@ def _size(value: object) -> int:
     return len(text.encode(errors="replace")) + 5 * sum(text.count(each) for each in "<>&\u2028\u2029")
 
 
-def _mapping(fields: Data, name: str) -> dict[str, Value]:
+def _mapping(fields: Data, name: str) -> dict[str, object]:
     found = fields.get(name)
-    return cast("dict[str, Value]", found) if isinstance(found, dict) else {}
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
 
 
 def _items(fields: Data, name: str) -> Iterator[Data]:
