@@ -17,7 +17,8 @@ def check_http_answer(data: bytes) -> None:
         try:
             for piece in pieces:
                 if (found := reader.feed(piece)) is not None:
-                    return found.status, found.body, found.keeps
+                    # What follows an answer says that its connection is not to be kept, whenever it comes.
+                    return found.status, found.body, found.keeps and not any(pieces)
             return "more"
         except WireError:
             return "no HTTP"
