@@ -80,7 +80,9 @@ def paths_of(page: Path) -> list[str]:
     for span in _CODE.findall(prose(page)):
         words = span.split()
         roots = FOLDERS | PARTS if len(words) == 1 else FOLDERS
-        found += [word for word in words if _PATH.fullmatch(word) and word.partition("/")[0] in roots]
+        paths = (word for word in words if _PATH.fullmatch(word))
+        # A module is one wherever it is said to lie: its folder may have another name by now.
+        found += [path for path in paths if path.partition("/")[0] in roots or path.endswith(".py")]
     return found
 
 
