@@ -8,8 +8,8 @@ from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Access, Cluster, Ref
 from graphc.cluster.fallbacks import Fallback, describe_fallback, find_fallbacks
 from graphc.cluster.problem import RefusedError
-from graphc.cluster.read import Data
 from graphc.graph import Value
+from graphc.unchecked import Data
 
 REF = Ref(DEPLOYMENT, "models", "fraud")
 LOG = """2026-01-01 10:00:00,000 [mlserver] INFO - Using asyncio event-loop policy: uvloop

@@ -18,10 +18,10 @@ from click.testing import CliRunner, Result
 from graphc.cli import main
 from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Cluster, Kind, Ref
-from graphc.cluster.read import Data
 from graphc.cluster.rollout import state_of
 from graphc.cluster.trouble import find_trouble, is_passing
 from graphc.graph import Value
+from graphc.unchecked import Data
 
 ROOT: Final = Path(__file__).parents[2]
 GRAPH: Final = str(ROOT / "graphs" / "diabetes-tier" / "graph.yaml")

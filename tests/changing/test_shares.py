@@ -11,12 +11,12 @@ from graphc.cluster.file_traffic import write_difference
 from graphc.cluster.planning import traffic_of, undone_promotion
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.promotion import check_routes
-from graphc.cluster.read import fields
 from graphc.cluster.records import Promotion, State
 from graphc.cluster.traffic import move, share_out
 from graphc.compilation import Request, compile_files
 from graphc.rollout.model import ANNOTATION
 from graphc.rollout.read import read_rollout
+from graphc.unchecked import fields
 from hypothesis import given
 from hypothesis import strategies as st
 

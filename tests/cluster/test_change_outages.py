@@ -16,7 +16,7 @@ from faulty_proxy import When, harming
 from forked_commands import Forks, forking
 from graphc.cluster.client import Access, Cluster, connect
 from graphc.cluster.ledger import Ledger
-from graphc.cluster.read import number, objects, text
+from graphc.unchecked import number, objects, text
 from stand_in_operator import operating
 from tls_server import Answering, serving_tls
 

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import pytest
 from graphc.cluster.client import Access, Cluster, Kind, connect
-from graphc.cluster.read import Data, fields, objects, text, texts
 from graphc.compilation import Request, compile_files
 from graphc.diagnostics import Sink
 from graphc.gpus.peak import fit_pods
@@ -24,6 +23,7 @@ from graphc.profiles.read import read_profile
 from graphc.quantities import parse_quantity
 from graphc.source.files import Source
 from graphc.targets.model import Emission
+from graphc.unchecked import Data, fields, objects, text, texts
 from made_up_nodes import nodes_of
 from operator_pods import pods_of
 

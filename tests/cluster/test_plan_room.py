@@ -10,9 +10,9 @@ import yaml
 from click.testing import CliRunner, Result
 from graphc.cli import main
 from graphc.cluster.client import Access, Cluster, Kind, Ref, connect
-from graphc.cluster.read import Data, objects, text
 from graphc.gpus.pools import Gpus, Pool, Taint
 from graphc.gpus.products import PRODUCTS
+from graphc.unchecked import Data, objects, text
 from made_up_nodes import nodes_of
 from operator_pods import pods_of
 

@@ -15,8 +15,8 @@ import pytest
 from generated_clusters import Judged, draw_worlds, judge
 from graphc.cluster.client import Access, Cluster, Kind, connect
 from graphc.cluster.node_gpus import count_gpus
-from graphc.cluster.read import Data, fields, objects, text
 from graphc.cluster.rollout_room import find_places, find_stages, fit_stage
+from graphc.unchecked import Data, fields, objects, text
 from made_up_nodes import nodes_of
 from operator_pods import EXECUTOR, pods_of
 

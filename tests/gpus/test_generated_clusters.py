@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from generated_clusters import Judged, draw_worlds, judge
-from graphc.cluster.read import Data, fields, objects
+from graphc.unchecked import Data, fields, objects
 from operator_pods import EXECUTOR, pods_of
 
 MANY: Final = 150

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import yaml
 from built_images import Images, find_missing, open_images, run_pod
-from graphc.cluster.read import Data, fields, objects, text
+from graphc.unchecked import Data, fields, objects, text
 from onnx import TensorProto, helper
 from running_servers import GRAPHC, running
 

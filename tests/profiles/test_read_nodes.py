@@ -12,7 +12,6 @@ from generated_clusters import draw_worlds, judge
 from graphc.cli import main
 from graphc.cluster.daemons import leave_daemons
 from graphc.cluster.node_gpus import Unclear, choose_labels, find_gpus
-from graphc.cluster.read import Data, copy_fields, fields, objects, texts
 from graphc.cluster.survey import describe_pools
 from graphc.diagnostics import Sink
 from graphc.documents import write_yaml
@@ -22,6 +21,7 @@ from graphc.graph import Value
 from graphc.profiles.profile import Profile
 from graphc.profiles.read import find_profile, read_profile, shipped_profiles
 from graphc.source.files import Source
+from graphc.unchecked import Data, copy_fields, fields, objects, texts
 from made_up_nodes import nodes_of
 from operator_pods import pods_of as deployments_of
 

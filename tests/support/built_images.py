@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from graphc.cluster.read import Data, fields, items, objects, text
 from graphc.runtime_image import read_image
+from graphc.unchecked import Data, fields, items, objects, text
 
 TOOLS: Final = ("podman", "runc", "debootstrap")
 SUITE: Final = "bookworm"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from graphc.cluster.read import Data
 from graphc.compilation import Compilation, Request, compile_files
 from graphc.diagnostics import Sink
 from graphc.gpus.peak import Phase, PodAsk, fit_pods
@@ -16,6 +15,7 @@ from graphc.gpus.room import Fit
 from graphc.profiles.profile import Profile
 from graphc.profiles.read import read_profile
 from graphc.source.files import Source
+from graphc.unchecked import Data
 
 Json = dict[str, Any]
 

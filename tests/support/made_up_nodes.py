@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from graphc.cluster.read import Data
 from graphc.gpus.pools import Gpus, Pool, Taint
 from graphc.graph import Value
+from graphc.unchecked import Data
 
 GPU = "nvidia.com/gpu"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from graphc.cluster.read import Data, copy_fields, fields, number, objects, text
+from graphc.unchecked import Data, copy_fields, fields, number, objects, text
 
 EXECUTOR: Final = "seldon-container-engine"
 REQUESTS: Final = {"cpu": "500m", "memory": "512Mi"}

@@ -30,7 +30,7 @@ from typing import Any, Final
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Access, Cluster, Kind, connect
-from graphc.cluster.read import Data, number, objects, text
+from graphc.unchecked import Data, number, objects, text
 from stand_in_operator import READY, Mood
 
 Json = dict[str, Any]

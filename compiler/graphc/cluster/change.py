@@ -34,10 +34,10 @@ from graphc.cluster.planning import (
     traffic_of,
 )
 from graphc.cluster.problem import ClusterError, RefusedError, UnreachableError
-from graphc.cluster.read import Data, number
 from graphc.cluster.records import Entry, Pending, Promotion, State, add_entry, contents_of
 from graphc.cluster.rollout import Rollout, RolloutError
 from graphc.cluster.trouble import Trouble
+from graphc.unchecked import Data, number
 
 MOST_CHANGES: Final = 20
 """Lines of a change that the history keeps."""

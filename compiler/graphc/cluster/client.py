@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from graphc.cluster.interrupt import shielded
 from graphc.cluster.problem import Cause, ClusterError, RefusedError, UnreachableError
-from graphc.cluster.read import Data, objects, text
+from graphc.unchecked import Data, objects, text
 from graphc.within import within
 
 MANAGER: Final = "graphc"

@@ -9,7 +9,7 @@ from graphc.cluster.asking import Finding, Judgement
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.judges import load
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.read import objects, text
+from graphc.unchecked import objects, text
 
 GATES: Final = "graphc.dev/promote-when"
 """The annotation in which a SeldonDeployment carries its gates."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from graphc.cluster.made import MadePods, read_made
-from graphc.cluster.read import Data, fields, items, number, objects, text
 from graphc.cluster.replaced import find_replaced
 from graphc.graph import Value
+from graphc.unchecked import Data, fields, items, number, objects, text
 
 Kind = Literal[
     "deleted",

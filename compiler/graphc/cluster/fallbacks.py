@@ -7,8 +7,8 @@ from typing import Final
 
 from graphc.cluster.client import Cluster, Ref
 from graphc.cluster.problem import RefusedError
-from graphc.cluster.read import Data, objects, text
 from graphc.cluster.trouble import MOST_PODS, list_pods, say
+from graphc.unchecked import Data, objects, text
 
 _PREFERS: Final = "prefer-"
 """How the device begins of a container for which the CPU will do."""

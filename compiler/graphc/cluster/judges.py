@@ -14,7 +14,7 @@ from graphc.cluster.bundle import Bundle
 from graphc.cluster.client import shorten
 from graphc.cluster.planning import traffic_of
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.read import fields, items, text
+from graphc.unchecked import fields, items, text
 from graphc.within import within
 
 ANSWER_SECONDS: Final = 10.0

@@ -15,7 +15,6 @@ from typing import Final
 from graphc.cluster.bundle import CONFIG_MAP, Bundle
 from graphc.cluster.client import Cluster, Ref, ref_of
 from graphc.cluster.problem import ClusterError, RefusedError
-from graphc.cluster.read import Data
 from graphc.cluster.records import (
     GRAPH_LABEL,
     RECORD_LABEL,
@@ -30,6 +29,7 @@ from graphc.cluster.records import (
     write_revision,
     write_state,
 )
+from graphc.unchecked import Data
 
 BEAT_SECONDS: Final = 5.0
 """How often a change under way says that it lives."""

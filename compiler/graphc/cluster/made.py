@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final, Literal
 
-from graphc.cluster.read import Data, fields, number, objects, text
 from graphc.graph import Value
+from graphc.unchecked import Data, fields, number, objects, text
 
 FIRST: Final[Mapping[str, int]] = {"http": 9000, "grpc": 9500, "metrics": 6000}
 """From where the operator counts the ports that containers do not name."""

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.read import text
 from graphc.diagnostics import Sink
 from graphc.source.files import read_source
 from graphc.source.located import to_plain
 from graphc.source.yaml_reader import read_documents
+from graphc.unchecked import text
 
 
 def find_name(written: str) -> tuple[str, str | None]:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from graphc.cluster.read import Data, texts
 from graphc.gpus.pools import SHARED, WHOLE
 from graphc.gpus.products import PRODUCTS, Product, slice_name
 from graphc.graph import Value
+from graphc.unchecked import Data, texts
 
 _SLICE: Final = "nvidia.com/mig-"
 _NUMBER: Final = re.compile(r"\d{1,9}\Z")

@@ -16,7 +16,6 @@ from graphc.cluster.client import Ref, ref_of
 from graphc.cluster.dangers import Danger, find_dangers
 from graphc.cluster.planning import GraphPlan, Step, compare
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.read import Data, fields, text
 from graphc.cluster.records import State
 from graphc.cluster.view import FindMap, view_document
 from graphc.compilation import Request, compile_files
@@ -26,6 +25,7 @@ from graphc.seldon.documents import flatten, is_manifest
 from graphc.source.files import read_source
 from graphc.source.located import Fields, to_plain
 from graphc.source.yaml_reader import read_for_cluster
+from graphc.unchecked import Data, fields, text
 
 GIT_SECONDS: Final = 60
 MOST_ARCHIVE: Final = 512 * 1024 * 1024

@@ -20,9 +20,9 @@ from graphc.cluster.client import Cluster, Ref, ref_of, shorten
 from graphc.cluster.dangers import Danger, find_dangers
 from graphc.cluster.difference import Change, find_changes
 from graphc.cluster.problem import ClusterError, RefusedError
-from graphc.cluster.read import Data, number, objects, text
 from graphc.cluster.records import Promotion, State, digest_of
 from graphc.cluster.view import FindMap, view_document
+from graphc.unchecked import Data, number, objects, text
 
 Verb = Literal["create", "update", "delete", "keep"]
 

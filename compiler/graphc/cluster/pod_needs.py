@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Final
 
-from graphc.cluster.read import Data, fields, items, objects, text, texts
 from graphc.gpus.room import CPU, PODS
 from graphc.graph import Value
 from graphc.quantities import is_quantity, parse_quantity
+from graphc.unchecked import Data, fields, items, objects, text, texts
 
 HARD: Final = ("NoSchedule", "NoExecute")
 

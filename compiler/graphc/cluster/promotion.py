@@ -13,11 +13,11 @@ from graphc.cluster.interrupt import Stopper
 from graphc.cluster.ledger import Ledger
 from graphc.cluster.planning import plan_graph, traffic_of
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.read import text
 from graphc.cluster.records import Promotion, State
 from graphc.cluster.reverting import bundle_of, take_back
 from graphc.cluster.route_shares import Moves, find_left_out
 from graphc.cluster.traffic import move, shadows_of, share_out
+from graphc.unchecked import text
 
 WORD: Final = "promote"
 """What the history calls a step; a change that was killed and is called so is taken up again."""

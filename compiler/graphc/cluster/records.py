@@ -16,8 +16,8 @@ from typing import Final
 from graphc.cluster.bundle import Bundle, is_content, name_of
 from graphc.cluster.client import Kind, Ref, ref_of
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.read import Data, fields, items, number, objects, text, texts
 from graphc.graph import Value
+from graphc.unchecked import Data, fields, items, number, objects, text, texts
 
 FORMAT: Final = 1
 KEPT: Final = 10

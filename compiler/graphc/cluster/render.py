@@ -7,10 +7,10 @@ from typing import Final
 from graphc.cluster.client import Ref
 from graphc.cluster.difference import Change
 from graphc.cluster.planning import GraphPlan, Step, Verb
-from graphc.cluster.read import Data
 from graphc.cluster.records import Entry, Pending, State
 from graphc.cluster.view import conceal
 from graphc.graph import Value
+from graphc.unchecked import Data
 
 SIGNS: Final[dict[str, str]] = {
     "create": "+",

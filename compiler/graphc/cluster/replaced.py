@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from graphc.cluster.made import Made, MadePods, read_made
-from graphc.cluster.read import Data, objects, text
+from graphc.unchecked import Data, objects, text
 
 Found = tuple[Literal["replaced", "unanswered"], str]
 """The word for a danger, and what is said of it."""

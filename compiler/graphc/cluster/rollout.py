@@ -7,9 +7,9 @@ from typing import Final
 
 from graphc.cluster.client import Cluster, Kind, Ref
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.read import Data, fields, number, objects, text
 from graphc.cluster.trouble import Trouble, covers, find_trouble, is_passing
 from graphc.graph import Value
+from graphc.unchecked import Data, fields, number, objects, text
 
 FIRST_POLL: Final = 0.2
 LAST_POLL: Final = 2.0

@@ -10,11 +10,11 @@ from graphc.cluster.dangers import SURGE, Danger, find_restarted
 from graphc.cluster.made import read_made
 from graphc.cluster.planning import GraphPlan
 from graphc.cluster.pod_needs import may_go_to, needs_of, room_of
-from graphc.cluster.read import Data, copy_fields, fields, number, objects, text, texts
 from graphc.gpus.choices import list_choices
 from graphc.gpus.pools import WHOLE
 from graphc.gpus.room import Demand, Fit, Place, find_room
 from graphc.graph import Value
+from graphc.unchecked import Data, copy_fields, fields, number, objects, text, texts
 
 NODE: Final = Kind("v1", "Node")
 POD: Final = Kind("v1", "Pod")

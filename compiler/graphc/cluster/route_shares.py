@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
-from graphc.cluster.read import Data, fields, number, objects, text
+from graphc.unchecked import Data, fields, number, objects, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from graphc.cluster.client import Cluster, Ref
 from graphc.cluster.fallbacks import Fallback, describe_fallback, find_fallbacks
 from graphc.cluster.ledger import list_states
 from graphc.cluster.planning import traffic_of
-from graphc.cluster.read import Data, number
 from graphc.cluster.records import State
 from graphc.cluster.render import describe_pending
 from graphc.cluster.rollout import Progress, list_deployments, look, state_of
 from graphc.cluster.traffic import shadows_of
 from graphc.cluster.trouble import Trouble, describe, find_trouble
 from graphc.graph import Value
+from graphc.unchecked import Data, number
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from graphc.cluster.client import Cluster, Kind, Ref, shorten
 from graphc.cluster.daemons import DAEMON_SET, leave_daemons
 from graphc.cluster.node_gpus import Unclear, choose_labels, count_gpus, find_gpus
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.read import Data, fields, objects, text, texts
 from graphc.documents import write_yaml
 from graphc.gpus.pools import MOST_PODS
 from graphc.graph import Value
 from graphc.quantities import parse_quantity
+from graphc.unchecked import Data, fields, objects, text, texts
 
 NODE: Final = Kind("v1", "Node")
 NAMESPACE: Final = Kind("v1", "Namespace")

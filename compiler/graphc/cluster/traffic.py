@@ -8,10 +8,10 @@ from typing import Final
 
 from graphc.cluster.bundle import Bundle, is_route
 from graphc.cluster.client import ref_of
-from graphc.cluster.read import Data, copy_fields, fields, number, objects, text
 from graphc.cluster.route_shares import Moves, move_rules
 from graphc.rollout.model import ANNOTATION, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
+from graphc.unchecked import Data, copy_fields, fields, number, objects, text
 
 WHOLE: Final = 100
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from graphc.cluster.client import Cluster, Kind, Ref, shorten
 from graphc.cluster.problem import RefusedError
-from graphc.cluster.read import Data, number, objects, text
 from graphc.cluster.view import conceal
+from graphc.unchecked import Data, number, objects, text
 
 CRASHES: Final = 3
 """A container that has ended so often will not start without a change."""

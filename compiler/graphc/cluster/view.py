@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from graphc.cluster.bundle import SIGNATURE, strip
-from graphc.cluster.read import Data, copy_fields, fields, items, objects, text
 from graphc.graph import Value
 from graphc.targets.storing import find_content
+from graphc.unchecked import Data, copy_fields, fields, items, objects, text
 
 MOST_REGION: Final = 64 * 1024 * 1024
 FETCH: Final = "graphc_runtimes.fetch"

@@ -1,4 +1,4 @@
-"""Reads JSON that a server sent: whatever it holds, a value of the kind asked for comes back, or none."""
+"""Looks into JSON that nobody has checked: a value of the kind asked for comes back, or none."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
