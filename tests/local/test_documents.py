@@ -4,17 +4,20 @@ import pytest
 from graphc.diagnostics import Sink
 from graphc.local.load import MAX_CHARACTERS, load_manifests
 from graphc.local.manifest import choose_predictors, read_manifest
-from graphc.local.plain import Document
 from graphc.local.problem import Findings
+from graphc.seldon.node import node_of
+from graphc.source.located import Plain
 from graphc.source.yaml_builder import MOST_NESTING
 
+Document = dict[str, Plain]
 
-def read(text: str) -> tuple[list[Document], list[str]]:
+
+def read(text: str) -> tuple[list[Plain], list[str]]:
     """Return the documents of a file, and what is said of it, with the lines."""
     sink, findings = Sink(), Findings()
     documents = load_manifests({"f": text}, sink, findings).documents
     said = [f"{each.severity} {each.at.line if each.at else 0}: {each.message}" for each in sink]
-    return list(documents), said + [each.message for each in findings.problems]
+    return [each.plain for each in documents], said + [each.message for each in findings.problems]
 
 
 def test_yaml_json_and_lists_are_one() -> None:
@@ -79,13 +82,13 @@ def predictor(name: str, traffic: int | None = None, *, shadow: bool = False) ->
 )
 def test_what_cannot_run_is_said(document: Document, message: str) -> None:
     findings = Findings()
-    read_manifest([document], findings)
+    read_manifest([node_of(document)], findings)
     assert [each.message for each in findings.problems] == [message]
 
 
 def choose(name: str | None, *predictors: Document) -> tuple[list[str], Findings]:
     findings = Findings()
-    manifest = read_manifest([deployment(*predictors)], findings)
+    manifest = read_manifest([node_of(deployment(*predictors))], findings)
     return [each.name for each in choose_predictors(manifest.deployments[0], name, findings)], findings
 
 

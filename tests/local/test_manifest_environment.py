@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from graphc.local.config_map import ConfigMap
 from graphc.local.environment import (
     METRICS_ENDPOINT,
     PORT_VARIABLES,
@@ -13,29 +14,29 @@ from graphc.local.environment import (
     expand,
     operator_environment,
 )
-from graphc.local.manifest import ConfigMap, Container, Deployment, Predictor, read_manifest
-from graphc.local.plain import Document, as_items, as_mapping, as_text
+from graphc.local.manifest import read_manifest
 from graphc.local.plan import find_container
 from graphc.local.problem import Findings
+from graphc.seldon.deployment import Container, Deployment, Predictor
+from graphc.seldon.node import node_of
+from graphc.unchecked import Data, fields, objects, text
 
 RECORDED = Path(__file__).parents[3] / "shared" / "seldon" / "operator.json"
 
 NOWHERE = Surroundings("models", {}, {})
 
 
-def read_cases() -> list[Document]:
+def read_cases() -> list[Data]:
     if not RECORDED.exists():
         return []
-    return [as_mapping(each) for each in as_items(as_mapping(json.loads(RECORDED.read_text()))["cases"])]
+    return list(objects(json.loads(RECORDED.read_text()), "cases"))
 
 
-def recorded_containers(case: Document) -> dict[tuple[str, str], dict[str, str]]:
+def recorded_containers(case: Data) -> dict[tuple[str, str], dict[str, str]]:
     found = dict[tuple[str, str], dict[str, str]]()
-    for deployment in as_items(case["deployments"]):
-        template = as_mapping(as_mapping(as_mapping(deployment)["spec"])["template"])
-        for container in as_items(as_mapping(template["spec"])["containers"]):
-            entries = [as_mapping(entry) for entry in as_items(as_mapping(container).get("env"))]
-            env = {as_text(entry["name"]): as_text(entry.get("value")) for entry in entries}
+    for deployment in objects(case, "deployments"):
+        for container in objects(deployment, "spec", "template", "spec", "containers"):
+            env = {text(entry, "name"): text(entry, "value") for entry in objects(container, "env")}
             if "PREDICTOR_ID" in env and "PREDICTIVE_UNIT_ID" in env:
                 found[env["PREDICTOR_ID"], env["PREDICTIVE_UNIT_ID"]] = env
     return found
@@ -59,12 +60,12 @@ def derive(
     return env
 
 
-@pytest.mark.parametrize("case", read_cases(), ids=lambda case: as_text(case["id"]))
-def test_environment_is_the_operators(case: Document) -> None:
-    document = as_mapping(case["seldonDeployment"])
+@pytest.mark.parametrize("case", read_cases(), ids=lambda case: text(case, "id"))
+def test_environment_is_the_operators(case: Data) -> None:
+    document = fields(case, "seldonDeployment")
     findings = Findings()
-    metadata = as_mapping(document["metadata"]) | {"namespace": "models"}
-    manifest = read_manifest([document | {"metadata": metadata}], findings)
+    metadata = fields(document, "metadata") | {"namespace": "models"}
+    manifest = read_manifest([node_of(document | {"metadata": metadata})], findings)
     deployment = manifest.deployments[0]
     recorded = recorded_containers(case)
     units = {(each.name, unit.name) for each in deployment.predictors for unit in each.graph.walk()}
@@ -99,9 +100,9 @@ def test_expansion_is_that_of_kubernetes(text: str, expanded: str) -> None:
     assert expand(text, {"A": "1"}) == expanded
 
 
-def env_of(*entries: Document, around: Surroundings = NOWHERE) -> tuple[dict[str, str], Findings]:
+def env_of(*entries: Data, around: Surroundings = NOWHERE) -> tuple[dict[str, str], Findings]:
     findings = Findings()
-    container = Container("m", env=entries)
+    container = Container("m", env=tuple(map(node_of, entries)))
     return container_environment(container, {}, around, findings), findings
 
 
@@ -120,8 +121,8 @@ def test_the_users_value_wins_except_for_ports() -> None:
     container = Container(
         "m",
         env=(
-            {"name": "MLSERVER_HTTP_PORT", "value": "8080"},
-            {"name": "PREDICTIVE_UNIT_ID", "value": "other"},
+            node_of({"name": "MLSERVER_HTTP_PORT", "value": "8080"}),
+            node_of({"name": "PREDICTIVE_UNIT_ID", "value": "other"}),
         ),
     )
     env = container_environment(container, operator, NOWHERE, Findings())
@@ -133,13 +134,13 @@ def test_config_maps_give_values_and_whole_environments() -> None:
     container = Container(
         "m",
         env=(
-            {"name": "ONE", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "key"}}},
-            {"name": "TWO", "value": "$(P_key)"},
+            node_of({"name": "ONE", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "key"}}}),
+            node_of({"name": "TWO", "value": "$(P_key)"}),
         ),
         env_from=(
-            {"prefix": "P_", "configMapRef": {"name": "c"}},
-            {"configMapRef": {"name": "absent", "optional": True}},
-            {"configMapRef": {"name": "c"}},
+            node_of({"prefix": "P_", "configMapRef": {"name": "c"}}),
+            node_of({"configMapRef": {"name": "absent", "optional": True}}),
+            node_of({"configMapRef": {"name": "c"}}),
         ),
     )
     findings = Findings()
@@ -149,7 +150,7 @@ def test_config_maps_give_values_and_whole_environments() -> None:
 
 
 def test_a_secret_comes_from_the_users_own_environment() -> None:
-    entry: Document = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    entry: Data = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
     env, _ = env_of(entry, around=Surroundings("models", {}, {"TOKEN": "mine"}))
     assert env == {"TOKEN": "mine"}
     env, findings = env_of(entry)
@@ -179,6 +180,6 @@ def test_a_secret_comes_from_the_users_own_environment() -> None:
         ),
     ],
 )
-def test_what_has_no_value_here_is_said(entry: Document, message: str) -> None:
+def test_what_has_no_value_here_is_said(entry: Data, message: str) -> None:
     _, findings = env_of(entry)
     assert [each.message for each in findings.problems] == [message]

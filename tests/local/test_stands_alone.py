@@ -16,11 +16,11 @@ from graphc.engine.limits import Limits
 from graphc.engine.listen import Listener
 from graphc.engine.service import Graph
 from graphc.local.front import stands_alone
-from graphc.local.manifest import Predictor
-from graphc.local.manifest import Unit as ManifestUnit
 from graphc.local.versions import Tree, Versions
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Match, Mirror, Rollout, Share, order_ways
+from graphc.seldon.deployment import Predictor
+from graphc.seldon.node import node_of
 from graphc.seldon.unit import Endpoint, Unit
 
 NAMES = ("main", "two", "ghost")
@@ -193,8 +193,7 @@ def test_a_unit_that_is_late_or_away_is_told_in_json() -> None:
     [("true", 0, True), ("false", 0, False), (None, 0, False), ("true", 1, False)],
 )
 def test_who_stands_alone(annotation: str | None, children: int, alone: bool) -> None:
-    unit = ManifestUnit("m", "", "", (), ())
-    graph = ManifestUnit("m", "", "", (), (unit,) * children)
+    graph = Unit("m", children=(Unit("m"),) * children)
     annotations = {} if annotation is None else {"seldon.io/no-engine": annotation}
-    predictor = Predictor("main", 100, False, {}, graph, (), {"annotations": annotations})
+    predictor = Predictor("main", graph, node=node_of({"annotations": annotations}))
     assert stands_alone(predictor) is alone

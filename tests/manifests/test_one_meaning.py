@@ -91,7 +91,7 @@ def _checked(path: Path) -> Plain:
 
 
 def _run(path: Path) -> Plain:
-    return dict(load_manifests({str(path): path.read_text()}, Sink(), Findings()).documents[0])  # pyright: ignore
+    return load_manifests({str(path): path.read_text()}, Sink(), Findings()).documents[0].plain
 
 
 def _served(path: Path) -> Plain:

@@ -10,6 +10,8 @@ from graphc.profiles.profile import Ingress, Place, Profile
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import ANNOTATION, Match, Mirror, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
+from graphc.seldon.deployment import read_deployment
+from graphc.seldon.node import node_of
 
 CASES = sorted(Path(__file__).parents[1].glob("golden/test_compiled_graphs/*.O1.yaml"))
 GRAPH = """
@@ -41,12 +43,16 @@ WANTED = Rollout(
 )
 
 
+def _read(document: object) -> Rollout:
+    return read_rollout(read_deployment(node_of(document)))
+
+
 def deployment(**predictors: dict[str, object]) -> dict[str, object]:
     return {"spec": {"predictors": [{"name": name} | fields for name, fields in predictors.items()]}}
 
 
 def test_seldons_own_fields() -> None:
-    found = read_rollout(
+    found = _read(
         deployment(main={"traffic": 90}, canary={"traffic": 10}, ghost={"shadow": True, "traffic": 20})
     )
     assert found == Rollout((Way(Match(), (Share("main", 90), Share("canary", 10))),), (Mirror("ghost", 20),))
@@ -54,13 +60,13 @@ def test_seldons_own_fields() -> None:
 
 @pytest.mark.parametrize("traffic", [{}, {"traffic": 0}, {"traffic": 100}])
 def test_a_predictor_that_is_alone_gets_all(traffic: dict[str, object]) -> None:
-    found = read_rollout(deployment(main=traffic, ghost={"shadow": True}))
+    found = _read(deployment(main=traffic, ghost={"shadow": True}))
     assert found == Rollout((Way(Match(), (Share("main", 100),)),), (Mirror("ghost", 100),))
 
 
 def test_no_traffic_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="no live predictor gets any traffic"):
-        read_rollout(deployment(main={}, canary={}))
+        _read(deployment(main={}, canary={}))
 
 
 def compiled(text: str, tmp_path: Path, *, local: bool) -> list[dict[str, object]]:
@@ -75,21 +81,21 @@ def compiled(text: str, tmp_path: Path, *, local: bool) -> list[dict[str, object
 
 def test_what_is_compiled_for_a_run_is_what_the_file_says(tmp_path: Path) -> None:
     (document,) = compiled(GRAPH + EVERYTHING, tmp_path, local=True)
-    assert read_rollout(document) == WANTED
+    assert _read(document) == WANTED
 
 
 def test_the_same_is_read_from_what_goes_to_a_cluster(tmp_path: Path) -> None:
     text = GRAPH + EVERYTHING.replace("sticky: {header: X-User}", "")
     documents = compiled(text, tmp_path, local=False)
     (document,) = [each for each in documents if each["kind"] == "SeldonDeployment"]
-    assert read_rollout(document) == Rollout(WANTED.ways, WANTED.mirrors)
+    assert _read(document) == Rollout(WANTED.ways, WANTED.mirrors)
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_every_golden_has_a_rollout_of_its_predictors(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         if document and document["kind"] == "SeldonDeployment":
-            rollout = read_rollout(document)
+            rollout = _read(document)
             named = {share.predictor for way in rollout.ways for share in way.shares}
             named |= {each.predictor for each in rollout.mirrors}
             assert named == {each["name"] for each in document["spec"]["predictors"]}
@@ -107,14 +113,14 @@ def test_every_golden_has_a_rollout_of_its_predictors(path: Path) -> None:
 def test_an_annotation_that_is_wrong_is_refused(annotation: str, message: str) -> None:
     document = deployment(main={"traffic": 100}) | {"metadata": {"annotations": {ANNOTATION: annotation}}}
     with pytest.raises(ValueError, match=message):
-        read_rollout(document)
+        _read(document)
 
 
 def test_the_annotation_is_read_as_it_was_written() -> None:
     names = {"main", "canary", "beta", "v2", "ghost", "other"}
     document = deployment(**{name: dict[str, object]() for name in names})
     document["metadata"] = {"annotations": {ANNOTATION: json.dumps(WANTED.to_json())}}
-    assert read_rollout(document) == WANTED
+    assert _read(document) == WANTED
 
 
 def test_a_rollout_in_words() -> None:
@@ -130,5 +136,5 @@ def test_a_rollout_in_words() -> None:
 def test_who_says_no_traffic_beside_others_gets_none(tmp_path: Path) -> None:
     text = GRAPH + "predictors: {main: {traffic: 90}, canary: {traffic: 10}, spare: {}}\n"
     (document,) = compiled(text, tmp_path, local=True)
-    (way,) = read_rollout(document).ways
+    (way,) = _read(document).ways
     assert {share.predictor: share.weight for share in way.shares} == {"main": 90, "canary": 10, "spare": 0}

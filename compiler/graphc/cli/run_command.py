@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graphc.compare.observer import Observer
     from graphc.local.console import RunConsole
     from graphc.local.load import Loaded
-    from graphc.local.plain import Document
+    from graphc.seldon.node import Node
 
 _PORT = click.IntRange(0, 65535)
 
@@ -104,17 +104,16 @@ def command(
     )
 
 
-def _observe(documents: "Sequence[Document]", console: "RunConsole", keep_samples: int) -> "Observer | None":
+def _observe(documents: "Sequence[Node]", console: "RunConsole", keep_samples: int) -> "Observer | None":
     """Compare versions where there are several."""
     from graphc.compare.start import open_recorder
-    from graphc.local.plain import as_items, as_mapping, as_text
+    from graphc.seldon.deployment import read_deployment
+    from graphc.seldon.documents import KIND
 
-    deployments = [each for each in documents if each.get("kind") == "SeldonDeployment"]
-    if len(deployments) != 1 or len(as_items(as_mapping(deployments[0].get("spec")).get("predictors"))) < 2:
+    deployments = [read_deployment(each) for each in documents if each.text("kind") == KIND]
+    if len(deployments) != 1 or len(deployments[0].predictors) < 2:
         return None
-    metadata = as_mapping(deployments[0].get("metadata"))
-    texts = {key: as_text(value) for key, value in as_mapping(metadata.get("annotations")).items()}
-    begun = open_recorder(as_text(metadata.get("name")), texts, keep_samples=keep_samples)
+    begun = open_recorder(deployments[0].name, dict(deployments[0].annotations), keep_samples=keep_samples)
     if begun.problem:
         console.say(f"warning: comparisons are not stored: {begun.problem}")
     else:

@@ -11,6 +11,8 @@ from graphc.cluster.client import ref_of
 from graphc.cluster.route_shares import Moves, move_rules
 from graphc.rollout.model import ANNOTATION, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
+from graphc.seldon.deployment import read_deployment
+from graphc.seldon.node import node_of
 from graphc.unchecked import Data, copy_fields, fields, number, objects, text
 
 WHOLE: Final = 100
@@ -62,7 +64,7 @@ def _move_annotation(deployment: Data, moves: Moves) -> None:
     annotations = fields(deployment, "metadata", "annotations")
     if ANNOTATION not in annotations:
         return
-    rollout = _move_rollout(read_rollout(deployment), moves)
+    rollout = _move_rollout(read_rollout(read_deployment(node_of(deployment))), moves)
     if rollout.is_plain:
         del annotations[ANNOTATION]
     else:

@@ -8,11 +8,11 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from graphc.local.environment import Surroundings, base_environment, container_environment, expand
-from graphc.local.manifest import Container, Unit
 from graphc.local.mounts import Mounts, lay_mounts
-from graphc.local.plain import as_mapping, as_text
 from graphc.local.servers import MODELS, SERVERS
 from graphc.local.volumes import PodVolumes, say_claim_missing
+from graphc.seldon.deployment import Container
+from graphc.seldon.unit import Unit
 
 FETCH_MODULE: Final = "graphc_runtimes.fetch"
 
@@ -31,9 +31,9 @@ def plan_init_containers(
 ) -> list[Fetch]:
     """Return the fetches that the init containers make into volumes that the container mounts."""
     fetches = list[Fetch]()
-    mounted = {as_text(mount.get("name")) for mount in container.mounts}
+    mounted = {mount.text("name") for mount in container.mounts}
     for index, init in enumerate(volumes.pod.init_containers):
-        if mounted.isdisjoint(as_text(mount.get("name")) for mount in init.mounts):
+        if mounted.isdisjoint(mount.text("name") for mount in init.mounts):
             continue
         env = container_environment(_without_secrets(init, volumes), {}, around, volumes.findings)
         words = tuple(expand(word, env) for word in (*init.command, *init.args))
@@ -51,12 +51,12 @@ def plan_init_containers(
 def _without_secrets(init: Container, volumes: PodVolumes) -> Container:
     """Leave out whole secrets: a download finds the same names in the user's own environment."""
     for source in init.env_from:
-        if "secretRef" in source:
-            name = as_text(as_mapping(source["secretRef"]).get("name"))
+        if secret := source.find("secretRef"):
+            name = secret.text("name")
             volumes.findings.warn(
                 f"secret `{name}` is not here; `{init.name}` uses the credentials of your own environment"
             )
-    return replace(init, env_from=tuple(each for each in init.env_from if "secretRef" not in each))
+    return replace(init, env_from=tuple(each for each in init.env_from if not each.has("secretRef")))
 
 
 def _plan_fetch(

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from graphc.local.manifest import ConfigMap, Container, Deployment, Predictor, Unit
-from graphc.local.plain import Document, as_mapping, as_text
+from graphc.local.config_map import ConfigMap
 from graphc.local.problem import Findings
 from graphc.local.servers import MODELS, SERVERS
+from graphc.seldon.deployment import Container, Deployment, Predictor
+from graphc.seldon.node import Node
+from graphc.seldon.unit import Unit
 
 METRICS_ENDPOINT: Final = "/prometheus"
 
@@ -77,8 +79,7 @@ def operator_environment(
 
 
 def _parameters(unit: Unit) -> str:
-    listed = [{key: as_text(each.get(key)) for key in ("name", "value", "type")} for each in unit.parameters]
-    return json.dumps(listed, separators=(",", ":"))
+    return json.dumps([each._asdict() for each in unit.parameters], separators=(",", ":"))
 
 
 def _server_environment(deployment: Deployment, unit: Unit) -> dict[str, str]:
@@ -87,7 +88,10 @@ def _server_environment(deployment: Deployment, unit: Unit) -> dict[str, str]:
         return {}
     if not server.runtime:
         return {"MLSERVER_MODEL_URI": MODELS} if unit.model_uri else {}
-    tempo = {"defaultRuntime": "tempo.seldon.SeldonKubernetesRuntime", "namespace": deployment.namespace}
+    tempo = {
+        "defaultRuntime": "tempo.seldon.SeldonKubernetesRuntime",
+        "namespace": deployment.namespace,
+    }
     env = {
         "MLSERVER_MODEL_IMPLEMENTATION": server.runtime,
         "MLSERVER_MODEL_VERSION": "v1",
@@ -121,17 +125,17 @@ def _replace(match: re.Match[str], values: Mapping[str, str]) -> str:
 
 
 def _add_variable(
-    env: dict[str, str], container: str, entry: Document, around: Surroundings, findings: Findings
+    env: dict[str, str], container: str, entry: Node, around: Surroundings, findings: Findings
 ) -> None:
-    name, value = as_text(entry.get("name")), entry.get("value")
+    name, value = entry.text("name"), entry.find("value")
     if not name or "=" in name or "\0" in name:
         findings.refuse(f"container `{container}` has an environment variable without a usable name")
-    elif "valueFrom" in entry:
-        found = _read_reference(container, name, as_mapping(entry["valueFrom"]), around, findings)
+    elif reference := entry.find("valueFrom"):
+        found = _read_reference(container, name, reference, around, findings)
         if found is not None:
             env[name] = found
-    elif value is None or isinstance(value, str):
-        env[name] = expand((value or "").replace("\0", ""), env)
+    elif value is None or value.as_text is not None:
+        env[name] = expand(entry.text("value").replace("\0", ""), env)
     else:
         findings.refuse(
             f"`{name}` of container `{container}` is not text",
@@ -140,32 +144,32 @@ def _add_variable(
 
 
 def _read_reference(
-    container: str, name: str, source: Document, around: Surroundings, findings: Findings
+    container: str, name: str, source: Node, around: Surroundings, findings: Findings
 ) -> str | None:
-    if "configMapKeyRef" in source:
-        return _read_config_map_key(container, name, as_mapping(source["configMapKeyRef"]), around, findings)
-    if "secretKeyRef" in source:
-        return _read_secret_key(container, name, as_mapping(source["secretKeyRef"]), around, findings)
-    if "fieldRef" in source:
-        path = as_text(as_mapping(source["fieldRef"]).get("fieldPath"))
+    if reference := source.find("configMapKeyRef"):
+        return _read_config_map_key(container, name, reference, around, findings)
+    if reference := source.find("secretKeyRef"):
+        return _read_secret_key(container, name, reference, around, findings)
+    if reference := source.find("fieldRef"):
+        path = reference.text("fieldPath")
         fields = {"metadata.namespace": around.namespace, "status.podIP": "127.0.0.1"}
         if path in fields:
             return fields[path]
         findings.refuse(f"`{name}` of container `{container}` is the pod's `{path}`; there is no pod here")
         return None
-    kind = next(iter(source), "nothing")
+    kind = next((key for key, _ in source.keys()), "nothing")  # noqa: SIM118 - not a dict
     findings.refuse(f"`{name}` of container `{container}` comes from `{kind}`, which has no value here")
     return None
 
 
 def _read_config_map_key(
-    container: str, name: str, source: Document, around: Surroundings, findings: Findings
+    container: str, name: str, source: Node, around: Surroundings, findings: Findings
 ) -> str | None:
-    config_map, key = as_text(source.get("name")), as_text(source.get("key"))
+    config_map, key = source.text("name"), source.text("key")
     found = around.config_maps.get(config_map)
     if found is not None and key in found.entries:
         return _decode(found.entries[key])
-    if source.get("optional") is not True:
+    if not source.flag("optional"):
         missing = f"config map `{config_map}`" if found is None else f"`{key}` of config map `{config_map}`"
         findings.refuse(
             f"`{name}` of container `{container}` needs {missing}, which is not among the documents"
@@ -174,12 +178,12 @@ def _read_config_map_key(
 
 
 def _read_secret_key(
-    container: str, name: str, source: Document, around: Surroundings, findings: Findings
+    container: str, name: str, source: Node, around: Surroundings, findings: Findings
 ) -> str | None:
     if name in around.exported:
         return around.exported[name]
-    if source.get("optional") is not True:
-        secret, key = as_text(source.get("name")), as_text(source.get("key"))
+    if not source.flag("optional"):
+        secret, key = source.text("name"), source.text("key")
         findings.refuse(
             f"`{name}` of container `{container}` comes from `{key}` of secret `{secret}`, which is not here",
             f"export `{name}` before the run",
@@ -187,26 +191,23 @@ def _read_secret_key(
     return None
 
 
-def _read_env_from(
-    container: str, source: Document, around: Surroundings, findings: Findings
-) -> dict[str, str]:
-    prefix = as_text(source.get("prefix"))
-    if "configMapRef" in source:
-        reference = as_mapping(source["configMapRef"])
-        name = as_text(reference.get("name"))
+def _read_env_from(container: str, source: Node, around: Surroundings, findings: Findings) -> dict[str, str]:
+    prefix = source.text("prefix")
+    if reference := source.find("configMapRef"):
+        name = reference.text("name")
         if found := around.config_maps.get(name):
             names = {f"{prefix}{key}": _decode(value) for key, value in found.entries.items()}
             return {key: value for key, value in names.items() if _VARIABLE_NAME.match(key)}
-        if reference.get("optional") is not True:
+        if not reference.flag("optional"):
             findings.refuse(
                 f"container `{container}` takes its environment from config map `{name}`, "
                 "which is not among the documents"
             )
         return {}
-    reference = as_mapping(source.get("secretRef"))
-    if reference.get("optional") is not True:
+    reference = source.child("secretRef")
+    if not reference.flag("optional"):
         findings.refuse(
-            f"container `{container}` takes its environment from secret `{as_text(reference.get('name'))}`, "
+            f"container `{container}` takes its environment from secret `{reference.text('name')}`, "
             "whose names are unknown here",
             "name each variable with `secretKeyRef`, and export it before the run",
         )

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from graphc.local.load import Loaded
-from graphc.local.plain import Document, as_items, as_mapping
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
 from graphc.rollout.read import read_rollout
+from graphc.seldon.deployment import read_deployment
+from graphc.seldon.documents import KIND
+from graphc.seldon.node import Node
+from graphc.unchecked import Data, fields, objects
 
 LOOK_SECONDS: Final = 0.5
 
@@ -70,7 +73,7 @@ class Follower:
 
 
 def _read_rollout(loaded: Loaded) -> Rollout | None:
-    deployments = [each for each in loaded.documents if each.get("kind") == "SeldonDeployment"]
+    deployments = [read_deployment(each) for each in loaded.documents if each.text("kind") == KIND]
     try:
         return read_rollout(deployments[0]) if len(deployments) == 1 else None
     except ValueError:
@@ -84,23 +87,24 @@ def _content(loaded: Loaded) -> str:
     )
 
 
-def _strip(document: Document) -> Mapping[str, object]:
-    if document.get("kind") != "SeldonDeployment":
-        return document
-    metadata, spec = as_mapping(document.get("metadata")), as_mapping(document.get("spec"))
-    annotations = as_mapping(metadata.get("annotations"))
+def _strip(document: Node) -> object:
+    if document.text("kind") != KIND:
+        return document.plain
+    whole = fields(document.plain)
+    metadata, spec = fields(whole, "metadata"), fields(whole, "spec")
+    annotations = fields(metadata, "annotations")
     read = {name: value for name, value in annotations.items() if not name.startswith(_OWN)}
-    predictors = [as_mapping(each) for each in as_items(spec.get("predictors"))]
+    predictors = objects(spec, "predictors")
     return {
-        **document,
+        **whole,
         "metadata": {**metadata, "annotations": read},
         "spec": {**spec, "predictors": [_strip_predictor(each) for each in predictors]},
     }
 
 
-def _strip_predictor(predictor: Mapping[str, object]) -> Mapping[str, object]:
+def _strip_predictor(predictor: Data) -> Mapping[str, object]:
     # Who hears of its answers names its role; a local run tells nobody.
-    graph = _without(as_mapping(predictor.get("graph")), frozenset({"logger"}))
+    graph = _without(fields(predictor, "graph"), frozenset({"logger"}))
     return {**_without(predictor, _SHARING), "graph": graph}
 
 

@@ -7,12 +7,11 @@ import aiohttp
 from graphc_components.tensors import TensorType
 
 from graphc.engine.tree import bind_endpoints
-from graphc.local.manifest import Predictor
-from graphc.local.plain import as_mapping, as_text
 from graphc.local.plan import HOST, UnitProcess
 from graphc.local.signature import Signature, find_signature, read_tensors
-from graphc.seldon.deployment import NO_ENGINE
+from graphc.seldon.deployment import Predictor
 from graphc.seldon.unit import Endpoint, Unit
+from graphc.unchecked import find
 
 
 def bind_units(root: Unit, processes: Iterable[UnitProcess]) -> Unit:
@@ -24,8 +23,7 @@ def bind_units(root: Unit, processes: Iterable[UnitProcess]) -> Unit:
 
 def stands_alone(predictor: Predictor) -> bool:
     """Say whether the operator puts no executor before a predictor's unit, which then answers clients itself."""
-    annotations = as_mapping(predictor.document.get("annotations"))
-    return as_text(annotations.get(NO_ENGINE)) == "true" and not predictor.graph.children
+    return not predictor.has_engine and not predictor.graph.children
 
 
 async def describe_graph(deployment: str, root: Unit, processes: Iterable[UnitProcess]) -> Signature:
@@ -73,6 +71,6 @@ async def _ask(http: aiohttp.ClientSession, unit: Unit, part: str) -> dict[str, 
     url = f"http://{unit.endpoint.authority}/v2/models/{quote(unit.name, safe='')}"
     try:
         async with http.get(url, timeout=aiohttp.ClientTimeout(total=5)) as response:
-            return read_tensors(as_mapping(await response.json()).get(part))
+            return read_tensors(find(await response.json(), part))
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
         return {}

@@ -6,19 +6,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Final, cast
+from typing import Final
 
 from graphc.compilation import Compilation
 from graphc.diagnostics import Sink
-from graphc.local.plain import Document, as_mapping, as_text
 from graphc.local.plan import ARTIFACTS
 from graphc.local.problem import Findings, Problem
 from graphc.local.volumes import LocalFiles
 from graphc.packages.annotation import ANNOTATION, read_annotation
 from graphc.packages.requirements import Requirements
-from graphc.seldon.documents import flatten
+from graphc.seldon.documents import KIND, flatten
+from graphc.seldon.node import Node, node_of
 from graphc.source.files import STDIN
-from graphc.source.located import Fields, to_plain
+from graphc.source.located import Fields
 from graphc.source.yaml_reader import read_manifests
 
 MAX_CHARACTERS: Final = 64 * 1024 * 1024
@@ -33,7 +33,7 @@ Files = Mapping[str, LocalFiles]
 class Loaded:
     """The documents to run, and local files that stand for what the cluster would mount."""
 
-    documents: Sequence[Document]
+    documents: Sequence[Node]
     overrides: Mapping[str, Files] = field(default_factory=dict[str, Files])
     """By predictor."""
     requirements: Mapping[str, Requirements] = field(default_factory=dict[str, Requirements])
@@ -62,7 +62,7 @@ def are_graphs(texts: Mapping[str, str], findings: Findings) -> bool:
 
 def load_manifests(texts: Mapping[str, str], sink: Sink, findings: Findings) -> Loaded:
     """Read manifests as kubectl reads them; what is wrong with a file goes to `sink`."""
-    documents = list[Document]()
+    documents = list[Node]()
     for path, text in texts.items():
         if len(text) > MAX_CHARACTERS:
             findings.refuse(f"`{path}` is larger than {MAX_CHARACTERS // 1024 // 1024} MiB")
@@ -70,7 +70,7 @@ def load_manifests(texts: Mapping[str, str], sink: Sink, findings: Findings) -> 
         for document in read_manifests(text, name_source(path), sink):
             if not isinstance(document, Fields):
                 findings.refuse(f"`{path}` holds a document that is not a mapping")
-            documents += [as_mapping(to_plain(each)) for each in flatten(document)]
+            documents += map(Node, flatten(document))
     return Loaded(documents, requirements=_read_requirements(documents, findings))
 
 
@@ -79,15 +79,15 @@ def name_source(path: str) -> str:
     return STDIN if path == "-" else path
 
 
-def _read_requirements(documents: Sequence[Document], findings: Findings) -> dict[str, Requirements]:
+def _read_requirements(documents: Sequence[Node], findings: Findings) -> dict[str, Requirements]:
     """Return what the predictors of a manifest require, as graphc noted it there."""
     found: dict[str, Requirements] = {}
     for document in documents:
-        annotations = as_mapping(as_mapping(document.get("metadata")).get("annotations"))
-        if document.get("kind") != "SeldonDeployment" or ANNOTATION not in annotations:
+        annotations = document.child("metadata").texts("annotations")
+        if document.text("kind") != KIND or ANNOTATION not in annotations:
             continue
         try:
-            found |= read_annotation(as_text(annotations[ANNOTATION]))
+            found |= read_annotation(annotations[ANNOTATION])
         except ValueError as problem:
             findings.refuse(f"the annotation `{ANNOTATION}` cannot be read: it {problem}")
     return found
@@ -100,10 +100,10 @@ def load_compiled(done: Compilation) -> Loaded:
         for predictor, shipment in emission.local:
             folder = str(PurePosixPath(ARTIFACTS) / shipment.node)
             overrides.setdefault(predictor, {})[folder] = LocalFiles(dict(shipment.files), shipment.copied)
-    documents = [document for emission in done.emissions for document in emission.documents]
+    documents = [node_of(document) for emission in done.emissions for document in emission.documents]
     images = {name: image for emission in done.emissions for name, image in emission.images.items()}
     requirements = {name: each.requirements for name, each in images.items() if each.requirements.each}
-    return Loaded(cast("list[Document]", documents), overrides, requirements)
+    return Loaded(documents, overrides, requirements)
 
 
 def _read_file(path: str) -> str | Problem:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from graphc.local.manifest import Container
-from graphc.local.plain import Document, as_text
 from graphc.local.problem import Findings
 from graphc.local.volumes import LocalFiles, PodVolumes
+from graphc.seldon.deployment import Container
+from graphc.seldon.node import Node
 
 LARGEST_COPY: Final = 256 << 20
 """Bytes; the folder for temporary files may be in memory."""
@@ -75,9 +75,9 @@ class Mounts:
 def lay_mounts(container: Container, root: Path, volumes: PodVolumes) -> Mounts:
     """Link a container's mounts to their volumes; a deeper mount is laid over a shallower one."""
     mounts = Mounts(root, ())
-    for mount in sorted(container.mounts, key=lambda each: as_text(each.get("mountPath")).count("/")):
-        path = as_text(mount.get("mountPath"))
-        if _is_usable(path, as_text(mount.get("subPath"))):
+    for mount in sorted(container.mounts, key=lambda each: each.text("mountPath").count("/")):
+        path = mount.text("mountPath")
+        if _is_usable(path, mount.text("subPath")):
             path = str(PurePosixPath(path))
             _lay_mount(mounts, path, mount, container.name, volumes)
             mounts = Mounts(root, (*mounts.paths, path))
@@ -86,7 +86,7 @@ def lay_mounts(container: Container, root: Path, volumes: PodVolumes) -> Mounts:
     return mounts
 
 
-def _lay_mount(mounts: Mounts, path: str, mount: Document, container: str, volumes: PodVolumes) -> None:
+def _lay_mount(mounts: Mounts, path: str, mount: Node, container: str, volumes: PodVolumes) -> None:
     above = [mounts.place(each) for each in mounts.paths if path.startswith(f"{each}/")]
     # Below another mount the link is left inside that volume: fine in a copy, not in the user's folder.
     if any(_leads_away(place, volumes) for place in above):
@@ -94,8 +94,8 @@ def _lay_mount(mounts: Mounts, path: str, mount: Document, container: str, volum
         return
     if override := volumes.sources.overrides.get(path):
         mounts.put_files(path, override, volumes.findings)
-    elif source := volumes.find(as_text(mount.get("name")), container):
-        source = source / as_text(mount.get("subPath"))
+    elif source := volumes.find(mount.text("name"), container):
+        source = source / mount.text("subPath")
         if not source.exists() and source.is_relative_to(volumes.folder):
             source.mkdir(parents=True)
         mounts.link(path, source, volumes.findings)

@@ -17,12 +17,13 @@ from graphc.local.environment import (
     container_environment,
     operator_environment,
 )
-from graphc.local.manifest import Container, Deployment, Pod, Predictor, Unit
 from graphc.local.mounts import Mounts, lay_mounts
 from graphc.local.problem import Findings
 from graphc.local.servers import MODELS, SERVERS, WITHOUT_CONTAINER
 from graphc.local.start import check_runtime, find_model_folder
 from graphc.local.volumes import PodVolumes, Sources
+from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
+from graphc.seldon.unit import SHARED, Unit
 
 ARTIFACTS: Final = "/mnt/graphc"
 HOST: Final = "127.0.0.1"
@@ -109,7 +110,7 @@ def find_container(predictor: Predictor, unit: Unit) -> tuple[Pod, Container] | 
             if container.name == unit.name:
                 return pod, _with_image(container, unit)
     if unit.implementation in SERVERS:
-        return Pod((), (), {}), _with_image(Container(unit.name), unit)
+        return Pod(), _with_image(Container(unit.name), unit)
     return None
 
 
@@ -158,7 +159,7 @@ def _place_units(predictor: Predictor, place: Workplace, findings: Findings) -> 
 
 
 def _say_no_container(unit: Unit) -> str:
-    if unit.implementation:
+    if unit.implementation not in {"", SHARED}:
         return f"unit `{unit.name}` is a `{unit.implementation}`, which graphc cannot run here"
     return f"unit `{unit.name}` has no container of its name"
 

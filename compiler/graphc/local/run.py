@@ -14,8 +14,7 @@ from typing import Final
 from graphc.compare.observer import Observer
 from graphc.engine.tree import TreeProblem, read_timeout, read_tree
 from graphc.local.console import RunConsole
-from graphc.local.manifest import Deployment, Predictor, choose_predictors, read_manifest
-from graphc.local.plain import Document
+from graphc.local.manifest import choose_predictors, read_manifest
 from graphc.local.plan import RunPlan, Workplace, plan_run
 from graphc.local.problem import Findings
 from graphc.local.pythons import find_pythons
@@ -24,13 +23,14 @@ from graphc.local.volumes import LocalFiles, Sources
 from graphc.packages.requirements import Requirements
 from graphc.rollout.model import ALL, Match, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
-from graphc.seldon.node import node_of
+from graphc.seldon.deployment import Deployment, Predictor
+from graphc.seldon.node import Node
 
 INTERRUPTED: Final = 130
 
 
 def run_documents(
-    documents: Sequence[Document],
+    documents: Sequence[Node],
     overrides: Mapping[str, Mapping[str, LocalFiles]],
     options: RunOptions,
     console: RunConsole,
@@ -41,7 +41,7 @@ def run_documents(
     """Run a manifest until it is interrupted; return the exit code. `requirements` are by predictor."""
     findings = Findings()
     manifest = read_manifest(documents, findings)
-    chosen = _choose(documents, manifest.deployments, options, findings)
+    chosen = _choose(manifest.deployments, options, findings)
     _check_machine(options, findings)
     if chosen is None or findings.problems:
         return report_findings(findings, console)
@@ -84,46 +84,40 @@ def _plan(version: Version, chosen: Chosen, place: Workplace, findings: Findings
     return replace(plan, processes=tuple(titled))
 
 
-def _choose(
-    documents: Sequence[Document],
-    deployments: Sequence[Deployment],
-    options: RunOptions,
-    findings: Findings,
-) -> Chosen | None:
+def _choose(deployments: Sequence[Deployment], options: RunOptions, findings: Findings) -> Chosen | None:
     if len(deployments) > 1:
         names = ", ".join(f"`{each.name}`" for each in deployments)
         findings.refuse(f"there are several SeldonDeployments: {names}", "run one at a time")
     if findings.problems:
         return None
-    predictors = choose_predictors(deployments[0], options.predictor, findings)
-    document = next(each for each in documents if each.get("kind") == "SeldonDeployment")
+    (deployment,) = deployments
+    predictors = choose_predictors(deployment, options.predictor, findings)
     versions = [
-        version for each in predictors if (version := _read_version(document, each, findings)) is not None
+        version for each in predictors if (version := _read_version(deployment, each, findings)) is not None
     ]
-    rollout = _read_rollout(document, options.predictor, findings)
+    rollout = _read_rollout(deployment, options.predictor, findings)
     if rollout is None or findings.problems:
         return None
-    return Chosen(deployments[0], rollout, tuple(versions))
+    return Chosen(deployment, rollout, tuple(versions))
 
 
-def _read_version(document: Document, predictor: Predictor, findings: Findings) -> Version | None:
-    node = node_of(document)
-    tree = read_tree(node, predictor.name)
+def _read_version(deployment: Deployment, predictor: Predictor, findings: Findings) -> Version | None:
+    tree = read_tree(deployment.node, predictor.name)
     if isinstance(tree, TreeProblem):
         findings.refuse(str(tree))
         return None
     timeout_s, call_timeout_s = (
-        read_timeout(node, predictor.name, "rest"),
-        read_timeout(node, predictor.name, "grpc"),
+        read_timeout(deployment.node, predictor.name, "rest"),
+        read_timeout(deployment.node, predictor.name, "grpc"),
     )
     return Version(predictor, tree, timeout_s, call_timeout_s)
 
 
-def _read_rollout(document: Document, alone: str | None, findings: Findings) -> Rollout | None:
+def _read_rollout(deployment: Deployment, alone: str | None, findings: Findings) -> Rollout | None:
     if alone is not None:
         return Rollout((Way(Match(), (Share(alone, ALL),)),))
     try:
-        return read_rollout(document)
+        return read_rollout(deployment)
     except ValueError as problem:
         findings.refuse(str(problem))
         return None

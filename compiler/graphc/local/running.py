@@ -16,7 +16,6 @@ from graphc.engine.service import Graph
 from graphc.local.console import RunConsole
 from graphc.local.example import make_example, write_curl
 from graphc.local.front import bind_units, describe_graph, infer_path, stands_alone
-from graphc.local.manifest import Deployment, Predictor
 from graphc.local.plan import RunPlan, UnitProcess
 from graphc.local.request import send_inputs, send_request
 from graphc.local.signature import REGION, Signature
@@ -25,6 +24,7 @@ from graphc.local.versions import Mode, Tree, Versions
 from graphc.rollout.choose import Chooser
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
+from graphc.seldon.deployment import Deployment, Predictor
 from graphc.seldon.unit import Unit
 
 Follow = Callable[[Callable[[Rollout], Awaitable[None]]], Coroutine[None, None, None]]

@@ -9,8 +9,8 @@ from typing import Final
 
 from graphc_components.tensors import DATATYPES, Dim, TensorType
 
-from graphc.local.plain import as_items, as_mapping, as_text
 from graphc.source.located import Plain
+from graphc.unchecked import fields, items, objects, text
 
 REGION: Final = "GRAPHC_REGION"
 REGION_FILE: Final = "GRAPHC_REGION_FILE"
@@ -40,10 +40,10 @@ def find_signature(environments: Iterable[Mapping[str, str]]) -> Signature | Non
     for env in environments:
         if REGION in env or REGION_FILE in env:
             try:
-                graph = as_mapping(as_mapping(json.loads(_read_region(env))).get("graph"))
+                graph = fields(json.loads(_read_region(env)), "graph")
             except (OSError, ValueError, RecursionError, zlib.error):
                 continue
-            if name := as_text(graph.get("name")):
+            if name := text(graph, "name"):
                 return Signature(name, read_tensors(graph.get("inputs")), read_tensors(graph.get("outputs")))
     return None
 
@@ -58,12 +58,11 @@ def _read_region(env: Mapping[str, str]) -> str | bytes:
 def read_tensors(value: object) -> dict[str, TensorType]:
     """Read the inputs or outputs of V2 metadata; what is no tensor is left out."""
     found = dict[str, TensorType]()
-    for each in as_items(value):
-        tensor = as_mapping(each)
-        datatype = as_text(tensor.get("datatype"))
+    for tensor in objects(value):
+        datatype = text(tensor, "datatype")
         if datatype in DATATYPES:
-            shape = tuple(_read_dim(dim) for dim in as_items(tensor.get("shape")))
-            found[as_text(tensor.get("name"))] = TensorType(datatype, shape)
+            shape = tuple(_read_dim(dim) for dim in items(tensor, "shape"))
+            found[text(tensor, "name")] = TensorType(datatype, shape)
     return found
 
 

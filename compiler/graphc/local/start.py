@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from graphc.local.environment import expand
-from graphc.local.manifest import Container, Unit
 from graphc.local.mounts import Mounts
 from graphc.local.problem import Findings
 from graphc.local.servers import MODELS, SERVERS
+from graphc.seldon.deployment import Container
+from graphc.seldon.unit import Unit
 
 _DISTRIBUTIONS: Final = {
     server.runtime.partition(".")[0]: server.distribution for server in SERVERS.values() if server.runtime

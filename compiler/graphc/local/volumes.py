@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from graphc.local.manifest import ConfigMap, Pod
-from graphc.local.plain import Document, as_items, as_mapping, as_text
+from graphc.local.config_map import ConfigMap
 from graphc.local.problem import Findings
+from graphc.seldon.deployment import Pod
+from graphc.seldon.node import Node
 
 _KEY: Final = re.compile(r"(?!\.\.)[-._a-zA-Z0-9]{1,253}\Z")
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
@@ -58,14 +59,14 @@ class PodVolumes:
             self.findings.refuse(f"container `{container}` mounts `{name}`, which is not a volume of its pod")
             return None
         target = self.folder / name
-        if "emptyDir" in volume:
+        if volume.has("emptyDir"):
             target.mkdir(parents=True)
             return target
-        if "configMap" in volume:
-            return self._make_config_map(name, as_mapping(volume["configMap"]), target)
-        if "persistentVolumeClaim" in volume:
-            return self._find_claim(as_text(as_mapping(volume["persistentVolumeClaim"]).get("claimName")))
-        kind = next((key for key in volume if key != "name"), "nothing")
+        if source := volume.find("configMap"):
+            return self._make_config_map(name, source, target)
+        if claim := volume.find("persistentVolumeClaim"):
+            return self._find_claim(claim.text("claimName"))
+        kind = next((key for key, _ in volume.keys() if key != "name"), "nothing")  # noqa: SIM118 - not a dict
         self.findings.refuse(f"volume `{name}` is a `{kind}`, which a local run cannot provide")
         return None
 
@@ -75,22 +76,21 @@ class PodVolumes:
             say_claim_missing(claim, self.findings)
         return folder
 
-    def _make_config_map(self, name: str, source: Document, target: Path) -> Path | None:
-        config_map = self.sources.config_maps.get(as_text(source.get("name")))
+    def _make_config_map(self, name: str, source: Node, target: Path) -> Path | None:
+        config_map = self.sources.config_maps.get(source.text("name"))
         target.mkdir(parents=True)
         if config_map is None:
-            if source.get("optional") is not True:
+            if not source.flag("optional"):
                 self.findings.refuse(
-                    f"volume `{name}` needs config map `{as_text(source.get('name'))}`, "
+                    f"volume `{name}` needs config map `{source.text('name')}`, "
                     "which is not among the documents"
                 )
             return target
         files = {key: key for key in config_map.entries}
-        if "items" in source:
-            items = [as_mapping(each) for each in as_items(source["items"])]
-            files = {as_text(each.get("path")): as_text(each.get("key")) for each in items}
+        if source.has("items"):
+            files = {each.text("path"): each.text("key") for each in source.items("items")}
         for path, key in files.items():
-            self._write_entry(target, path, config_map, key, optional=source.get("optional") is True)
+            self._write_entry(target, path, config_map, key, optional=source.flag("optional"))
         return target
 
     def _write_entry(

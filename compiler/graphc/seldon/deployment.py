@@ -125,8 +125,8 @@ class Deployment:
 
     @property
     def namespace(self) -> str:
-        """Return its namespace, if it says one."""
-        return self.node.child("metadata").text("namespace")
+        """Return its namespace, `default` where it says none."""
+        return self.node.child("metadata").text("namespace") or "default"
 
     @property
     def annotations(self) -> Mapping[str, str]:
