@@ -14,6 +14,7 @@ from graphc.cluster.render import plan_as_data, write_plan
 from graphc.cluster.replaced import find_replaced
 from graphc.compilation import Request, compile_files
 from graphc.lower.options import Options
+from graphc.seldon.deployment import deployment_of
 
 RECORDED: Final = Path(__file__).parents[3] / "shared" / "seldon" / "operator.json"
 
@@ -35,7 +36,7 @@ CASES: Final[list[Json]] = (
 @pytest.mark.skipif(not CASES, reason="recordings of the operator are not here")
 @pytest.mark.parametrize("case", CASES, ids=[each["id"] for each in CASES])
 def test_what_is_made_is_what_was_recorded(case: Json) -> None:
-    made = read_made(case["seldonDeployment"])
+    made = read_made(deployment_of(case["seldonDeployment"]))
     assert set(made.pods) == {each["metadata"]["name"] for each in case["deployments"]}
     assert {name: dict(each.ports) for name, each in made.services.items()} == {
         each["metadata"]["name"]: {port["name"]: port["port"] for port in each["spec"]["ports"]}
@@ -77,7 +78,7 @@ NO_ENGINE: Final[Json] = {"annotations": {"seldon.io/no-engine": "true"}}
 
 
 def found(before: Json, after: Json) -> list[tuple[str, str]]:
-    return list(find_replaced(before, after))
+    return list(find_replaced(deployment_of(before), deployment_of(after)))
 
 
 def test_the_first_predictor_that_goes_takes_the_pods_of_the_next_with_it() -> None:
@@ -209,5 +210,6 @@ def test_pods_that_only_get_another_place_have_gpus_twice_meanwhile() -> None:
         one = each["spec"]["predictors"][0]["componentSpecs"][-1]
         one["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": 2}}
         one["replicas"] = 3
-    (peak,) = [each for each in find_dangers(before, after, ({}, {})) if each.kind == "gpu-peak"]
+    dangers = find_dangers(deployment_of(before), deployment_of(after), ({}, {}))
+    (peak,) = [each for each in dangers if each.kind == "gpu-peak"]
     assert peak.message == "the rollout needs 12 GPUs at its peak; the graph has 6 now and keeps 6"

@@ -16,8 +16,7 @@ from graphc.cluster.traffic import move, share_out
 from graphc.compilation import Request, compile_files
 from graphc.rollout.model import ANNOTATION
 from graphc.rollout.read import read_rollout
-from graphc.seldon.deployment import read_deployment
-from graphc.seldon.node import node_of
+from graphc.seldon.deployment import deployment_of
 from graphc.unchecked import fields
 from hypothesis import given
 from hypothesis import strategies as st
@@ -211,7 +210,7 @@ def test_a_mirrored_shadow_becomes_a_backend_step_by_step(profile: str, tmp_path
         assert routes[0] == routes[1]
         assert routes[0]
         # So does what the SeldonDeployment says of it.
-        rollouts = [read_rollout(read_deployment(node_of(found.deployment))) for found in (moved, wanted)]
+        rollouts = [read_rollout(deployment_of(found.deployment)) for found in (moved, wanted)]
         assert rollouts[0] == rollouts[1]
         assert is_annotated(moved) == is_annotated(wanted)
         bundle = moved

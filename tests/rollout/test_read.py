@@ -10,8 +10,7 @@ from graphc.profiles.profile import Ingress, Place, Profile
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import ANNOTATION, Match, Mirror, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
-from graphc.seldon.deployment import read_deployment
-from graphc.seldon.node import node_of
+from graphc.seldon.deployment import deployment_of
 
 CASES = sorted(Path(__file__).parents[1].glob("golden/test_compiled_graphs/*.O1.yaml"))
 GRAPH = """
@@ -44,7 +43,7 @@ WANTED = Rollout(
 
 
 def _read(document: object) -> Rollout:
-    return read_rollout(read_deployment(node_of(document)))
+    return read_rollout(deployment_of(document))
 
 
 def deployment(**predictors: dict[str, object]) -> dict[str, object]:

@@ -8,7 +8,8 @@ from typing import Final, Literal
 from graphc.cluster.made import MadePods, read_made
 from graphc.cluster.replaced import find_replaced
 from graphc.graph import Value
-from graphc.unchecked import Data, fields, items, number, objects, text
+from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
+from graphc.unchecked import Data, fields
 
 Kind = Literal[
     "deleted",
@@ -37,9 +38,9 @@ class Danger:
     message: str
 
 
-def find_dangers(before: Data, after: Data, views: tuple[Data, Data]) -> Iterator[Danger]:
+def find_dangers(before: Deployment, after: Deployment, views: tuple[Data, Data]) -> Iterator[Danger]:
     """Yield the dangers of changing one SeldonDeployment to another; `views` are the same two as views."""
-    old, new = (_predictors(each) for each in (before, after))
+    old, new = before.by_name, after.by_name
     gone, come = [name for name in old if name not in new], [name for name in new if name not in old]
     renamed = dict(_renames(gone, come, *(fields(view, "predictors") for view in views)))
     for name, other in renamed.items():
@@ -49,8 +50,8 @@ def find_dangers(before: Data, after: Data, views: tuple[Data, Data]) -> Iterato
         )
         yield Danger("renamed", message)
     for name in gone:
-        share = number(old[name], "traffic")
-        if name not in renamed and share != 0 and old[name].get("shadow") is not True:
+        share = old[name].share
+        if name not in renamed and share != 0 and not old[name].is_shadow:
             part = "" if share is None else f", which gets {share} % of the requests,"
             yield Danger("live-removed", f"predictor `{name}`{part} goes away")
     yield from _find_interface(*views)
@@ -58,10 +59,6 @@ def find_dangers(before: Data, after: Data, views: tuple[Data, Data]) -> Iterato
     yield from _find_restarts(before, after, old, new)
     yield from (Danger(kind, message) for kind, message in find_replaced(before, after))
     yield from _find_gpus(before, after, old, new)
-
-
-def _predictors(deployment: Data) -> dict[str, Data]:
-    return {text(each, "name"): each for each in objects(deployment, "spec", "predictors")}
 
 
 def _renames(gone: Sequence[str], come: Sequence[str], old: Data, new: Data) -> Iterator[tuple[str, str]]:
@@ -104,36 +101,36 @@ def _find_interface(before: Data, after: Data) -> Iterator[Danger]:
                 )
 
 
-def _find_shares(old: Mapping[str, Data], new: Mapping[str, Data]) -> Iterator[Danger]:
+def _find_shares(old: Mapping[str, Predictor], new: Mapping[str, Predictor]) -> Iterator[Danger]:
     for name, predictor in new.items():
         before = old.get(name)
-        share, was = number(predictor, "traffic"), number(before, "traffic") if before else None
-        if predictor.get("replicas") == 0 and share != 0:
+        share, was = predictor.share, before.share if before else None
+        if predictor.replicas == 0 and share != 0:
             yield Danger("no-replicas", f"predictor `{name}` gets requests and has no replicas")
         if before is None:
             if share == 100 and old:
                 yield Danger("traffic", f"predictor `{name}` is new and gets all requests at once")
             continue
-        if before.get("shadow") is True and predictor.get("shadow") is not True:
+        if before.is_shadow and not predictor.is_shadow:
             yield Danger("unmirrored", f"predictor `{name}` was a shadow, and now answers clients")
         if share is not None and was is not None and abs(share - was) >= 50:
             yield Danger("traffic", f"the traffic of `{name}` goes from {was} % to {share} % in one step")
 
 
 def _find_restarts(
-    before: Data, after: Data, old: Mapping[str, Data], new: Mapping[str, Data]
+    before: Deployment, after: Deployment, old: Mapping[str, Predictor], new: Mapping[str, Predictor]
 ) -> Iterator[Danger]:
-    live = [name for name in new if name in old and new[name].get("shadow") is not True]
+    live = [name for name in new if name in old and not new[name].is_shadow]
     if live and all(find_restarted(before, after, name) == _pods(new[name]) for name in live):
         what = "every predictor" if len(live) > 1 else f"`{live[0]}`, the only live predictor,"
         yield Danger("restart", f"all pods of {what} are replaced at once")
 
 
-def _pods(predictor: Data) -> set[int]:
-    return set(range(len(items(predictor, "componentSpecs"))))
+def _pods(predictor: Predictor) -> set[int]:
+    return set(range(len(predictor.pods)))
 
 
-def find_restarted(before: Data, after: Data, name: str) -> set[int]:
+def find_restarted(before: Deployment, after: Deployment, name: str) -> set[int]:
     """Return which of a predictor's Deployments, by their place, get other pods or are new."""
     olds, news = read_made(before).pods, read_made(after).pods
     return {
@@ -144,7 +141,7 @@ def find_restarted(before: Data, after: Data, name: str) -> set[int]:
 
 
 def _find_gpus(
-    before: Data, after: Data, old: Mapping[str, Data], new: Mapping[str, Data]
+    before: Deployment, after: Deployment, old: Mapping[str, Predictor], new: Mapping[str, Predictor]
 ) -> Iterator[Danger]:
     steady = sum(_gpus(after, each) for each in new.values())
     was = sum(_gpus(before, each) for each in old.values())
@@ -159,26 +156,24 @@ def _find_gpus(
         yield Danger("gpu-peak", message)
 
 
-def _gpus(deployment: Data, predictor: Data) -> int:
-    return sum(
-        _of_pod(spec) * _replicas(deployment, predictor, spec)
-        for spec in objects(predictor, "componentSpecs")
-    )
+def _gpus(deployment: Deployment, predictor: Predictor) -> int:
+    return sum(_of_pod(pod) * _replicas(deployment, predictor, pod) for pod in predictor.pods)
 
 
-def _gpus_of(deployment: Data, predictors: Mapping[str, Data], pods: MadePods, part: float) -> int:
+def _gpus_of(deployment: Deployment, predictors: Mapping[str, Predictor], pods: MadePods, part: float) -> int:
     """Return what a part of the pods of a Deployment has, rounded up."""
     predictor = predictors[pods.predictor]
-    spec = list(objects(predictor, "componentSpecs"))[pods.place]
-    return _of_pod(spec) * math.ceil(part * _replicas(deployment, predictor, spec))
+    pod = predictor.pods[pods.place]
+    return _of_pod(pod) * math.ceil(part * _replicas(deployment, predictor, pod))
 
 
-def _of_pod(spec: Data) -> int:
-    return sum(_of_container(each) for each in objects(spec, "spec", "containers"))
+def _of_pod(pod: Pod) -> int:
+    return sum(map(_of_container, pod.containers))
 
 
-def _of_container(container: Data) -> int:
-    asked = fields(container, "resources", "requests") | fields(container, "resources", "limits")
+def _of_container(container: Container) -> int:
+    resources = container.node.child("resources").plain
+    asked = fields(resources, "requests") | fields(resources, "limits")
     return sum(_count(value) for name, value in asked.items() if name.startswith("nvidia.com/"))
 
 
@@ -187,12 +182,10 @@ def _count(value: Value) -> int:
     return int(written) if written.isdecimal() and len(written) < 10 else 0
 
 
-def _replicas(deployment: Data, predictor: Data, spec: Data) -> int:
+def _replicas(deployment: Deployment, predictor: Predictor, pod: Pod) -> int:
     said = (
-        number(spec, "kedaSpec", "minReplicaCount"),
-        number(spec, "hpaSpec", "minReplicas"),
-        number(spec, "replicas"),
-        number(predictor, "replicas"),
-        number(deployment, "spec", "replicas"),
+        pod.node.child("kedaSpec").number("minReplicaCount"),
+        pod.node.child("hpaSpec").number("minReplicas"),
+        deployment.replicas_of(predictor, pod),
     )
-    return next((each for each in said if each is not None), 1)
+    return next(each for each in said if each is not None)

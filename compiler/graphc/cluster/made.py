@@ -1,20 +1,19 @@
 """What Seldon's operator makes of a SeldonDeployment: Deployments with their pods, and Services with their ports."""
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, Literal
 
-from graphc.graph import Value
-from graphc.unchecked import Data, fields, number, objects, text
+from graphc.seldon.deployment import Deployment, Pod, Predictor
+from graphc.seldon.node import Node
+from graphc.unchecked import Data, fields
 
 FIRST: Final[Mapping[str, int]] = {"http": 9000, "grpc": 9500, "metrics": 6000}
 """From where the operator counts the ports that containers do not name."""
 
 EXECUTOR: Final = {"http": 8000, "grpc": 5001}
-_LONGEST: Final = 63
 _OWN: Final = ("replicas", "hpaSpec", "pdbSpec", "kedaSpec")
 
 Ports = Mapping[str, int]
@@ -52,37 +51,31 @@ class Made:
     services: Mapping[str, MadeService]
 
 
-def read_made(deployment: Data) -> Made:
+def read_made(deployment: Deployment) -> Made:
     """Return what the operator makes of a deployment, prepackaged servers and explainers aside."""
-    name = text(deployment, "metadata", "name")
     ports = _number_ports(deployment)
     pods: dict[str, MadePods] = {}
     services: dict[str, MadeService] = {}
-    for predictor in objects(deployment, "spec", "predictors"):
-        own = text(predictor, "name")
-        for place, spec in enumerate(objects(predictor, "componentSpecs")):
-            units = tuple(text(each, "name") for each in objects(spec, "spec", "containers"))
-            template = _template(deployment, predictor, place, ports)
-            made = MadePods(own, units, place, template, _write(_without_numbers(spec)))
-            pods[_name(name, own, str(place), *units)] = made
-            caller = "executor" if place and has_executor(predictor) else "nobody"
+    for predictor in deployment.predictors:
+        own = predictor.name
+        for pod in predictor.pods:
+            units = tuple(each.name for each in pod.containers)
+            template = _template(deployment, predictor, pod, ports)
+            made = MadePods(own, units, pod.index, template, _write(_without_numbers(pod)))
+            pods[deployment.made_name(own, str(pod.index), *units)] = made
+            caller = "executor" if pod.index and predictor.has_engine else "nobody"
             services |= {
-                _name(name, own, unit): MadeService(own, unit, caller, _called(ports[own, unit]))
+                deployment.made_name(own, unit): MadeService(own, unit, caller, _called(ports[own, unit]))
                 for unit in units
             }
-        services[_name(name, own)] = MadeService(own, None, "clients", _entry(predictor, ports))
+        services[deployment.made_name(own)] = MadeService(own, None, "clients", _entry(predictor, ports))
     return Made(pods, services)
 
 
-def has_executor(predictor: Data) -> bool:
-    """Say whether the executor stands before a predictor's units."""
-    return text(predictor, "annotations", "seldon.io/no-engine").lower() != "true"
-
-
-def _entry(predictor: Data, ports: Mapping[tuple[str, str], Ports]) -> Ports:
+def _entry(predictor: Predictor, ports: Mapping[tuple[str, str], Ports]) -> Ports:
     """Return where clients call a predictor."""
-    first = next((each for own, each in ports.items() if own[0] == text(predictor, "name")), None)
-    if has_executor(predictor) or first is None:
+    first = next((each for own, each in ports.items() if own[0] == predictor.name), None)
+    if predictor.has_engine or first is None:
         return EXECUTOR
     return _called(first)
 
@@ -91,59 +84,46 @@ def _called(ports: Ports) -> Ports:
     return {name: ports[name] for name in EXECUTOR}
 
 
-def _number_ports(deployment: Data) -> Mapping[tuple[str, str], Ports]:
+def _number_ports(deployment: Deployment) -> Mapping[tuple[str, str], Ports]:
     """Return the ports of units, by predictor and name: their own, or those that the operator counts through."""
     counted: dict[str, int] = {}
     metrics = count(FIRST["metrics"])
     found: dict[tuple[str, str], Ports] = {}
-    for predictor in objects(deployment, "spec", "predictors"):
-        for container in _containers(predictor):
-            unit = text(container, "name")
+    for predictor in deployment.predictors:
+        for _, container in predictor.containers():
+            unit = container.name
             place = counted.setdefault(unit, len(counted))
             own = {
-                text(each, "name"): port
-                for each in objects(container, "ports")
-                if (port := number(each, "containerPort")) is not None
+                each.text("name"): port
+                for each in container.node.items("ports")
+                if (port := each.number("containerPort")) is not None
             }
             ports = {name: own.get(name, FIRST[name] + place) for name in EXECUTOR}
             ports["metrics"] = own["metrics"] if "metrics" in own else next(metrics)
-            found[text(predictor, "name"), unit] = ports
+            found[predictor.name, unit] = ports
     return found
 
 
-def _containers(predictor: Data) -> Iterator[Data]:
-    for spec in objects(predictor, "componentSpecs"):
-        yield from objects(spec, "spec", "containers")
-
-
-def _template(deployment: Data, predictor: Data, place: int, ports: Mapping[tuple[str, str], Ports]) -> str:
+def _template(
+    deployment: Deployment, predictor: Predictor, pod: Pod, ports: Mapping[tuple[str, str], Ports]
+) -> str:
     """Return all that decides what the pods are; the first ones' executor is told the whole predictor."""
-    specs = [dict(each) for each in objects(predictor, "componentSpecs")]
-    annotations: list[Value] = [fields(deployment, "spec", "annotations"), fields(predictor, "annotations")]
-    if place or not has_executor(predictor):
-        listened = [ports[text(predictor, "name"), text(each, "name")] for each in _units_of(specs[place])]
-        return _write([_without_numbers(specs[place]), listened, annotations])
-    told = {name: value for name, value in predictor.items() if name not in {"traffic", "componentSpecs"}}
-    told |= {"replicas": None}
-    listened = [each for own, each in ports.items() if own[0] == text(predictor, "name")]
-    return _write([told, [_without_numbers(each) for each in specs], listened, annotations])
+    annotations = [each.child("annotations").plain for each in (deployment.spec, predictor.node)]
+    if pod.index or not predictor.has_engine:
+        listened = [ports[predictor.name, each.name] for each in pod.containers]
+        return _write([_without_numbers(pod), listened, annotations])
+    told = _without(predictor.node, ("traffic", "componentSpecs")) | {"replicas": None}
+    listened = [each for own, each in ports.items() if own[0] == predictor.name]
+    return _write([told, [_without_numbers(each) for each in predictor.pods], listened, annotations])
 
 
-def _units_of(spec: Data) -> Iterator[Data]:
-    return objects(spec, "spec", "containers")
+def _without_numbers(pod: Pod) -> Data:
+    return _without(pod.node, _OWN)
 
 
-def _without_numbers(spec: Data) -> Data:
-    return {name: value for name, value in spec.items() if name not in _OWN}
+def _without(node: Node, names: Collection[str]) -> Data:
+    return {name: value for name, value in fields(node.plain).items() if name not in names}
 
 
 def _write(value: object) -> str:
     return json.dumps(value, sort_keys=True, default=dict)
-
-
-def _name(*parts: str) -> str:
-    """Return the name that the operator gives: a hash where it would be too long."""
-    name = "-".join(parts)
-    if len(name) <= _LONGEST:
-        return name
-    return f"seldon-{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}"

@@ -21,6 +21,7 @@ from graphc.cluster.view import FindMap, view_document
 from graphc.compilation import Request, compile_files
 from graphc.diagnostics import Sink
 from graphc.diagnostics.model import Severity
+from graphc.seldon.deployment import deployment_of
 from graphc.seldon.documents import flatten, is_manifest
 from graphc.source.files import read_source
 from graphc.source.located import Fields, to_plain
@@ -73,7 +74,7 @@ def _step(ref: Ref, before: Data | None, after: Data, finders: tuple[FindMap, Fi
 def _dangers(before: Data, after: Data, finders: tuple[FindMap, FindMap]) -> Iterator[Danger]:
     if ref_of(after).kind == DEPLOYMENT:
         views = (view_document(before, finders[0]), view_document(after, finders[1]))
-        yield from find_dangers(strip(before), strip(after), views)
+        yield from find_dangers(deployment_of(strip(before)), deployment_of(strip(after)), views)
 
 
 def read_other(place: str, request: Request) -> list[Data]:

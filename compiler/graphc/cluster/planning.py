@@ -22,7 +22,8 @@ from graphc.cluster.difference import Change, find_changes
 from graphc.cluster.problem import ClusterError, RefusedError
 from graphc.cluster.records import Promotion, State, digest_of
 from graphc.cluster.view import FindMap, view_document
-from graphc.unchecked import Data, number, objects, text
+from graphc.seldon.deployment import deployment_of
+from graphc.unchecked import Data, text
 
 Verb = Literal["create", "update", "delete", "keep"]
 
@@ -164,7 +165,7 @@ def _dangers(cluster: Cluster, live: Mapping[Ref, Data], results: Mapping[Ref, D
         if ref.kind == DEPLOYMENT:
             finders = (_live_maps(cluster, ref.namespace), _new_maps(cluster, ref.namespace, results))
             views = (view_document(before, finders[0]), view_document(results[ref], finders[1]))
-            yield from find_dangers(strip(before), strip(results[ref]), views)
+            yield from find_dangers(deployment_of(strip(before)), deployment_of(strip(results[ref])), views)
 
 
 def find_removals(cluster: Cluster, bundle: Bundle, state: State) -> tuple[list[Ref], list[Ref]]:
@@ -187,10 +188,9 @@ def traffic_of(documents: Iterable[Mapping[str, object]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for document in documents:
         if text(document, "kind") == "SeldonDeployment":
-            for each in objects(document, "spec", "predictors"):
-                if each.get("shadow") is not True:
-                    share = number(each, "traffic")
-                    found[text(each, "name")] = 100 if share is None else share
+            for each in deployment_of(document).predictors:
+                if not each.is_shadow:
+                    found[each.name] = 100 if each.share is None else each.share
     return found
 
 

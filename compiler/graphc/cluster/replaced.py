@@ -1,16 +1,17 @@
 """Finds what a change replaces beside what it names, and what does not answer until that is over."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Literal
 
 from graphc.cluster.made import Made, MadePods, read_made
-from graphc.unchecked import Data, objects, text
+from graphc.seldon.deployment import Deployment, Predictor
+from graphc.unchecked import Data, fields
 
 Found = tuple[Literal["replaced", "unanswered"], str]
 """The word for a danger, and what is said of it."""
 
 
-def find_replaced(before: Data, after: Data) -> Iterator[Found]:
+def find_replaced(before: Deployment, after: Deployment) -> Iterator[Found]:
     """Yield pods that are replaced though nothing of theirs changes, and Services whose port moves before pods do."""
     old, new = read_made(before), read_made(after)
     yield from _find_replaced(old, new)
@@ -44,10 +45,10 @@ def _same_units(made: Made, pods: MadePods) -> tuple[str, MadePods] | None:
     )
 
 
-def _find_whole(before: Data, after: Data, old: Made, new: Made) -> Iterator[Found]:
+def _find_whole(before: Deployment, after: Deployment, old: Made, new: Made) -> Iterator[Found]:
     """Yield predictors that the change does not name, and whose pods are replaced all the same."""
-    olds, news = (_predictors(each) for each in (before, after))
-    for name, predictor in news.items():
+    olds = before.by_name
+    for name, predictor in after.by_name.items():
         if name not in olds or _without_share(olds[name]) != _without_share(predictor):
             continue
         first = {each.template for each in old.pods.values() if each.predictor == name and not each.place}
@@ -60,12 +61,9 @@ def _find_whole(before: Data, after: Data, old: Made, new: Made) -> Iterator[Fou
             )
 
 
-def _predictors(deployment: Data) -> Mapping[str, Data]:
-    return {text(each, "name"): each for each in objects(deployment, "spec", "predictors")}
-
-
-def _without_share(predictor: Data) -> Data:
-    return {name: value for name, value in predictor.items() if name not in {"traffic", "replicas"}}
+def _without_share(predictor: Predictor) -> Data:
+    said = fields(predictor.node.plain)
+    return {name: value for name, value in said.items() if name not in {"traffic", "replicas"}}
 
 
 def _find_unanswered(old: Made, new: Made) -> Iterator[Found]:

@@ -9,6 +9,7 @@ from graphc.cluster.client import Cluster, Kind, Ref
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.trouble import Trouble, covers, find_trouble, is_passing
 from graphc.graph import Value
+from graphc.seldon.deployment import Deployment, Pod, Predictor, deployment_of
 from graphc.unchecked import Data, fields, number, objects, text
 
 FIRST_POLL: Final = 0.2
@@ -135,21 +136,22 @@ def look(deployment: Mapping[str, Value], deployments: list[Data]) -> Iterator[P
 
     The operator's own status has no generation: it may still be that of the version before.
     """
-    for predictor in objects(deployment, "spec", "predictors"):
-        name = text(predictor, "name")
+    wished = deployment_of(deployment)
+    for predictor in wished.predictors:
+        name = predictor.name
         own = [each for each in deployments if text(each, "metadata", "labels", "version") == name]
         wanted, ready, current = 0, 0, True
-        for spec in objects(predictor, "componentSpecs"):
-            made = _find(spec, own)
-            wanted += _wanted(deployment, predictor, spec, made)
+        for pod in predictor.pods:
+            made = _find(pod, own)
+            wanted += _wanted(wished, predictor, pod, made)
             ready += _ready(made) if made else 0
             current = current and made is not None and _is_rolled_out(made)
         yield Progress(name, ready, wanted, current)
 
 
-def _find(spec: Data, deployments: list[Data]) -> Data | None:
+def _find(pod: Pod, deployments: list[Data]) -> Data | None:
     """Return the Deployment whose pods are those of the specification as it now is."""
-    wanted = {text(each, "name"): each for each in objects(spec, "spec", "containers")}
+    wanted = {each.name: fields(each.node.plain) for each in pod.containers}
     for each in deployments:
         made = {text(it, "name"): it for it in objects(each, "spec", "template", "spec", "containers")}
         if wanted.keys() <= made.keys() and all(covers(made[name], it) for name, it in wanted.items()):
@@ -157,12 +159,12 @@ def _find(spec: Data, deployments: list[Data]) -> Data | None:
     return None
 
 
-def _wanted(deployment: Mapping[str, Value], predictor: Data, spec: Data, made: Data | None) -> int:
-    if (fields(spec, "hpaSpec") or fields(spec, "kedaSpec")) and made is not None:
+def _wanted(deployment: Deployment, predictor: Predictor, pod: Pod, made: Data | None) -> int:
+    said = fields(pod.node.plain)
+    if (fields(said, "hpaSpec") or fields(said, "kedaSpec")) and made is not None:
         # The autoscaler decides, and writes it here.
         return number(made, "spec", "replicas") or 1
-    said = (number(spec, "replicas"), number(predictor, "replicas"), number(deployment, "spec", "replicas"))
-    return next((each for each in said if each is not None), 1)
+    return deployment.replicas_of(predictor, pod)
 
 
 def _ready(made: Data) -> int:

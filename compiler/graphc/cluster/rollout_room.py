@@ -14,7 +14,8 @@ from graphc.gpus.choices import list_choices
 from graphc.gpus.pools import WHOLE
 from graphc.gpus.room import Demand, Fit, Place, find_room
 from graphc.graph import Value
-from graphc.unchecked import Data, copy_fields, fields, number, objects, text, texts
+from graphc.seldon.deployment import Deployment, Predictor, deployment_of
+from graphc.unchecked import Data, fields, objects, text, texts
 
 NODE: Final = Kind("v1", "Node")
 POD: Final = Kind("v1", "Pod")
@@ -120,13 +121,17 @@ def _demand(pods: Pods, nodes: Sequence[Data]) -> Demand:
 
 def find_stages(before: Data | None, after: Data) -> tuple[list[Pods], list[Pods]]:
     """Return the pods that there are at the beginning and at the end of a rollout."""
-    news = {name: list(_pods(after, name, each)) for name, each in _predictors(after).items()}
+    return _find_stages(None if before is None else deployment_of(before), deployment_of(after))
+
+
+def _find_stages(before: Deployment | None, after: Deployment) -> tuple[list[Pods], list[Pods]]:
+    news = {name: list(_pods(after, name, each)) for name, each in after.by_name.items()}
     if before is None:
         whole = [pods for each in news.values() for pods in each]
         return whole, whole
     first: list[Pods] = []
     last: list[Pods] = []
-    olds = _predictors(before)
+    olds = before.by_name
     had, has = (_names(each) for each in (before, after))
     # What goes is there until what comes is ready; a Deployment of another name is another one.
     gone = [
@@ -155,29 +160,20 @@ def find_stages(before: Data | None, after: Data) -> tuple[list[Pods], list[Pods
     return first, last
 
 
-def _names(deployment: Data) -> dict[tuple[str, int], str]:
+def _names(deployment: Deployment) -> dict[tuple[str, int], str]:
     """Return the names of the Deployments that the operator makes, by predictor and place."""
     return {(each.predictor, each.place): name for name, each in read_made(deployment).pods.items()}
 
 
-def _predictors(deployment: Data) -> dict[str, Data]:
-    return {text(each, "name"): each for each in objects(deployment, "spec", "predictors")}
-
-
-def _pods(deployment: Data, name: str, predictor: Data) -> Iterator[Pods]:
-    for index, part in enumerate(objects(predictor, "componentSpecs")):
-        spec = copy_fields(fields(part, "spec"))
-        if not index and texts(predictor, "annotations").get("seldon.io/no-engine") != "true":
-            own = fields(predictor, "svcOrchSpec", "resources")
+def _pods(deployment: Deployment, name: str, predictor: Predictor) -> Iterator[Pods]:
+    for pod in predictor.pods:
+        spec = fields(pod.spec.plain)
+        if not pod.index and predictor.has_engine:
+            own = fields(predictor.node.child("svcOrchSpec").plain, "resources")
             executor: Data = {"name": "executor", "resources": own or {"requests": dict(EXECUTOR)}}
             spec["containers"] = [*objects(spec, "containers"), executor]
-        said = (
-            number(part, "hpaSpec", "maxReplicas"),
-            number(part, "replicas"),
-            number(predictor, "replicas"),
-            number(deployment, "spec", "replicas"),
-        )
-        count = next((each for each in said if each is not None), 1)
+        most = pod.node.child("hpaSpec").number("maxReplicas")
+        count = deployment.replicas_of(predictor, pod) if most is None else most
         first = next((text(each, "name") for each in objects(spec, "containers")), "")
         yield Pods(f"{name}/{first}", count, spec)
 

@@ -11,9 +11,8 @@ from graphc.cluster.client import ref_of
 from graphc.cluster.route_shares import Moves, move_rules
 from graphc.rollout.model import ANNOTATION, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
-from graphc.seldon.deployment import read_deployment
-from graphc.seldon.node import node_of
-from graphc.unchecked import Data, copy_fields, fields, number, objects, text
+from graphc.seldon.deployment import deployment_of
+from graphc.unchecked import Data, copy_fields, fields, objects, text
 
 WHOLE: Final = 100
 
@@ -37,9 +36,9 @@ def share_out(shares: Mapping[str, int], target: str, wanted: int) -> dict[str, 
 def move(bundle: Bundle, shares: Mapping[str, int]) -> Bundle:
     """Return the documents with these shares; a shadow that gets one answers clients from now on."""
     before = {
-        text(predictor, "name")
-        for predictor in objects(bundle.deployment or {}, "spec", "predictors")
-        if predictor.get("shadow") is not True and number(predictor, "traffic") != 0
+        predictor.name
+        for predictor in deployment_of(bundle.deployment or {}).predictors
+        if not predictor.is_shadow and predictor.share != 0
     }
     moves = Moves(bundle.name, shares, frozenset(before))
     return Bundle(bundle.name, bundle.namespace, tuple(_move(each, moves) for each in bundle.documents))
@@ -64,7 +63,7 @@ def _move_annotation(deployment: Data, moves: Moves) -> None:
     annotations = fields(deployment, "metadata", "annotations")
     if ANNOTATION not in annotations:
         return
-    rollout = _move_rollout(read_rollout(read_deployment(node_of(deployment))), moves)
+    rollout = _move_rollout(read_rollout(deployment_of(deployment)), moves)
     if rollout.is_plain:
         del annotations[ANNOTATION]
     else:
@@ -93,9 +92,9 @@ def _move_shares(way: Way, moves: Moves, mirrors: set[str]) -> Iterator[Share]:
 def shadows_of(documents: Sequence[Data]) -> list[str]:
     """Return the predictors that only get copies of the requests."""
     return [
-        text(predictor, "name")
+        predictor.name
         for document in documents
         if text(document, "kind") == "SeldonDeployment"
-        for predictor in objects(document, "spec", "predictors")
-        if predictor.get("shadow") is True
+        for predictor in deployment_of(document).predictors
+        if predictor.is_shadow
     ]

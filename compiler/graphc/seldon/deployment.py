@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import Final
 
 from graphc.records import record
-from graphc.seldon.node import NOTHING, Node
+from graphc.seldon.node import NOTHING, Node, node_of
 from graphc.seldon.unit import Unit, read_unit
 
 NO_ENGINE: Final = "seldon.io/no-engine"
@@ -93,6 +93,11 @@ class Predictor:
         return self.node.number("traffic")
 
     @property
+    def replicas(self) -> int | None:
+        """Return how many of each of its pods there are, if it says so."""
+        return self.node.number("replicas")
+
+    @property
     def has_engine(self) -> bool:
         """Say whether the executor stands before the units."""
         return self.annotations.get(NO_ENGINE, "").lower() != "true"
@@ -154,6 +159,16 @@ class Deployment:
         return self.protocol in V2
 
     @property
+    def by_name(self) -> Mapping[str, Predictor]:
+        """Return the predictors by their names."""
+        return {each.name: each for each in self.predictors}
+
+    def replicas_of(self, predictor: Predictor, pod: Pod) -> int:
+        """Return how many of a pod there are where no autoscaler decides."""
+        said = (pod.node.number("replicas"), predictor.replicas, self.spec.number("replicas"))
+        return next((each for each in said if each is not None), 1)
+
+    @property
     def has_separate_engine(self) -> bool:
         """Say whether the executor has a pod of its own."""
         return self.spec.texts("annotations").get(SEPARATE_ENGINE, "").lower() == "true"
@@ -184,6 +199,11 @@ def read_deployment(node: Node) -> Deployment:
     name, prefix = metadata.text("name"), metadata.text("generateName")
     # The API server ends such a name with five characters of its own.
     return Deployment(name or (prefix and f"{prefix}xxxxx"), predictors, node)
+
+
+def deployment_of(document: object) -> Deployment:
+    """Return the typed view of a SeldonDeployment that came as JSON, or that graphc compiled."""
+    return read_deployment(node_of(document))
 
 
 def _predictor(node: Node) -> Predictor:
