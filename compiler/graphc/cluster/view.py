@@ -14,8 +14,11 @@ from typing import Final
 
 from graphc.cluster.bundle import SIGNATURE, strip
 from graphc.graph import Value
+from graphc.seldon.deployment import Container, Pod, Predictor, deployment_of
+from graphc.seldon.documents import KIND
+from graphc.seldon.unit import Unit
 from graphc.targets.storing import find_content
-from graphc.unchecked import Data, copy_fields, fields, items, objects, text
+from graphc.unchecked import Data, fields, items, objects, text
 
 MOST_REGION: Final = 64 * 1024 * 1024
 FETCH: Final = "graphc_runtimes.fetch"
@@ -32,15 +35,15 @@ def view_document(document: Mapping[str, Value], find_map: FindMap) -> Data:
     annotations.pop(SIGNATURE, None)
     if text(whole, "kind") == "ConfigMap":
         return _view_map(whole)
-    if text(whole, "kind") != "SeldonDeployment":
+    if text(whole, "kind") != KIND:
         return whole
-    spec = fields(whole, "spec")
     predictors: Data = {}
-    for index, each in enumerate(items(spec, "predictors")):
-        name = text(each, "name")
-        key = name if name and name not in predictors else f"{name or 'predictor'} #{index}"
-        predictors[key] = _Predictor(each, find_map).view() if isinstance(each, dict) else each
-    spec.pop("predictors", None)
+    for index, each in enumerate(deployment_of(whole).predictors):
+        key = (
+            each.name if each.name and each.name not in predictors else f"{each.name or 'predictor'} #{index}"
+        )
+        predictors[key] = _Taking(each, find_map).view() if each.node.is_mapping else each.node.plain
+    fields(whole, "spec").pop("predictors", None)
     return {"predictors": predictors, "order": list[Value](predictors), "rest": whole}
 
 
@@ -59,55 +62,59 @@ def _summarize(value: Value) -> Value:
     return f"{len(value):,} characters, checksum {zlib.crc32(value.encode('utf-8', 'replace')):08x}"
 
 
-class _Predictor:
+class _Taking:
     """Takes one predictor apart; what is understood is taken out, and the rest stays where it was."""
 
-    def __init__(self, predictor: Data, find_map: FindMap) -> None:
-        self._rest = copy_fields(predictor)
+    def __init__(self, predictor: Predictor, find_map: FindMap) -> None:
+        self._predictor = predictor
+        self._rest = fields(predictor.node.plain)
         self._find_map = find_map
         self._units: Data = {}
         self._nodes: Data = {}
         self._types: Data = {}
-        self._volumes: dict[str, Data] = {}
 
     def view(self) -> Data:
-        graph = self._rest.pop("graph", None)
-        if isinstance(graph, dict):
-            self._walk(graph)
-        for spec in objects(self._rest, "componentSpecs"):
-            self._open_pod(fields(spec, "spec"))
+        if isinstance(self._rest.pop("graph", None), dict):
+            self._walk(self._predictor.graph)
+        if isinstance(self._rest.get("componentSpecs"), list):
+            self._rest["componentSpecs"] = list[Value](map(self._open_pod, self._predictor.pods))
         view: Data = {
             name: self._rest.pop(name) for name in ("traffic", "shadow", "replicas") if name in self._rest
         }
         self._rest.pop("name", None)
         return {**view, "nodes": self._nodes, "units": self._units, **self._types, "rest": self._rest}
 
-    def _walk(self, node: Data) -> str:
-        children = node.get("children")
-        if isinstance(children, list) and all(isinstance(each, dict) for each in children):
-            children = list[Value](self._walk(each) for each in children if isinstance(each, dict))
-        name = text(node, "name")
-        rest = {key: value for key, value in node.items() if key not in {"name", "children"}}
-        key = name if name and name not in self._units else f"{name or 'unit'} #{len(self._units)}"
+    def _walk(self, unit: Unit) -> str:
+        said = fields(unit.node.plain)
+        children = said.get("children")
+        if isinstance(children, list) and all(each.node.is_mapping for each in unit.children):
+            children = list[Value](map(self._walk, unit.children))
+        rest = {key: value for key, value in said.items() if key not in {"name", "children"}}
+        key = (
+            unit.name
+            if unit.name and unit.name not in self._units
+            else f"{unit.name or 'unit'} #{len(self._units)}"
+        )
         self._units[key] = {**rest, "children": [] if children is None else children}
-        return name
+        return unit.name
 
-    def _open_pod(self, pod: Data) -> None:
-        volumes = {text(each, "name"): each for each in objects(pod, "volumes")}
-        loaders = {text(each, "name"): each for each in objects(pod, "initContainers")}
-        containers = list(objects(pod, "containers"))
-        order = [text(each, "name") for each in containers]
-        for container in containers:
+    def _open_pod(self, pod: Pod) -> Value:
+        whole = pod.node.plain
+        said = fields(whole, "spec")
+        volumes = {name: fields(each.plain) for name, each in pod.volumes.items()}
+        loaders = {each.name: fields(each.node.plain) for each in pod.init_containers}
+        for container in pod.containers:
             self._open_container(container, volumes, loaders)
-        if containers:
-            pod["containers"] = list[Value](order)
+        if pod.containers:
+            said["containers"] = [each.name for each in pod.containers]
         for part, left in (("volumes", volumes), ("initContainers", loaders)):
-            if part in pod:
-                pod[part] = list[Value](left.values())
+            if part in said:
+                said[part] = list[Value](left.values())
+        return whole
 
-    def _open_container(self, container: Data, volumes: dict[str, Data], loaders: dict[str, Data]) -> None:
-        name = text(container, "name")
-        container = {key: value for key, value in container.items() if key != "name"}
+    def _open_container(self, opened: Container, volumes: dict[str, Data], loaders: dict[str, Data]) -> None:
+        name, container = opened.name, fields(opened.node.plain)
+        container.pop("name", None)
         environment = _by_name(container.get("env"))
         if environment is not None:
             container["env"] = environment

@@ -10,7 +10,7 @@ from graphc.seldon.deployment import read_deployment
 from graphc.seldon.documents import KIND
 from graphc.seldon.node import Node
 from graphc.seldon.unit import Endpoint, Unit, read_unit
-from graphc.source.located import Fields, Items
+from graphc.source.located import Items
 
 MAX_DEPTH: Final = 64
 MAX_UNITS: Final = 1000
@@ -187,5 +187,5 @@ def _mapping(node: Node, key: str, place: str) -> Node:
 
 
 def _check_mapping(node: Node, place: str) -> None:
-    if not isinstance(node.value, Fields):
+    if not node.is_mapping:
         raise _UnreadableError(place, "is missing" if node.is_nothing else "is not a mapping")

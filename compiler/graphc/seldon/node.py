@@ -50,6 +50,11 @@ class Node:
         return entry.key_span if entry else self.span
 
     @property
+    def is_mapping(self) -> bool:
+        """Say whether the value has fields."""
+        return isinstance(self.value, Fields)
+
+    @property
     def is_nothing(self) -> bool:
         """Say whether the value is `null`."""
         return isinstance(self.value, Scalar) and self.value.value is None
