@@ -21,6 +21,8 @@ from typing import Final, Protocol, cast
 
 import aiohttp
 
+from graphc.unchecked import Data, objects, text
+
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds the token of its account and the certificate of its API server."""
 HOST: Final = "KUBERNETES_SERVICE_HOST"
@@ -213,23 +215,11 @@ def _origins_of(body: bytes) -> frozenset[Origin]:
         listed = cast("object", json.loads(body))
     except (ValueError, RecursionError) as error:
         raise TrustError("the API server's list of pods is not JSON") from error
-    found = (_origin_of(each) for each in _items(listed))
+    found = (_origin_of(each) for each in objects(listed, "items"))
     return frozenset(each for each in found if each is not None)
 
 
-def _items(listed: object) -> list[object]:
-    items = _mapping(listed).get("items")
-    return cast("list[object]", items) if isinstance(items, list) else []
-
-
-def _origin_of(pod: object) -> Origin | None:
-    metadata = _mapping(_mapping(pod).get("metadata"))
-    labels = _mapping(metadata.get("labels"))
-    names = metadata.get("namespace"), labels.get(GRAPH_LABEL), labels.get(PREDICTOR_LABEL)
-    if not all(isinstance(each, str) and each for each in names):
-        return None
-    return Origin(*cast("tuple[str, str, str]", names))
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+def _origin_of(pod: Data) -> Origin | None:
+    namespace = text(pod, "metadata", "namespace")
+    graph, predictor = (text(pod, "metadata", "labels", each) for each in (GRAPH_LABEL, PREDICTOR_LABEL))
+    return Origin(namespace, graph, predictor) if namespace and graph and predictor else None

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Final, cast
+from typing import Final
+
+from graphc.unchecked import fields, objects
 
 # Linux refuses a longer string in a process's environment (MAX_ARG_STRLEN, 32 pages), name and end included.
 MAX_STRING: Final = 131_072
@@ -22,16 +24,16 @@ Data = Mapping[str, object]
 def reckon_predictor(deployment: str, namespace: str | None, predictor: Data) -> int:
     """Return how many bytes the operator makes of a predictor, before they are written as base64."""
     name = str(predictor.get("name", ""))
-    labels = {"version": name, **_mapping(predictor, "labels")}
+    labels = {"version": name, **fields(predictor, "labels")}
     told = {
         each: value for each, value in predictor.items() if each not in {"graph", "componentSpecs", "traffic"}
     }
     size = _size({"replicas": 0, "engineResources": {}, "svcOrchSpec": {}, **told, "labels": labels})
     # A name that is not known yet may be as long as names are.
     place = f"{deployment}-{name}-.{namespace or 63 * 'x'}.svc.cluster.local"
-    specs = list(_items(predictor, "componentSpecs"))
+    specs = list(objects(predictor, "componentSpecs"))
     size += sum(_size_of_pod(spec, deployment, name, _text(labels)) for spec in specs)
-    return size + _size_of_unit(_mapping(predictor, "graph"), place) + len(',"graph":,"componentSpecs":[]')
+    return size + _size_of_unit(fields(predictor, "graph"), place) + len(',"graph":,"componentSpecs":[]')
 
 
 def _size_of_unit(unit: Data, place: str) -> int:
@@ -39,17 +41,17 @@ def _size_of_unit(unit: Data, place: str) -> int:
     endpoint = {"service_host": place + str(unit.get("name", "")), "service_port": int(_PORT)}
     endpoint |= {"httpPort": int(_PORT), "grpcPort": int(_PORT)}
     given = {"type": "MODEL", "implementation": "UNKNOWN_IMPLEMENTATION", "endpoint": endpoint}
-    children = [_size_of_unit(each, place) + 1 for each in _items(unit, "children")]
+    children = [_size_of_unit(each, place) + 1 for each in objects(unit, "children")]
     return _size({**given, **own}) + sum(children) + len(',"children":[]')
 
 
 def _size_of_pod(spec: Data, deployment: str, predictor: str, labels: str) -> int:
-    pod = _mapping(spec, "spec")
-    added = sum(_size(_add(each, deployment, predictor, labels)) + 1 for each in _items(pod, "containers"))
-    loaders = sum(_size({"resources": {}, **each}) + 1 for each in _items(pod, "initContainers"))
+    pod = fields(spec, "spec")
+    added = sum(_size(_add(each, deployment, predictor, labels)) + 1 for each in objects(pod, "containers"))
+    loaders = sum(_size({"resources": {}, **each}) + 1 for each in objects(pod, "initContainers"))
     rest = {name: value for name, value in pod.items() if name not in {"containers", "initContainers"}}
     beside = {name: value for name, value in spec.items() if name != "spec"}
-    metadata = {"creationTimestamp": None, **_mapping(spec, "metadata")}
+    metadata = {"creationTimestamp": None, **fields(spec, "metadata")}
     lists: Data = {"containers": list[object](), "initContainers": list[object]()}
     return _size({**beside, "metadata": metadata, "spec": {**rest, **lists}}) + added + loaders + 1
 
@@ -66,9 +68,9 @@ def _add(container: Data, deployment: str, predictor: str, labels: str) -> Data:
         "terminationMessagePolicy": "File",
         "imagePullPolicy": "IfNotPresent",
         **container,
-        "env": [*_items(container, "env"), *_variables(container, deployment, predictor, labels)],
+        "env": [*objects(container, "env"), *_variables(container, deployment, predictor, labels)],
         "volumeMounts": [
-            *_items(container, "volumeMounts"),
+            *objects(container, "volumeMounts"),
             {"name": "seldon-podinfo", "mountPath": "/etc/podinfo"},
         ],
     }
@@ -109,14 +111,3 @@ def _size(value: object) -> int:
     text = _text(value)
     # Go writes these so that no page takes them for its own.
     return len(text.encode(errors="replace")) + 5 * sum(text.count(each) for each in "<>&\u2028\u2029")
-
-
-def _mapping(fields: Data, name: str) -> dict[str, object]:
-    found = fields.get(name)
-    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
-
-
-def _items(fields: Data, name: str) -> Iterator[Data]:
-    found = fields.get(name)
-    listed = cast("list[object]", found) if isinstance(found, list) else []
-    yield from (cast("Data", each) for each in listed if isinstance(each, dict))
