@@ -70,7 +70,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
 }
 """The modules of the compiler through which a loosely typed dependency comes in."""
 
-_READERS_OF_SELDON: Final = frozenset({"manifests", "local", "cluster"})
+_READERS_OF_SELDON: Final = frozenset({"lint", "local", "cluster"})
 """What looks at SeldonDeployments, each on its own: what one is, `seldon` says."""
 
 UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
@@ -83,11 +83,11 @@ UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
     "engine": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", *_READERS_OF_SELDON}),
     "seldon": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "profiles", "engine"})
     | _READERS_OF_SELDON,
-    "manifests": frozenset(
+    "lint": frozenset(
         {"spec", "frontend", "graph", "lower", "plan", "targets", "engine", "local", "cluster"}
     ),
-    "local": frozenset({"manifests", "cluster"}),
-    "cluster": frozenset({"manifests", "local"}),
+    "local": frozenset({"lint", "cluster"}),
+    "cluster": frozenset({"lint", "local"}),
 }
 """For each part of the compiler, the parts that it does not know: specs end where the graph begins."""
 
@@ -222,7 +222,7 @@ def test_small_graphs_need_no_large_import(command: str, tmp_path: Path) -> None
         "builder",
         "knots",
         "spec.examine",
-        "manifests.check",
+        "lint.check",
         "diagnostics.rules",
         "artefacts.onnx_reader",
     }

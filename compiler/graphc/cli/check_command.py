@@ -72,7 +72,7 @@ def _check_manifests(done: Compilation) -> None:
     if not done.manifests:
         return
     # There are many rules for manifests, and graphs need none of them.
-    from graphc.manifests.check import check_manifest
+    from graphc.lint.check import check_manifest
 
     for manifest in done.manifests:
         check_manifest(manifest, done.sink, done.cluster.installation)

@@ -6,7 +6,7 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.manifests import MADE_LABEL, MADE_NAME
 from graphc.diagnostics.printable import quoted
-from graphc.manifests.words import (
+from graphc.lint.words import (
     LABEL_LENGTH,
     is_label_value,
     is_qualified_name,

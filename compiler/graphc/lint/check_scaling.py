@@ -6,8 +6,8 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import IGNORED, SCALING
 from graphc.diagnostics.printable import quoted
-from graphc.manifests.parts import explainer_of, running_pods
-from graphc.manifests.words import is_label, parse_percent, parse_quantity
+from graphc.lint.parts import explainer_of, running_pods
+from graphc.lint.words import is_label, parse_percent, parse_quantity
 from graphc.seldon.deployment import Deployment, Pod, Predictor
 from graphc.seldon.node import Node
 

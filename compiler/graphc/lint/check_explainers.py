@@ -7,8 +7,8 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import EXPLAINER_TYPE, IGNORED, MADE_NAME
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.parts import explainer_of
-from graphc.manifests.words import is_service_name
+from graphc.lint.parts import explainer_of
+from graphc.lint.words import is_service_name
 from graphc.seldon.deployment import Deployment, Predictor
 
 TYPES: Final = (

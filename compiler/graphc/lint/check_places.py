@@ -6,10 +6,10 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import POD_CHOICE, POD_VALUE
 from graphc.diagnostics.printable import quoted
-from graphc.manifests.parts import pod_parts
-from graphc.manifests.schema import Record
-from graphc.manifests.visit import visit
-from graphc.manifests.words import is_label_value, is_qualified_name, parse_quantity
+from graphc.lint.parts import pod_parts
+from graphc.lint.schema import Record
+from graphc.lint.visit import visit
+from graphc.lint.words import is_label_value, is_qualified_name, parse_quantity
 from graphc.seldon.deployment import Deployment
 from graphc.seldon.node import Node
 

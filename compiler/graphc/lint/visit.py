@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from graphc.manifests.schema import FieldType, ListOf, MapOf, Named, Record, records
+from graphc.lint.schema import FieldType, ListOf, MapOf, Named, Record, records
 from graphc.seldon.node import Node
 from graphc.source.located import Fields, Items, Scalar
 

@@ -15,8 +15,8 @@ from graphc.diagnostics.codes.manifests import (
 )
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.parts import left_by_operator, running_pods
-from graphc.manifests.words import LABEL_LENGTH
+from graphc.lint.parts import left_by_operator, running_pods
+from graphc.lint.words import LABEL_LENGTH
 from graphc.seldon.deployment import TFSERVING, V2, Deployment, Pod, Predictor
 from graphc.seldon.node import Node
 from graphc.seldon.unit import Unit

@@ -7,7 +7,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import MANIFEST_KIND, MANIFEST_NAME
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import nearest
-from graphc.manifests.words import is_label, is_label_value, is_qualified_name, is_subdomain
+from graphc.lint.words import is_label, is_label_value, is_qualified_name, is_subdomain
 from graphc.seldon.documents import GROUP, KIND
 from graphc.seldon.node import Node
 

@@ -6,10 +6,10 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import POD_CHOICE, POD_VALUE
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.facts import CHOICES, EXCLUSIVE, NOT_EMPTY, RANGES, SHAPES, UNBOUNDED
-from graphc.manifests.parts import PodPart, pod_parts
-from graphc.manifests.schema import Record
-from graphc.manifests.visit import scalars_or_items, visit
+from graphc.lint.facts import CHOICES, EXCLUSIVE, NOT_EMPTY, RANGES, SHAPES, UNBOUNDED
+from graphc.lint.parts import PodPart, pod_parts
+from graphc.lint.schema import Record
+from graphc.lint.visit import scalars_or_items, visit
 from graphc.seldon.deployment import Deployment
 from graphc.seldon.node import Node
 from graphc.source.located import Items

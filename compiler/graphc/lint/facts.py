@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from graphc.manifests.words import (
+from graphc.lint.words import (
     has_no_backsteps,
     is_absolute_path,
     is_address,

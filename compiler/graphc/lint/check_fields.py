@@ -15,7 +15,7 @@ from graphc.diagnostics.codes.manifests import (
 )
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.schema import (
+from graphc.lint.schema import (
     DEEPEST,
     LATEST,
     ROOT,
@@ -27,7 +27,7 @@ from graphc.manifests.schema import (
     Record,
     records,
 )
-from graphc.manifests.words import parse_quantity
+from graphc.lint.words import parse_quantity
 from graphc.seldon.node import Node
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 

@@ -7,7 +7,7 @@ from typing import Final, TypedDict
 
 import pytest
 from graphc.diagnostics import Diagnostic, Severity, Sink
-from graphc.manifests.check import check_manifest
+from graphc.lint.check import check_manifest
 from graphc.seldon.documents import find_deployments
 from graphc.source.yaml_reader import read_documents
 

@@ -84,7 +84,7 @@ def records(version: str | None = None) -> Mapping[str, Record]:
 
 
 def _read_table(name: str) -> Iterator[Record]:
-    return _read(files("graphc.manifests").joinpath(name).read_text("utf-8"))
+    return _read(files("graphc.lint").joinpath(name).read_text("utf-8"))
 
 
 def _read(text: str) -> Iterator[Record]:

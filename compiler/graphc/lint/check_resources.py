@@ -9,9 +9,9 @@ from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.manifests import RESOURCES, UNKNOWN_GPU
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.manifests.parts import pod_parts
-from graphc.manifests.visit import visit
-from graphc.manifests.words import is_qualified_name, parse_quantity
+from graphc.lint.parts import pod_parts
+from graphc.lint.visit import visit
+from graphc.lint.words import is_qualified_name, parse_quantity
 from graphc.seldon.deployment import Deployment
 from graphc.seldon.node import Node
 

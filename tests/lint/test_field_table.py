@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 import pytest
-from graphc.manifests.schema import FieldType, ListOf, MapOf, Named, Record, records
+from graphc.lint.schema import FieldType, ListOf, MapOf, Named, Record, records
 
 CRD: Final = Path(__file__).parents[3] / "shared" / "seldon" / "seldondeployment-crd.json"
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from graphc.cli import main
 from graphc.diagnostics import Sink
-from graphc.manifests.check import check_manifest
-from graphc.manifests.words import (
+from graphc.lint.check import check_manifest
+from graphc.lint.words import (
     is_label_value,
     is_port_name,
     is_qualified_name,

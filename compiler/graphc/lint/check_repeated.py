@@ -6,8 +6,8 @@ from typing import Final
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import GIVEN_TWICE
 from graphc.diagnostics.printable import quoted
-from graphc.manifests.parts import pod_parts
-from graphc.manifests.visit import visit
+from graphc.lint.parts import pod_parts
+from graphc.lint.visit import visit
 from graphc.profiles.profile import Installation
 from graphc.seldon.deployment import Deployment
 from graphc.seldon.node import Node
