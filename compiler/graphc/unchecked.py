@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from graphc.graph import Value
+from graphc.source.located import Plain
 
-Data = dict[str, Value]
+Data = dict[str, Plain]
 
 
 def find(value: object, *path: str) -> object:
@@ -35,10 +35,10 @@ def fields(value: object, *path: str) -> Data:
     return cast("Data", found) if isinstance(found, dict) else {}
 
 
-def items(value: object, *path: str) -> list[Value]:
+def items(value: object, *path: str) -> list[Plain]:
     """Return the list at the path, empty where there is none."""
     found = find(value, *path)
-    return cast("list[Value]", found) if isinstance(found, list) else []
+    return cast("list[Plain]", found) if isinstance(found, list) else []
 
 
 def objects(value: object, *path: str) -> Iterator[Data]:
@@ -53,7 +53,7 @@ def texts(value: object, *path: str) -> dict[str, str]:
     return {name: each for name, each in fields(value, *path).items() if isinstance(each, str)}
 
 
-def copy(value: Value) -> Value:
+def copy(value: Plain) -> Plain:
     """Return the same value, of which nothing is shared."""
     if isinstance(value, Mapping):
         return {name: copy(each) for name, each in value.items()}
@@ -62,6 +62,6 @@ def copy(value: Value) -> Value:
     return value
 
 
-def copy_fields(value: Mapping[str, Value]) -> Data:
+def copy_fields(value: Mapping[str, Plain]) -> Data:
     """Return the same mapping, of which nothing is shared."""
     return {name: copy(each) for name, each in value.items()}

@@ -348,7 +348,7 @@ def read_revision(document: Mapping[str, Value]) -> list[Data]:
     return documents
 
 
-def fill(document: Data, live: Mapping[str, Value] | None) -> Data:
+def fill(document: Data, live: Data | None) -> Data:
     """Give a content of a revision its data back, which the cluster still holds; raises where it does not."""
     if HELD not in document:
         return document
