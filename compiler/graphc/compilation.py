@@ -25,8 +25,8 @@ from graphc.frontend.check_gates import check_compared, check_decidable, check_g
 from graphc.frontend.read import read_graph
 from graphc.frontend.read_requirements import read_requirements
 from graphc.graph import Graph
-from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
+from graphc.lower.plan_graph import plan_graph
 from graphc.measured import CostFile, check_costs, read_costs
 from graphc.packages.requirements import Requirements
 from graphc.plan import Plan
@@ -260,7 +260,7 @@ def _check_versions(
         version = spec if root is spec.root and is_sound else read_graph_spec(root, found)
         required = read_requirements(version, folder, found) if version else Requirements()
         graph = read_graph(version, folder, found, request.signatures, required) if version else None
-        plan = lower_graph(graph, _options_of(version, options), found) if version and graph else None
+        plan = plan_graph(graph, _options_of(version, options), found) if version and graph else None
         if version and graph and plan:
             checked[name] = _Checked(version, graph, plan, required)
         sinks.append(found)

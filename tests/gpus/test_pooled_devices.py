@@ -11,8 +11,8 @@ from graphc.gpus.pools import Gpus, Mode, Pool
 from graphc.gpus.products import PRODUCTS
 from graphc.gpus.together import NoRoom, Room, add_asks, find_room
 from graphc.graph import Resources
-from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
+from graphc.lower.plan_graph import plan_graph
 from graphc.plan import Plan, Unit
 from in_process import read_document
 
@@ -112,7 +112,7 @@ def plan_of(nodes: Json, pools: tuple[Pool, ...] | None = (HALVES,), level: int 
     body = {"inputs": {"x": "FP32[batch, 10]"}, "nodes": nodes, "outputs": {"y": list(nodes)[-1]}}
     graph = read_document(head | body | fields, Path())
     sink = Sink()
-    plan = lower_graph(graph, Options(level, pools=pools), sink)
+    plan = plan_graph(graph, Options(level, pools=pools), sink)
     assert plan, [each.message for each in sink]
     return plan
 
@@ -276,7 +276,7 @@ def test_a_graph_that_asks_for_one_device_is_not_parted_over_several() -> None:
     head = {"apiVersion": "graphc/v1", "kind": "InferenceGraph", "metadata": {"name": "pooled"}}
     body = {"inputs": {"x": "FP32[batch, 10]"}, "nodes": nodes, "outputs": {"y": "m"}}
     given = Options(1, given=Resources(None, None, GpuAsk(Count(1))))
-    plan = lower_graph(read_document(head | body | graph, Path()), given, Sink())
+    plan = plan_graph(read_document(head | body | graph, Path()), given, Sink())
     assert plan
     assert units(plan) == {"a b m"}
     assert "the graph asks for 1 GPU" in why(plan, "pooled")
@@ -294,7 +294,7 @@ def test_many_models_are_planned_in_few_tries() -> None:
         "outputs": {"y": "m"},
     }
     options = Options(1, pools=(HALVES,), watch=tried.append)
-    plan = lower_graph(read_document(document, Path()), options, Sink())
+    plan = plan_graph(read_document(document, Path()), options, Sink())
     assert plan
     # One after another they take longer, a quarter at most.
     assert max(len(names.split()) for names in units(plan)) > 6

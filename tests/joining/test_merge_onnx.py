@@ -260,7 +260,7 @@ def test_without_onnxruntime_it_is_refused(compiled: Compile, monkeypatch: pytes
     def find_no_onnxruntime(name: str) -> object:
         return None if name == "onnxruntime" else find(name)
 
-    monkeypatch.setattr("graphc.lower.merge_onnx.find_spec", find_no_onnxruntime)
+    monkeypatch.setattr("graphc.lower.check_merging.find_spec", find_no_onnxruntime)
     (problem,) = compiled(CHAIN)[1]
     assert problem.rule.code == "GC520"
     assert problem.help == "install `graphc-compiler[merge]`, or compile with -O1"

@@ -9,8 +9,8 @@ from graphc.diagnostics import Sink
 from graphc.gpus.ask import Count, GpuAsk
 from graphc.graph import Placement, Resources
 from graphc.lower.costs import MODEL, estimate_costs
-from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
+from graphc.lower.plan_graph import plan_graph
 from graphc.lower.schedule import Branching
 from graphc.lower.shorten import shorten
 from graphc.lower.spare_devices import spare_devices
@@ -230,14 +230,14 @@ def test_units_are_joined_to_fit_ten_levels_the_lightest_first() -> None:
 def test_measured_costs_win_over_declared_ones() -> None:
     read = read_document(graph({"a": node("x", 40), "b": node("x", 50), "m": mean("a", "b")}), Path())
     measured = {"chosen": {"a": 0.1, "b": 0.1}}
-    plan = lower_graph(read, Options(measured=measured), Sink())
+    plan = plan_graph(read, Options(measured=measured), Sink())
     assert plan is not None
     assert shape(plan.root) == ("MODEL", "a b m")
 
 
 def test_a_large_batch_makes_hops_costly() -> None:
     read = read_document(graph({"a": node("x", 40), "b": node("x", 50), "m": mean("a", "b")}), Path())
-    plans = [lower_graph(read, Options(batch=batch), Sink()) for batch in (1, 20_000)]
+    plans = [plan_graph(read, Options(batch=batch), Sink()) for batch in (1, 20_000)]
     assert [plan and plan.root.depth for plan in plans] == [3, 1]
 
 

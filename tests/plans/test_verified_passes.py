@@ -10,8 +10,8 @@ from compile_cases import Case, find_cases
 from graphc.compilation import Request, compile_files
 from graphc.diagnostics import Sink
 from graphc.graph import Graph, Guard, MergeWork, Node
-from graphc.lower.lower import REWRITES, lower_graph
 from graphc.lower.options import Options
+from graphc.lower.plan_graph import REWRITES, plan_graph
 from graphc.plan import Plan
 from graphc.source.parameters import parse_settings
 from graphc.verify.graph import verify_graph
@@ -64,7 +64,7 @@ class Made:
     def __init__(self, folder: Path) -> None:
         self.made: list[Graph | Plan] = []
         graph = read_document(DOCUMENT, folder)
-        plan = lower_graph(graph, Options(0, watch=self.made.append), Sink())
+        plan = plan_graph(graph, Options(0, watch=self.made.append), Sink())
         assert plan is not None
         self.plan = plan
         self.graph = [each for each in self.made if isinstance(each, Graph)][-1]

@@ -13,8 +13,8 @@ from graphc.frontend.read import read_graph
 from graphc.gpus.pools import Gpus, Pool
 from graphc.gpus.products import PRODUCTS
 from graphc.graph import Graph
-from graphc.lower.lower import lower_graph
 from graphc.lower.options import Options
+from graphc.lower.plan_graph import plan_graph
 from graphc.plan import Plan, Unit
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import read_graph_spec
@@ -75,7 +75,7 @@ def lower(graph: Graph, level: int) -> Plan | list[str]:
     sink = Sink()
     watch = Verifying()
     watch(graph)
-    plan = lower_graph(graph, Options(level, pools=POOLS, watch=watch), sink)
+    plan = plan_graph(graph, Options(level, pools=POOLS, watch=watch), sink)
     return plan if plan else [each.rule.code for each in sink]
 
 

@@ -4,7 +4,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import CYCLE, DEAD_NODE, UNUSED_INPUT
 from graphc.frontend.draft import Draft
 from graphc.frontend.resolve import Resolved
-from graphc.order import Edges, find_cycles, find_needed, sort_topologically
+from graphc.order import find_cycles, sort_topologically
 
 
 def order_nodes(draft: Draft, resolved: Resolved, sink: Sink) -> list[str] | None:
@@ -20,13 +20,10 @@ def order_nodes(draft: Draft, resolved: Resolved, sink: Sink) -> list[str] | Non
     return None if cycles else sort_topologically(reads)
 
 
-def check_needed(draft: Draft, resolved: Resolved, reads: Edges, sink: Sink) -> set[str]:
-    """Report nodes and inputs that no output needs; returns the nodes that some output needs."""
-    inputs = draft.spec.fields.inputs
-    wanted = {use.tensor.partition(".")[0] for use in resolved.outputs if use.tensor not in inputs}
-    needed = find_needed(reads, wanted)
+def check_needed(draft: Draft, resolved: Resolved, needed: set[str], sink: Sink) -> None:
+    """Report nodes that are not needed, and inputs that nobody reads."""
     if sink.has_errors:
-        return needed  # what is not resolved makes the rest look unused
+        return  # what is not resolved makes the rest look unused
     for name in sorted(draft.nodes.keys() - needed):
         message = f"no output depends on `{name}`, so it is left out"
         sink.report(Diagnostic(DEAD_NODE, message, draft.nodes[name].at))
@@ -34,8 +31,7 @@ def check_needed(draft: Draft, resolved: Resolved, reads: Edges, sink: Sink) -> 
     read = {use.tensor for use in resolved.outputs} | {
         use.tensor for uses in resolved.uses.values() for use in uses
     }
-    for name in inputs:
+    for name in draft.spec.fields.inputs:
         if name not in read:
             at = draft.spec.at("inputs", name, key=True)
             sink.report(Diagnostic(UNUSED_INPUT, f"nothing reads the input `{name}`", at))
-    return needed

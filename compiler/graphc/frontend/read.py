@@ -20,6 +20,7 @@ from graphc.frontend.rows import decide_rows
 from graphc.graph import Graph, Per
 from graphc.lower.conditions import find_ungatherable
 from graphc.lower.fallbacks import lower_fallbacks
+from graphc.order import find_needed
 from graphc.packages.requirements import Requirements
 from graphc.spec.model import Cascade, Router
 from graphc.spec.read import GraphSpec
@@ -40,7 +41,8 @@ def read_graph(
     order = order_nodes(draft, resolved, sink)
     if order is None:
         return None
-    needed = check_needed(draft, resolved, resolved.reads(spec.fields.inputs), sink)
+    needed = _find_needed(spec, resolved)
+    check_needed(draft, resolved, needed, sink)
     inferred = infer_types(draft, resolved, order, sink)
     check_policies(draft, resolved, inferred, sink)
     decisions = _decide(draft, inferred, sink)
@@ -58,6 +60,13 @@ def read_graph(
         )
         sink.report(Diagnostic(NO_ROWS, message, use.at, "declare its type, or decide `per: request`"))
     return None if sink.has_errors else graph
+
+
+def _find_needed(spec: GraphSpec, resolved: Resolved) -> set[str]:
+    """Return the nodes that some output needs."""
+    inputs = spec.fields.inputs
+    wanted = {use.tensor.partition(".")[0] for use in resolved.outputs if use.tensor not in inputs}
+    return find_needed(resolved.reads(inputs), wanted)
 
 
 def _decide(draft: Draft, inferred: Inferred, sink: Sink) -> Mapping[str, Per]:

@@ -6,15 +6,16 @@ from graphc_components.tensors import Dim
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import NO_BATCH_ROWS, NOT_ROWWISE
-from graphc.graph import Batch, ChoiceWork, EitherWork, MergeWork, Node, PythonWork, Types
+from graphc.graph import Batch, ChoiceWork, EitherWork, Graph, MergeWork, Node, PythonWork, Types
 from graphc.plan import Plan, Unit, Wire
 
 _BY_REQUEST = ("parameter", "header")
 """Routers that look at the request alone: the runtime keeps apart the requests that they tell apart."""
 
 
-def check_batches(plan: Plan, types: Types, sink: Sink) -> None:
-    """Report what stands in the way of batches; `types` are those of the graph before it was lowered."""
+def check_batches(plan: Plan, graph: Graph, sink: Sink) -> None:
+    """Report what stands in the way of batches, by the types of the graph before it was lowered."""
+    types = graph.types
     told: set[str] = set()
     for unit in plan.root.walk():
         batch = plan.batch_of(unit)

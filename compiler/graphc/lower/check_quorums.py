@@ -2,11 +2,12 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import PARTED_QUORUM
+from graphc.graph import Graph
 from graphc.lower.partition import find_quorums
 from graphc.plan import Plan
 
 
-def check_quorums(plan: Plan, sink: Sink) -> None:
+def check_quorums(plan: Plan, _: Graph, sink: Sink) -> None:
     """Report combiners that wait for a quorum only, and have tensors from other units.
 
     The executor calls a unit when all that are before it have answered.

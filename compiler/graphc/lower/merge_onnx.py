@@ -7,7 +7,6 @@ merged model is used only where it answers generated inputs as the nodes do on t
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -16,8 +15,6 @@ from graphc_components.datatypes import Array
 from graphc_components.onnx_forms import OnnxForm, state_in_onnx
 from graphc_components.tensors import TensorType
 
-from graphc.diagnostics import Diagnostic, Sink
-from graphc.diagnostics.codes.artefacts import NO_ONNXRUNTIME
 from graphc.graph import ComponentWork, Guard, ModelWork, Node, Output, Policy, Use
 from graphc.joining.cache import cache_folder, keep_model
 from graphc.joining.form_model import write_form
@@ -40,16 +37,8 @@ MAX_BYTES: Final = 3 * 2**29
 """What a merged model holds itself; the weights of a larger one are in a file of their own."""
 
 
-def merge_onnx(plan: Plan, options: Options, sink: Sink) -> Plan:
-    """Return the plan with what can be merged in each region merged, and the decisions that were taken.
-
-    Without onnxruntime, which tells whether a merged model is right, the sink gets an error.
-    """
-    if find_spec("onnxruntime") is None:
-        message = "-O2 compares merged models with their parts, and onnxruntime is not installed"
-        hint = "install `graphc-compiler[merge]`, or compile with -O1"
-        sink.report(Diagnostic(NO_ONNXRUNTIME, message, help=hint))
-        return plan
+def merge_onnx(plan: Plan, options: Options) -> Plan:
+    """Return the plan with what can be merged in each region merged, and the decisions that were taken."""
     types = dict(plan.inputs)
     for unit in plan.root.walk():
         types |= {each.tensor: each.type for node in unit.region.nodes for each in node.outputs}

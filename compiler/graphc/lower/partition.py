@@ -10,12 +10,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
-from graphc.diagnostics import Diagnostic, Sink
-from graphc.diagnostics.codes.limits import UNIT_CYCLE
 from graphc.graph import ChoiceWork, ComponentWork, EitherWork, Graph, Node, Placement
 from graphc.lower.options import Options
 from graphc.order import find_cycles, sort_topologically
 from graphc.plan import Region
+from graphc.records import record
 
 _T = TypeVar("_T")
 
@@ -26,16 +25,23 @@ STAGE: Final = "stage "
 """How the names of groups begin whose nodes say nothing of their container."""
 
 
-def partition_nodes(graph: Graph, options: Options, sink: Sink) -> Groups | None:
-    """Return the group of each node; None where units that were asked for depend on each other."""
+@record
+class Entangled:
+    """Units that were asked for and depend on each other: the groups, and the circles in which they do."""
+
+    groups: Groups
+    circles: tuple[tuple[str, ...], ...]
+
+
+def partition_nodes(graph: Graph, options: Options) -> Groups | Entangled:
+    """Return the group of each node, or the circles in which they would have to run."""
     placed = _place(graph)
     if graph.grouping != "separate":
         placed = _keep_quorums(graph, placed)
     reads = _group_reads(graph, placed)
     cycles = find_cycles(reads)
     if cycles:
-        _report_cycles(graph, placed, cycles, sink)
-        return None
+        return Entangled(placed, tuple(tuple(cycle) for cycle in cycles))
     is_apart = options.level == 0 or graph.grouping == "separate"
     return placed if is_apart else _join_free(graph, placed, reads)
 
@@ -117,22 +123,6 @@ def _group_reads(graph: Graph, groups: Groups) -> dict[str, set[str]]:
         group = groups[node.name]
         reads[group] |= {groups[makers[each]] for each in node.reads if each in makers} - {group}
     return reads
-
-
-def _report_cycles(graph: Graph, groups: Groups, cycles: Sequence[Sequence[str]], sink: Sink) -> None:
-    for cycle in cycles:
-        unit = next(group for group in cycle if group.startswith("unit "))
-        turned = [*cycle[cycle.index(unit) :], *cycle[: cycle.index(unit)], unit]
-        origins = {groups[node.name]: node.origin for node in graph.nodes}
-        names = [group[5:] if group.startswith("unit ") else origins[group] for group in turned]
-        way = " -> ".join(f"`{name}`" for name in names)
-        message = f"the unit `{names[0]}` would have to run before and after others: {way}"
-        others = [name for name, group in zip(names, turned, strict=True) if group.startswith("node ")]
-        hint = (
-            f"part the unit in two, or give `{others[0]}` the same unit" if others else "part the unit in two"
-        )
-        first = next(node for node in graph.nodes if groups[node.name] == unit)
-        sink.report(Diagnostic(UNIT_CYCLE, message, first.at, hint))
 
 
 def _join_free(graph: Graph, placed: Groups, reads: Mapping[str, set[str]]) -> Groups:

@@ -32,7 +32,7 @@ from graphc.lower.check_quorums import check_quorums
 from graphc.lower.choose import MOST_PLANNED, Choice, TooDeep, choose_plan
 from graphc.lower.costs import MODEL, region_ms
 from graphc.lower.options import Options
-from graphc.lower.partition import claim_name, partition_nodes
+from graphc.lower.partition import Entangled, claim_name, partition_nodes
 from graphc.lower.words import listed, quoted, show_ms, show_placement
 from graphc.order import find_needed
 from graphc.plan import Costs, Decision, Region, Unit
@@ -254,14 +254,15 @@ class _Pooling:
 
     def _plan(self, graph: Graph) -> Planned | None:
         """Return the best plan of a graph whose nodes were placed anew; None where that breaks a rule."""
-        sink = Sink()
-        groups = partition_nodes(graph, self.options, sink)
-        choice = choose_plan(graph, groups, self.costs, self.options) if groups else None
-        if choice is None or isinstance(choice, TooDeep):
+        groups = partition_nodes(graph, self.options)
+        if isinstance(groups, Entangled):
             return None
-        plan = choice.draft.plan
-        check_quorums(plan, sink)
-        check_batches(plan, graph.types, sink)
+        choice = choose_plan(graph, groups, self.costs, self.options)
+        if isinstance(choice, TooDeep):
+            return None
+        plan, sink = choice.draft.plan, Sink()
+        check_quorums(plan, graph, sink)
+        check_batches(plan, graph, sink)
         return None if sink.has_errors else Planned(graph, choice)
 
     def result(self) -> Planned:
