@@ -52,7 +52,13 @@ if words[:2] == ["pip", "compile"]:
 if words[0] == "venv":
     made = pathlib.Path(words[-1])
     (made / "bin").mkdir(parents=True)
-    (made / "bin" / "python").symlink_to({python!r})
+    script = '#!/bin/sh\\nPYTHONPATH="${{0%/bin/*}}/site" exec "{python}" "$@"\\n'
+    (made / "bin" / "python").write_text(script)
+    (made / "bin" / "python").chmod(0o755)
+if words[:2] == ["pip", "install"] and "-r" in words:
+    site = pathlib.Path(words[words.index("--python") + 1]).parents[1] / "site"
+    site.mkdir()
+    (site / "unidecode.py").write_text("def unidecode(text):\\n    return text\\n")
 """
 
 
@@ -223,6 +229,38 @@ def test_an_environment_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: p
     assert [*(tmp_path / "environments").iterdir()] == []
 
 
+def test_nodes_are_tried_in_the_environment_of_what_is_required(
+    folder: Path, asked: Callable[[], list[str]]
+) -> None:
+    (folder / "near.py").write_text(MODULE.replace('== "graph" and', "and"))
+    (folder / "graph.yaml").write_text(GRAPH % "unidecode")
+    done = CliRunner().invoke(main, ["check", "--load", "graph.yaml"])
+    assert done.output == "1 graph, no problems found\n"
+    assert [call.split()[0] for call in asked()] == ["pip", "venv", "pip", "pip"]
+    # It is there now, and nothing is asked again.
+    assert CliRunner().invoke(main, ["check", "--load", "graph.yaml"]).exit_code == 0
+    assert len(asked()) == 4
+    (folder / "near.py").write_text(MODULE + "\nraise ValueError('not to be loaded')\n")
+    done = CliRunner().invoke(main, ["check", "--load", "graph.yaml"])
+    assert "error[GC536]: `near` does not load" in done.output
+    assert "not to be loaded" in done.output
+
+
+def test_packages_that_cannot_be_had_leave_nodes_unjudged(
+    folder: Path, asked: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "graph.yaml").write_text(GRAPH % "impossible==9, unidecode")
+    done = CliRunner().invoke(main, ["check", "--load", "graph.yaml"])
+    assert done.exit_code == 1
+    assert "error[GC539]: nodes cannot be loaded here: the packages that they require" in done.output
+    assert "Because there is no impossible==9" in done.output
+    assert "graph.yaml:5:15" in done.output
+    monkeypatch.delenv("GRAPHC_CACHE_DIR")
+    monkeypatch.setattr("graphc.trial.check_loading.cache_root", lambda _: None)
+    done = CliRunner().invoke(main, ["check", "--load", "graph.yaml"])
+    assert "error[GC539]: nodes cannot be loaded here: there is no folder for environments" in done.output
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_graph_answers_in_the_environment_of_its_images_lock(folder: Path) -> None:
@@ -236,6 +274,7 @@ def test_a_graph_answers_in_the_environment_of_its_images_lock(folder: Path) -> 
     assert {name: version for name, version in pinned.items() if name in packages} == {
         name: packages[name] for name in pinned if name in packages
     }
+    assert CliRunner().invoke(main, ["check", "--load", "graph.yaml"]).exit_code == 0
     body = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["gräph", "other"]}]}
     Path("request.json").write_text(json.dumps(body))
     ran = subprocess.run(

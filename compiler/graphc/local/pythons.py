@@ -23,23 +23,10 @@ def find_pythons(
         assert folder is not None
         # uv is asked, which most runs have no use for.
         from graphc.packages.problem import PackageError
+        from graphc.packages.provide import provide_python
 
         try:
-            found[predictor] = _find(each, folder, console)
+            found[predictor] = provide_python(each, folder, console.waiting)
         except (PackageError, OSError) as failure:
             findings.refuse(f"the packages of `{predictor}` cannot be had: {failure}")
     return found
-
-
-def _find(requirements: Requirements, folder: Path, console: RunConsole) -> Path:
-    from graphc.packages.environment import find_environment, make_environment
-    from graphc.packages.lock import lock_packages
-
-    # The lock of the image that the manifest names: what answers here is what answers there.
-    with console.waiting("locking what the graph requires"):
-        lock = lock_packages(requirements, "linux/amd64", folder)
-    there = find_environment(lock, folder)
-    if there is not None:
-        return there
-    with console.waiting("making an environment of what the graph requires"):
-        return make_environment(lock, folder)

@@ -8,15 +8,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Final, cast
 
 from graphc_components.tensors import TensorType
 
+from graphc.caching import cache_root
 from graphc.compilation import Compilation
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.loading import ANSWERS_OTHERWISE, DOES_NOT_LOAD, FAILS_WHEN_RUN, NOT_JUDGED
+from graphc.packages.requirements import Requirements
 from graphc.targets.region import describe_region
 from graphc.targets.shipping import LocalShipment, ship_node
 from graphc.trial.subjects import Subject, find_subjects, place_of, types_of, why_unjudged
@@ -42,12 +44,48 @@ def check_loading(done: Compilation, sink: Sink) -> None:
         message = "nodes cannot be loaded here: `graphc_runtimes` is not installed"
         sink.report(Diagnostic(NOT_JUDGED, message, help="install graphc's runtimes with their extras"))
         return
+    pythons = _Pythons(sink)
     with tempfile.TemporaryDirectory(prefix="graphc-trial-") as name:
         for index, subject in enumerate(find_subjects(done)):
-            if why_unjudged(subject.node, was_run=True) is None:
+            if why_unjudged(subject.node, was_run=True) is None and (python := pythons.find(subject)):
                 folder = Path(name, str(index))
                 folder.mkdir()
-                _check_node(subject, folder, sink)
+                _check_node(subject, python, folder, sink)
+
+
+class _Pythons:
+    """The Python that each version's nodes run in: this one, or that of an environment with what it requires."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._found = dict[Requirements, Path | None]()
+
+    def find(self, subject: Subject) -> Path | None:
+        """Return the Python of a node; None, with the reason in the sink, where its packages cannot be had."""
+        required = subject.requirements
+        if not required.each:
+            return Path(sys.executable)
+        if required not in self._found:
+            self._found[required] = self._provide(subject)
+        return self._found[required]
+
+    def _provide(self, subject: Subject) -> Path | None:
+        # uv is asked, which most checks have no use for.
+        from graphc.packages.problem import PackageError
+        from graphc.packages.provide import provide_python
+
+        root = cache_root(os.environ)
+        at = subject.graph.spec.at("requirements")
+        if root is None:
+            message = "nodes cannot be loaded here: there is no folder for environments"
+            self._sink.report(Diagnostic(NOT_JUDGED, message, at, "name one in GRAPHC_CACHE_DIR"))
+            return None
+        try:
+            return provide_python(subject.requirements, root, nullcontext)
+        except (PackageError, OSError) as failure:
+            message = f"nodes cannot be loaded here: the packages that they require cannot be had: {failure}"
+            self._sink.report(Diagnostic(NOT_JUDGED, message, at))
+            return None
 
 
 def _lay_out(files: Sequence[tuple[str, Path]], folder: Path) -> None:
@@ -57,23 +95,23 @@ def _lay_out(files: Sequence[tuple[str, Path]], folder: Path) -> None:
         path.symlink_to(file.resolve())
 
 
-def _check_node(subject: Subject, folder: Path, sink: Sink) -> None:
+def _check_node(subject: Subject, python: Path, folder: Path, sink: Sink) -> None:
     shipment = ship_node(subject.plan.graph, subject.node, None, "local")
     if isinstance(shipment, LocalShipment):
         _lay_out(shipment.files, folder / _ARTIFACTS / shipment.node)
-    found = _try(subject, folder)
+    found = _try(subject, python, folder)
     stage = found["stage"]
     if stage in _RULES:
         message = f"`{subject.node.origin}` {_SAYS[stage]}: {found['message']}"
         sink.report(Diagnostic(_RULES[stage], message, place_of(subject)))
 
 
-def _try(subject: Subject, folder: Path) -> Mapping[str, str]:
+def _try(subject: Subject, python: Path, folder: Path) -> Mapping[str, str]:
     """Return what came of a node's trial: its stage, and what it said."""
     artifacts, result = folder / _ARTIFACTS, folder / _RESULT
     job = _describe(subject, artifacts, result)
     process = subprocess.Popen(
-        [sys.executable, "-m", "graphc_runtimes.trial"],
+        [str(python), "-m", "graphc_runtimes.trial"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

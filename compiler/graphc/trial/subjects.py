@@ -7,6 +7,7 @@ from graphc.compilation import CheckedGraph, Compilation
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.loading import NOT_JUDGED
 from graphc.graph import ModelWork, Node, PythonWork
+from graphc.packages.requirements import Requirements
 from graphc.plan import Plan, Unit
 from graphc.records import record
 
@@ -16,9 +17,10 @@ _UNTOLD: Final = frozenset({"sklearn"})
 
 @record
 class Subject:
-    """A node to load: with the graph and the plan that it is of, and the unit that runs it."""
+    """A node to load: with the graph, the version and the plan that it is of, and the unit that runs it."""
 
     graph: CheckedGraph
+    version: str
     plan: Plan
     unit: Unit
     node: Node
@@ -27,7 +29,13 @@ class Subject:
     def key(self) -> tuple[object, ...]:
         """What makes two nodes of two versions the same to try."""
         types = tuple(output.type for output in self.node.outputs)
-        return self.node.origin, self.node.work, types
+        return self.node.origin, self.node.work, types, self.requirements
+
+    @property
+    def requirements(self) -> Requirements:
+        """What the version requires beyond the runtime image."""
+        emission = self.graph.emission
+        return emission.images[self.version].requirements if emission else Requirements()
 
 
 def find_subjects(done: Compilation) -> Iterator[Subject]:
@@ -35,9 +43,9 @@ def find_subjects(done: Compilation) -> Iterator[Subject]:
     for graph in done.graphs:
         # Versions mostly differ in a node or two.
         seen: set[tuple[object, ...]] = set()
-        for plan in graph.plans.values():
+        for version, plan in graph.plans.items():
             for unit, node in _nodes(plan):
-                subject = Subject(graph, plan, unit, node)
+                subject = Subject(graph, version, plan, unit, node)
                 if isinstance(node.work, ModelWork | PythonWork) and subject.key not in seen:
                     seen.add(subject.key)
                     yield subject
