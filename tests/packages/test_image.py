@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from graphc.cli import main
 from graphc.packages.environment import MOST_KEPT, find_environment, make_environment
 from graphc.packages.wheels import make_wheels
 from graphc.runtime_image import read_image
+from graphc.trial import check_loading
 
 GRAPH: Final = """\
 apiVersion: graphc/v1
@@ -246,6 +247,11 @@ def test_nodes_are_tried_in_the_environment_of_what_is_required(
     assert "not to be loaded" in done.output
 
 
+def no_folder(environ: Mapping[str, str]) -> None:
+    """Stand for a machine without a home."""
+    assert "GRAPHC_CACHE_DIR" not in environ
+
+
 def test_packages_that_cannot_be_had_leave_nodes_unjudged(
     folder: Path, asked: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,7 +262,7 @@ def test_packages_that_cannot_be_had_leave_nodes_unjudged(
     assert "Because there is no impossible==9" in done.output
     assert "graph.yaml:5:15" in done.output
     monkeypatch.delenv("GRAPHC_CACHE_DIR")
-    monkeypatch.setattr("graphc.trial.check_loading.cache_root", lambda _: None)
+    monkeypatch.setattr(check_loading, "cache_root", no_folder)
     done = CliRunner().invoke(main, ["check", "--load", "graph.yaml"])
     assert "error[GC539]: nodes cannot be loaded here: there is no folder for environments" in done.output
 

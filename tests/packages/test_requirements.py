@@ -11,6 +11,7 @@ from graphc.diagnostics import Sink
 from graphc.local.load import load_manifests
 from graphc.local.problem import Findings
 from graphc.packages.annotation import ANNOTATION
+from graphc.packages.pylock import read_pylock
 from graphc.packages.requirements import (
     Requirements,
     join_requirements,
@@ -198,3 +199,79 @@ def test_another_image_may_have_anything(tmp_path: Path) -> None:
         GRAPH.format(node="", more="", runtime="{image: example.com/graphc-runtime}")
     )
     assert CliRunner().invoke(main, ["check", str(tmp_path / "graph.yaml")]).exit_code == 1
+
+
+LOCKED: Final = """\
+lock-version = "1.0"
+created-by = "uv"
+
+[[packages]]
+name = "RapidFuzz"
+version = "3.11.0"
+marker = "sys_platform != 'win32'"
+sdist = { url = "https://example.com/r.tar.gz", hashes = { sha256 = "%s", md5 = "0" } }
+wheels = [
+    { url = "https://example.com/r-cp311.whl", hashes = { sha256 = "%s" } },
+    { url = "https://example.com/r-cp312.whl", hashes = { sha256 = "%s" } },
+]
+
+[[packages]]
+version = "1.3.8"
+name = "unidecode"
+"""
+
+
+def test_a_pylock_is_read_with_its_markers_and_hashes() -> None:
+    one, two, three = ("a" * 64, "b" * 64, "c" * 64)
+    found = [(number, parse_requirement(line)) for number, line in read_pylock(LOCKED % (three, one, two))]
+    assert [(number, each.line) for number, each in found] == [
+        (5, "rapidfuzz==3.11.0 ; sys_platform != 'win32'"),
+        (16, "unidecode==1.3.8"),
+    ]
+    assert [each.hashes for _, each in found] == [
+        (f"sha256:{one}", f"sha256:{two}", f"sha256:{three}"),
+        (),
+    ]
+
+
+def test_a_lock_file_is_as_good_as_what_it_is_exported_to(tmp_path: Path) -> None:
+    """The same image comes of both, and its tag names what was asked for."""
+    hashes = ("a" * 64, "b" * 64, "c" * 64)
+    (tmp_path / "pylock.toml").write_text(LOCKED % hashes)
+    flags = " ".join(f"--hash=sha256:{each}" for each in hashes)
+    lines = [f"rapidfuzz==3.11.0 ; sys_platform != 'win32' {flags}", "unidecode==1.3.8"]
+    (tmp_path / "requirements.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "post.py").write_text("import unidecode\n\n\ndef score(x):\n    return x\n")
+    images: list[str] = []
+    for name in ("pylock.toml", "requirements.txt"):
+        graph = tmp_path / "graph.yaml"
+        graph.write_text(
+            "apiVersion: graphc/v1\nkind: InferenceGraph\nmetadata: {name: score}\n"
+            f'inputs: {{x: "FP32[batch]"}}\nrequirements: {name}\noutputs: {{y: near}}\n'
+            'nodes: {near: {python: "post:score", in: {x: x}, out: "FP32[batch]"}}\n'
+        )
+        done = CliRunner().invoke(main, ["compile", str(graph)])
+        assert done.exit_code == 0, done.output
+        images += [line for line in done.stdout.splitlines() if "image:" in line]
+    assert len(images) == 2
+    assert images[0] == images[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lock-version = 1", "is not a lock file of version 1"),
+        ("", "is not a lock file of version 1"),
+        ('lock-version = "2.0"', "is not a lock file of version 1"),
+        ("[" * 5000, "is not TOML"),
+        ("a = ", "is not TOML: invalid value"),
+    ],
+)
+def test_what_is_no_pylock_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        list(read_pylock(text))
+
+
+def test_packages_in_one_array_are_read_too() -> None:
+    text = 'lock-version = "1.1"\npackages = [{name = "a", version = "1"}, {name = "b", version = "2"}, 3]\n'
+    assert [*read_pylock(text)] == [(1, "a==1"), (1, "b==2")]

@@ -8,6 +8,7 @@ from graphc.artefacts.files import check_place, tell_failure
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.artefacts import BAD_REQUIREMENT
 from graphc.diagnostics.printable import quoted
+from graphc.packages.pylock import find_export, is_pylock, read_pylock
 from graphc.packages.requirements import (
     Requirement,
     Requirements,
@@ -56,6 +57,11 @@ def _read_file(folder: Path, name: str, at: Span, sink: Sink) -> Iterator[Requir
     if fault is not None:
         sink.report(Diagnostic(fault.rule, fault.message, at, fault.help))
         return
+    export = find_export(name)
+    if export is not None:
+        message = f"`{name}` is neither a file of requirements nor a `pylock.toml`"
+        sink.report(Diagnostic(BAD_REQUIREMENT, message, at, export))
+        return
     try:
         with open_regular(folder / name) as file:
             text = file.read(_LARGEST + 1)
@@ -63,10 +69,14 @@ def _read_file(folder: Path, name: str, at: Span, sink: Sink) -> Iterator[Requir
         fault = tell_failure(error, name)
         sink.report(Diagnostic(fault.rule, fault.message, at, fault.help))
         return
+    split = read_pylock if is_pylock(name) else split_lines
     try:
-        lines = [*split_lines(text.decode("utf-8-sig"))] if len(text) <= _LARGEST else None
+        lines = [*split(text.decode("utf-8-sig"))] if len(text) <= _LARGEST else None
     except UnicodeDecodeError:
         lines = None
+    except ValueError as problem:
+        sink.report(Diagnostic(BAD_REQUIREMENT, f"`{name}` {problem}", at))
+        return
     if lines is None:
         sink.report(Diagnostic(BAD_REQUIREMENT, f"`{name}` is no file of requirements that can be read", at))
         return

@@ -444,7 +444,7 @@ def _read_required(value: object) -> object:
 
 
 _REQUIRED_SCHEMA: Final[dict[str, object]] = {
-    "description": "packages beyond the runtime image's: a list, or the path of a requirements or lock file",
+    "description": "packages beyond the runtime image's: a list, or the path of a requirements file or a pylock.toml",
     "anyOf": [
         {"type": "string"},
         {
