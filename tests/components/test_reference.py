@@ -392,6 +392,41 @@ def _() -> None:
         served(inputs, nodes, "s", given | {"p": fp32(1, 1)})
 
 
+ONCE: Final[Json] = {
+    "n": {"component": "label-map", "in": "k", "parameters": {"labels": ["A"]}},
+    "r": {"router": "threshold", "in": "p", "branches": [{"below": 0.5, "take": "n"}, {"take": "b"}]},
+}
+"""`n` fails for whatever is not 0, and `r` takes it where `p` is below 0.5."""
+
+
+@sentence(
+    "A node runs once, for exactly the rows that some reader of it takes, and not at all where none takes any."
+)
+def _() -> None:
+    inputs = {"k": "INT64[batch]", "p": "FP32[batch]", "q": "FP32[batch]", "b": "BYTES[batch]"}
+    branches = [{"below": 0.5, "take": "n"}, {"take": "r"}]
+    nodes = ONCE | {"t": {"router": "threshold", "in": "q", "branches": branches}}
+    given = {"p": fp32(0, 1), "q": fp32(1, 1), "b": np.array(["x", "y"], object)}
+    assert served(inputs, nodes, "t", {"k": np.array([0, 9]), **given}) == ["A", "y"]
+    given["p"] = fp32(1, 1)
+    assert served(inputs, nodes, "t", {"k": np.array([9, 9]), **given}) == ["x", "y"]
+    given["q"] = fp32(1, 0)
+    with pytest.raises(FailedError):
+        served(inputs, nodes, "t", {"k": np.array([9, 9]), **given})
+
+
+@sentence("A decision made from a node's own answer, whatever lies between, leaves out no row for that node.")
+def _() -> None:
+    inputs = {"k": "INT64[batch]", "p": "FP32[batch]", "b": "BYTES[batch]"}
+    branches = [{"equals": "A", "take": "n"}, {"take": "b"}]
+    nodes = ONCE | {"t": {"router": "equals", "in": "r", "branches": branches}}
+    given = {"p": fp32(0, 1), "b": np.array(["x", "y"], object)}
+    assert served(inputs, nodes, "t", {"k": np.array([0, 0]), **given}) == ["A", "y"]
+    # Nobody reads the second row of `n`, and it could be known only once `n` has answered.
+    with pytest.raises(FailedError):
+        served(inputs, nodes, "t", {"k": np.array([0, 9]), **given})
+
+
 LISTED: Final = re.findall(r"^- (.+)$", README, re.MULTILINE)
 
 

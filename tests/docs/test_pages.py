@@ -131,6 +131,41 @@ def test_commands_have_the_options_that_pages_give_them(page: Path) -> None:
         assert given <= known, (name, given - known)
 
 
+def others_of(page: Path, program: str) -> list[list[str]]:
+    """The command lines of another program that a page has in its shell blocks."""
+    lines = (line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines())
+    parted = (part for line in lines for part in re.split(r"&&|[|;()]", line.partition(" # ")[0]))
+    return [words for part in parted if (words := shlex.split(part)) and words[0] == program]
+
+
+def test_charts_are_named_with_their_repository() -> None:
+    """Nobody has added a repository under a name, and an upgrade forgets what it is not told to keep."""
+    commands = [words for page in PAGES for words in others_of(page, "helm")]
+    assert len(commands) >= 2
+    for words in commands:
+        assert "--repo" in words
+        assert words[1] == "install" or "--reuse-values" in words
+
+
+def test_what_is_built_and_applied_is_there() -> None:
+    built = [words for page in PAGES for words in others_of(page, "docker") if words[1] == "build"]
+    assert len(built) >= 3
+    for words in built:
+        assert words[-1] == "."
+        assert (ROOT / words[words.index("-f") + 1]).is_file()
+    applied = [
+        words[words.index("-k") + 1]
+        for page in PAGES
+        for words in others_of(page, "kubectl")
+        if "-k" in words
+    ]
+    assert len(applied) >= 6
+    for folder in applied:
+        # A component is not applied by itself, and `.` is the reader's own.
+        kustomization = ROOT / folder / "kustomization.yaml"
+        assert folder == "." or yaml.safe_load(kustomization.read_text())["kind"] == "Kustomization"
+
+
 # The front page
 
 

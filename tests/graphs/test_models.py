@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, Final, Protocol, cast
 
 import joblib  # pyright: ignore[reportMissingTypeStubs]
+import lightgbm
 import numpy as np
 import onnxruntime as ort  # pyright: ignore[reportMissingTypeStubs]
 import pandas
@@ -110,6 +111,15 @@ def diabetes_tier(folder: Path, x: Floats, tier: str = "") -> Answer:
     return onnx(folder, "thorough" if tier == "gold" else "quick", x)
 
 
+def diabetes_range(folder: Path, x: NDArray[np.float64]) -> Answer:
+    each = [
+        lightgbm.Booster(model_file=folder / f"models/{name}.txt").predict(x)
+        for name in ("low", "middle", "high")
+    ]
+    least, usual, most = np.sort(np.array(each), axis=0)
+    return {"least": least, "usual": usual, "most": most}
+
+
 def diabetes_table(folder: Path, **columns: Array) -> Answer:
     pipeline = cast("Classifier", joblib.load(folder / "models/progression.joblib"))  # pyright: ignore[reportUnknownMemberType]
     texts = {name: [each.decode() or math.nan for each in columns[name].tolist()] for name in ("sex", "ward")}
@@ -133,6 +143,7 @@ BY_HAND: Final[Mapping[str, Callable[..., Answer]]] = {
     "diabetes-route": diabetes_route,
     "diabetes-tier": diabetes_tier,
     "cancer-rollout": cancer_rollout,
+    "diabetes-range": diabetes_range,
     "diabetes-table": diabetes_table,
 }
 
