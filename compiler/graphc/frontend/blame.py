@@ -60,7 +60,7 @@ class Blaming:
                 then = {_place(each) for each in self.infer({tensor: type_})}
                 ended = [each for each in mine if _place(each) not in then]
                 names = {each.node for each in ended}
-                stays = any(self._reads(each.node, tensor) for each in mine if each not in ended)
+                stays = any(self._is_about(each, tensor) for each in mine if each not in ended)
                 if len(names) > 1 and not stays and then <= {_place(each) for each in problems}:
                     yield self._describe(tensor, type_, ended, at)
                     left = [each for each in left if each not in ended]
@@ -92,8 +92,11 @@ class Blaming:
             pending += new
         return found
 
-    def _reads(self, name: str, tensor: str) -> bool:
-        return any(use.tensor == tensor for use in self.resolved.uses[name])
+    def _is_about(self, problem: Problem, tensor: str) -> bool:
+        """Say whether a problem is of a node that reads a tensor, and not where it reads another one."""
+        uses = self.resolved.uses[problem.node]
+        others = {use.at for use in uses if use.tensor != tensor}
+        return len(others) < len(uses) and problem.diagnostic.at not in others
 
     def _candidates(self, tensor: str, nodes: Collection[str]) -> Iterable[TensorType]:
         own = self.types[tensor]
