@@ -35,7 +35,8 @@ class Subject:
     def requirements(self) -> Requirements:
         """What the version requires beyond the runtime image."""
         emission = self.graph.emission
-        return emission.images[self.version].requirements if emission else Requirements()
+        image = emission.images.get(self.version) if emission else None
+        return image.requirements if image else Requirements()
 
 
 def find_subjects(done: Compilation) -> Iterator[Subject]:
