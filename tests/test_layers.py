@@ -77,9 +77,10 @@ UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
     "diagnostics": frozenset({"source", "spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
     "source": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
     "spec": frozenset({"frontend", "graph", "lower", "plan", "targets", "engine"}),
-    "graph": frozenset({"source", "spec", "frontend", "lower", "targets", "engine"}),
-    "lower": frozenset({"source", "spec", "frontend", "artefacts", "targets", "engine"}),
-    "targets": frozenset({"source", "spec", "frontend", "artefacts", "lower", "engine"}),
+    "graph": frozenset({"source", "spec", "frontend", "lower", "targets", "compile", "engine"}),
+    "lower": frozenset({"source", "spec", "frontend", "artefacts", "targets", "compile", "engine"}),
+    "targets": frozenset({"source", "spec", "frontend", "artefacts", "lower", "compile", "engine"}),
+    "compile": frozenset({"cli", "cluster", "local", "engine", "manifests"}),
     "engine": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", *_READERS_OF_SELDON}),
     "seldon": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "profiles", "engine"})
     | _READERS_OF_SELDON,
@@ -173,6 +174,15 @@ def test_parts_of_the_compiler_know_what_comes_before_them(part: str) -> None:
     for module, path in found:
         known = {name.split(".")[1] for name in imports_of(path) if name.startswith("graphc.")}
         assert not known & UNKNOWN_TO[part], module
+
+
+@pytest.mark.parametrize("part", ["lower", "targets", "gpus", "joining"])
+def test_only_checks_report(part: str) -> None:
+    """What parts, plans, lays out and emits tells by its value what cannot be; a check has the rule for it."""
+    for module, path in modules_of("graphc"):
+        rules = {name for name in imports_of(path) if name.startswith("graphc.diagnostics.codes")}
+        if module.startswith(f"graphc.{part}."):
+            assert bool(rules) <= path.stem.startswith("check_"), module
 
 
 @pytest.mark.parametrize("target", list_targets())

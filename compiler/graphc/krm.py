@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
-from graphc.compilation import Request, check_document, compile_files
+from graphc.compilation import Request, compile_document, compile_files
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.model import Severity
 from graphc.documents import write_yaml
@@ -102,7 +102,7 @@ def _is_same(one: Fields, other: Fields) -> bool:
 
 
 def _compile(graph: Fields, request: Request, sink: Sink) -> list[Value]:
-    checked = check_document(_clean(graph), Path(), replace(request, paths=()), sink)
+    checked = compile_document(_clean(graph), Path(), replace(request, paths=()), sink)
     emission = checked.emission if checked is not None else None
     return [dict(each) for each in emission.documents] if emission is not None else []
 

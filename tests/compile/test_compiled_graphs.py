@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 from compile_cases import CASES, Case, Compiled, find_cases
-from graphc.compilation import Request, check_document
+from graphc.compilation import Request, compile_document
 from graphc.diagnostics import Sink
 from graphc.documents import write_yaml
 from graphc.lower.options import Options
@@ -67,7 +67,7 @@ def compile_shuffled(case: Case, level: int, order: random.Random) -> str:
     for profile in (value for option, value in options if option == "--profile"):
         request = replace(request, cluster=read_cluster(case.path.parent / profile, profile))
     graphs = [
-        check_document(shuffle(document, order), case.path.parent, request, sink)
+        compile_document(shuffle(document, order), case.path.parent, request, sink)
         for document in read_documents(source.text, source.file, sink)
     ]
     emissions = [graph.emission for graph in graphs if graph and graph.emission]

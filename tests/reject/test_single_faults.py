@@ -17,7 +17,7 @@ import pytest
 import yaml
 from compile_cases import Case, find_cases
 from graphc.artefacts.signature import Signatures
-from graphc.compilation import Request, check_document
+from graphc.compilation import Request, compile_document
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.model import Severity
 from graphc.profiles.profile import Profile
@@ -155,7 +155,7 @@ def check(text: str, case: Case) -> list[Diagnostic]:
     cluster = read_cluster(case)
     request = Request((), settings, environ=case.environ, signatures=SIGNATURES, cluster=cluster)
     for document in read_documents(text, "graph.yaml", sink):
-        check_document(document, case.path.parent, request, sink)
+        compile_document(document, case.path.parent, request, sink)
     return list(sink)
 
 

@@ -62,6 +62,7 @@ class Settings:
     at: Span
     sticky_at: Span
     executor_at: Span
+    store_at: Span
 
 
 @record

@@ -8,6 +8,7 @@ from graphc.targets.check_capacity import check_capacity
 from graphc.targets.check_hardware import check_hardware
 from graphc.targets.check_operators import check_operators
 from graphc.targets.check_shipments import check_shipments
+from graphc.targets.check_store import check_store
 from graphc.targets.model import Deployable, Emission, Target
 from graphc.targets.routes.check_routing import check_routing
 from graphc.targets.seldon.check_autoscaling import check_autoscaling
@@ -39,6 +40,7 @@ def _check_routes(layout: Layout, sink: Sink) -> None:
 
 
 def _check_artefacts(layout: Layout, sink: Sink) -> None:
+    check_store(layout.deployable.settings, sink)
     for predictor in layout.predictors:
         check_shipments((large for each in predictor.containers for large in each.too_large), sink)
 

@@ -1,0 +1,1 @@
+"""The way of one graph from its document to what a target makes of it."""
