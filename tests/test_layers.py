@@ -77,10 +77,11 @@ UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
     "diagnostics": frozenset({"source", "spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
     "source": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
     "spec": frozenset({"frontend", "graph", "lower", "plan", "targets", "engine"}),
+    "frontend": frozenset({"lower", "targets", "compile", "engine"}),
     "graph": frozenset({"source", "spec", "frontend", "lower", "targets", "compile", "engine"}),
     "lower": frozenset({"source", "spec", "frontend", "artefacts", "targets", "compile", "engine"}),
     "targets": frozenset({"source", "spec", "frontend", "artefacts", "lower", "compile", "engine"}),
-    "compile": frozenset({"cli", "cluster", "local", "engine", "manifests"}),
+    "compile": frozenset({"cli", "cluster", "local", "engine", "lint"}),
     "engine": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", *_READERS_OF_SELDON}),
     "seldon": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "profiles", "engine"})
     | _READERS_OF_SELDON,

@@ -337,6 +337,7 @@ class Graph:
     grouping: Grouping = "auto"
     deadline_ms: int | None = None
     batch: Batch | None = None
+    deadline_at: Span | None = field(default=None, compare=False)
     calls_at: Span | None = field(default=None, compare=False)
     """Where the file asks for calls over gRPC, which pass Seldon's executor through models one after another."""
 

@@ -61,6 +61,7 @@ def assemble_graph(
         outputs=tuple(Result(use.port, use.tensor, use.at) for use in resolved.outputs),
         grouping=fields.placement.grouping,
         deadline_ms=fields.deadline,
+        deadline_at=draft.spec.at("deadline"),
         batch=_batch(draft.spec, fields.batch, "batch"),
         calls_at=draft.spec.at("transport") if fields.transport == "grpc" else None,
     )

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from graphc.artefacts.signature import Signatures
 from graphc.diagnostics import Diagnostic, Sink
-from graphc.diagnostics.codes.flow import NO_ROWS, UNDECLARED_OUTPUT
+from graphc.diagnostics.codes.flow import UNDECLARED_OUTPUT
 from graphc.frontend.assemble import assemble_graph
-from graphc.frontend.check_deadline import check_deadline
 from graphc.frontend.check_flow import check_needed, order_nodes
 from graphc.frontend.check_names import check_names
 from graphc.frontend.check_placement import check_placement
@@ -18,8 +17,6 @@ from graphc.frontend.infer import Inferred, infer_types
 from graphc.frontend.resolve import Resolved, resolve_references
 from graphc.frontend.rows import decide_rows
 from graphc.graph import Graph, Per
-from graphc.lower.conditions import find_ungatherable
-from graphc.lower.fallbacks import lower_fallbacks
 from graphc.order import find_needed
 from graphc.packages.requirements import Requirements
 from graphc.spec.model import Cascade, Router
@@ -51,15 +48,7 @@ def read_graph(
         _check_known(resolved, inferred, kept, sink)
     if sink.has_errors:
         return None
-    graph = assemble_graph(draft, resolved, inferred, decisions, kept)
-    check_deadline(graph, spec, sink)
-    for decider, node, use in find_ungatherable(lower_fallbacks(graph)):
-        reader = "it" if node.name == decider else f"`{node.name}`"
-        message = (
-            f"`{decider}` decides for each row, and {reader} reads `{use.tensor}`, whose rows are not known"
-        )
-        sink.report(Diagnostic(NO_ROWS, message, use.at, "declare its type, or decide `per: request`"))
-    return None if sink.has_errors else graph
+    return assemble_graph(draft, resolved, inferred, decisions, kept)
 
 
 def _find_needed(spec: GraphSpec, resolved: Resolved) -> set[str]:

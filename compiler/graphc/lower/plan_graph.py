@@ -7,9 +7,11 @@ from graphc.diagnostics import Sink
 from graphc.graph import Graph
 from graphc.lower.check_batches import check_batches
 from graphc.lower.check_calls import check_calls
+from graphc.lower.check_deadline import check_deadline
 from graphc.lower.check_depth import check_depth
 from graphc.lower.check_merging import check_merging
 from graphc.lower.check_quorums import check_quorums
+from graphc.lower.check_rows import check_rows
 from graphc.lower.check_units import check_units
 from graphc.lower.choose import TooDeep, choose_plan
 from graphc.lower.conditions import lower_conditions
@@ -25,17 +27,27 @@ from graphc.lower.trim import trim_outputs
 from graphc.plan import Plan
 
 Rewrite = Callable[[Graph], Graph]
-Check = Callable[[Plan, Graph, Sink], None]
+
+GRAPH_CHECKS: Final[tuple[Callable[[Graph, Sink], None], ...]] = (check_rows, check_deadline)
+"""What a graph has to keep for it to be lowered."""
 
 REWRITES: Final[tuple[Rewrite, ...]] = (lower_fallbacks, lower_conditions, trim_outputs)
 """What makes a graph ready to be planned; these cannot fail, and report nothing."""
 
-CHECKS: Final[tuple[Check, ...]] = (check_quorums, check_batches, check_calls)
+PLAN_CHECKS: Final[tuple[Callable[[Plan, Graph, Sink], None], ...]] = (
+    check_quorums,
+    check_batches,
+    check_calls,
+)
 """What a plan has to keep; each is shown the graph too, as it was before it was lowered."""
 
 
 def plan_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
     """Return the plan of a checked graph; None where its placements ask for what the engine cannot do."""
+    for check in GRAPH_CHECKS:
+        check(graph, sink)
+    if sink.has_errors:
+        return None
     straight = graph
     for rewrite in REWRITES:
         straight = rewrite(straight)
@@ -51,8 +63,8 @@ def plan_graph(graph: Graph, options: Options, sink: Sink) -> Plan | None:
         return None
     plan = complete_plan(pool_nodes(straight, choice, costs, options), costs, options)
     plan = spare_devices(name_root(plan), options.given)
-    for check in CHECKS:
-        check(plan, graph, sink)
+    for check_plan in PLAN_CHECKS:
+        check_plan(plan, graph, sink)
     if sink.has_errors:
         return None
     if options.level > 1:

@@ -50,11 +50,6 @@ def _read_duration(value: object) -> object:
     return length
 
 
-def show_duration(milliseconds: int) -> str:
-    """Return a time as a graph file writes it."""
-    return f"{milliseconds}ms" if milliseconds < 1000 or milliseconds % 100 else f"{milliseconds / 1000:g}s"
-
-
 def _read_memory(value: object) -> object:
     if isinstance(value, str) and value[-1:] in {"m", "u", "n"} and _QUANTITY.match(value):
         raise ValueError(

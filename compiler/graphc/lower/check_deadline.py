@@ -2,15 +2,14 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import PAST_DEADLINE
+from graphc.durations import show_duration
 from graphc.graph import Graph
 from graphc.lower.conditions import lower_conditions
 from graphc.lower.fallbacks import lower_fallbacks
 from graphc.order import find_longest
-from graphc.spec.read import GraphSpec
-from graphc.spec.scalars import show_duration
 
 
-def check_deadline(graph: Graph, spec: GraphSpec, sink: Sink) -> None:
+def check_deadline(graph: Graph, sink: Sink) -> None:
     """Report timeouts that, retries included, sum to more than the deadline along one way.
 
     A node without a timeout counts as nothing; a fallback comes after the node that it stands for.
@@ -32,4 +31,4 @@ def check_deadline(graph: Graph, spec: GraphSpec, sink: Sink) -> None:
             f"the timeouts along {named} sum to {show_duration(total)}, "
             f"and the deadline is {show_duration(graph.deadline_ms)}"
         )
-        sink.report(Diagnostic(PAST_DEADLINE, message, spec.at("deadline")))
+        sink.report(Diagnostic(PAST_DEADLINE, message, graph.deadline_at))
