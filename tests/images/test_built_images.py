@@ -146,12 +146,14 @@ def test_a_graph_of_all_kinds_answers_in_its_image_as_on_a_laptop(
     with running(("run", "graph.yaml", "--port", "0", "--grpc-port", "0"), folder, "laptop") as program:
         http = int(program.await_line(r"^patients: http://127\.0\.0\.1:(\d+)/")[1])
         grpc = int(program.await_line(r"^gRPC: grpc://127\.0\.0\.1:(\d+)/")[1])
-        laptop = _ask(http, "patients", request), _ask_grpc(grpc, "patients", request)
-    assert laptop[0]["progression"] == json.loads((TABLE / "expected.json").read_text())["outputs"][0]["data"]
-    assert laptop[0]["nearest"] == model.predict(np.array(NEAREST, dtype=np.float64)).tolist()
+        answers = _ask(http, "patients", request), _ask_grpc(grpc, "patients", request)
+    (expected,) = json.loads((TABLE / "expected.json").read_text())["outputs"]
+    np.testing.assert_allclose(answers[0]["progression"], expected["data"], rtol=1e-5)
+    assert answers[0]["nearest"] == model.predict(np.array(NEAREST, dtype=np.float64)).tolist()
     for user in (None, SOMEBODY):
         with run_pod(images, manifest, tmp_path / f"pod-{user}", user) as pod:
-            assert (_ask(pod.http, "patients", request), _ask_grpc(pod.grpc, "patients", request)) == laptop
+            _check_equal(_ask(pod.http, "patients", request), answers[0])
+            _check_equal(_ask_grpc(pod.grpc, "patients", request), answers[1])
 
 
 def test_an_example_answers_in_the_projects_own_image(images: Images, runtime: str, tmp_path: Path) -> None:
@@ -179,6 +181,13 @@ def test_the_image_has_the_locale_that_text_is_normalised_by(
     body = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["Ábaco", "chloë"]}]}
     with run_pod(images, _compiled(tmp_path), tmp_path / "pod") as pod:
         assert _ask(pod.http, "fold", body) == {"upper": ["ÁBACO", "CHLOË"]}
+
+
+def _check_equal(found: Json, wanted: Json) -> None:
+    """Where the environment chooses the kernels of linear algebra, the last bits may differ."""
+    assert list(found) == list(wanted)
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-12)
 
 
 def _write_patients(folder: Path, store: str) -> Any:
