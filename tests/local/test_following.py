@@ -193,7 +193,7 @@ def test_a_gate_that_is_never_decided_is_not_waited_for(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("    promote_when: {agreement: null, error_p50: null}", "  "))
     code, words = promote_canary(path, "--report", str(tmp_path / "runs.db"))
     assert code == 1
-    assert "error[GC475]: `agreement` of `canary` is never decided" in words
+    assert "error[GC475]: `agreement` and `error_p50` of `canary` are never decided" in words
 
 
 def test_what_has_all_requests_already_is_said(tmp_path: Path) -> None:
