@@ -35,17 +35,17 @@ LIGHT: Final = frozenset({"catalog", "component", "parameters", "tensors"})
 """The modules of the components that are data: the compiler imports them and no others, unless it merges."""
 
 MERGING: Final[Mapping[str, frozenset[str]]] = {
-    "graphc.joining.compare": frozenset({"datatypes"}),
-    "graphc.joining.form_model": frozenset({"datatypes", "onnx_forms"}),
-    "graphc.joining.session": frozenset({"datatypes"}),
+    "graphc.lower.onnx.compare": frozenset({"datatypes"}),
+    "graphc.lower.onnx.form_model": frozenset({"datatypes", "onnx_forms"}),
+    "graphc.lower.onnx.session": frozenset({"datatypes"}),
     "graphc.lower.merge_onnx": frozenset({"datatypes", "onnx_forms"}),
 }
 """What merging ONNX models imports of the components beyond that: it runs them, and is itself imported at -O2 only."""
 
 DOORS: Final[Mapping[str, frozenset[str]]] = {
-    "networkx": frozenset({"graphc.knots"}),
+    "networkx": frozenset({"graphc.ir.knots"}),
     "kubernetes": frozenset({"graphc.cluster.client"}),
-    "google": frozenset({"graphc.engine.proto", "graphc.gpus.region_memory", "graphc.joining.large"}),
+    "google": frozenset({"graphc.engine.proto", "graphc.hardware.region_memory", "graphc.lower.onnx.large"}),
     "orjson": frozenset({"graphc.engine.fast_json"}),
     "pydantic_core": frozenset({"graphc.engine.fast_json", "graphc.spec.problems"}),
     # One writes, all others are the one reader.
@@ -59,10 +59,10 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "PIL": frozenset({"graphc.client.images"}),
     "matplotlib": frozenset({"graphc.bench.draw"}),
     "onnx": frozenset(
-        {"graphc.gpus.memory", "graphc.lower.merge_onnx"}
-        | {f"graphc.joining.{name}" for name in ("form_model", "join", "large", "opsets")}
+        {"graphc.hardware.memory", "graphc.lower.merge_onnx"}
+        | {f"graphc.lower.onnx.{name}" for name in ("form_model", "join", "large", "opsets")}
     ),
-    "onnxruntime": frozenset({"graphc.joining.session"}),
+    "onnxruntime": frozenset({"graphc.lower.onnx.session"}),
     "sqlalchemy": frozenset({"graphc.compare.store"}),
     "pydantic": frozenset(
         {f"graphc.spec.{name}" for name in ("examine", "problems", "schema")} | {"graphc.profiles.read"}
@@ -70,26 +70,33 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
 }
 """The modules of the compiler through which a loosely typed dependency comes in."""
 
-_READERS_OF_SELDON: Final = frozenset({"lint", "local", "cluster"})
+ROOMS: Final = (
+    *("records", "diagnostics", "source", "unchecked", "seldon", "http1", "engine"),
+    *("within", "client", "version", "regular_files", "gpus", "compare", "artefacts", "quantities"),
+    *("ir", "runtime_image", "spec", "caching", "durations", "hardware", "rollout", "packages", "builder"),
+    *("profiles", "lower", "frontend", "builder_files", "targets", "measured", "compile", "documents"),
+    *("run", "explain", "krm", "bench", "push", "cluster", "lint", "trial", "verify", "cli"),
+)
+"""The parts of the compiler from the ground up: each may import those before it, so there is no circle."""
+
+_READERS_OF_SELDON: Final = frozenset({"lint", "run", "cluster"})
 """What looks at SeldonDeployments, each on its own: what one is, `seldon` says."""
 
 UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
-    "diagnostics": frozenset({"source", "spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
-    "source": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "engine"}),
-    "spec": frozenset({"frontend", "graph", "lower", "plan", "targets", "engine"}),
+    "diagnostics": frozenset({"source", "spec", "frontend", "ir", "lower", "targets", "engine"}),
+    "source": frozenset({"spec", "frontend", "ir", "lower", "targets", "engine"}),
+    "spec": frozenset({"frontend", "ir", "lower", "targets", "engine"}),
     "frontend": frozenset({"lower", "targets", "compile", "engine"}),
-    "graph": frozenset({"source", "spec", "frontend", "lower", "targets", "compile", "engine"}),
+    "ir": frozenset({"source", "spec", "frontend", "lower", "targets", "compile", "engine"}),
     "lower": frozenset({"source", "spec", "frontend", "artefacts", "targets", "compile", "engine"}),
     "targets": frozenset({"source", "spec", "frontend", "artefacts", "lower", "compile", "engine"}),
-    "compile": frozenset({"cli", "cluster", "local", "engine", "lint"}),
-    "engine": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", *_READERS_OF_SELDON}),
-    "seldon": frozenset({"spec", "frontend", "graph", "lower", "plan", "targets", "profiles", "engine"})
+    "compile": frozenset({"cli", "cluster", "run", "engine", "lint"}),
+    "engine": frozenset({"spec", "frontend", "ir", "lower", "targets", *_READERS_OF_SELDON}),
+    "seldon": frozenset({"spec", "frontend", "ir", "lower", "targets", "profiles", "engine"})
     | _READERS_OF_SELDON,
-    "lint": frozenset(
-        {"spec", "frontend", "graph", "lower", "plan", "targets", "engine", "local", "cluster"}
-    ),
-    "local": frozenset({"lint", "cluster"}),
-    "cluster": frozenset({"lint", "local"}),
+    "lint": frozenset({"spec", "frontend", "ir", "lower", "targets", "engine", "run", "cluster"}),
+    "run": frozenset({"lint", "cluster"}),
+    "cluster": frozenset({"lint", "run"}),
 }
 """For each part of the compiler, the parts that it does not know: specs end where the graph begins."""
 
@@ -164,6 +171,18 @@ def test_each_dependency_has_its_door(dependency: str) -> None:
     assert users == DOORS[dependency]
 
 
+def test_every_part_imports_only_those_before_it() -> None:
+    folder = PACKAGES["graphc"]
+    parts = {path.stem for path in folder.iterdir() if path.suffix == ".py" or any(path.rglob("*.py"))}
+    assert parts - {"__init__"} == set(ROOMS)
+    for module, path in modules_of("graphc"):
+        part = module.partition(".")[2].partition(".")[0]
+        if part:
+            known = {name.split(".")[1] for name in imports_of(path) if name.startswith("graphc.")}
+            # `graphc` itself offers nothing.
+            assert known & set(ROOMS) <= set(ROOMS[: ROOMS.index(part) + 1]), module
+
+
 @pytest.mark.parametrize("part", UNKNOWN_TO)
 def test_parts_of_the_compiler_know_what_comes_before_them(part: str) -> None:
     found = [
@@ -177,7 +196,7 @@ def test_parts_of_the_compiler_know_what_comes_before_them(part: str) -> None:
         assert not known & UNKNOWN_TO[part], module
 
 
-@pytest.mark.parametrize("part", ["lower", "targets", "gpus", "joining"])
+@pytest.mark.parametrize("part", ["lower", "targets", "gpus", "hardware"])
 def test_only_checks_report(part: str) -> None:
     """What parts, plans, lays out and emits tells by its value what cannot be; a check has the rule for it."""
     for module, path in modules_of("graphc"):

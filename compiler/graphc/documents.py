@@ -7,7 +7,7 @@ from typing import Final, cast
 
 import yaml
 
-from graphc.graph import Value
+from graphc.ir.graph import Value
 
 _SAME: Final = re.compile(r"[ -~]*|[!-~](?:[ -~\n]*[!-~])?\n?")
 """Texts that libyaml and PyYAML write alike: of one line, or of lines with nothing odd at either end."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
-from graphc.compilation import Request, compile_document, compile_files
+from graphc.compile.compile_files import Request, compile_document, compile_files
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.model import Severity
 from graphc.documents import write_yaml
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.lower.options import Options
 from graphc.source.files import STDIN
 from graphc.source.located import Entry, Fields, Items, Located, to_plain

@@ -31,7 +31,7 @@ sys.path[:0] = [*SOURCES, str(SUPPORT)]
 import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 from device_models import DeviceModel, write_models  # noqa: E402
-from graphc.gpus.memory import ASSUMED, estimate_unit, read_memory  # noqa: E402
+from graphc.hardware.memory import ASSUMED, estimate_unit, read_memory  # noqa: E402
 
 Json = dict[str, Any]
 

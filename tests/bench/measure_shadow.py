@@ -20,9 +20,9 @@ from contextlib import ExitStack, contextmanager
 from aiohttp import web
 from graphc.engine.listen import Listener
 from graphc.engine.service import Graph
-from graphc.local.versions import Tree, Versions
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Match, Mirror, Rollout, Share, Way
+from graphc.run.versions import Tree, Versions
 from graphc.seldon.unit import Endpoint, Unit
 
 ROWS = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 30], "data": [0.5] * 30}]})

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.lower.options import Options
 from graphc.targets.region import describe_region
 from graphc_components.datatypes import Array

@@ -8,7 +8,7 @@ from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Access, Cluster, Ref
 from graphc.cluster.fallbacks import Fallback, describe_fallback, find_fallbacks
 from graphc.cluster.problem import RefusedError
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.unchecked import Data
 
 REF = Ref(DEPLOYMENT, "models", "fraud")

@@ -20,7 +20,7 @@ from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Cluster, Kind, Ref
 from graphc.cluster.rollout import state_of
 from graphc.cluster.trouble import find_trouble, is_passing
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.unchecked import Data
 
 ROOT: Final = Path(__file__).parents[2]

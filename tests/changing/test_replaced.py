@@ -12,7 +12,7 @@ from graphc.cluster.made import read_made
 from graphc.cluster.offline import plan_offline
 from graphc.cluster.render import plan_as_data, write_plan
 from graphc.cluster.replaced import find_replaced
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.lower.options import Options
 from graphc.seldon.deployment import deployment_of
 

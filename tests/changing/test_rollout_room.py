@@ -14,7 +14,7 @@ from graphc.cluster.pod_needs import may_go_to, needs_of
 from graphc.cluster.records import State
 from graphc.cluster.rollout_room import NODE as NODE_KIND
 from graphc.cluster.rollout_room import find_places, find_stages, judge_room
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.unchecked import Data
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.documents import write_yaml
 from graphc.lower.options import Options
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 from graphc.compare.trust import ApiServer, Origin, PodsOfGraph
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = ROOT / "k8s" / "compare"

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import pytest
 from graphc.cluster.client import Access, Cluster, Kind, connect
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.diagnostics import Sink
-from graphc.gpus.peak import fit_pods
+from graphc.hardware.peak import fit_pods
 from graphc.profiles.profile import Profile
 from graphc.profiles.read import read_profile
 from graphc.quantities import parse_quantity

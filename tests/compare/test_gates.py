@@ -22,7 +22,7 @@ from graphc.compare.outputs import OutputFigures
 from graphc.compare.report import Report
 from graphc.compare.settings import CompareSettings, read_settings, write_settings
 from graphc.compare.verdict import Outcome, evaluate, judge_all
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import pytest
 import yaml
 from compile_cases import Case, find_cases
-from graphc.local.environment import expand
+from graphc.run.environment import expand
 from graphc_runtimes.region import Region, parse_region
 from jsonschema import Draft7Validator, ValidationError
 

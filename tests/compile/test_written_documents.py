@@ -4,7 +4,7 @@ import pytest
 import yaml
 from graphc import documents
 from graphc.documents import write_yaml
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,8 +7,8 @@ from typing import Any, Final, cast
 
 import numpy as np
 import pytest
-from graphc.joining.form_model import write_form
-from graphc.joining.session import open_session
+from graphc.lower.onnx.form_model import write_form
+from graphc.lower.onnx.session import open_session
 from graphc_components.catalog import (
     CATALOG,
     ROUTERS,

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.compilation import Request, compile_files
-from graphc.plan import Unit
-from graphc.targets.hardware import Hardware
+from graphc.compile.compile_files import Request, compile_files
+from graphc.hardware.assign import Hardware
+from graphc.ir.plan import Unit
 from graphc.targets.seldon.autoscaling import ADAPTED, WINDOW, ScaledPod
 
 CASES: Final = Path(__file__).parent / "cases"

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.gpus.memory import ASSUMED
-from graphc.targets.hardware import CONTEXT
+from graphc.hardware.assign import CONTEXT
+from graphc.hardware.memory import ASSUMED
 
 CASE: Final = Path(__file__).parent / "cases" / "engines.yaml"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from graphc.gpus.memory import ASSUMED, ModelMemory, estimate_unit, read_memory
+from graphc.hardware.memory import ASSUMED, ModelMemory, estimate_unit, read_memory
 from onnx import numpy_helper
 from onnx.parser import parse_model
 

@@ -6,10 +6,10 @@ from typing import Final
 
 from graphc.gpus.ask import Count, GpuAsk, Share
 from graphc.gpus.choose import Grant, choose_offer
-from graphc.gpus.peak import PodAsk, fit_pods
 from graphc.gpus.pools import Gpus, Mode, Pool, Taint, offers_of
 from graphc.gpus.products import PRODUCTS
 from graphc.gpus.room import CPU, MEMORY, PODS
+from graphc.hardware.peak import PodAsk, fit_pods
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,10 +10,10 @@ from graphc.gpus.ask import Count, GpuAsk, MemoryNeed, Share, SliceNeed
 from graphc.gpus.pools import Gpus, Mode, Pool
 from graphc.gpus.products import PRODUCTS
 from graphc.gpus.together import NoRoom, Room, add_asks, find_room
-from graphc.graph import Resources
+from graphc.ir.graph import Resources
+from graphc.ir.plan import Plan, Unit
 from graphc.lower.options import Options
 from graphc.lower.plan_graph import plan_graph
-from graphc.plan import Plan, Unit
 from in_process import read_document
 
 Json = dict[str, Any]

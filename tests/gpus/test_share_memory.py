@@ -7,9 +7,9 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.gpus.memory import ASSUMED
 from graphc.gpus.share_memory import Need, share_memory
-from graphc.targets.hardware import CONTEXT
+from graphc.hardware.assign import CONTEXT
+from graphc.hardware.memory import ASSUMED
 from hypothesis import given
 from hypothesis import strategies as st
 

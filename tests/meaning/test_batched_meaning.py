@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from generated_graphs import MODEL, MODULE, Generated, generated_graphs
-from graphc.plan import Plan
+from graphc.ir.plan import Plan
 from graphc.targets.region import describe_region
 from graphc_components.datatypes import to_datatype
 from graphc_runtimes.batching import answer

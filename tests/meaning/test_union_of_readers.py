@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from agreement import LEVELS, agree, answer_alike, check_rows, interpreted, write_folder
 from generated_graphs import Generated
-from graphc.graph import EitherWork, Graph
+from graphc.ir.graph import EitherWork, Graph
 from graphc.lower.conditions import lower_conditions
 from in_process import lower, read_document
 

@@ -8,8 +8,6 @@ import yaml
 from click.testing import CliRunner
 from graphc.cli import main
 from graphc.diagnostics import Sink
-from graphc.local.load import load_manifests
-from graphc.local.problem import Findings
 from graphc.packages.annotation import ANNOTATION
 from graphc.packages.pylock import read_pylock
 from graphc.packages.requirements import (
@@ -19,6 +17,8 @@ from graphc.packages.requirements import (
     split_lines,
     suggest_package,
 )
+from graphc.run.load import load_manifests
+from graphc.run.problem import Findings
 from graphc.version import VERSION
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Standard

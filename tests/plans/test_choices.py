@@ -7,14 +7,14 @@ from typing import Any, Final
 import pytest
 from graphc.diagnostics import Sink
 from graphc.gpus.ask import Count, GpuAsk
-from graphc.graph import Placement, Resources
+from graphc.ir.graph import Placement, Resources
+from graphc.ir.plan import Plan, Region, Unit
 from graphc.lower.costs import MODEL, estimate_costs
 from graphc.lower.options import Options
 from graphc.lower.plan_graph import plan_graph
 from graphc.lower.schedule import Branching
 from graphc.lower.shorten import shorten
 from graphc.lower.spare_devices import spare_devices
-from graphc.plan import Plan, Region, Unit
 from in_process import lower, read_document
 
 Json = dict[str, Any]

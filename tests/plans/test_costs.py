@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphc.compilation import Compilation, Request, compile_files
+from graphc.compile.compile_files import Compilation, Request, compile_files
+from graphc.ir.plan import NodeCost
 from graphc.lower.costs import MODEL, tensor_bytes
 from graphc.lower.options import Options
-from graphc.plan import NodeCost
 from graphc_components.tensors import parse_tensor_type
 
 GRAPHS = Path(__file__).parents[2] / "graphs"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.documents import write_yaml
-from graphc.local.signature import find_signature
+from graphc.run.signature import find_signature
 from graphc.targets.seldon.pods import MAX_VARIABLE
 from graphc_runtimes.environment import read_environment
 from graphc_runtimes.errors import RegionError

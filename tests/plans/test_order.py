@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import networkx as nx
-from graphc.order import find_components, find_cycles, find_longest, find_needed, sort_topologically
+from graphc.ir.order import find_components, find_cycles, find_longest, find_needed, sort_topologically
 from hypothesis import given
 from hypothesis import strategies as st
 

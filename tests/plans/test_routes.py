@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from graphc.plan import Plan, Unit
+from graphc.ir.plan import Plan, Unit
 from in_process import lower, read_document
 
 Json = dict[str, Any]

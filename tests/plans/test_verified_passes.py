@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import pytest
 from compile_cases import Case, find_cases
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.diagnostics import Sink
-from graphc.graph import Graph, Guard, MergeWork, Node
+from graphc.ir.graph import Graph, Guard, MergeWork, Node
+from graphc.ir.plan import Plan
 from graphc.lower.options import Options
 from graphc.lower.plan_graph import REWRITES, plan_graph
-from graphc.plan import Plan
 from graphc.source.parameters import parse_settings
 from graphc.verify.graph import verify_graph
 from graphc.verify.plan import verify_plan

@@ -17,7 +17,7 @@ from graphc.diagnostics import Sink
 from graphc.documents import write_yaml
 from graphc.gpus.pools import Gpus, Pool
 from graphc.gpus.products import PRODUCTS
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.profiles.profile import Profile
 from graphc.profiles.read import find_profile, read_profile, shipped_profiles
 from graphc.source.files import Source

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from graphc.cli import main
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.push.problem import PushError
 from graphc.push.push import push_all
 from graphc.push.web import AUTHORIZATION

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from compile_cases import Case, find_cases
 from graphc.artefacts.signature import Signatures
-from graphc.compilation import Request, compile_document
+from graphc.compile.compile_files import Request, compile_document
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.model import Severity
 from graphc.profiles.profile import Profile

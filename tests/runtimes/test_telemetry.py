@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("module", ["graphc_runtimes.adapters.onnx", "graphc.joining.session"])
+@pytest.mark.parametrize("module", ["graphc_runtimes.adapters.onnx", "graphc.lower.onnx.session"])
 def test_onnxruntime_keeps_no_identity_and_sends_nothing(
     module: str, write_double: Callable[[Path], None], tmp_path: Path
 ) -> None:

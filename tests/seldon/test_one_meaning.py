@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from graphc.cli import main
 from graphc.cli.engine_command import read_deployment
 from graphc.cluster.offline import read_other
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.diagnostics import Sink
-from graphc.local.load import load_manifests
-from graphc.local.problem import Findings
+from graphc.run.load import load_manifests
+from graphc.run.problem import Findings
 from graphc.source.located import Plain, to_plain
 
 # kubectl 1.34 reads each of these values as `MEANT` has them.

@@ -15,10 +15,10 @@ from typing import Any, Final, cast
 import numpy as np
 import pytest
 from generated_graphs import MODEL, MODULE, Generated, generated_graphs, run_model
-from graphc.graph import ComponentWork, EitherWork, Graph, ModelWork, Node, Per, PythonWork, Use
-from graphc.interpreter import Choose, NodeFailedError, RunNode, interpret
+from graphc.ir.graph import ComponentWork, EitherWork, Graph, ModelWork, Node, Per, PythonWork, Use
+from graphc.ir.plan import Plan
 from graphc.lower.ways import find_conditions, guarded_uses
-from graphc.plan import Plan
+from graphc.verify.interpreter import Choose, NodeFailedError, RunNode, interpret
 from graphc_components.catalog import CATALOG, load_function
 from graphc_components.datatypes import to_datatype
 from graphc_runtimes.choose import Call as Asked

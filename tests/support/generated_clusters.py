@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from graphc.compilation import Compilation, Request, compile_files
+from graphc.compile.compile_files import Compilation, Request, compile_files
 from graphc.diagnostics import Sink
-from graphc.gpus.peak import Phase, PodAsk, fit_pods
 from graphc.gpus.pools import Pool
 from graphc.gpus.room import Fit
+from graphc.hardware.peak import Phase, PodAsk, fit_pods
 from graphc.profiles.profile import Profile
 from graphc.profiles.read import read_profile
 from graphc.source.files import Source

@@ -12,10 +12,10 @@ from graphc.diagnostics import Sink
 from graphc.frontend.read import read_graph
 from graphc.gpus.pools import Gpus, Pool
 from graphc.gpus.products import PRODUCTS
-from graphc.graph import Graph
+from graphc.ir.graph import Graph
+from graphc.ir.plan import Plan, Unit
 from graphc.lower.options import Options
 from graphc.lower.plan_graph import plan_graph
-from graphc.plan import Plan, Unit
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import read_graph_spec
 from graphc.targets.region import describe_region

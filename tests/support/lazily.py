@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from graphc.graph import CascadeWork, ComponentWork, Default, Graph, Node, RouterWork, Use
-from graphc.interpreter import Choose, NodeFailedError, RunNode
+from graphc.ir.graph import CascadeWork, ComponentWork, Default, Graph, Node, RouterWork, Use
+from graphc.verify.interpreter import Choose, NodeFailedError, RunNode
 
 Ports = Mapping[str, Any]
 

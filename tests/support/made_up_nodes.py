@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from graphc.gpus.pools import Gpus, Pool, Taint
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.unchecked import Data
 
 GPU = "nvidia.com/gpu"

@@ -12,7 +12,7 @@ from typing import Final
 from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Access, Cluster, Kind, Ref, connect
 from graphc.cluster.problem import ClusterError
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.unchecked import Data, copy_fields, fields, number, objects, text
 
 DEPLOYMENTS: Final = Kind("apps/v1", "Deployment")

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 from graphc import targets
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.targets.find import DEFAULT, find_target, list_targets
 from graphc.targets.model import Target
 

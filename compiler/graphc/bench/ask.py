@@ -26,7 +26,7 @@ from graphc.client.tensor import Tensor, fit_tensor
 from graphc.client.values import parse_json, tensors_of_json
 from graphc.engine.binary import BINARY_TYPE, LENGTH_HEADER
 from graphc.engine.raw import from_bytes, pack
-from graphc.local.example import make_example
+from graphc.run.example import make_example
 
 _ID: Final = "bench"
 """A server that makes up identities of its own would have no two answers alike."""

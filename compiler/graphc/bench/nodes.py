@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final, cast
 
 from graphc.bench.failure import BenchError
-from graphc.compilation import Compilation, Request, compile_files
+from graphc.compile.compile_files import Compilation, Request, compile_files
+from graphc.ir.plan import Costs, NodeCost, Plan, Prediction, Unit
 from graphc.lower.predict import predict_plan
-from graphc.plan import Costs, NodeCost, Plan, Prediction, Unit
 from graphc.quantities import parse_quantity
 from graphc.targets.region import describe_region
 

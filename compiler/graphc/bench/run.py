@@ -17,7 +17,7 @@ from graphc.bench.job import Closed, Job, Open, Outcome
 from graphc.bench.nodes import NodeTimes, compile_apart, measure_nodes, pick_request
 from graphc.bench.serve import serve
 from graphc.bench.summary import Summary, summarise
-from graphc.compilation import Compilation, Request
+from graphc.compile.compile_files import Compilation, Request
 
 _ALONE: Final = Closed(1)
 _NODE_SECONDS: Final = 2.0

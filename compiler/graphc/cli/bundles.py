@@ -6,9 +6,9 @@ import click
 
 from graphc.cli.reporting import exit_if_rejected, report
 from graphc.cluster.bundle import Bundle, make_bundle
-from graphc.compilation import CheckedGraph, Request, compile_files
+from graphc.compile.compile_files import CheckedGraph, Request, compile_files
 from graphc.frontend.check_gates import check_decidable
-from graphc.predictors import predictors_of
+from graphc.frontend.predictors import predictors_of
 
 
 def read_bundles(request: Request, output_format: str) -> Sequence[CheckedGraph]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import click
 
 from graphc.cli.reporting import exit_if_rejected, graph_options, report
-from graphc.compilation import Compilation, Request, compile_files
+from graphc.compile.compile_files import Compilation, Request, compile_files
 
 
 @click.command("check")

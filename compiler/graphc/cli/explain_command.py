@@ -6,7 +6,7 @@ from dataclasses import replace
 import click
 
 from graphc.cli.reporting import exit_if_rejected, plan_options, report
-from graphc.compilation import Request
+from graphc.compile.compile_files import Request
 from graphc.diagnostics.pages import find_rule, names_rule, nearest_rule, read_page
 from graphc.diagnostics.rules import RULES
 
@@ -57,9 +57,9 @@ def _explain_rule(target: str) -> None:
 
 def _explain_file(request: Request, output_format: str) -> None:
     # The compiler is slow to import, and a rule's page needs none of it.
-    from graphc.compilation import compile_files
-    from graphc.explanation import explain_plan
-    from graphc.explanation_text import write_explanation
+    from graphc.compile.compile_files import compile_files
+    from graphc.explain.explain_plan import explain_plan
+    from graphc.explain.write_explanation import write_explanation
 
     done = compile_files(request)
     report(done, "text", to_stderr=True)

@@ -4,7 +4,7 @@ import click
 
 from graphc.cli.mounts import mount_option, read_mounts
 from graphc.cli.reporting import exit_if_rejected, graph_options, report
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 
 
 @click.command("push")

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphc.compare.observer import Observer
-    from graphc.local.console import RunConsole
-    from graphc.local.load import Loaded
+    from graphc.run.console import RunConsole
+    from graphc.run.load import Loaded
     from graphc.seldon.node import Node
 
 _PORT = click.IntRange(0, 65535)
@@ -73,10 +73,10 @@ def command(
         raise click.UsageError("`--request` is a whole request, and `--input` makes one: give one of them")
     # The compiler, the engine and rich are slow to import, and the help needs none of them.
     from graphc.cli.running import load
-    from graphc.local.console import RunConsole
-    from graphc.local.following import Follower, Source
-    from graphc.local.run import run_documents
-    from graphc.local.running import RunOptions
+    from graphc.run.console import RunConsole
+    from graphc.run.following import Follower, Source
+    from graphc.run.run_documents import run_documents
+    from graphc.run.running import RunOptions
 
     console = RunConsole()
     loaded = load(files, settings, level, costs, console)

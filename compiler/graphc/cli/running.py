@@ -10,13 +10,13 @@ from graphc.cli.reporting import (
     report,
     write_problems,
 )
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.diagnostics import Sink
-from graphc.local.console import RunConsole
-from graphc.local.load import Loaded, are_graphs, load_compiled, load_manifests, name_source, read_texts
-from graphc.local.problem import Findings
-from graphc.local.run import report_findings
 from graphc.lower.options import Options
+from graphc.run.console import RunConsole
+from graphc.run.load import Loaded, are_graphs, load_compiled, load_manifests, name_source, read_texts
+from graphc.run.problem import Findings
+from graphc.run.run_documents import report_findings
 
 
 def find_graphs(files: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from graphc.cluster.client import Kind, Ref, ref_of
 from graphc.cluster.problem import ClusterError
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.unchecked import Data, copy_fields, fields, text
 
 DEPLOYMENT: Final = Kind("machinelearning.seldon.io/v1", "SeldonDeployment")

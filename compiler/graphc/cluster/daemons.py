@@ -7,7 +7,7 @@ from typing import Final
 from graphc.cluster.client import Kind
 from graphc.cluster.pod_needs import may_go_to, needs_of
 from graphc.gpus.room import CPU, MEMORY, PODS
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.quantities import is_quantity, parse_quantity
 from graphc.unchecked import Data, copy_fields, fields, items, texts
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from graphc.cluster.made import MadePods, read_made
 from graphc.cluster.replaced import find_replaced
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
 from graphc.unchecked import Data, fields
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from graphc.cluster.view import conceal, is_secret
-from graphc.graph import Value
+from graphc.ir.graph import Value
 
 Path = tuple[str, ...]
 Action = Literal["add", "remove", "change"]

@@ -7,7 +7,7 @@ from typing import Final
 
 from graphc.gpus.pools import SHARED, WHOLE
 from graphc.gpus.products import PRODUCTS, Product, slice_name
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.unchecked import Data, texts
 
 _SLICE: Final = "nvidia.com/mig-"

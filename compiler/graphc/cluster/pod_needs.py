@@ -5,7 +5,7 @@ from math import ceil
 from typing import Final
 
 from graphc.gpus.room import CPU, PODS
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.quantities import is_quantity, parse_quantity
 from graphc.unchecked import Data, fields, items, objects, text, texts
 

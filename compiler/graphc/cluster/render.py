@@ -9,7 +9,7 @@ from graphc.cluster.difference import Change
 from graphc.cluster.planning import GraphPlan, Step, Verb
 from graphc.cluster.records import Entry, Pending, State
 from graphc.cluster.view import conceal
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.unchecked import Data
 
 SIGNS: Final[dict[str, str]] = {

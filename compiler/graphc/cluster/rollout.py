@@ -8,7 +8,7 @@ from typing import Final
 from graphc.cluster.client import Cluster, Kind, Ref
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.trouble import Trouble, covers, find_trouble, is_passing
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.seldon.deployment import Deployment, Pod, Predictor, deployment_of
 from graphc.unchecked import Data, fields, number, objects, text
 

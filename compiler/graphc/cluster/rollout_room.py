@@ -13,7 +13,7 @@ from graphc.cluster.pod_needs import may_go_to, needs_of, room_of
 from graphc.gpus.choices import list_choices
 from graphc.gpus.pools import WHOLE
 from graphc.gpus.room import Demand, Fit, Place, find_room
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.seldon.deployment import Deployment, Predictor, deployment_of
 from graphc.unchecked import Data, fields, objects, text, texts
 

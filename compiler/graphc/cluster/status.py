@@ -13,7 +13,7 @@ from graphc.cluster.render import describe_pending
 from graphc.cluster.rollout import Progress, list_deployments, look, state_of
 from graphc.cluster.traffic import shadows_of
 from graphc.cluster.trouble import Trouble, describe, find_trouble
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.unchecked import Data, number
 
 

@@ -12,7 +12,7 @@ from graphc.cluster.node_gpus import Unclear, choose_labels, count_gpus, find_gp
 from graphc.cluster.problem import ClusterError
 from graphc.documents import write_yaml
 from graphc.gpus.pools import MOST_PODS
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.quantities import parse_quantity
 from graphc.unchecked import Data, fields, objects, text, texts
 

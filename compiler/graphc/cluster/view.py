@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from graphc.cluster.bundle import SIGNATURE, strip
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.seldon.deployment import Container, Pod, Predictor, deployment_of
 from graphc.seldon.documents import KIND
 from graphc.seldon.unit import Unit

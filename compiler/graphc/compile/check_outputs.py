@@ -8,7 +8,7 @@ from graphc.compile.versions import Versions
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.rollout import OTHER_OUTPUTS
 from graphc.frontend.assemble import type_of_outputs
-from graphc.predictors import main_predictor, predictors_of
+from graphc.frontend.predictors import main_predictor, predictors_of
 
 
 def check_outputs(versions: Versions, sink: Sink) -> None:

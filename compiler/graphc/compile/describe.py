@@ -7,8 +7,8 @@ from graphc.compare.settings import write_settings
 from graphc.compile.request import Request
 from graphc.compile.versions import Versions
 from graphc.frontend.assemble import autoscaling_of, resources_of
+from graphc.frontend.predictors import predictors_of, rollout_of
 from graphc.packages.requirements import Requirements
-from graphc.predictors import predictors_of, rollout_of
 from graphc.profiles.profile import Image, Profile
 from graphc.spec.read import GraphSpec
 from graphc.targets.model import Comparing, Deployable, Settings, Version

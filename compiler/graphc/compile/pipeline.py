@@ -14,8 +14,8 @@ from graphc.diagnostics.codes.gates import NOTHING_TO_JUDGE
 from graphc.diagnostics.codes.reading import PARAMETER_UNUSED
 from graphc.frontend.assemble import type_of_outputs
 from graphc.frontend.check_gates import check_compared, check_decidable, check_gates
-from graphc.plan import Plan
-from graphc.predictors import check_predictors, check_services, main_predictor, predictors_of
+from graphc.frontend.predictors import check_predictors, check_services, main_predictor, predictors_of
+from graphc.ir.plan import Plan
 from graphc.records import record
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import declared_names, substitute

@@ -8,14 +8,14 @@ from graphc.compile.request import Request
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
 from graphc.frontend.assemble import resources_of
+from graphc.frontend.predictors import overlay, predictors_of, set_parameters
 from graphc.frontend.read import read_graph
 from graphc.frontend.read_requirements import read_requirements
-from graphc.graph import Graph
+from graphc.ir.graph import Graph
+from graphc.ir.plan import Plan
 from graphc.lower.options import Options
 from graphc.lower.plan_graph import plan_graph
 from graphc.packages.requirements import Requirements
-from graphc.plan import Plan
-from graphc.predictors import overlay, predictors_of, set_parameters
 from graphc.records import record
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import substitute

@@ -14,7 +14,7 @@ from graphc.frontend.model_ports import framework_of
 from graphc.frontend.policies import find_defaults
 from graphc.frontend.resolve import Resolved
 from graphc.gpus.ask import Amount, Engine, GpuAsk
-from graphc.graph import (
+from graphc.ir.graph import (
     Autoscaling,
     Batch,
     CascadeStep,

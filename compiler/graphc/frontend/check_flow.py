@@ -4,7 +4,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import CYCLE, DEAD_NODE, UNUSED_INPUT
 from graphc.frontend.draft import Draft
 from graphc.frontend.resolve import Resolved
-from graphc.order import find_cycles, sort_topologically
+from graphc.ir.order import find_cycles, sort_topologically
 
 
 def order_nodes(draft: Draft, resolved: Resolved, sink: Sink) -> list[str] | None:

@@ -16,7 +16,7 @@ from graphc.diagnostics.codes.gates import (
     UNDECIDABLE,
 )
 from graphc.diagnostics.model import Rule
-from graphc.predictors import main_predictor
+from graphc.frontend.predictors import main_predictor
 from graphc.spec.model import Predictor
 from graphc.spec.read import GraphSpec
 

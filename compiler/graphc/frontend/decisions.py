@@ -10,7 +10,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import BAD_BRANCH
 from graphc.diagnostics.codes.flow import NO_OTHERWISE, UNREACHED_BRANCH, WRONG_DATATYPE, WRONG_SHAPE
 from graphc.frontend.draft import Draft, DraftNode
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.spec.model import Branch, RandomKey, Router
 from graphc.spec.scalars import show
 

@@ -7,7 +7,7 @@ from graphc_components.catalog import Component as CatalogEntry
 
 from graphc.artefacts.signature import Signature
 from graphc.diagnostics import Span
-from graphc.graph import CpuModel
+from graphc.ir.graph import CpuModel
 from graphc.records import record
 from graphc.spec.model import AnyNode
 from graphc.spec.read import GraphSpec

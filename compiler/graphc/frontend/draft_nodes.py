@@ -28,7 +28,7 @@ from graphc.frontend.check_origin import find_origin_faults, judges_image
 from graphc.frontend.compare_signatures import find_differences
 from graphc.frontend.draft import Draft, DraftNode, DraftUse
 from graphc.frontend.model_ports import PORTS, framework_of
-from graphc.graph import CpuModel
+from graphc.ir.graph import CpuModel
 from graphc.packages.requirements import Requirements, suggest_package
 from graphc.runtime_image import read_image
 from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router

@@ -32,7 +32,7 @@ from graphc.frontend.draft import Draft, DraftNode
 from graphc.frontend.model_ports import PORTS, framework_of
 from graphc.frontend.resolve import Resolved
 from graphc.frontend.shapes import Bindings, agree, bind_shape, fill_shape, name_rows, refine
-from graphc.graph import Use
+from graphc.ir.graph import Use
 from graphc.spec.model import Cascade, Component, Model, Python, Router
 
 Ports = dict[str, TensorType]

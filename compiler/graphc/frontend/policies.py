@@ -10,7 +10,7 @@ from graphc.frontend.decisions import can_hold
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.frontend.infer import Inferred
 from graphc.frontend.resolve import Resolved
-from graphc.graph import Default
+from graphc.ir.graph import Default
 from graphc.spec.model import Working
 from graphc.spec.scalars import show
 

@@ -16,8 +16,8 @@ from graphc.frontend.draft_nodes import draft_graph
 from graphc.frontend.infer import Inferred, infer_types
 from graphc.frontend.resolve import Resolved, resolve_references
 from graphc.frontend.rows import decide_rows
-from graphc.graph import Graph, Per
-from graphc.order import find_needed
+from graphc.ir.graph import Graph, Per
+from graphc.ir.order import find_needed
 from graphc.packages.requirements import Requirements
 from graphc.spec.model import Cascade, Router
 from graphc.spec.read import GraphSpec

@@ -9,7 +9,7 @@ from graphc.diagnostics.codes.artefacts import UNSUPPORTED_TENSOR
 from graphc.diagnostics.codes.flow import AMBIGUOUS, BAD_FALLBACK, UNKNOWN_NODE, UNKNOWN_TENSOR
 from graphc.diagnostics.suggest import nearest
 from graphc.frontend.draft import Draft, DraftNode
-from graphc.graph import Use
+from graphc.ir.graph import Use
 from graphc.records import record
 from graphc.spec.model import Working
 

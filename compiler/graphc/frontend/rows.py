@@ -8,7 +8,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import NO_ROWS
 from graphc.frontend.draft import Draft
 from graphc.frontend.infer import Inferred
-from graphc.graph import Per, Use
+from graphc.ir.graph import Per, Use
 from graphc.spec.model import Cascade, Router
 
 

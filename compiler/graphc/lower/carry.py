@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from graphc_components.tensors import TensorType
 
-from graphc.graph import EitherWork, Graph
+from graphc.ir.graph import EitherWork, Graph
+from graphc.ir.plan import Plan, Unit, Wire
 from graphc.lower.schedule import Branching
-from graphc.plan import Plan, Unit, Wire
 from graphc.records import record
 
 

@@ -6,8 +6,8 @@ from graphc_components.tensors import Dim
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import NO_BATCH_ROWS, NOT_ROWWISE
-from graphc.graph import Batch, ChoiceWork, EitherWork, Graph, MergeWork, Node, PythonWork, Types
-from graphc.plan import Plan, Unit, Wire
+from graphc.ir.graph import Batch, ChoiceWork, EitherWork, Graph, MergeWork, Node, PythonWork, Types
+from graphc.ir.plan import Plan, Unit, Wire
 
 _BY_REQUEST = ("parameter", "header")
 """Routers that look at the request alone: the runtime keeps apart the requests that they tell apart."""

@@ -6,8 +6,8 @@ from graphc_components.tensors import CONTENTS
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import CALL_TENSOR
-from graphc.graph import Graph
-from graphc.plan import Plan
+from graphc.ir.graph import Graph
+from graphc.ir.plan import Plan
 
 _HELP: Final = (
     "let the nodes share a `unit`, say `placement: fused`, or cast the tensor before it is passed on"

@@ -3,10 +3,10 @@
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import PAST_DEADLINE
 from graphc.durations import show_duration
-from graphc.graph import Graph
+from graphc.ir.graph import Graph
+from graphc.ir.order import find_longest
 from graphc.lower.conditions import lower_conditions
 from graphc.lower.fallbacks import lower_fallbacks
-from graphc.order import find_longest
 
 
 def check_deadline(graph: Graph, sink: Sink) -> None:

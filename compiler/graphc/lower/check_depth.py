@@ -2,7 +2,7 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import TOO_DEEP
-from graphc.graph import Graph
+from graphc.ir.graph import Graph
 from graphc.lower.choose import TooDeep
 from graphc.lower.options import Options
 from graphc.lower.shorten import MAX_DEPTH

@@ -2,9 +2,9 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import PARTED_QUORUM
-from graphc.graph import Graph
+from graphc.ir.graph import Graph
+from graphc.ir.plan import Plan
 from graphc.lower.partition import find_quorums
-from graphc.plan import Plan
 
 
 def check_quorums(plan: Plan, _: Graph, sink: Sink) -> None:

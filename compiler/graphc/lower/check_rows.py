@@ -2,7 +2,7 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import NO_ROWS
-from graphc.graph import Graph
+from graphc.ir.graph import Graph
 from graphc.lower.conditions import find_ungatherable
 from graphc.lower.fallbacks import lower_fallbacks
 

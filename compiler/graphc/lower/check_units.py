@@ -2,7 +2,7 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import UNIT_CYCLE
-from graphc.graph import Graph
+from graphc.ir.graph import Graph
 from graphc.lower.partition import Entangled
 
 

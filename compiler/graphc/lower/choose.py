@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from graphc.graph import Graph, Node
+from graphc.ir.graph import Graph, Node
+from graphc.ir.plan import Costs, Plan, Prediction, Region
 from graphc.lower.branches import BEFORE, Block, Parting, find_partings, part_beside
 from graphc.lower.carry import carry_tensors
 from graphc.lower.costs import MODEL
@@ -24,7 +25,6 @@ from graphc.lower.partition import STAGE, Groups, build_regions, find_quorums
 from graphc.lower.predict import predict_plan
 from graphc.lower.schedule import Branching, Layout, schedule_regions
 from graphc.lower.shorten import MAX_DEPTH, depth_of, shorten
-from graphc.plan import Costs, Plan, Prediction, Region
 from graphc.records import record
 
 MOST_ROUNDS: Final = 3

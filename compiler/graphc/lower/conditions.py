@@ -13,7 +13,7 @@ from dataclasses import replace
 from graphc_components.tensors import Dim, TensorType
 
 from graphc.diagnostics import Span
-from graphc.graph import (
+from graphc.ir.graph import (
     CascadeStep,
     CascadeWork,
     ChoiceWork,
@@ -30,8 +30,8 @@ from graphc.graph import (
     Use,
     Work,
 )
+from graphc.ir.order import sort_topologically
 from graphc.lower.ways import Conditions, Either, Guards, choice_tensor, find_conditions, guarded_uses
-from graphc.order import sort_topologically
 from graphc.records import record
 
 

@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from graphc_components.tensors import Dim, TensorType
 
-from graphc.graph import ChoiceWork, Graph, ModelWork, Node, PythonWork
+from graphc.ir.graph import ChoiceWork, Graph, ModelWork, Node, PythonWork
+from graphc.ir.plan import Costs, NodeCost
 from graphc.lower.options import Options
-from graphc.plan import Costs, NodeCost
 from graphc.records import record
 
 CostSource = Literal["declared", "measured", "size", "kind"]

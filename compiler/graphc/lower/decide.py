@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from graphc.graph import ComponentWork, Graph
+from graphc.ir.graph import ComponentWork, Graph
+from graphc.ir.plan import Costs, Decision, Plan, Unit
 from graphc.lower.choose import Branch, Choice, Fork
 from graphc.lower.costs import MODEL, region_ms
 from graphc.lower.options import Options
 from graphc.lower.pool import Planned
 from graphc.lower.words import listed, quoted, show_ms, show_placement
-from graphc.plan import Costs, Decision, Plan, Unit
 
 
 def complete_plan(planned: Planned, costs: Costs, options: Options) -> Plan:

@@ -10,7 +10,7 @@ from typing import Final
 
 from graphc_components.tensors import TensorType
 
-from graphc.graph import FallbackWork, Graph, Node, Output, Policy, Use
+from graphc.ir.graph import FallbackWork, Graph, Node, Output, Policy, Use
 
 FAILED: Final = ":failed"
 """The port, and the end of the name, of the tensor that is 1 where a node failed, else 0; INT32 [1]."""

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from graphc.graph import Node
-from graphc.order import find_cycles
+from graphc.ir.graph import Node
+from graphc.ir.order import find_cycles
 
 
 def group_nodes(nodes: Sequence[Node], joinable: Collection[str]) -> list[list[Node]]:

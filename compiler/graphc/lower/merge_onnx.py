@@ -15,20 +15,20 @@ from graphc_components.datatypes import Array
 from graphc_components.onnx_forms import OnnxForm, state_in_onnx
 from graphc_components.tensors import TensorType
 
-from graphc.graph import ComponentWork, Guard, ModelWork, Node, Output, Policy, Use
-from graphc.joining.cache import cache_folder, keep_model
-from graphc.joining.form_model import write_form
-from graphc.joining.join import Border, Part, join_models, read_model
-from graphc.joining.opsets import Apart
+from graphc.ir.graph import ComponentWork, Guard, ModelWork, Node, Output, Policy, Use
+from graphc.ir.order import sort_topologically
+from graphc.ir.plan import Merge, Plan, Region, Unit
 from graphc.lower.group_onnx import find_reads, group_nodes
+from graphc.lower.onnx.cache import cache_folder, keep_model
+from graphc.lower.onnx.form_model import write_form
+from graphc.lower.onnx.join import Border, Part, join_models, read_model
+from graphc.lower.onnx.opsets import Apart
 from graphc.lower.options import Options
-from graphc.order import sort_topologically
-from graphc.plan import Merge, Plan, Region, Unit
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from graphc.joining.compare import Step
+    from graphc.lower.onnx.compare import Step
 
 Tensors = Mapping[str, Array]
 
@@ -177,7 +177,7 @@ class _Group:
         self, joined: "ModelProto", border: Border, needed: Sequence[str], room: int | None
     ) -> Path | Apart:
         # onnx reads and writes such files with modules that nothing else needs.
-        from graphc.joining.large import keep_large, write_large
+        from graphc.lower.onnx.large import keep_large, write_large
 
         cache = cache_folder(os.environ)
         with write_large(cache, joined) as path:
@@ -223,8 +223,8 @@ class _Group:
 
     def _difference(self, model: bytes | Path, border: Border, needed: Sequence[str]) -> Apart | None:
         # onnxruntime may be missing, and takes long to import.
-        from graphc.joining.compare import find_difference
-        from graphc.joining.session import open_session
+        from graphc.lower.onnx.compare import find_difference
+        from graphc.lower.onnx.session import open_session
 
         merged = open_session(model)
         if merged is None:
@@ -237,8 +237,8 @@ class _Group:
         return Apart(found) if found else None
 
     def _step(self, node: Node) -> "Step | None":
-        from graphc.joining.compare import Step
-        from graphc.joining.session import open_session
+        from graphc.lower.onnx.compare import Step
+        from graphc.lower.onnx.session import open_session
 
         gives = {each.tensor: each.port for each in node.outputs}
         reads = self._reads(node)
@@ -284,7 +284,7 @@ def _files(work: ModelWork) -> list[Path]:
 
 def _read(work: ModelWork) -> "ModelProto | Apart":
     # onnx reads such files with modules that nothing else needs.
-    from graphc.joining.large import read_with_weights
+    from graphc.lower.onnx.large import read_with_weights
 
     assert work.local is not None
     return read_with_weights(work.local) if work.files else read_model(work.local)

@@ -6,7 +6,7 @@ units: so that address works, and so do metadata and readiness at the graph's na
 
 from dataclasses import replace
 
-from graphc.plan import Decision, Plan, Prediction
+from graphc.ir.plan import Decision, Plan, Prediction
 
 
 def name_root(plan: Plan) -> Plan:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 
 from graphc.gpus.pools import Pool
-from graphc.graph import Graph, Resources
-from graphc.plan import Plan
+from graphc.ir.graph import Graph, Resources
+from graphc.ir.plan import Plan
 from graphc.records import record
 
 Measured = Mapping[str, Mapping[str, float]]

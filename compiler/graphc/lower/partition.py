@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
-from graphc.graph import ChoiceWork, ComponentWork, EitherWork, Graph, Node, Placement
+from graphc.ir.graph import ChoiceWork, ComponentWork, EitherWork, Graph, Node, Placement
+from graphc.ir.order import find_cycles, sort_topologically
+from graphc.ir.plan import Region
 from graphc.lower.options import Options
-from graphc.order import find_cycles, sort_topologically
-from graphc.plan import Region
 from graphc.records import record
 
 _T = TypeVar("_T")

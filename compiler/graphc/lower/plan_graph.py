@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from graphc.diagnostics import Sink
-from graphc.graph import Graph
+from graphc.ir.graph import Graph
+from graphc.ir.plan import Plan
 from graphc.lower.check_batches import check_batches
 from graphc.lower.check_calls import check_calls
 from graphc.lower.check_deadline import check_deadline
@@ -24,7 +25,6 @@ from graphc.lower.partition import Entangled, partition_nodes
 from graphc.lower.pool import pool_nodes
 from graphc.lower.spare_devices import spare_devices
 from graphc.lower.trim import trim_outputs
-from graphc.plan import Plan
 
 Rewrite = Callable[[Graph], Graph]
 

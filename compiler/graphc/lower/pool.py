@@ -18,7 +18,7 @@ from typing import Final
 from graphc.diagnostics import Sink
 from graphc.gpus.ask import Count, GpuAsk, show_mib
 from graphc.gpus.together import NoRoom, Room, add_asks, find_room
-from graphc.graph import (
+from graphc.ir.graph import (
     ComponentWork,
     Graph,
     ModelWork,
@@ -27,6 +27,8 @@ from graphc.graph import (
     PythonWork,
     Resources,
 )
+from graphc.ir.order import find_needed
+from graphc.ir.plan import Costs, Decision, Region, Unit
 from graphc.lower.check_batches import check_batches
 from graphc.lower.check_quorums import check_quorums
 from graphc.lower.choose import MOST_PLANNED, Choice, TooDeep, choose_plan
@@ -34,8 +36,6 @@ from graphc.lower.costs import MODEL, region_ms
 from graphc.lower.options import Options
 from graphc.lower.partition import Entangled, claim_name, partition_nodes
 from graphc.lower.words import listed, quoted, show_ms, show_placement
-from graphc.order import find_needed
-from graphc.plan import Costs, Decision, Region, Unit
 from graphc.quantities import add_cpu, add_memory
 from graphc.records import record
 
@@ -196,7 +196,7 @@ class _Pooling:
 
     def _find_room(self, nodes: Sequence[Node], whole: Sequence[Node]) -> Room | NoRoom:
         # onnx takes long to import, and only graphs that ask for several devices need it.
-        from graphc.gpus.region_memory import estimate_region
+        from graphc.hardware.region_memory import estimate_region
 
         placement, graph = nodes[0].placement, self.first.graph
         batch = placement.batch or graph.batch

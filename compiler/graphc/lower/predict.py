@@ -1,7 +1,7 @@
 """Predicts how long a request takes through a plan, and along which units."""
 
+from graphc.ir.plan import Costs, Plan, Prediction, Unit, UnitCost, Wire
 from graphc.lower.costs import MODEL, region_ms
-from graphc.plan import Costs, Plan, Prediction, Unit, UnitCost, Wire
 from graphc.records import record
 
 

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from graphc.graph import ChoiceWork, EitherWork, Graph, Placement
+from graphc.ir.graph import ChoiceWork, EitherWork, Graph, Placement
+from graphc.ir.order import Edges, find_components
+from graphc.ir.plan import Region, Route, UnitType
 from graphc.lower.partition import claim_name
-from graphc.order import Edges, find_components
-from graphc.plan import Region, Route, UnitType
 from graphc.records import record
 
 Settled = Mapping[str, frozenset[int]]

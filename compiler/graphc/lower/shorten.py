@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from graphc.graph import Placement
+from graphc.ir.graph import Placement
+from graphc.ir.plan import Costs, Region
 from graphc.lower.costs import region_ms
 from graphc.lower.schedule import Branching
-from graphc.plan import Costs, Region
 from graphc.records import record
 
 # The CRD nests `children` ten levels deep; deeper units are cut off, or refused under strict validation.

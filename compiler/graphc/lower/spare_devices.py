@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from graphc.graph import Resources
-from graphc.plan import Plan, Unit
+from graphc.ir.graph import Resources
+from graphc.ir.plan import Plan, Unit
 
 
 def spare_devices(plan: Plan, given: Resources | None) -> Plan:

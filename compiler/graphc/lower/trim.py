@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from graphc.graph import Graph
+from graphc.ir.graph import Graph
 
 
 def trim_outputs(graph: Graph) -> Graph:

@@ -19,9 +19,9 @@ from typing import Final
 
 from graphc_components.tensors import Dim
 
-from graphc.graph import CascadeWork, Case, FallbackWork, Graph, Guard, Node, RouterWork, Use
+from graphc.ir.graph import CascadeWork, Case, FallbackWork, Graph, Guard, Node, RouterWork, Use
+from graphc.ir.order import find_knots
 from graphc.lower.fallbacks import FAILED
-from graphc.order import find_knots
 from graphc.records import record
 
 Guards = tuple[Guard, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from graphc.graph import Node, Placement
+from graphc.ir.graph import Node, Placement
 
 SHOWN: Final = 3
 """Names in one sentence; more are counted."""

@@ -10,14 +10,14 @@ from dataclasses import field
 from graphc.compare.gates import ANNOTATION as GATES
 from graphc.compare.settings import ANNOTATION as COMPARE
 from graphc.diagnostics import Sink, Span
-from graphc.gpus.peak import PodAsk
-from graphc.graph import Autoscaling, Resources, Value
+from graphc.hardware.assign import Landing
+from graphc.hardware.peak import PodAsk
+from graphc.ir.graph import Autoscaling, Resources, Value
+from graphc.ir.plan import Plan
 from graphc.packages.requirements import Requirements
-from graphc.plan import Plan
 from graphc.profiles.profile import Profile
 from graphc.records import record
 from graphc.rollout.model import Rollout
-from graphc.targets.hardware import Landing
 from graphc.targets.shipping import LocalShipment, Purpose, Store
 from graphc.targets.storing import Upload
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from graphc_components.tensors import Dim, TensorType
 
-from graphc.graph import (
+from graphc.ir.graph import (
     Case,
     ChoiceWork,
     ComponentWork,
@@ -25,7 +25,7 @@ from graphc.graph import (
     Use,
     Value,
 )
-from graphc.plan import Plan, Unit, Wire
+from graphc.ir.plan import Plan, Unit, Wire
 from graphc.targets.shipping import VARIANTS
 
 FORMAT = 1

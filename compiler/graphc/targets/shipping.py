@@ -10,7 +10,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from graphc.diagnostics import Span
-from graphc.graph import CpuModel, ModelWork, Node, PythonWork, Value
+from graphc.ir.graph import CpuModel, ModelWork, Node, PythonWork, Value
 from graphc.records import record
 from graphc.regular_files import read_regular
 from graphc.targets.storing import Files, Upload, store_archive, store_files

@@ -15,7 +15,7 @@ from typing import Final, cast
 from graphc_components.tensors import TensorType
 
 from graphc.caching import cache_root
-from graphc.compilation import Compilation
+from graphc.compile.compile_files import Compilation
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.loading import ANSWERS_OTHERWISE, DOES_NOT_LOAD, FAILS_WHEN_RUN, NOT_JUDGED
 from graphc.packages.requirements import Requirements

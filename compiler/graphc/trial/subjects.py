@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from graphc.compilation import CheckedGraph, Compilation
+from graphc.compile.compile_files import CheckedGraph, Compilation
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.loading import NOT_JUDGED
-from graphc.graph import ModelWork, Node, PythonWork
+from graphc.ir.graph import ModelWork, Node, PythonWork
+from graphc.ir.plan import Plan, Unit
 from graphc.packages.requirements import Requirements
-from graphc.plan import Plan, Unit
 from graphc.records import record
 
 _UNTOLD: Final = frozenset({"sklearn"})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from graphc.graph import (
+from graphc.ir.graph import (
     Case,
     ChoiceWork,
     ComponentWork,

@@ -8,7 +8,7 @@ from graphc_components.catalog import CATALOG, SignatureError, Value
 from graphc_components.tensors import TensorType
 
 from graphc.frontend.shapes import agree
-from graphc.graph import (
+from graphc.ir.graph import (
     CascadeWork,
     ChoiceWork,
     ComponentWork,

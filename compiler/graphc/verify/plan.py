@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from graphc.graph import Graph
-from graphc.plan import Plan, Unit, Wire
+from graphc.ir.graph import Graph
+from graphc.ir.plan import Plan, Unit, Wire
 from graphc.verify.graph import verify_order
 
 MOST_LEVELS = 10

@@ -24,7 +24,7 @@ from graphc.bench.failure import BenchError
 from graphc.bench.job import Closed
 from graphc.bench.run import Bench, BenchOptions
 from graphc.bench.serve import serve
-from graphc.compilation import Request, compile_files
+from graphc.compile.compile_files import Request, compile_files
 from graphc.lower.options import Options
 from mean_models import Case, make_cases
 from run import ask, end_session, free_ports, make_environment

@@ -6,7 +6,7 @@ What the server would fill in is written down: inside lists it would be a change
 from collections.abc import Mapping
 from typing import Final
 
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.rollout.model import ALL, Way
 from graphc.targets.routes.parts import CALLS, PROTOCOL, SURVIVED, Backend, Data, RouteParts, write_duration
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Final, Literal
 
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.profiles.profile import Ingress
 from graphc.records import record
 from graphc.rollout.model import PATH_HEADER, Match, Rollout

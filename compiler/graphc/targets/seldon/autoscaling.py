@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Final
 
 from graphc.gpus.ask import GpuAsk
-from graphc.graph import Autoscaling, Resources, Value
-from graphc.plan import Unit
+from graphc.hardware.assign import Hardware, ask_of
+from graphc.ir.graph import Autoscaling, Resources, Value
+from graphc.ir.plan import Unit
 from graphc.profiles.profile import Scaler
 from graphc.records import record
-from graphc.targets.hardware import Hardware, ask_of
 
 Data = dict[str, Value]
 

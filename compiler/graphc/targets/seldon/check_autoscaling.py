@@ -9,7 +9,7 @@ from graphc.diagnostics.codes.rollout import (
     SCALES_BY_CPU,
 )
 from graphc.gpus.choose import Grant
-from graphc.graph import Autoscaling
+from graphc.ir.graph import Autoscaling
 from graphc.profiles.profile import Scaler
 from graphc.targets.seldon.autoscaling import ScaledPod, follow_loads
 

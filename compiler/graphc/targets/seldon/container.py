@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from graphc.gpus.ask import Engine, GpuAsk
-from graphc.graph import ModelWork, PythonWork, Resources, Value, Variable
+from graphc.hardware.assign import ask_of, name_device
+from graphc.ir.graph import ModelWork, PythonWork, Resources, Value, Variable
 from graphc.quantities import parse_quantity
-from graphc.targets.hardware import ask_of, name_device
 from graphc.targets.model import Data
 from graphc.targets.seldon.pods import Container, escape
 from graphc.targets.seldon.ports import emit_ports

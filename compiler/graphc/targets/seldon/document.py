@@ -5,14 +5,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from graphc.gpus.peak import PodAsk
-from graphc.graph import Value
+from graphc.hardware.assign import Landing
+from graphc.hardware.peak import PodAsk
+from graphc.hardware.pod_asks import Amount, describe_pods
+from graphc.ir.graph import Value
 from graphc.packages.annotation import write_annotation
 from graphc.quantities import parse_quantity
 from graphc.rollout.model import ANNOTATION, Rollout
-from graphc.targets.hardware import Landing
 from graphc.targets.model import Data, Emission, Settings, UnitImage, Version
-from graphc.targets.pod_asks import Amount, describe_pods
 from graphc.targets.routes.emit_routes import emit_routes
 from graphc.targets.routes.routing import Routing
 from graphc.targets.seldon.container import LOADER

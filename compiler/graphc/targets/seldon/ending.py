@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.records import record
 
 SETTLE_SECONDS: Final = 10

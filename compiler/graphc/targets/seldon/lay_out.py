@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from graphc.gpus.share_memory import share_memory
-from graphc.plan import Plan, Unit
-from graphc.targets.hardware import Hardware, Load, ask_of, choose_hardware, limit_memory
+from graphc.hardware.assign import Hardware, Load, ask_of, choose_hardware, limit_memory
+from graphc.ir.plan import Plan, Unit
 from graphc.targets.model import Deployable, Version
 from graphc.targets.region import describe_region
 from graphc.targets.seldon.autoscaling import ScaledPod
@@ -134,7 +134,7 @@ def _part_memory(plan: Plan, unit: Unit, limit: int | None) -> Mapping[str, int]
     if limit is None:
         return {}
     # onnx takes long to import, and only graphs that share GPUs need it.
-    from graphc.gpus.region_memory import estimate_models
+    from graphc.hardware.region_memory import estimate_models
 
     needs = estimate_models(unit.region, _rows(plan, unit))
     return share_memory(limit, needs) if len(needs) > 1 else {}

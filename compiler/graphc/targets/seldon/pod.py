@@ -1,6 +1,6 @@
 """Emits a pod of a predictor: its containers, what they mount, and where it may run."""
 
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.targets.model import Data, Version
 from graphc.targets.seldon.autoscaling import emit_autoscaler
 from graphc.targets.seldon.container import emit_container, emit_loaders, emit_volumes

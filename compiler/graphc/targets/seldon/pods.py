@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from graphc.graph import Autoscaling, Resources
-from graphc.plan import Unit
+from graphc.hardware.assign import Hardware
+from graphc.ir.graph import Autoscaling, Resources
+from graphc.ir.plan import Unit
 from graphc.records import record
 from graphc.seldon.predictor_size import MAX_STRING
-from graphc.targets.hardware import Hardware
 from graphc.targets.model import Deployable, Settings, Version
 from graphc.targets.routes.routing import Routing
 from graphc.targets.seldon.autoscaling import ScaledPod

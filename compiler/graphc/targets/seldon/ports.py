@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from graphc.graph import Value
+from graphc.ir.graph import Value
 from graphc.records import record
 
 # The operator would count them through: a unit more, and all behind it listen elsewhere, before their Services know.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from graphc.compare.settings import read_settings
-from graphc.graph import Value
-from graphc.plan import Unit
+from graphc.ir.graph import Value
+from graphc.ir.plan import Unit
 from graphc.targets.model import Comparing, Data
 from graphc.targets.routes.istio import STICKY_LABEL, sticky_service
 from graphc.targets.routes.routing import traffic_of

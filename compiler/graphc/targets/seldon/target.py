@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 from graphc.diagnostics import Sink
-from graphc.targets.check_capacity import check_capacity
-from graphc.targets.check_hardware import check_hardware
-from graphc.targets.check_operators import check_operators
+from graphc.hardware.check_capacity import check_capacity
+from graphc.hardware.check_hardware import check_hardware
+from graphc.hardware.check_operators import check_operators
 from graphc.targets.check_shipments import check_shipments
 from graphc.targets.check_store import check_store
 from graphc.targets.model import Deployable, Emission, Target

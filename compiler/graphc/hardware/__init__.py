@@ -1,0 +1,1 @@
+"""Which hardware each unit of a plan gets, and what a cluster has room for."""

@@ -1,0 +1,199 @@
+"""Derive a local run from a predictor: one process per unit, as the operator would start its container."""
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from graphc.run.brought import Fetch, plan_init_containers, plan_model
+from graphc.run.environment import (
+    Ports,
+    Surroundings,
+    base_environment,
+    container_environment,
+    operator_environment,
+)
+from graphc.run.mounts import Mounts, lay_mounts
+from graphc.run.problem import Findings
+from graphc.run.servers import MODELS, SERVERS, WITHOUT_CONTAINER
+from graphc.run.start import check_runtime, find_model_folder
+from graphc.run.volumes import PodVolumes, Sources
+from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
+from graphc.seldon.unit import SHARED, Unit
+
+ARTIFACTS: Final = "/mnt/graphc"
+HOST: Final = "127.0.0.1"
+START_MLSERVER: Final = "from mlserver.cli import main; main()"
+"""What the `mlserver` command does, in this very interpreter."""
+OWN_REPOSITORY: Final = "graphc_runtimes.RegionRepository"
+
+_UNIT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitProcess:
+    """One MLServer to start: `env` is the whole environment, `ports` are those that it says."""
+
+    unit: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    folder: Path
+    log: Path
+    ports: Ports
+    is_ours: bool = False
+    """Whether it runs graphc's runtime, and nothing else, on the folder that ends `argv`."""
+    predictor: str = ""
+    """Its predictor, where several run; every predictor has its own units, of the same names."""
+
+    @property
+    def title(self) -> str:
+        """What messages call the unit."""
+        return f"{self.predictor}/{self.unit}" if self.predictor else self.unit
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a local run starts: first the fetches, then all processes at once."""
+
+    processes: tuple[UnitProcess, ...]
+    fetches: tuple[Fetch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where a run keeps its files, and what it takes from the user's machine."""
+
+    root: Path
+    sources: Sources
+    exported: Mapping[str, str]
+    taken: set[int] = field(default_factory=set[int])
+    """Ports that others of the same run will listen on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A unit with the container, the pod's volumes and the ports that are its own."""
+
+    unit: Unit
+    container: Container
+    volumes: PodVolumes
+    ports: Ports
+    home: Path
+
+
+def free_ports(count: int, taken: set[int] | None = None) -> list[Ports]:
+    """Return that many triples of ports, all distinct, that nobody listens on; they are added to those taken."""
+    taken = set() if taken is None else taken
+    sockets, numbers = list[socket.socket](), list[int]()
+    try:
+        while len(numbers) < count * 3:
+            sockets.append(socket.socket())
+            sockets[-1].bind((HOST, 0))
+            number = int(sockets[-1].getsockname()[1])
+            if number not in taken:
+                numbers.append(number)
+    finally:
+        for each in sockets:
+            each.close()
+    taken.update(numbers)
+    return [Ports(*numbers[index : index + 3]) for index in range(0, len(numbers), 3)]
+
+
+def find_container(predictor: Predictor, unit: Unit) -> tuple[Pod, Container] | None:
+    """Return the pod and container that run a unit; a prepackaged server may have none written down."""
+    for pod in predictor.pods:
+        for container in pod.containers:
+            if container.name == unit.name:
+                return pod, _with_image(container, unit)
+    if unit.implementation in SERVERS:
+        return Pod(), _with_image(Container(unit.name), unit)
+    return None
+
+
+def _with_image(container: Container, unit: Unit) -> Container:
+    server = SERVERS.get(unit.implementation)
+    return replace(container, image=server.image) if server and not container.image else container
+
+
+def plan_run(deployment: Deployment, predictor: Predictor, place: Workplace, findings: Findings) -> RunPlan:
+    """Lay out the volumes below the run's root and return what to start; obstacles go to `findings`."""
+    placed = _place_units(predictor, place, findings)
+    around = Surroundings(deployment.namespace, place.sources.config_maps, place.exported)
+    processes, fetches = list[UnitProcess](), list[Fetch]()
+    for each in placed:
+        image = each.container.image
+        operator = operator_environment(deployment, predictor, each.unit, image, each.ports)
+        env = container_environment(each.container, operator, around, findings)
+        mounts = lay_mounts(each.container, each.home / "root", each.volumes)
+        brought = plan_init_containers(each.container, each.home, each.volumes, around)
+        brought += plan_model(each.unit, mounts, each.volumes, around)
+        fetches += brought
+        if folder := find_model_folder(each.unit, each.container, mounts, env, findings):
+            env = _localise(env, each, mounts, place.exported)
+            check_runtime(each.unit, image, folder, env, findings, brought=bool(brought))
+            processes.append(_make_process(each, folder, env))
+    _warn_of_others(predictor, placed, findings)
+    return RunPlan(tuple(processes), tuple({fetch.argv: fetch for fetch in fetches}.values()))
+
+
+def _place_units(predictor: Predictor, place: Workplace, findings: Findings) -> list[_Placed]:
+    walked = (each for each in predictor.graph.walk() if each.implementation not in WITHOUT_CONTAINER)
+    units = {unit.name: unit for unit in walked}
+    pods, placed = dict[int, PodVolumes](), list[_Placed]()
+    for unit, ports in zip(units.values(), free_ports(len(units), place.taken), strict=True):
+        found = find_container(predictor, unit)
+        if found is None:
+            findings.refuse(_say_no_container(unit))
+        elif not _UNIT_NAME.match(unit.name):
+            findings.refuse(f"`{unit.name}` is not a unit name that a container can have")
+        else:
+            pod, container = found
+            folder = place.root / "volumes" / str(len(pods))
+            volumes = pods.setdefault(id(pod), PodVolumes(pod, folder, place.sources, findings))
+            placed.append(_Placed(unit, container, volumes, ports, place.root / "units" / unit.name))
+    return placed
+
+
+def _say_no_container(unit: Unit) -> str:
+    if unit.implementation not in {"", SHARED}:
+        return f"unit `{unit.name}` is a `{unit.implementation}`, which graphc cannot run here"
+    return f"unit `{unit.name}` has no container of its name"
+
+
+def _warn_of_others(predictor: Predictor, placed: list[_Placed], findings: Findings) -> None:
+    started = {each.container.name for each in placed}
+    for pod in predictor.pods:
+        for container in pod.containers:
+            if container.name not in started:
+                findings.warn(f"container `{container.name}` is no unit of the graph and does not run here")
+
+
+def _localise(
+    env: Mapping[str, str], each: _Placed, mounts: Mounts, exported: Mapping[str, str]
+) -> dict[str, str]:
+    everywhere = replace(mounts, paths=(*mounts.paths, MODELS, ARTIFACTS))
+    local = {name: everywhere.translate(value) for name, value in env.items()}
+    below = [everywhere.translate(part) for part in env.get("PYTHONPATH", "").split(":") if part]
+    # The unit starts in a folder of its own, where the user's relative paths would lead elsewhere.
+    own = [str(Path(part).absolute()) for part in exported.get("PYTHONPATH", "").split(os.pathsep) if part]
+    added = {
+        "GRAPHC_ARTIFACTS": everywhere.translate(env.get("GRAPHC_ARTIFACTS", ARTIFACTS)),
+        "MLSERVER_HOST": HOST,
+        "MLSERVER_METRICS_DIR": str(each.home / "metrics"),
+        "PYTHONPATH": os.pathsep.join([*below, *own]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return base_environment(exported) | local | added
+
+
+def _make_process(each: _Placed, folder: Path, env: Mapping[str, str]) -> UnitProcess:
+    for name in ("work", "metrics"):
+        (each.home / name).mkdir(parents=True, exist_ok=True)
+    is_ours = env.get("MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION") == OWN_REPOSITORY
+    start = ("-m", "graphc_runtimes") if is_ours else ("-c", START_MLSERVER, "start")
+    argv = (sys.executable, *start, str(folder))
+    return UnitProcess(each.unit.name, argv, env, each.home / "work", each.home / "log", each.ports, is_ours)

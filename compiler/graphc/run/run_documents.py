@@ -1,0 +1,165 @@
+"""`graphc run`: bring the artefacts, start the units, put the engine in front, and end all of it cleanly."""
+
+import asyncio
+import importlib.util
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from graphc.compare.observer import Observer
+from graphc.engine.tree import TreeProblem, read_timeout, read_tree
+from graphc.packages.requirements import Requirements
+from graphc.rollout.model import ALL, Match, Rollout, Share, Way
+from graphc.rollout.read import read_rollout
+from graphc.run.console import RunConsole
+from graphc.run.manifest import choose_predictors, read_manifest
+from graphc.run.plan import RunPlan, Workplace, plan_run
+from graphc.run.problem import Findings
+from graphc.run.pythons import find_pythons
+from graphc.run.running import Chosen, Follow, Run, RunOptions, Version
+from graphc.run.volumes import LocalFiles, Sources
+from graphc.seldon.deployment import Deployment, Predictor
+from graphc.seldon.node import Node
+
+INTERRUPTED: Final = 130
+
+
+def run_documents(
+    documents: Sequence[Node],
+    overrides: Mapping[str, Mapping[str, LocalFiles]],
+    options: RunOptions,
+    console: RunConsole,
+    observer: Observer | None = None,
+    follow: Follow | None = None,
+    requirements: Mapping[str, Requirements] | None = None,
+) -> int:
+    """Run a manifest until it is interrupted; return the exit code. `requirements` are by predictor."""
+    findings = Findings()
+    manifest = read_manifest(documents, findings)
+    chosen = _choose(manifest.deployments, options, findings)
+    _check_machine(options, findings)
+    if chosen is None or findings.problems:
+        return report_findings(findings, console)
+    names = {version.predictor.name for version in chosen.versions}
+    required = {name: each for name, each in (requirements or {}).items() if name in names}
+    pythons = find_pythons(required, console, findings)
+    if findings.problems:
+        return report_findings(findings, console)
+    with tempfile.TemporaryDirectory(prefix="graphc-run-", ignore_cleanup_errors=True) as folder:
+        root, taken = Path(folder).resolve(), set[int]()
+        planned = [
+            replace(
+                version, plan=_plan(version, chosen, Workplace(place, sources, os.environ, taken), findings)
+            )
+            for version in chosen.versions
+            for name in (version.predictor.name,)
+            for place in (root / name if len(chosen.versions) > 1 else root,)
+            for sources in (Sources(manifest.config_maps, options.claims, overrides.get(name, {})),)
+        ]
+        if code := report_findings(findings, console):
+            return code
+        whole = replace(chosen, versions=tuple(_with_python(each, pythons) for each in planned))
+        return asyncio.run(_run_until_signal(lambda: Run(whole, options, console, observer, follow)))
+
+
+def _with_python(version: Version, pythons: Mapping[str, Path]) -> Version:
+    """Have the units of a version run in the Python that has what the graph requires."""
+    python = pythons.get(version.predictor.name)
+    if python is None:
+        return version
+    moved = (replace(each, argv=(str(python), *each.argv[1:])) for each in version.plan.processes)
+    return replace(version, plan=replace(version.plan, processes=tuple(moved)))
+
+
+def _plan(version: Version, chosen: Chosen, place: Workplace, findings: Findings) -> RunPlan:
+    plan = plan_run(chosen.deployment, version.predictor, place, findings)
+    if len(chosen.versions) == 1:
+        return plan
+    titled = (replace(each, predictor=version.predictor.name) for each in plan.processes)
+    return replace(plan, processes=tuple(titled))
+
+
+def _choose(deployments: Sequence[Deployment], options: RunOptions, findings: Findings) -> Chosen | None:
+    if len(deployments) > 1:
+        names = ", ".join(f"`{each.name}`" for each in deployments)
+        findings.refuse(f"there are several SeldonDeployments: {names}", "run one at a time")
+    if findings.problems:
+        return None
+    (deployment,) = deployments
+    predictors = choose_predictors(deployment, options.predictor, findings)
+    versions = [
+        version for each in predictors if (version := _read_version(deployment, each, findings)) is not None
+    ]
+    rollout = _read_rollout(deployment, options.predictor, findings)
+    if rollout is None or findings.problems:
+        return None
+    return Chosen(deployment, rollout, tuple(versions))
+
+
+def _read_version(deployment: Deployment, predictor: Predictor, findings: Findings) -> Version | None:
+    tree = read_tree(deployment.node, predictor.name)
+    if isinstance(tree, TreeProblem):
+        findings.refuse(str(tree))
+        return None
+    timeout_s, call_timeout_s = (
+        read_timeout(deployment.node, predictor.name, "rest"),
+        read_timeout(deployment.node, predictor.name, "grpc"),
+    )
+    return Version(predictor, tree, timeout_s, call_timeout_s)
+
+
+def _read_rollout(deployment: Deployment, alone: str | None, findings: Findings) -> Rollout | None:
+    if alone is not None:
+        return Rollout((Way(Match(), (Share(alone, ALL),)),))
+    try:
+        return read_rollout(deployment)
+    except ValueError as problem:
+        findings.refuse(str(problem))
+        return None
+
+
+def _check_machine(options: RunOptions, findings: Findings) -> None:
+    if importlib.util.find_spec("mlserver") is None:
+        findings.refuse("units run on MLServer, which is not installed here", "pip install mlserver")
+    for port in {options.port, options.grpc_port} - {0}:
+        with socket.socket() as probe:
+            # As the servers do: a port that was left a moment ago is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((options.host, port))
+            except OSError as failure:
+                reason = (failure.strerror or str(failure)).lower()
+                findings.refuse(f"cannot listen at {options.host}:{port}: {reason}")
+
+
+def report_findings(findings: Findings, console: RunConsole) -> int:
+    """Say what was found; return the exit code, 1 where something stops the run."""
+    for warning in findings.warnings:
+        console.say(f"warning: {warning}")
+    for problem in findings.problems:
+        console.say(f"error: {problem}")
+    return 1 if findings.problems else 0
+
+
+async def _run_until_signal(make: Callable[[], Run]) -> int:
+    run, stopped = make(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stopped.set)
+    running, interrupted = asyncio.create_task(run.run()), asyncio.create_task(stopped.wait())
+    await asyncio.wait({running, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+    interrupted.cancel()
+    if running.done():
+        return running.result()
+    run.console.say("ending the units")
+    running.cancel()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Once more, and requests in flight are not waited for.
+        loop.add_signal_handler(number, running.cancel)
+    await asyncio.wait({running})
+    return 0 if run.serving else INTERRUPTED
