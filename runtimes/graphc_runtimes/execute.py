@@ -2,6 +2,7 @@
 
 import logging
 import time
+import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Final, NamedTuple, Protocol
@@ -91,6 +92,8 @@ class Program:
             [self._runners[name].counts.note_all if name in straight else None for name in self._names]
         )
         books.ask(self._timings.publish)
+        # What this program still keeps when it goes is told, too.
+        weakref.finalize(self, self._timings.publish).atexit = False
 
     def run(self, tensors: Mapping[str, Array], call: Call) -> dict[str, Array]:
         """Return every tensor there is once the nodes ran; raises as `execute` does."""

@@ -2,7 +2,7 @@
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import os
-from collections import deque
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, cast
 from weakref import WeakMethod
@@ -30,7 +30,8 @@ class Tally:
 
     def __init__(self, counter: Counter | None, durations: Histogram | Summary, most: int = _MOST) -> None:
         self._counter, self._durations, self._most = counter, durations, most
-        self._noted: deque[float] = deque()
+        self._noted: list[float] = []
+        self._publishing = threading.Lock()
 
     def note(self, seconds: float) -> None:
         """Count a request."""
@@ -41,8 +42,11 @@ class Tally:
 
     def publish(self) -> None:
         """Add what was counted to the metrics."""
-        # Taken out one by one: requests may be counted meanwhile, in another thread.
-        self.note_all([self._noted.popleft() for _ in range(len(self._noted))])
+        with self._publishing:
+            # Others may count meanwhile, behind what is taken.
+            taken = self._noted[:]
+            del self._noted[: len(taken)]
+        self.note_all(taken)
 
     def note_all(self, durations: Sequence[float]) -> None:
         """Count several requests, in the metrics at once."""

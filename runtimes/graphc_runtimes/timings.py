@@ -11,7 +11,8 @@ Note = Callable[[Sequence[float]], None]
 START: Final = 0.0
 """Stands before each run among the times that are kept."""
 _MOST: Final = 4096
-"""As many times are kept at most."""
+"""As many times are kept, or those of as many runs as the next says: telling them costs each node something."""
+_MOST_RUNS: Final = 256
 
 
 class Timings:
@@ -20,6 +21,7 @@ class Timings:
     def __init__(self, notes: Sequence[Note | None]) -> None:
         """Take what counts each node's tries, in seconds; None for a node that counts its own."""
         self._notes = notes
+        self._most = max(_MOST, _MOST_RUNS * (len(notes) + 2))
         # Numbers only: a list for each run would have the garbage collector look at all of them again and again.
         self._times: list[float] = []
         self._publishing = threading.Lock()
@@ -31,7 +33,7 @@ class Timings:
         """
         kept = self._times
         kept.extend(times)
-        if len(kept) >= _MOST:
+        if len(kept) >= self._most:
             self.publish()
 
     def publish(self) -> None:

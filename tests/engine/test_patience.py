@@ -72,3 +72,9 @@ async def test_what_somebody_else_ends_is_not_late() -> None:
 async def test_an_error_within_the_time_is_that_error() -> None:
     with pytest.raises(ZeroDivisionError), Patience(60).limit():
         await fail()
+
+
+def test_a_loop_that_ended_leaves_the_next_one_its_limits() -> None:
+    patience = Patience(0.2)
+    assert asyncio.run(sleep(patience, 0)) == "done"
+    assert asyncio.run(sleep(patience, 60)) == "late"

@@ -71,6 +71,32 @@ def test_none_is_lost_to_a_scrape_in_another_thread() -> None:
     assert registry.get_sample_value("took_count", {"path": "a"}) == 20_000
 
 
+def test_several_threads_that_count_and_tell_lose_none() -> None:
+    registry = CollectorRegistry()
+    counter, durations = Counter("asked", "Requests.", registry=registry), _make(Histogram, registry)
+    tally = Ledger([counter, durations], registry).open(counter, durations.labels("a"))
+    done, failed = threading.Event(), list[BaseException]()
+
+    def tell() -> None:
+        try:
+            tally.publish()
+        except BaseException as error:
+            failed.append(error)
+
+    telling = [threading.Thread(target=_repeat, args=(tell, done)) for _ in range(2)]
+    noting = [threading.Thread(target=lambda: [tally.note(0.01) for _ in range(20_000)]) for _ in range(3)]
+    for each in [*telling, *noting]:
+        each.start()
+    for each in noting:
+        each.join()
+    done.set()
+    for each in telling:
+        each.join()
+    _show(registry)
+    assert not failed
+    assert registry.get_sample_value("asked_total") == 60_000
+
+
 def _repeat(work: Callable[[], object], until: threading.Event) -> None:
     while not until.is_set():
         work()

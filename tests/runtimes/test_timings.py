@@ -1,9 +1,16 @@
 """How long nodes took is kept until somebody looks, and nothing of it gets lost."""
 
+import gc
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import pytest
+from graphc_runtimes.choose import Call
+from graphc_runtimes.contracts import NoBooks, NoCounts
+from graphc_runtimes.execute import Program
+from graphc_runtimes.region import Region
 from graphc_runtimes.timings import START, Timings
 
 
@@ -14,6 +21,19 @@ class Told:
         self.seconds: list[float] = []
 
     def note(self, durations: Sequence[float]) -> None:
+        self.seconds += durations
+
+
+class Counted(NoCounts, NoBooks):
+    """Counts what it is told of all nodes."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def open(self, node: str, /) -> NoCounts:  # noqa: ARG002
+        return self
+
+    def note_all(self, durations: Sequence[float], /) -> None:
         self.seconds += durations
 
 
@@ -72,3 +92,30 @@ def test_threads_lose_none_of_each_others() -> None:
     timings.publish()
     assert [set(each.seconds) for each in told] == [{1.0}, {2.0}]
     assert [len(each.seconds) for each in told] == [20_000, 20_000]
+
+
+def test_a_program_that_goes_tells_what_it_kept(
+    region: Callable[..., Region], node: Callable[..., dict[str, Any]]
+) -> None:
+    counted = Counted()
+    nodes = [node("n", {"x": "x"}, {"y": "n.y"}, kind="python", entry="m:f", path=None)]
+    built = region(nodes, takes=["x: FP32[batch, 2]"], answers={"n.y": "y: FP32[batch, 2]"})
+    program = Program(built, {"n": lambda inputs: {"y": inputs["x"]}}, counted)
+    for _ in range(3):
+        program.run({"x": np.ones((1, 2), np.float32)}, Call())
+    assert not counted.seconds
+    del program
+    gc.collect()
+    assert len(counted.seconds) == 3
+
+
+def test_of_many_nodes_as_many_runs_are_kept() -> None:
+    told = [Told() for _ in range(1000)]
+    timings = Timings([each.note for each in told])
+    times = [START, *map(float, range(1, 1002))]
+    for _ in range(250):
+        timings.add(times)
+    assert not told[0].seconds
+    for _ in range(10):
+        timings.add(times)
+    assert len(told[-1].seconds) == 256

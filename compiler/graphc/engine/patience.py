@@ -10,12 +10,12 @@ _LONGEST_S: Final = 1.0
 
 
 class Patience:
-    """The time that each of many calls has. It belongs to one event loop."""
+    """The time that each of many calls has, all in one event loop at a time."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds: Final = seconds
         self._calls: dict[Limit, None] = {}
-        self._is_looking = False
+        self._looking_in: asyncio.AbstractEventLoop | None = None
 
     def limit(self) -> "Limit":
         """Return what raises TimeoutError in the block that it stands before, once the time is over."""
@@ -25,8 +25,9 @@ class Patience:
         """Look after a call, and return when its time is over."""
         loop = asyncio.get_running_loop()
         self._calls[call] = None
-        if not self._is_looking:
-            self._is_looking = True
+        # A loop that ended takes its timer with it.
+        if self._looking_in is not loop:
+            self._looking_in = loop
             loop.call_later(self._pause_s, self._look, loop)
         return loop.time() + self.seconds
 
@@ -45,8 +46,8 @@ class Patience:
             if call.ends > now:
                 break
             call.expire()
-        self._is_looking = bool(self._calls)
-        if self._is_looking:
+        self._looking_in = loop if self._calls else None
+        if self._calls:
             loop.call_later(self._pause_s, self._look, loop)
 
 
