@@ -164,6 +164,32 @@ def test_no_control_character_reaches_the_terminal(
     assert hidden == {"\n"}
 
 
+@pytest.mark.parametrize("format", Format)
+@pytest.mark.parametrize("user", ["bob:hunter2", "hunter2", "bob:hun/ter2", "bob:hun@ter2"])
+def test_no_format_shows_a_password(user: str, format: Format) -> None:  # noqa: A002
+    uri = f"https://{user}@host/a@b"
+    found = [Diagnostic(UNKNOWN, f"`{uri}` is none", at(1, 4, 8), f"name `{uri}`", tolerated=True)]
+    said = render(found, format, {"fraud.yaml": f"a: {uri} b"}, False)
+    assert "hun" not in said
+    assert "ter2" not in said
+    assert said.count("`https://...@") == 2
+    assert '"level": "error"' not in said.partition("results")[2]
+
+
+@pytest.mark.parametrize("uri", ["https://host:80/a@b", "https://host/a@b", "me@host", "https://host"])
+def test_other_uris_are_shown(uri: str) -> None:
+    said = text_of(Diagnostic(UNKNOWN, f"`{uri}` is none", at(1, 1, 5)), source=f"{uri} b")
+    assert f"`{uri}` is none" in said
+    assert f"| {uri} b" in said
+
+
+def test_the_mark_is_under_the_place_behind_a_password() -> None:
+    assert excerpt(at(1, 22, 23), "https://bob:s3@host b") == [
+        "1 | https://******@host b",
+        "  | " + " " * 21 + "^",
+    ]
+
+
 def test_colors_only_if_asked() -> None:
     found = Diagnostic(UNKNOWN, "m", at(3, 9, 14), "h")
     plain, colored = text_of(found), text_of(found, color=True)

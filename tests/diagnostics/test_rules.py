@@ -77,6 +77,7 @@ def test_printable(text: str) -> None:
 
 def test_quoted() -> None:
     assert quoted("a\nb") == "`a\\x0ab`"
+    assert quoted("s3://bob:" + "x" * 99 + "@host/a") == "`s3://...@host/a`"
     assert quoted("x" * 61) == "`" + "x" * 59 + "…`"
 
 

@@ -1,5 +1,6 @@
 """Text from a user's file, made fit for one line of a message or a terminal."""
 
+import re
 import unicodedata
 from typing import Final
 
@@ -7,6 +8,20 @@ LONGEST: Final = 60
 """Longer names are cut in messages."""
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+_USER: Final = re.compile(r"(?<=://)(?:[^/\s]*|[^/\s:]*:(?!\d*[/\s])\S{0,100})@")
+"""Who logs in by a URI; a password may have a slash, which it should not."""
+
+
+def conceal(text: str) -> str:
+    """Return the text without the users and passwords of URIs."""
+    return _USER.sub("...@", text) if "://" in text else text
+
+
+def conceal_in_place(line: str) -> str:
+    """Return a line of a file without the users and passwords of URIs, and all else where it was."""
+    return _USER.sub(lambda found: "*" * (len(found[0]) - 1) + "@", line) if "://" in line else line
 
 
 def escape(character: str) -> str:
@@ -27,6 +42,7 @@ def printable(text: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """Return a user's word in backticks, on one line and not overly long."""
+    """Return a user's word in backticks, on one line, not overly long, and without a password."""
+    name = conceal(name)
     cut = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
     return f"`{printable(cut)}`"

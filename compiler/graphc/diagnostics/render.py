@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from graphc.diagnostics.model import Diagnostic
+from graphc.diagnostics.printable import conceal
 
 
 class Format(StrEnum):
@@ -21,7 +22,7 @@ def render(diagnostics: Iterable[Diagnostic], format: str, sources: Mapping[str,
     `sources` holds the text of each file by the name in the diagnostics' places; only text shows it, and only
     text has colours.
     """
-    found = list(diagnostics)
+    found = [_without_passwords(each) for each in diagnostics]
     # Most runs find nothing to render, and none renders in two formats.
     match Format(format):
         case Format.TEXT:
@@ -40,3 +41,9 @@ def render(diagnostics: Iterable[Diagnostic], format: str, sources: Mapping[str,
             from graphc.diagnostics.render_sarif import render_sarif
 
             return render_sarif(found)
+
+
+def _without_passwords(each: Diagnostic) -> Diagnostic:
+    """Return what may go into the log of a build, which many read."""
+    hint = each.help and conceal(each.help)
+    return Diagnostic(each.rule, conceal(each.message), each.at, hint, each.tolerated)

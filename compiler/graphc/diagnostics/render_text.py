@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from graphc.diagnostics.model import Diagnostic, Severity, Span
-from graphc.diagnostics.printable import escape, printable
+from graphc.diagnostics.printable import conceal_in_place, escape, printable
 
 WIDTH: Final = 100
 """Columns of a source line that are shown; a longer one is cut around the place."""
@@ -80,7 +80,7 @@ def _block(each: Diagnostic, lines: _Lines, paint: _Paint) -> list[str]:
 def _excerpt(at: Span, line: str, severity: str, paint: _Paint) -> list[str]:
     number = str(at.line)
     empty = paint("frame", " " * len(number) + " |")
-    shown, indent, width = _cut(line, *_reach(at, line))
+    shown, indent, width = _cut(conceal_in_place(line), *_reach(at, line))
     marked = f"{empty} {' ' * indent}{paint(severity, '^' * width)}"
     return [empty, f"{paint('frame', f'{number} |')} {shown}".rstrip(" "), marked]
 
