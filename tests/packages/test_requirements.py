@@ -1,5 +1,6 @@
 """What graphs require: how it is read, which modules it brings, and what names the image that has it."""
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +10,9 @@ from click.testing import CliRunner
 from graphc.cli import main
 from graphc.diagnostics import Sink
 from graphc.packages.annotation import ANNOTATION
-from graphc.packages.pylock import read_pylock
+from graphc.packages.pylock import Locked, read_pylock
 from graphc.packages.requirements import (
+    Requirement,
     Requirements,
     join_requirements,
     parse_requirement,
@@ -33,7 +35,9 @@ HASH: Final = "sha256:" + "0" * 64
         ("RapidFuzz == 3.9.7", "rapidfuzz==3.9.7"),
         ("zope.interface>=5 , <8", "zope-interface<8,>=5"),
         ("uvicorn[standard, watch]~=0.30", "uvicorn[standard,watch]~=0.30"),
-        ("tomli>=2 ; python_version < '3.11'", "tomli>=2 ; python_version < '3.11'"),
+        ("tomli>=2 ; python_version < '3.11'", 'tomli>=2 ; python_version < "3.11"'),
+        ("a ; (os_name=='b')and python_version<'3.11'", 'a ; os_name == "b" and python_version < "3.11"'),
+        ("a[]\t(>=1)", "a>=1"),
         (f"a==1 --hash={HASH}", "a==1"),
         ("a==1  # why", "a==1"),
     ],
@@ -53,11 +57,39 @@ def test_requirements_are_read_as_installers_do(text: str, line: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "not a package", "-r other.txt", "--index-url https://example.com", "a @ https://example.com/a.whl"]
-    + ["git+https://example.com/a.git", "./local", "a==", "a>>1", "-e .", "a;", "a==1\nb==2"],
+    + ["git+https://example.com/a.git", "./local", "a==", "a>>1", "-e .", "a;", "a===../b", "a ; 5"]
+    # The parser of markers takes escapes for what they stand for.
+    + [
+        r"a ; os_name == 'b\n-r c'",
+        "a ; os_name == 'b\"' or os_name == '${HOME}'",
+        "a; " + "(" * 3000,
+        "ä==1",
+    ]
+    + ["a; " + " or ".join(["os_name == 'b'"] * 300)],
 )
 def test_what_no_index_has_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a package with versions"):
         parse_requirement(text)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\0"])
+@pytest.mark.parametrize("start", ["a==1", "a ; python_version > '3'", "a ; os_name == '", "a  # why"])
+def test_no_line_of_an_installer_hides_in_a_requirement(start: str, end: str) -> None:
+    with pytest.raises(ValueError, match="is not one line of a requirements file"):
+        parse_requirement(f"{start}{end}-r /etc/passwd'")
+
+
+@pytest.mark.parametrize("end", [HASH[:-1], HASH + "0", "sha512:" + "0" * 128, "md5:0"])
+@pytest.mark.parametrize("start", ["a==1", "a==1 ; os_name == 'posix'"])
+def test_other_hashes_are_refused(start: str, end: str) -> None:
+    with pytest.raises(ValueError, match="has a hash that is not `sha256:` and 64 hexadecimal digits"):
+        parse_requirement(f"{start} --hash={HASH} --hash={end}")
+
+
+def test_hashes_may_be_in_capitals() -> None:
+    found = parse_requirement(f"a==1 ; os_name == 'posix' --hash=sha256:{'A' * 64} --hash=sha256:{'a' * 64}")
+    assert found.line == 'a==1 ; os_name == "posix"'
+    assert found.hashes == (f"sha256:{'a' * 64}",)
 
 
 @pytest.mark.parametrize("text", ["a b", "==1", "[x]"])
@@ -179,7 +211,9 @@ def test_a_manifest_notes_what_its_image_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"main": "-r x"}', '{"main": [1]}', '{"main": ["git+https://a"]}']
+    "text",
+    ["{", "[]", '{"main": "-r x"}', '{"main": [1]}', '{"main": ["git+https://a"]}']
+    + ['{"main": ["a ; os_name > \'3\'\\n-r b"]}', '{"main": ["a\\nb @ file:///c"]}'],
 )
 def test_an_annotation_that_says_something_else_is_refused(text: str) -> None:
     document = {"kind": "SeldonDeployment", "metadata": {"annotations": {ANNOTATION: text}}}
@@ -218,28 +252,27 @@ wheels = [
 [[packages]]
 version = "1.3.8"
 name = "unidecode"
+wheels = [{ url = "https://example.com/u.whl", hashes = { sha256 = "%s" } }]
 """
 
 
 def test_a_pylock_is_read_with_its_markers_and_hashes() -> None:
     one, two, three = ("a" * 64, "b" * 64, "c" * 64)
-    found = [(number, parse_requirement(line)) for number, line in read_pylock(LOCKED % (three, one, two))]
-    assert [(number, each.line) for number, each in found] == [
-        (5, "rapidfuzz==3.11.0 ; sys_platform != 'win32'"),
-        (16, "unidecode==1.3.8"),
-    ]
-    assert [each.hashes for _, each in found] == [
-        (f"sha256:{one}", f"sha256:{two}", f"sha256:{three}"),
-        (),
-    ]
+    first, second = read_pylock(LOCKED % (three, one.upper(), two, one))
+    hashes = (f"sha256:{one}", f"sha256:{two}", f"sha256:{three}")
+    line = 'rapidfuzz==3.11.0 ; sys_platform != "win32"'
+    assert first == Locked(5, "RapidFuzz==3.11.0", Requirement("rapidfuzz", line, hashes))
+    unidecode = Requirement("unidecode", "unidecode==1.3.8", hashes[:1])
+    assert second == Locked(16, "unidecode==1.3.8", unidecode)
 
 
 def test_a_lock_file_is_as_good_as_what_it_is_exported_to(tmp_path: Path) -> None:
     """The same image comes of both, and its tag names what was asked for."""
-    hashes = ("a" * 64, "b" * 64, "c" * 64)
+    hashes = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
     (tmp_path / "pylock.toml").write_text(LOCKED % hashes)
-    flags = " ".join(f"--hash=sha256:{each}" for each in hashes)
-    lines = [f"rapidfuzz==3.11.0 ; sys_platform != 'win32' {flags}", "unidecode==1.3.8"]
+    flags = " ".join(f"--hash=sha256:{each}" for each in hashes[:3])
+    last = f"--hash=sha256:{hashes[3]}"
+    lines = [f"rapidfuzz==3.11.0 ; sys_platform != 'win32' {flags}", f"unidecode==1.3.8 {last}"]
     (tmp_path / "requirements.txt").write_text("\n".join(lines) + "\n")
     (tmp_path / "post.py").write_text("import unidecode\n\n\ndef score(x):\n    return x\n")
     images: list[str] = []
@@ -257,14 +290,24 @@ def test_a_lock_file_is_as_good_as_what_it_is_exported_to(tmp_path: Path) -> Non
     assert images[0] == images[1]
 
 
+VERSION_1: Final = 'lock-version = "1.0"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("lock-version = 1", "is not a lock file of version 1"),
         ("", "is not a lock file of version 1"),
         ('lock-version = "2.0"', "is not a lock file of version 1"),
-        ("[" * 5000, "is not TOML"),
+        ("a = " + "[" * 5000, "is nested too deeply"),
         ("a = ", "is not TOML: invalid value"),
+        ("a = " + "1" * 5000, "has a number of too many digits$"),
+        (VERSION_1, "has no list `packages`"),
+        (VERSION_1 + "packages = 5", "has no list `packages`"),
+        (VERSION_1 + '[[package]]\nname = "a"\nversion = "1"', "has no list `packages`"),
+        (".".join("a" * 20_000) + " = 1", "has keys of more than 8 parts"),
+        ('x = """\n""\\""""" # "\n"\\"".' + ".".join("a" * 99) + " = 1", "has keys of more than 8 parts"),
+        ("x = ''''''''\n" + ".".join(["'a'"] * 99) + " = 1", "has keys of more than 8 parts"),
     ],
 )
 def test_what_is_no_pylock_is_refused(text: str, message: str) -> None:
@@ -272,6 +315,94 @@ def test_what_is_no_pylock_is_refused(text: str, message: str) -> None:
         list(read_pylock(text))
 
 
+def test_texts_and_comments_of_a_lock_file_may_have_dots() -> None:
+    dots = "." * 99
+    at = ", ".join(["2026-01-02T03:04:05.678Z"] * 99)
+    text = f'{VERSION_1}packages = [] # {dots}\nat = [{at}]\na = "{dots}"\nb = \'{dots}\'\nc = """{dots}\n{dots}"""\n'
+    assert [*read_pylock(text)] == []
+
+
 def test_packages_in_one_array_are_read_too() -> None:
-    text = 'lock-version = "1.1"\npackages = [{name = "a", version = "1"}, {name = "b", version = "2"}, 3]\n'
-    assert [*read_pylock(text)] == [(1, "a==1"), (1, "b==2")]
+    wheels = f'wheels = [{{hashes = {{sha256 = "{"a" * 64}"}}}}]'
+    one, two = (f'{{name = "{name}", version = "1", {wheels}}}' for name in "ab")
+    found = list(read_pylock(f"{VERSION_1}packages = [{one}, {two}, 3]\n"))
+    hashes = (f"sha256:{'a' * 64}",)
+    assert found == [
+        Locked(1, "a==1", Requirement("a", "a==1", hashes)),
+        Locked(1, "b==1", Requirement("b", "b==1", hashes)),
+        Locked(1, "packages", "has an item that is not a table"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('version = "1"', "has a package without a name"),
+        ('name = 5\nversion = "1"', "has a package without a name"),
+        ('name = "a"\nversion = 1', "is not a package with versions"),
+        ('name = "a b"\nversion = "1"', "is not a package with versions"),
+        ('name = "a>0,"\nversion = "1"', "is not a package with versions"),
+        ("""name = "a ; os_name == 'b' or os_name"\nversion = "'c'\"""", "is not a package with versions"),
+        ('name = "a"\nversion = "1 ; os_name == \'b\'"', "is not a package with versions"),
+        ('name = "a"\nversion = "1,<2"', "is not a package with versions"),
+        ('name = "a"\nversion = "1\\n-r b"', "is not a package with versions"),
+        ('name = "a"\nversion = "1"\nmarker = "not a marker at all"', "has a marker that is none"),
+        ('name = "a"\nversion = "1"\nmarker = 5', "has a marker that is none"),
+        ('name = "a"\nversion = "1"\nmarker = ""', "has a marker that is none"),
+        ('name = "a"\nversion = "1"\nmarker = "os_name == \'b\'\\n-r c"', "has a marker that is none"),
+        ('name = "a"\nversion = "1"', "has no file with a sha256 hash"),
+        ('name = "a"\nversion = "1"\nwheels = 5', "has no file with a sha256 hash"),
+        ('name = "a"\nversion = "1"\nwheels = [{hashes = {sha512 = "0"}}]', "has no file with a sha256 hash"),
+        (
+            'name = "a"\nversion = "1"\nwheels = [{hashes = {sha256 = "0"}}]',
+            "has a sha256 hash that is not 64",
+        ),
+    ],
+)
+def test_packages_that_are_not_pinned_are_refused(lines: str, problem: str) -> None:
+    (found,) = read_pylock(f"{VERSION_1}[[packages]]\n{lines}\n")
+    assert isinstance(found.found, str)
+    assert found.found.startswith(problem)
+
+
+def check_with(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text)
+    (folder / "post.py").write_text("def f(x): ...")
+    (folder / "graph.yaml").write_text(GRAPH.format(node="", more=f"requirements: {name}", runtime="{}"))
+    done = CliRunner().invoke(main, ["check", str(folder / "graph.yaml")])
+    assert done.exit_code == 1, done.output
+    return done.output
+
+
+def test_files_of_any_size_are_not_read(tmp_path: Path) -> None:
+    text = VERSION_1 + "packages = []\n"
+    padded = text + "#" * ((1 << 20) + 1 - len(text))
+    assert "error[GC542]: `pylock.toml` has more than 1 MiB" in check_with(tmp_path, "pylock.toml", padded)
+    padded = "#" * ((4 << 20) + 1)
+    assert "error[GC542]: `need.txt` has more than 4 MiB" in check_with(tmp_path, "need.txt", padded)
+
+
+def test_what_takes_longest_of_the_allowed_is_read_soon(tmp_path: Path) -> None:
+    lines = (f"[{'.'.join([f'a{number}', *'a' * 7])}]\n" for number in range(40_000))
+    started = time.perf_counter()
+    assert "is not a lock file" in check_with(tmp_path, "pylock.toml", "".join(lines))
+    assert time.perf_counter() - started < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("need.txt", "--index-url https://bob:s3cr3t@packages.example.com/simple\n"),
+        ("need.txt", "a @ https://bob:s3/cr3t@packages.example.com/a.whl\n"),
+        ("pylock.toml", f'{VERSION_1}[[packages]]\nname = "https://bob:s3cr3t@h"\nversion = "1"\n'),
+        (
+            "pylock.toml",
+            f'{VERSION_1}[[packages]]\nname = "{"a" * 40}://bob:s3cr3t{"a" * 40}@h"\nversion = "1"\n',
+        ),
+    ],
+)
+def test_no_message_shows_a_password(name: str, text: str, tmp_path: Path) -> None:
+    said = check_with(tmp_path, name, text)
+    assert "s3" not in said
+    assert "cr3t" not in said
+    assert "://...@" in said

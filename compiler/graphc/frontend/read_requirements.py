@@ -8,7 +8,7 @@ from graphc.artefacts.files import check_place, tell_failure
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.artefacts import BAD_REQUIREMENT
 from graphc.diagnostics.printable import quoted
-from graphc.packages.pylock import find_export, is_pylock, read_pylock
+from graphc.packages.pylock import LARGEST, find_export, is_pylock, read_pylock
 from graphc.packages.requirements import (
     Requirement,
     Requirements,
@@ -62,25 +62,41 @@ def _read_file(folder: Path, name: str, at: Span, sink: Sink) -> Iterator[Requir
         message = f"`{name}` is neither a file of requirements nor a `pylock.toml`"
         sink.report(Diagnostic(BAD_REQUIREMENT, message, at, export))
         return
+    most = LARGEST if is_pylock(name) else _LARGEST
     try:
         with open_regular(folder / name) as file:
-            text = file.read(_LARGEST + 1)
+            text = file.read(most + 1)
     except OSError as error:
         fault = tell_failure(error, name)
         sink.report(Diagnostic(fault.rule, fault.message, at, fault.help))
         return
-    split = read_pylock if is_pylock(name) else split_lines
+    if len(text) > most:
+        message = f"`{name}` has more than {most >> 20} MiB"
+        sink.report(Diagnostic(BAD_REQUIREMENT, message, at))
+        return
     try:
-        lines = [*split(text.decode("utf-8-sig"))] if len(text) <= _LARGEST else None
+        yield from [*_read_entries(text.decode("utf-8-sig"), folder / name, sink)]
     except UnicodeDecodeError:
-        lines = None
+        message = f"`{name}` is no file of requirements that can be read"
+        sink.report(Diagnostic(BAD_REQUIREMENT, message, at))
     except ValueError as problem:
         sink.report(Diagnostic(BAD_REQUIREMENT, f"`{name}` {problem}", at))
+
+
+def _read_entries(text: str, path: Path, sink: Sink) -> Iterator[Requirement]:
+    """Yield what a file requires; raises ValueError where it is none of those that are read."""
+
+    def place(number: int, entry: str) -> Span:
+        return Span(str(path), number, 1, number, 1 + len(entry))
+
+    if is_pylock(path.name):
+        for locked in read_pylock(text):
+            if isinstance(locked.found, Requirement):
+                yield locked.found
+            else:
+                message = f"{quoted(locked.called)} {locked.found}"
+                sink.report(Diagnostic(BAD_REQUIREMENT, message, place(locked.line, locked.called)))
         return
-    if lines is None:
-        sink.report(Diagnostic(BAD_REQUIREMENT, f"`{name}` is no file of requirements that can be read", at))
-        return
-    for number, entry in lines:
-        place = Span(str(folder / name), number, 1, number, 1 + len(entry))
-        if (found := _parse(entry, place, sink)) is not None:
+    for number, entry in split_lines(text):
+        if (found := _parse(entry, place(number, entry), sink)) is not None:
             yield found

@@ -8,14 +8,15 @@ from typing import Final
 from graphc.records import record
 from graphc.version import VERSION
 
-_NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_VERSION: Final = r"(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9][A-Za-z0-9.*+!_-]*"
-_LINE: Final = re.compile(
-    rf"(?P<name>{_NAME})\s*(?P<extras>\[[A-Za-z0-9._,\s-]*\])?\s*(?P<versions>{_VERSION}(?:\s*,\s*{_VERSION})*)?"
-    r"\s*(?P<marker>;[^#]+)?"
-)
-_HASH: Final = re.compile(r"--hash[= ](sha256:[0-9a-f]{64})(?:\s|$)")
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.*+!_-]*")
+_HASH: Final = re.compile(r"--hash[= ](sha256:[0-9A-Fa-f]{64})(?:\s|$)")
 _MODULES: Final = re.compile(r"#\s*modules:\s*([\w\s,.]+)")
+_COMMANDS: Final = frozenset("\\$#`")
+"""What installers, or the parser of markers, read as something else than it says."""
+_LONGEST: Final = 4096
+"""Markers of locks for every platform are the longest of requirements, and far shorter."""
+
+NO_PACKAGE: Final = "is not a package with versions, such as `rapidfuzz==3.9.7`"
 
 OTHER_NAMES: Final[Mapping[str, str]] = {
     "attrs": "attr attrs",
@@ -92,19 +93,57 @@ def join_requirements(found: Iterable[Requirement]) -> Requirements:
 
 
 def parse_requirement(text: str, modules: tuple[str, ...] = ()) -> Requirement:
-    """Read one requirement; raises ValueError with a user's words."""
-    hashes = tuple(sorted(_HASH.findall(text)))
+    """Read one requirement; raises ValueError with a user's words.
+
+    Its line is written of what was read: an installer gets nothing of the text itself.
+    """
+    text = text.replace("\t", " ").strip()
+    if not text.isprintable():
+        raise ValueError("is not one line of a requirements file")
+    hashes = tuple(sorted({each.lower() for each in _HASH.findall(text)}))
     said = _MODULES.search(text)
     bare = _HASH.sub("", text.partition(" #")[0]).strip()
-    found = _LINE.fullmatch(bare)
-    if found is None:
-        raise ValueError("is not a package with versions, such as `rapidfuzz==3.9.7`")
-    name = canonical(found["name"])
-    extras = re.sub(r"\s", "", found["extras"] or "")
-    versions = ",".join(sorted(re.sub(r"\s", "", found["versions"] or "").split(",")))
-    marker = f" ; {found['marker'].lstrip('; ').strip()}" if found["marker"] else ""
+    if " --hash" in bare:
+        raise ValueError("has a hash that is not `sha256:` and 64 hexadecimal digits")
     listed = tuple(re.split(r"[\s,]+", said[1].strip())) if said else modules
-    return Requirement(name, f"{name}{extras}{versions}{marker}", hashes, listed)
+    return _read(bare, hashes, listed)
+
+
+def pin_requirement(name: str, version: str, marker: str | None, hashes: Iterable[str]) -> Requirement:
+    """Return one version of a package, as a lock file has it; raises ValueError with a user's words."""
+    bare = f"{name}=={version}"
+    found = _read(bare, tuple(sorted(set(hashes))))
+    # What is more than a name and a version would be read as something else.
+    if found.line != f"{canonical(name)}=={version}":
+        raise ValueError(NO_PACKAGE)
+    if marker is None:
+        return found
+    try:
+        return _read(f"{bare} ; {marker}", found.hashes)
+    except ValueError:
+        raise ValueError("has a marker that is none") from None
+
+
+def _read(bare: str, hashes: tuple[str, ...], modules: tuple[str, ...] = ()) -> Requirement:
+    # It takes longer to import than a small graph to compile, and few graphs require packages.
+    from packaging.requirements import InvalidRequirement
+    from packaging.requirements import Requirement as Standard
+
+    if len(bare) > _LONGEST or not bare.isascii() or not bare.isprintable() or _COMMANDS & set(bare):
+        raise ValueError(NO_PACKAGE)
+    try:
+        found = Standard(bare)
+        marker = str(found.marker) if found.marker else None
+        is_same = marker is None or Standard(f"a ; {marker}").marker == found.marker
+    except (InvalidRequirement, ValueError, RecursionError):
+        raise ValueError(NO_PACKAGE) from None
+    versions = sorted(found.specifier, key=lambda each: f"{each.operator}{each.version}")
+    if found.url is not None or not is_same or not all(_VERSION.fullmatch(each.version) for each in versions):
+        raise ValueError(NO_PACKAGE)
+    name = canonical(found.name)
+    extras = f"[{','.join(sorted(found.extras))}]" if found.extras else ""
+    wanted = ",".join(f"{each.operator}{each.version}" for each in versions)
+    return Requirement(name, f"{name}{extras}{wanted}" + (f" ; {marker}" if marker else ""), hashes, modules)
 
 
 def canonical(name: str) -> str:
