@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, cast
+from urllib.parse import urlsplit
 
 from graphc.gpus.ask import DEVICES, SHARINGS, Device, Sharing, parse_amount
 from graphc.spec.declare import (
@@ -440,7 +441,11 @@ class Required(Spec):
 
 
 def _read_required(value: object) -> object:
-    return {"file": value} if isinstance(value, str) else {"packages": value}
+    if isinstance(value, str):
+        return {"file": value}
+    if not isinstance(value, list):
+        raise ValueError(f"`requirements` is {show(value)}, not a list or the path of a file")
+    return {"packages": value}  # pyright: ignore[reportUnknownVariableType]
 
 
 _REQUIRED_SCHEMA: Final[dict[str, object]] = {
@@ -469,14 +474,37 @@ _REQUIRED_SCHEMA: Final[dict[str, object]] = {
 RequiredValue = Annotated[Required, BeforeValidator(_read_required), WithJsonSchema(_REQUIRED_SCHEMA)]
 
 
+def _read_location(value: str) -> str:
+    """Refuse a URI that would show a password in a manifest, or that is none; a path is judged where it is read."""
+    if "://" not in value:
+        return value
+    try:
+        parts = urlsplit(value)
+        is_whole = parts.scheme not in {"http", "https"} or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        is_whole = False
+    else:
+        if "@" in parts.netloc:
+            raise ValueError(
+                f"{show(value)} has a user or password, which a manifest would show to all who read it: "
+                "name a Secret in `credentials`"
+            )
+    if not is_whole:
+        raise ValueError(f"{show(value)} is not a URI: its host or port is none")
+    return value
+
+
+Location = Annotated[str, AfterValidator(_read_location)]
+
+
 class Model(Working):
     """A trained model."""
 
-    model: str = Field(
+    model: Location = Field(
         description="path beside the graph file, or an s3://, gs://, https:// or pvc:// URI",
         json_schema_extra={"minLength": 1},
     )
-    cpu_model: str | None = Field(
+    cpu_model: Location | None = Field(
         None,
         description="another file of the same ONNX model, quantised for instance, that runs where its container"
         " has no GPU",
@@ -676,7 +704,7 @@ def _read_store(value: str) -> str:
         raise ValueError(f"{show(value)} is not a folder of a claim, such as `pvc://models/team`")
     if "?" in value or "#" in value or not value.isprintable():
         raise ValueError(f"{show(value)} is more than a folder: it has `?`, `#` or a control character")
-    return value
+    return _read_location(value)
 
 
 class Artifacts(Spec):

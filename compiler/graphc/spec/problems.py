@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import BAD_VALUE, MISSING_FIELD, NOT_A_CHOICE, UNKNOWN_FIELD, WRONG_KIND
 from graphc.diagnostics.suggest import nearest
-from graphc.source.located import Located, Path, locate
+from graphc.source.located import Fields, Items, Located, Path, locate
 from graphc.spec.declare import Spec
 from graphc.spec.examine import model_of
 
@@ -84,7 +84,23 @@ def report_problems(
     for details in problems:
         if details["type"] == "missing" and details["loc"] in misspelt:
             continue  # it is there under another name
-        sink.report(_translate(details, model, root, [*path, *details["loc"]], what))
+        sink.report(_translate(details, model, root, _as_written(root, [*path, *details["loc"]]), what))
+
+
+def _as_written(root: Located, path: Path) -> Path:
+    """Leave out the fields of long forms that stand between a list and its items, where a file has the short one."""
+    current: Located | None = root
+    written: list[str | int] = []
+    for step in path:
+        if isinstance(current, Items) and not str(step).isdecimal():
+            continue
+        written.append(step)
+        if isinstance(current, Items):
+            current = current.items[int(step)] if int(step) < len(current.items) else None
+        elif isinstance(current, Fields):
+            entry = current.find(str(step))
+            current = entry.value if entry else None
+    return written
 
 
 def _translate(
