@@ -12,6 +12,9 @@ _SCALES: Final = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9} | {
     for power, letter in enumerate("KMGTPE" if i else "kMGTPE", start=1)
 }
 
+LARGEST: Final = 2.0**63
+"""Kubernetes counts in integers of 64 bits, and makes more than they hold the most that they do."""
+
 
 def is_quantity(text: str) -> bool:
     """Say whether a text is a quantity of something, and not of less than nothing."""

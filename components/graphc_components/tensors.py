@@ -45,6 +45,8 @@ CONTENTS: Final = {
 }
 """The field of gRPC's `InferTensorContents` that holds each datatype; 16-bit floats have none and travel raw."""
 
+LARGEST_DIM: Final = 2**63 - 1
+
 Dim = int | str | None
 """A size that is known (`30`), named (`batch`), or unknown (None, written `?` or `-1`)."""
 
@@ -152,6 +154,9 @@ def _parse_dim(text: str) -> Dim:
     if text in {"?", "-1"}:
         return None
     if text.isascii() and text.isdigit():
+        # A V2 message has its shape as integers of 64 bits.
+        if len(text.lstrip("0")) > 19 or int(text) > LARGEST_DIM:
+            raise TensorTypeError(f"a dimension is at most {LARGEST_DIM}")
         return int(text)
     if _NAME.match(text):
         return text

@@ -23,6 +23,8 @@ GRAPHS = Path(__file__).parents[2] / "graphs"
         ("UINT8[?, time]", 3, 3),
         ("BOOL[batch]", 2, 2),
         ("BYTES[batch]", 2, 128),
+        (f"UINT8[batch, {2**62}]", 1, 2**62),
+        (f"FP32[batch{', 9000000000000000000' * 40}]", 2**31 - 1, 2**63 - 1),
     ],
 )
 def test_bytes_of_a_tensor(text: str, batch: int, size: int) -> None:

@@ -50,3 +50,9 @@ def test_a_graph_that_is_rejected_is_not_explained(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "GC107" in result.stderr
+
+
+def test_a_batch_is_a_number_of_32_bits() -> None:
+    done = CliRunner().invoke(main, ["explain", "graph.yaml", "--batch", "9" * 400])
+    assert done.exit_code == 2
+    assert "1<=x<=2147483647" in done.output

@@ -63,7 +63,7 @@ def plan_options(command: Callable[..., None]) -> Callable[..., None]:
         profile_option,
         click.option(
             "--batch",
-            type=click.IntRange(1),
+            type=click.IntRange(1, 2**31 - 1),
             default=1,
             show_default=True,
             help="Rows of a request, to count bytes by.",

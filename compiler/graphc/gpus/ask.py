@@ -4,6 +4,7 @@ import re
 from fractions import Fraction
 from typing import Final, Literal, get_args
 
+from graphc.diagnostics.printable import quoted
 from graphc.gpus.products import slice_name
 from graphc.records import record
 
@@ -15,6 +16,11 @@ DEVICES: Final[tuple[Device, ...]] = get_args(Device)
 
 _MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)(Mi|Gi|Ti|M|G|T)\Z")
 _BYTES: Final = {"Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "M": 10**6, "G": 10**9, "T": 10**12}
+_PLAIN: Final = re.compile(r"[-+]?[\d./]{1,40}(?:[eE][-+]?\d{1,2})?")
+"""No number of more digits is meant, and a large exponent takes a fraction for ever."""
+
+_MOST_MIB: Final = 2**43
+"""As many as Kubernetes can count the bytes of."""
 
 
 @record
@@ -110,13 +116,15 @@ def parse_amount(value: object) -> Amount:
         return SliceNeed(name)
     if found := _MEMORY.match(text):
         mib = int(Fraction(found[1]) * _BYTES[found[2]] / 2**20)
-        if mib < 1:
-            raise AskError(f"`{text}` is no memory")
+        if not 1 <= mib <= _MOST_MIB:
+            raise AskError(f"{quoted(text)} is no memory")
         return MemoryNeed(mib)
     return _number(text)
 
 
 def _number(text: str) -> Amount:
+    if not _PLAIN.fullmatch(text):
+        raise AskError(_say(text))
     try:
         number = Fraction(text)
     except (ValueError, ZeroDivisionError):
@@ -135,7 +143,9 @@ def _count(number: int) -> Count:
 
 
 def _say(value: object) -> str:
-    shown = f"`{value}`" if isinstance(value, str) else "true or false" if isinstance(value, bool) else "this"
+    shown = (
+        quoted(value) if isinstance(value, str) else "true or false" if isinstance(value, bool) else "this"
+    )
     return (
         f"{shown} is not an amount of GPUs: a number such as `1`, a part such as `0.25`, memory such as `10Gi`, "
         "or a MIG slice such as `mig-1g.10gb`"

@@ -42,6 +42,9 @@ MODEL: Final = CostModel()
 _WIDTHS: Final[Mapping[str, int]] = {"BOOL": 1, "BYTES": 64, "FP16": 2, "FP32": 4, "FP64": 8}
 """Bytes of an element; a text is taken to have 64."""
 
+_MOST_BYTES: Final = 2**63 - 1
+"""No message is larger, and a number without a bound fits into no float."""
+
 
 def estimate_costs(graph: Graph, lowered: Graph, options: Options) -> Costs:
     """Return the cost of each node of a lowered graph, and the bytes of each tensor.
@@ -83,7 +86,8 @@ def tensor_bytes(type_: TensorType, batch: int) -> int:
     """Return the bytes of a tensor: rows that are not known are the batch, other dimensions one."""
     first, *rest = type_.shape or (1,)
     elements = (first if isinstance(first, int) else batch) * prod(_known(dim) for dim in rest)
-    return elements * (_WIDTHS.get(type_.datatype) or int(type_.datatype.lstrip("UINT")) // 8)
+    size = elements * (_WIDTHS.get(type_.datatype) or int(type_.datatype.lstrip("UINT")) // 8)
+    return min(size, _MOST_BYTES)
 
 
 def _known(dim: Dim) -> int:

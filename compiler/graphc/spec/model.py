@@ -46,7 +46,9 @@ def _as_number(value: object) -> object:
 Number = Annotated[
     float, BeforeValidator(_as_number), Field(allow_inf_nan=False), WithJsonSchema({"type": "number"})
 ]
-Positive = Annotated[int, Field(ge=1)]
+# Kubernetes counts pods, and the engine rows, in integers of 32 bits.
+MOST: Final = 2**31 - 1
+Positive = Annotated[int, Field(ge=1, le=MOST)]
 Anything = Annotated[object, WithJsonSchema({})]
 
 
@@ -330,7 +332,7 @@ class Predictor(Spec):
         None, description="shadow: the percent of the requests that it gets a copy of"
     )
     when: Condition | None = Field(None, description="the requests it answers; all where absent")
-    replicas: Annotated[int, Field(ge=0)] | None = Field(None, description="pods of this version")
+    replicas: Annotated[int, Field(ge=0, le=MOST)] | None = Field(None, description="pods of this version")
     autoscaling: Autoscaling | None = Field(None, description="pods of this version, by load")
     parameters: Annotated[dict[str, Anything], AfterValidator(_read_values)] = Field(
         default_factory=dict, description="values of the graph's parameters in this version"
@@ -523,7 +525,7 @@ class Model(Working):
         description="packages that loading it takes, beyond the runtime image's",
     )
     credentials: str | None = Field(None, description="the Secret whose keys are the download's environment")
-    load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
+    load_seconds: Annotated[Number, Field(gt=0, le=MOST)] | None = Field(
         None, description="how long loading may take; the probes are set by it"
     )
     gpu_memory: Memory | None = Field(
@@ -592,7 +594,7 @@ class Python(Working):
         False,
         description="a row of its outputs hangs on that row of its inputs alone, so that it may be batched",
     )
-    load_seconds: Annotated[Number, Field(gt=0)] | None = Field(
+    load_seconds: Annotated[Number, Field(gt=0, le=MOST)] | None = Field(
         None, description="how long loading may take; the probes are set by it"
     )
     gpu_memory: Memory | None = Field(

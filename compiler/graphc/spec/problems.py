@@ -179,16 +179,22 @@ def _translate_choice(expected: str, found: str, root: Located, path: Path) -> D
 
 def _limit(kind: str, context: dict[str, object], details: ErrorDetails) -> str:
     words = {
-        "greater_than_equal": "is {input:g}, and has to be at least {ge:g}",
-        "greater_than": "is {input:g}, and has to be more than {gt:g}",
-        "less_than_equal": "is {input:g}, and has to be at most {le:g}",
+        "greater_than_equal": "is {input}, and has to be at least {ge}",
+        "greater_than": "is {input}, and has to be more than {gt}",
+        "less_than_equal": "is {input}, and has to be at most {le}",
         "finite_number": "is {input}, and has to be finite",
         "too_short": "has {actual_length} entries, and needs at least {min_length}",
     }
     template = words.get(kind)
     if template is None:
         return f"cannot be used: {details['msg'][:1].lower()}{details['msg'][1:]}"
-    return template.format(**context, input=details["input"]).replace("has 1 entries", "has 1 entry")
+    given = {name: _number(value) for name, value in (*context.items(), ("input", details["input"]))}
+    return template.format(**given).replace("has 1 entries", "has 1 entry")
+
+
+def _number(value: object) -> object:
+    """Return a float as people write it; an integer whole, since digits of it are what is wrong."""
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _kind_hint(kind: str, found: object) -> str | None:

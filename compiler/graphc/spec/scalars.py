@@ -8,6 +8,7 @@ from graphc_components.tensors import TensorTypeError, parse_tensor_type
 
 from graphc.compare.gates import CONFIDENCE, METRICS
 from graphc.diagnostics.printable import quoted
+from graphc.quantities import LARGEST, parse_quantity
 from graphc.spec.declare import AfterValidator, BeforeValidator, WithJsonSchema
 
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)\Z")
@@ -38,6 +39,8 @@ def _read_quantity(value: object) -> object:
         value = str(value)
     if not isinstance(value, str) or not _QUANTITY.match(value):
         raise ValueError(f"{show(value)} is not a quantity such as `500m` or `2Gi`")
+    if not parse_quantity(value) < LARGEST:
+        raise ValueError(f"{show(value)} is more than Kubernetes counts: 2^63 - 1")
     return value
 
 
