@@ -1,11 +1,20 @@
 """Looks into JSON that nobody has checked: a value of the kind asked for comes back, or none."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from json import loads
 from typing import cast
 
 from graphc.source.located import Plain
 
 Data = dict[str, Plain]
+
+
+def parse(written: str) -> object:
+    """Return what a text of JSON says; what is none, or is nested too deeply, raises ValueError."""
+    try:
+        return cast("object", loads(written))
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
 
 
 def find(value: object, *path: str) -> object:

@@ -20,7 +20,9 @@ from graphc.compare.gates import (
 from graphc.compare.measure import measure
 from graphc.compare.outputs import OutputFigures
 from graphc.compare.report import Report
+from graphc.compare.settings import ANNOTATION as SETTINGS
 from graphc.compare.settings import CompareSettings, read_settings, write_settings
+from graphc.compare.start import open_recorder
 from graphc.compare.verdict import Outcome, evaluate, judge_all
 from graphc.compile.compile_files import Request, compile_files
 from hypothesis import given
@@ -302,3 +304,18 @@ def test_nothing_is_said_of_comparing_where_the_file_says_nothing(tmp_path: Path
     assert "logger" not in text
     assert "graphc.dev/compare" not in text
     assert ANNOTATION not in text
+
+
+@pytest.mark.parametrize("written", ["[" * 100_000, '{"sample": ' + "9" * 400 + "}", "9" * 5000])
+def test_annotations_too_large_for_any_reader_are_as_wrong_ones(written: str, tmp_path: Path) -> None:
+    assert read_settings(written) == CompareSettings()
+    for annotation in (ANNOTATION, SETTINGS):
+        assert (
+            open_recorder("score", {annotation: written}, database=str(tmp_path / "figures.db")).problem
+            is None
+        )
+
+
+def test_gates_nested_too_deeply_are_not_json() -> None:
+    with pytest.raises(GateError, match="is not JSON"):
+        read_annotation("[" * 100_000, "main")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from graphc.engine.tree import TreeProblem, bind_endpoints, check_endpoints, read_tree
+from graphc.engine.tree import TreeProblem, bind_endpoints, check_endpoints, read_timeout, read_tree
 from graphc.seldon.node import Node, node_of
 from graphc.seldon.unit import Endpoint, Parameter, Unit
 from graphc.source.located import NOWHERE, Entry, Fields, Items, Scalar
@@ -124,3 +124,21 @@ def test_only_units_that_are_called_need_an_endpoint() -> None:
     assert "unit `b` has no endpoint" in problem.message
     bound = bind_endpoints(tree, {name: Endpoint("localhost", 1) for name in "bc"})
     assert check_endpoints(bound) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("1500", 1.5),
+        ("0001500", 1.5),
+        ("0" * 30, None),
+        ("9" * 18, 999_999_999_999_999.999),
+        ("9" * 400, None),
+        ("9" * 5000, None),
+        ("soon", None),
+    ],
+)
+def test_a_timeout_is_a_number_that_the_executor_holds(written: str, seconds: float | None) -> None:
+    predictor = {"name": "main", "annotations": {"seldon.io/rest-timeout": written}, "graph": {"name": "a"}}
+    document = node_of({"kind": "SeldonDeployment", "spec": {"predictors": [predictor]}})
+    assert (read_timeout(document, "main") or None) == seconds

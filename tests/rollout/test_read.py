@@ -137,3 +137,18 @@ def test_who_says_no_traffic_beside_others_gets_none(tmp_path: Path) -> None:
     (document,) = compiled(text, tmp_path, local=True)
     (way,) = _read(document).ways
     assert {share.predictor: share.weight for share in way.shares} == {"main": 90, "canary": 10, "spare": 0}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        ("[" * 100_000, "is not JSON"),
+        ('{"ways": [{"shares": {"main": ' + "9" * 5000 + "}}]}", "is not JSON"),
+        ('{"ways": [{"shares": {"main": ' + "9" * 400 + "}}]}", "is not a whole number up to 2147483647"),
+        ('{"mirrors": {"main": 2147483648}}', "is not a whole number up to 2147483647"),
+    ],
+)
+def test_an_annotation_too_large_for_any_reader_is_refused(annotation: str, message: str) -> None:
+    document = deployment(main={"traffic": 100}) | {"metadata": {"annotations": {ANNOTATION: annotation}}}
+    with pytest.raises(ValueError, match=message):
+        _read(document)

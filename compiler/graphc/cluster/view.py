@@ -6,7 +6,6 @@ names of pushed files ten digits are shown, as in the names of config maps.
 
 import base64
 import binascii
-import json
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from graphc.seldon.deployment import Container, Pod, Predictor, deployment_of
 from graphc.seldon.documents import KIND
 from graphc.seldon.unit import Unit
 from graphc.targets.storing import find_content
-from graphc.unchecked import Data, fields, items, objects, text
+from graphc.unchecked import Data, fields, items, objects, parse, text
 
 MOST_REGION: Final = 64 * 1024 * 1024
 FETCH: Final = "graphc_runtimes.fetch"
@@ -237,8 +236,8 @@ def _type(tensor: Data) -> str:
 
 def _parse(written: str) -> Data | None:
     try:
-        found: object = json.loads(written)
-    except (ValueError, RecursionError):
+        found = parse(written)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None  # pyright: ignore[reportUnknownVariableType]
 

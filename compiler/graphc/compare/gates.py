@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 from graphc.diagnostics.suggest import nearest
+from graphc.unchecked import parse
 
 Kind = Literal["share", "count", "amount", "ratio", "time"]
 """What a bound may be: `0.99` or `99%`; a whole number; any number; `1.2x`; `50ms` or `2s`."""
@@ -203,7 +204,7 @@ def read_annotation(text: str | None, predictor: str) -> Gates:
     Its own replace those of all of the same metric, and one that is null turns it off.
     """
     try:
-        value = cast("object", json.loads(text)) if text else None
+        value = parse(text) if text else None
     except ValueError as error:
         raise GateError("text", f"the annotation `{ANNOTATION}` is not JSON") from error
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}

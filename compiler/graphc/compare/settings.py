@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Final, cast
 
+from graphc.unchecked import parse
+
 ANNOTATION: Final = "graphc.dev/compare"
 
 
@@ -26,10 +28,11 @@ def write_settings(sample: float, segment: str | None) -> str:
 def read_settings(text: str | None) -> CompareSettings:
     """Read the annotation; what is not as graphc writes it is as if it were not there."""
     try:
-        value = cast("object", json.loads(text)) if text else None
+        value = parse(text) if text else None
     except ValueError:
         value = None
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     sample, segment = fields.get("sample"), fields.get("segment")
-    share = float(sample) if isinstance(sample, int | float) and not isinstance(sample, bool) else 1.0
-    return CompareSettings(share if 0 < share <= 1 else 1.0, segment if isinstance(segment, str) else None)
+    share = sample if isinstance(sample, int | float) and not isinstance(sample, bool) else 1.0
+    named = segment if isinstance(segment, str) else None
+    return CompareSettings(float(share) if 0 < share <= 1 else 1.0, named)

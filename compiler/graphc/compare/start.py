@@ -1,6 +1,5 @@
 """Begin to compare: what a front calls once, before it shows the first answer."""
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from graphc.compare.reading import open_store
 from graphc.compare.recorder import Recorder, RecorderOptions
 from graphc.compare.settings import ANNOTATION, read_settings
 from graphc.compare.store_problem import StoreError
+from graphc.unchecked import parse
 
 DATABASE: Final = "GRAPHC_COMPARE_DATABASE"
 """The variable that names the database: a file or a URL."""
@@ -55,6 +55,6 @@ def default_database() -> str:
 
 def _read(text: str | None) -> Plain:
     try:
-        return cast("Plain", json.loads(text)) if text else None
+        return cast("Plain", parse(text)) if text else None
     except ValueError:
         return None

@@ -16,6 +16,9 @@ MAX_DEPTH: Final = 64
 MAX_UNITS: Final = 1000
 """Beyond these a document is taken for an attack: YAML aliases can stand for many units."""
 
+_DIGITS: Final = 18
+"""No number of more digits is sure to be one of 64 bits."""
+
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]{1,253}\Z")
 
 
@@ -68,8 +71,9 @@ def read_timeout(document: Node, predictor: str | None = None, transport: Transp
 
 def _timeout_of(annotations: Mapping[str, str], transport: Transport) -> float | None:
     given = annotations.get(f"seldon.io/{transport}-timeout", "")
-    # What is no number stops the real executor, and 0 sets no limit.
-    return int(given) / 1000 if given.isascii() and given.isdigit() else None
+    # What is no number, or none that Go holds, stops the real executor, and 0 sets no limit.
+    is_number = given.isascii() and given.isdigit() and len(given.lstrip("0")) <= _DIGITS
+    return int(given.lstrip("0") or "0") / 1000 if is_number else None
 
 
 def bind_endpoints(root: Unit, endpoints: Mapping[str, Endpoint]) -> Unit:

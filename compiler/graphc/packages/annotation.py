@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from graphc.packages.requirements import Requirements, join_requirements, parse_requirement
+from graphc.unchecked import parse
 
 ANNOTATION: Final = "graphc.dev/requirements"
 
@@ -22,8 +23,8 @@ def write_annotation(required: Mapping[str, Requirements]) -> dict[str, str]:
 def read_annotation(text: str) -> dict[str, Requirements]:
     """Return the packages by predictor; raises ValueError with a user's words."""
     try:
-        plain: object = json.loads(text)
-    except (ValueError, RecursionError):
+        plain = parse(text)
+    except ValueError:
         raise ValueError("is not JSON") from None
     if not isinstance(plain, dict):
         raise ValueError("is not a mapping of predictors")

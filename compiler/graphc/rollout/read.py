@@ -1,11 +1,14 @@
 """Reads the rollout of a SeldonDeployment: from graphc's annotation, else from its predictors' own fields."""
 
-import json
 from collections.abc import Sequence
+from typing import Final
 
 from graphc.rollout.model import ALL, ANNOTATION, Match, Mirror, Rollout, Share, Way
 from graphc.seldon.deployment import Deployment, Predictor
-from graphc.unchecked import Data, fields, find, objects
+from graphc.unchecked import Data, fields, find, objects, parse
+
+_MOST: Final = 2**31 - 1
+"""What Kubernetes takes for a share; more can be too much to reckon with."""
 
 
 def read_rollout(deployment: Deployment) -> Rollout:
@@ -33,7 +36,7 @@ def _of_predictors(predictors: Sequence[Predictor]) -> Rollout:
 
 def _of_json(text: str) -> Rollout:
     try:
-        data = fields(json.loads(text))
+        data = fields(parse(text))
     except ValueError as error:
         raise ValueError(f"`{ANNOTATION}` is not JSON") from error
     ways = tuple(_way(each) for each in objects(data, "ways"))
@@ -60,6 +63,6 @@ def _percent(predictor: Predictor) -> int:
 
 
 def _number(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a whole number")
+    if not isinstance(value, int) or isinstance(value, bool) or value > _MOST:
+        raise ValueError(f"{value!r:.60} is not a whole number up to {_MOST}")
     return max(0, value)
