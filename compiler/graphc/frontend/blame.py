@@ -46,9 +46,9 @@ class Blaming:
         That it is: nothing new comes of the other type, and nothing is wrong any more at those that read the tensor.
         """
         left = list(problems)
+        places = {_place(each) for each in problems}
         work = _MOST_WORK
-        for tensor, at in self._declared():
-            reading = self._find_readers(tensor)
+        for tensor, at, reading in self._suspects(problems):
             mine = [each for each in left if each.node in reading and each.diagnostic.rule in _OF_TYPES]
             if len(mine) < 2:
                 continue
@@ -61,11 +61,27 @@ class Blaming:
                 ended = [each for each in mine if _place(each) not in then]
                 names = {each.node for each in ended}
                 stays = any(self._is_about(each, tensor) for each in mine if each not in ended)
-                if len(names) > 1 and not stays and then <= {_place(each) for each in problems}:
+                if len(names) > 1 and not stays and then <= places:
                     yield self._describe(tensor, type_, ended, at)
                     left = [each for each in left if each not in ended]
                     break
+            if work < 0:
+                break
         yield from (each.diagnostic for each in left)
+
+    def _suspects(self, problems: Sequence[Problem]) -> Iterator[tuple[str, Span, set[str]]]:
+        """Yield the declared tensors with their places and all that hangs on them, the likeliest fault first.
+
+        That is the one which most nodes read that complain: tries are costly, and there are only so many.
+        """
+        complaining = {each.node for each in problems if each.diagnostic.rule in _OF_TYPES}
+        if len(complaining) < 2:
+            return
+        readers = self._map_readers()
+        declared = list(self._declared())
+        counts = {tensor: len(complaining.intersection(readers.get(tensor, ()))) for tensor, _ in declared}
+        for tensor, at in sorted(declared, key=lambda each: -counts[each[0]]):
+            yield tensor, at, _find_readers(readers, tensor)
 
     def _declared(self) -> Iterator[tuple[str, Span]]:
         """Yield the tensors whose types the file alone tells, and where it does."""
@@ -77,20 +93,14 @@ class Blaming:
                 for port in node.spec.out:
                     yield f"{name}.{port}", spec.at("nodes", name, "out", port)
 
-    def _find_readers(self, tensor: str) -> set[str]:
-        """Return the nodes that read a tensor, and all that read what those make."""
+    def _map_readers(self) -> dict[str, list[str]]:
+        """Return the nodes that read each tensor, and those that read anything of each node."""
         readers: dict[str, list[str]] = {}
         for name, uses in self.resolved.uses.items():
             for use in uses:
                 readers.setdefault(use.tensor, []).append(name)
                 readers.setdefault(use.tensor.partition(".")[0], []).append(name)
-        found: set[str] = set()
-        pending = [tensor]
-        while pending:
-            new = {*readers.get(pending.pop(), ())} - found
-            found |= new
-            pending += new
-        return found
+        return readers
 
     def _is_about(self, problem: Problem, tensor: str) -> bool:
         """Say whether a problem is of a node that reads a tensor, and not where it reads another one."""
@@ -121,6 +131,17 @@ class Blaming:
         message = f"`{tensor}` is declared as `{self.types[tensor]}`, with which {listed} cannot work"
         hint = f"with `{type_}` they could"
         return Diagnostic(ended[0].diagnostic.rule, message, at, hint)
+
+
+def _find_readers(readers: Mapping[str, Sequence[str]], tensor: str) -> set[str]:
+    """Return the nodes that read a tensor, and all that read what those make."""
+    found: set[str] = set()
+    pending = [tensor]
+    while pending:
+        new = {*readers.get(pending.pop(), ())} - found
+        found |= new
+        pending += new
+    return found
 
 
 def _place(problem: Problem) -> tuple[str, str, Span | None]:
