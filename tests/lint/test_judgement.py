@@ -1,6 +1,7 @@
 """Single changes to a sound manifest, and what is said of each; reject files state the messages."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from graphc.lint.words import (
 )
 from graphc.profiles.profile import Installation
 from graphc.seldon.documents import find_deployments, is_manifest
+from graphc.source.located import NOWHERE, place
 from graphc.source.yaml_reader import read_documents
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -429,3 +431,25 @@ def test_a_profile_declares_servers_and_the_version(tmp_path: Path) -> None:
         profile.write_text(head + said)
         done = CliRunner().invoke(main, ["check", "--profile", str(profile), str(manifest)])
         assert done.exit_code == code, (said, done.output)
+
+
+def test_the_time_grows_with_a_manifest_and_no_faster() -> None:
+    def check(count: int) -> float:
+        names = [f"u{index}" for index in range(count)]
+        graph = {"name": "root", "type": "COMBINER", "children": [{"name": each} for each in names]}
+        containers = [{"name": each, "image": "registry.example/x:1"} for each in ("root", *names)]
+        predictor = {"name": "main", "graph": graph, "componentSpecs": [{"spec": {"containers": containers}}]}
+        document = {
+            "apiVersion": "machinelearning.seldon.io/v1",
+            "kind": "SeldonDeployment",
+            "metadata": {"name": "large"},
+            "spec": {"predictors": [predictor]},
+        }
+        (located,) = find_deployments(place(document, NOWHERE))
+        started = time.process_time()
+        check_manifest(located, Sink())
+        return time.process_time() - started
+
+    check(10)
+    # A search for each of them makes this sixteen times the first and far more.
+    assert check(4000) < 8 * check(1000)

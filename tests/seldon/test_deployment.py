@@ -127,3 +127,17 @@ def test_long_names_are_hashed_as_the_operator_does() -> None:
     assert made_name("a", "b") == "a-b"
     assert made_name("a" * 63) == "a" * 63
     assert made_name("a" * 64) == "seldon-014842d480b571495a4a0363793f7367"
+
+
+def test_the_first_of_a_name_is_found() -> None:
+    pods = [{"spec": {"containers": [{"name": "a", "image": str(at)}, {"name": "b"}]}} for at in range(2)]
+    graph = {"name": "a", "type": "ROUTER", "children": [{"name": "a", "type": "MODEL"}]}
+    document = {"spec": {"predictors": [{"name": "main", "graph": graph, "componentSpecs": pods}]}}
+    (predictor,) = deployment_of(document).predictors
+    unit, container = predictor.unit("a"), predictor.container("a")
+    assert unit is predictor.graph
+    assert unit is not None
+    assert container is not None
+    assert container.image == "0"
+    assert predictor.pod_of(unit) is predictor.pods[0]
+    assert predictor.unit("b") is predictor.container("c") is None

@@ -49,6 +49,8 @@ def command(
     units over REST.
     """
     document = read_deployment(manifest)
+    # It counts the units, before anything takes time for each.
+    root = _read(manifest, document, predictor, admitted=mode == "seldon")
     options = EngineOptions(
         host=host,
         http_port=http_port,
@@ -57,7 +59,6 @@ def command(
         call_timeout_s=read_timeout(document, predictor, "grpc"),
         as_seldon=mode != "lenient",
     )
-    root = _read(manifest, document, predictor, admitted=mode == "seldon")
     try:
         asyncio.run(_serve(Engine(root, options), host))
     except LimitError as error:

@@ -90,8 +90,9 @@ class _PodCheck:
             if not node.text("image"):
                 message = f"the container {quoted(node.text('name'))} has no image"
                 yield Diagnostic(NO_IMAGE, message, node.at("image"))
-        for node in (*regular, *starting):
-            yield from self._mounts(node, is_unit=node in regular and self._is_unit(node))
+        known = {each.text("name") for each in self._spec.items("volumes")} | self._added()
+        for node, may_be_unit in (*((each, True) for each in regular), *((each, False) for each in starting)):
+            yield from self._mounts(node, known, is_unit=may_be_unit and self._is_unit(node))
             yield from _repeated(node.items("ports"), "name", "port")
         yield from _host_ports(regular)
 
@@ -129,9 +130,8 @@ class _PodCheck:
             unit.implementation == "TENSORFLOW_SERVER" for unit in self._predictor.units
         )
 
-    def _mounts(self, node: Node, *, is_unit: bool) -> Iterator[Diagnostic]:
+    def _mounts(self, node: Node, known: set[str], *, is_unit: bool) -> Iterator[Diagnostic]:
         name = node.text("name")
-        known = {each.text("name") for each in self._spec.items("volumes")} | self._added()
         added = self._added_paths(name, node) if is_unit else {}
         paths = set(added)
         for mount in node.items("volumeMounts"):

@@ -61,11 +61,18 @@ class Predictor:
     graph: Unit
     pods: tuple[Pod, ...] = ()
     node: Node = field(default=NOTHING, compare=False, repr=False)
+    units: tuple[Unit, ...] = field(init=False, compare=False, repr=False)
+    """All units, parents first."""
+    _units: Mapping[str, Unit] = field(init=False, compare=False, repr=False)
+    _containers: Mapping[str, tuple[Pod, Container]] = field(init=False, compare=False, repr=False)
 
-    @property
-    def units(self) -> tuple[Unit, ...]:
-        """Return all units, parents first."""
-        return tuple(self.graph.walk())
+    def __post_init__(self) -> None:
+        # Checks ask for those of a name again and again: a search each time makes them quadratic.
+        units = tuple(self.graph.walk())
+        containers = {each.name: (pod, each) for pod, each in reversed(tuple(self.containers()))}
+        object.__setattr__(self, "units", units)
+        object.__setattr__(self, "_units", {unit.name: unit for unit in reversed(units)})
+        object.__setattr__(self, "_containers", containers)
 
     @property
     def annotations(self) -> Mapping[str, str]:
@@ -104,7 +111,7 @@ class Predictor:
 
     def unit(self, name: str) -> Unit | None:
         """Return the first unit of that name."""
-        return self.graph.find(name)
+        return self._units.get(name)
 
     def containers(self) -> Iterator[tuple[Pod, Container]]:
         """Yield all containers, those that start the pod aside."""
@@ -112,12 +119,13 @@ class Predictor:
 
     def container(self, name: str) -> Container | None:
         """Return the first container of that name."""
-        return next((container for _, container in self.containers() if container.name == name), None)
+        found = self._containers.get(name)
+        return found[1] if found else None
 
     def pod_of(self, unit: Unit) -> Pod | None:
         """Return the pod whose container is the unit; a prepackaged server without one joins the first."""
-        found = next((pod for pod, container in self.containers() if container.name == unit.name), None)
-        return found or (self.pods[0] if unit.is_server and self.pods else None)
+        found = self._containers.get(unit.name)
+        return found[0] if found else self.pods[0] if unit.is_server and self.pods else None
 
 
 @record
