@@ -103,3 +103,26 @@ def test_outside_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     done = run("plan", "tier/graph.yaml", "--against", "HEAD:graph.yaml")
     assert done.exit_code == 1
     assert "not a git repository" in done.output
+
+
+def test_a_file_whose_predictors_share_a_name_is_compared(folder: Path) -> None:
+    whole = json.loads(run("compile", GRAPH, "--format", "json").stdout)
+    document = next(each for each in whole.get("items", [whole]) if each["kind"] == "SeldonDeployment")
+    (first,) = document["spec"]["predictors"]
+    pod = {"spec": {"containers": [{"name": "more", "resources": {"limits": {"nvidia.com/gpu": 2}}}]}}
+    bare: dict[str, object] = {**first, "componentSpecs": []}
+    document["spec"]["predictors"] = [{**first, "componentSpecs": [*first["componentSpecs"], pod]}, bare]
+    (folder / "twice.json").write_text(json.dumps(document))
+    data = json.loads(run("plan", GRAPH, "--against", "twice.json", "--json").stdout)
+    assert data[0]["changed"] is True
+
+
+def test_a_name_cannot_command_the_terminal(folder: Path) -> None:
+    whole = json.loads(run("compile", GRAPH, "--format", "json").stdout)
+    document = next(each for each in whole.get("items", [whole]) if each["kind"] == "SeldonDeployment")
+    document["spec"]["predictors"][0]["name"] = "old\x1b[2J"
+    (folder / "escape.json").write_text(json.dumps(document))
+    done = run("plan", GRAPH, "--against", "escape.json")
+    assert done.exit_code == 2
+    assert "\x1b" not in done.output
+    assert "old\\x1b[2J" in done.output

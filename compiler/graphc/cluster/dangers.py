@@ -147,10 +147,10 @@ def _find_gpus(
     was = sum(_gpus(before, each) for each in old.values())
     olds, news = read_made(before).pods, read_made(after).pods
     # What goes is there until what comes is ready; what has another name is another's.
-    peak = steady + sum(_gpus_of(before, old, pods, 1) for name, pods in olds.items() if name not in news)
+    peak = steady + sum(_gpus_of(before, pods, 1) for name, pods in olds.items() if name not in news)
     for name, pods in news.items():
         if name in olds and olds[name].template != pods.template:
-            peak += _gpus_of(after, new, pods, SURGE)
+            peak += _gpus_of(after, pods, SURGE)
     if peak > max(steady, was):
         message = f"the rollout needs {peak} GPUs at its peak; the graph has {was} now and keeps {steady}"
         yield Danger("gpu-peak", message)
@@ -160,10 +160,9 @@ def _gpus(deployment: Deployment, predictor: Predictor) -> int:
     return sum(_of_pod(pod) * _replicas(deployment, predictor, pod) for pod in predictor.pods)
 
 
-def _gpus_of(deployment: Deployment, predictors: Mapping[str, Predictor], pods: MadePods, part: float) -> int:
+def _gpus_of(deployment: Deployment, pods: MadePods, part: float) -> int:
     """Return what a part of the pods of a Deployment has, rounded up."""
-    predictor = predictors[pods.predictor]
-    pod = predictor.pods[pods.place]
+    predictor, pod = pods.said
     return _of_pod(pod) * math.ceil(part * _replicas(deployment, predictor, pod))
 
 

@@ -29,6 +29,8 @@ class MadePods:
     template: str
     own: str
     """The pods as the deployment itself says them."""
+    said: tuple[Predictor, Pod]
+    """What it is made of: two predictors of a file can have one name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def read_made(deployment: Deployment) -> Made:
         for pod in predictor.pods:
             units = tuple(each.name for each in pod.containers)
             template = _template(deployment, predictor, pod, ports)
-            made = MadePods(own, units, pod.index, template, _write(_without_numbers(pod)))
+            made = MadePods(own, units, pod.index, template, _write(_without_numbers(pod)), (predictor, pod))
             pods[deployment.made_name(own, str(pod.index), *units)] = made
             caller = "executor" if pod.index and predictor.has_engine else "nobody"
             services |= {

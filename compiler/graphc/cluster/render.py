@@ -9,6 +9,7 @@ from graphc.cluster.difference import Change
 from graphc.cluster.planning import GraphPlan, Step, Verb
 from graphc.cluster.records import Entry, Pending, State
 from graphc.cluster.view import conceal
+from graphc.diagnostics.printable import printable
 from graphc.ir.graph import Value
 from graphc.unchecked import Data
 
@@ -27,7 +28,8 @@ MOST_CONFLICTS: Final = 20
 
 def write_plan(plan: GraphPlan, *, color: bool = False) -> str:
     """Return a plan as text; one that changes nothing is one line."""
-    return "".join(f"{_paint(line) if color else line}\n" for line in _lines(plan))
+    shown = map(printable, _lines(plan))
+    return "".join(f"{_paint(line) if color else line}\n" for line in shown)
 
 
 def _paint(line: str) -> str:
@@ -60,7 +62,7 @@ def _lines(plan: GraphPlan) -> Iterator[str]:
 def describe_conflicts(plan: GraphPlan) -> Iterator[str]:
     """Yield a line for each field that somebody else decided otherwise."""
     for each in plan.conflicts[:MOST_CONFLICTS]:
-        yield f"  ! conflict: {each.ref}: `{each.field}` belongs to `{each.manager}`"
+        yield printable(f"  ! conflict: {each.ref}: `{each.field}` belongs to `{each.manager}`")
     if len(plan.conflicts) > MOST_CONFLICTS:
         yield f"  ! and {len(plan.conflicts) - MOST_CONFLICTS} more conflicts"
 
@@ -70,13 +72,15 @@ def describe_promotion(plan: GraphPlan) -> str:
     promotion = plan.promoted
     assert promotion is not None
     moved = ", ".join(f"{name} {share}" for name, share in promotion.moved.items())
-    return f"`{promotion.target}` was promoted since (traffic: {moved}), and the file does not say so"
+    return printable(
+        f"`{promotion.target}` was promoted since (traffic: {moved}), and the file does not say so"
+    )
 
 
 def describe_pending(pending: Pending) -> str:
     """Say what was left unfinished, or is under way."""
     base = f"revision {pending.base} served before" if pending.base is not None else "nothing served before"
-    return (
+    return printable(
         f"unfinished: {pending.what} (revision {pending.revision}, {pending.step}), "
         f"begun {pending.started} by {pending.holder.who}; {base}"
     )
@@ -186,4 +190,4 @@ def write_history(state: State) -> str:
         lines += [f"        {change}" for change in entry.changes]
     if state.pending is not None:
         lines.append(describe_pending(state.pending))
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in lines)
