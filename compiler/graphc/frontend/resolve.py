@@ -125,6 +125,8 @@ class _Scope:
     sink: Sink
 
     def find(self, reference: str, at: Span, reader: str) -> str | None:
+        if self._is_misnamed(reference):
+            return None
         owner, dot, port = reference.partition(".")
         if owner in self.draft.spec.fields.inputs:
             return self._find_input(owner, port, at, reader)
@@ -143,6 +145,11 @@ class _Scope:
         else:
             self._report_tensor(reference, owner, port, node.outputs, at, reader)
         return None
+
+    def _is_misnamed(self, reference: str) -> bool:
+        """Say whether a reference is to what has a dot in its name, which is that name's fault."""
+        names = (*self.draft.spec.fields.inputs, *self.draft.nodes) if "." in reference else ()
+        return any("." in name and f"{reference}.".startswith(f"{name}.") for name in names)
 
     def _report_skipped(self, reference: str, skipped: Skipped, at: Span, reader: str) -> None:
         message = f"{reader} `{reference}`, which no V2 message can carry: {skipped.reason}"

@@ -11,6 +11,7 @@ from graphc.diagnostics.codes.manifests import (
     CHILDLESS,
     GRPC_GRAPH,
     IDLE_UNIT,
+    IGNORED,
     LOGGER_MODE,
     LOST_ANSWERS,
     MIXED_ENDPOINTS,
@@ -44,7 +45,7 @@ def check_units(deployment: Deployment, sink: Sink) -> None:
         for problem in (*_twice(predictor), *_over_grpc(deployment, predictor)):
             sink.report(problem)
         for unit in predictor.units:
-            for problem in (*_words(unit), *_logger(unit), *_work(unit), *_children(unit)):
+            for problem in (*_words(unit), *_ports(unit), *_logger(unit), *_work(unit), *_children(unit)):
                 sink.report(problem)
 
 
@@ -103,6 +104,15 @@ def _words(unit: Unit) -> Iterator[Diagnostic]:
     for method in unit.node.items("methods"):
         if method.as_text not in METHODS:
             yield _unknown(method.as_text or "", method, METHODS, "a unit's method")
+
+
+def _ports(unit: Unit) -> Iterator[Diagnostic]:
+    endpoint = unit.node.child("endpoint")
+    for field in ("httpPort", "grpcPort", "service_port"):
+        number = endpoint.number(field)
+        if number is not None and not 0 <= number < 65536:
+            message = f"`{field}` of {quoted(unit.name)} is {number}, which is no port"
+            yield Diagnostic(IGNORED, message, endpoint.at(field))
 
 
 def _parameter(node: Node) -> Iterator[Diagnostic]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from graphc.seldon.node import Node
-from graphc.source.located import Fields, Items, Located
+from graphc.source.located import Entry, Fields, Items, Located, Scalar
 
 GROUP: Final = "machinelearning.seldon.io"
 KIND: Final = "SeldonDeployment"
@@ -32,9 +32,19 @@ def flatten(document: Located) -> Iterator[Located]:
     items = document.find("items") if isinstance(document, Fields) else None
     if items is not None and Node(document).text("kind").endswith("List") and isinstance(items.value, Items):
         for item in items.value.items:
-            yield from flatten(item)
+            yield from flatten(_with_kind(item, Node(document)))
     else:
         yield document
+
+
+def _with_kind(item: Located, whole: Node) -> Located:
+    """Return an item that does not say what it is as kubectl takes it: it is what the list's kind says."""
+    kind = whole.text("kind").removesuffix("List")
+    if not kind or not isinstance(item, Fields) or any(map(Node(item).has, ("kind", "apiVersion"))):
+        return item
+    said = {"apiVersion": whole.text("apiVersion"), "kind": kind}
+    own = tuple(Entry(key, item.span, Scalar(value, item.span)) for key, value in said.items())
+    return Fields((*own, *(each for each in item.entries if each.key not in said)), item.span)
 
 
 def _is_seldons(root: Node) -> bool:
