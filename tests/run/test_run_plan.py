@@ -265,6 +265,13 @@ def test_a_packaged_server_needs_its_package(plan: Plan, modules: Path, tmp_path
     ]
 
 
+def test_a_packaged_server_needs_a_uri(plan: Plan, modules: Path) -> None:
+    (modules / "mlserver_xgboost.py").write_text("")
+    assert refusals(plan, packaged("XGBOOST_SERVER", "s3://bob:s3cr3t@[x")) == [
+        "the model of unit `m` is at `s3://...@[x`, which is not a URI"
+    ]
+
+
 def test_a_packaged_server_finds_its_model(plan: Plan, modules: Path, tmp_path: Path) -> None:
     (modules / "mlserver_xgboost.py").write_text("")
     (tmp_path / "folder").mkdir()

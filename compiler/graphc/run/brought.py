@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from graphc.diagnostics.printable import quoted
 from graphc.run.environment import Surroundings, base_environment, container_environment, expand
 from graphc.run.mounts import Mounts, lay_mounts
 from graphc.run.servers import MODELS, SERVERS
@@ -83,7 +84,11 @@ def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surround
     server, uri = SERVERS.get(unit.implementation), unit.model_uri
     if server is None or not server.runtime or not uri:
         return []
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        volumes.findings.refuse(f"the model of unit `{unit.name}` is at {quoted(uri)}, which is not a URI")
+        return []
     if parts.scheme in {"", "file"}:
         mounts.put(MODELS, Path(unquote(parts.path) if parts.scheme else uri).absolute(), volumes.findings)
     elif parts.scheme == "pvc":
