@@ -106,7 +106,10 @@ def test_every_golden_has_a_rollout_of_its_predictors(path: Path) -> None:
         ("{", "is not JSON"),
         ('{"ways": [{"shares": {"other": 100}}]}', "names `other`, which is not a predictor"),
         ('{"ways": [{"shares": {"main": 0}}]}', "leads nowhere"),
-        ('{"ways": [{"shares": {"main": "all"}}]}', "'all' is not a whole number"),
+        (
+            '{"ways": [{"shares": {"main": "all"}}]}',
+            "the share of `main` in `.*` is `all`, which is not",
+        ),
     ],
 )
 def test_an_annotation_that_is_wrong_is_refused(annotation: str, message: str) -> None:

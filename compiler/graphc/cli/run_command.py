@@ -82,7 +82,6 @@ def command(
     loaded = load(files, settings, level, costs, console)
     body = None if request is None else request.read()
     options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed, inputs, lenient)
-    observer = _observe(loaded.documents, console, 0)
 
     def read() -> "Loaded | None":
         try:
@@ -97,7 +96,7 @@ def command(
             loaded.overrides,
             options,
             console,
-            observer,
+            lambda: _observe(loaded.documents, console, 0),
             (lambda share: Follower(source, loaded, share, console.say).follow()) if follow else None,
             loaded.requirements,
         )

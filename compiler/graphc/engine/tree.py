@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from graphc.records import record
-from graphc.seldon.deployment import read_deployment
+from graphc.seldon.deployment import Deployment, Predictor, read_deployment
 from graphc.seldon.documents import KIND
 from graphc.seldon.node import Node
 from graphc.seldon.unit import Endpoint, Unit, read_unit
@@ -53,6 +53,17 @@ def read_tree(document: Node, predictor: str | None = None, *, admitted: bool = 
     return read_unit(graph, admitted=admitted)
 
 
+def read_predictor_tree(predictor: Node, place: str) -> Unit | TreeProblem:
+    """Read the tree of a predictor of a SeldonDeployment, which stands at that place in it."""
+    try:
+        _check_mapping(predictor, place)
+        graph = _mapping(predictor, "graph", f"{place}.graph")
+        _Checker().check(graph, f"{place}.graph", 1)
+    except _UnreadableError as error:
+        return error.problem
+    return read_unit(graph)
+
+
 Transport = Literal["rest", "grpc"]
 
 
@@ -63,10 +74,13 @@ def read_timeout(document: Node, predictor: str | None = None, transport: Transp
         chosen = deployment.predictors[_choose([each.name for each in deployment.predictors], predictor)]
     except _UnreadableError:
         return None
-    found = [
-        _timeout_of(each, transport) for each in (chosen.annotations, deployment.spec.texts("annotations"))
-    ]
-    return next((each for each in found if each), None)
+    return timeout_of(deployment, chosen, transport)
+
+
+def timeout_of(deployment: Deployment, predictor: Predictor, transport: Transport) -> float | None:
+    """Return how many seconds the executor gives a predictor's calls."""
+    annotated = (predictor.annotations, deployment.spec.texts("annotations"))
+    return next((found for each in annotated if (found := _timeout_of(each, transport))), None)
 
 
 def _timeout_of(annotations: Mapping[str, str], transport: Transport) -> float | None:

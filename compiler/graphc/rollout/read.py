@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from graphc.diagnostics.printable import quoted
 from graphc.rollout.model import ALL, ANNOTATION, Match, Mirror, Rollout, Share, Way
 from graphc.seldon.deployment import Deployment, Predictor
 from graphc.unchecked import Data, fields, find, objects, parse
@@ -40,7 +41,10 @@ def _of_json(text: str) -> Rollout:
     except ValueError as error:
         raise ValueError(f"`{ANNOTATION}` is not JSON") from error
     ways = tuple(_way(each) for each in objects(data, "ways"))
-    mirrors = tuple(Mirror(name, _number(percent)) for name, percent in fields(data, "mirrors").items())
+    mirrors = tuple(
+        Mirror(name, _number(percent, f"the share of `{name}` in `{ANNOTATION}`"))
+        for name, percent in fields(data, "mirrors").items()
+    )
     header = find(data, "sticky", "header")
     if any(sum(share.weight for share in way.shares) <= 0 for way in ways):
         raise ValueError(f"`{ANNOTATION}` has a way that leads nowhere")
@@ -53,16 +57,20 @@ def _way(data: Data) -> Way:
     shares = fields(data, "shares")
     return Way(
         Match(None if path is None else str(path), headers),
-        tuple(Share(name, _number(weight)) for name, weight in shares.items()),
+        tuple(
+            Share(name, _number(weight, f"the share of `{name}` in `{ANNOTATION}`"))
+            for name, weight in shares.items()
+        ),
     )
 
 
 def _percent(predictor: Predictor) -> int:
     found = predictor.node.find("traffic")
-    return _number(found.plain if found and found.as_int is None else predictor.traffic)
+    value = found.plain if found and found.as_int is None else predictor.traffic
+    return _number(value, f"the `traffic` of predictor `{predictor.name}`")
 
 
-def _number(value: object) -> int:
+def _number(value: object, what: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value > _MOST:
-        raise ValueError(f"{value!r:.60} is not a whole number up to {_MOST}")
+        raise ValueError(f"{what} is {quoted(str(value))}, which is not a whole number up to {_MOST}")
     return max(0, value)

@@ -8,8 +8,14 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from graphc.diagnostics.printable import quoted
-from graphc.run.environment import Surroundings, base_environment, container_environment, expand
-from graphc.run.mounts import Mounts, lay_mounts
+from graphc.run.environment import (
+    Surroundings,
+    base_environment,
+    check_words,
+    container_environment,
+    expand,
+)
+from graphc.run.mounts import Mounts, below, lay_mounts
 from graphc.run.servers import MODELS, SERVERS
 from graphc.run.volumes import PodVolumes, say_claim_missing
 from graphc.seldon.deployment import Container
@@ -93,7 +99,7 @@ def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surround
         mounts.put(MODELS, Path(unquote(parts.path) if parts.scheme else uri).absolute(), volumes.findings)
     elif parts.scheme == "pvc":
         if folder := volumes.sources.claims.get(parts.netloc):
-            mounts.put(MODELS, folder / parts.path.lstrip("/"), volumes.findings)
+            mounts.put(MODELS, below(folder, parts.path), volumes.findings)
         else:
             say_claim_missing(parts.netloc, volumes.findings)
     else:
@@ -102,4 +108,6 @@ def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surround
 
 
 def _make_fetch(unit: str, uri: str, folder: Path, env: Mapping[str, str], rest: Sequence[str] = ()) -> Fetch:
-    return Fetch(unit, (sys.executable, "-m", FETCH_MODULE, uri, str(folder.resolve()), *rest), env)
+    argv = (sys.executable, "-m", FETCH_MODULE, uri, str(folder.resolve()), *rest)
+    check_words(argv, env)
+    return Fetch(unit, argv, env)

@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from graphc.diagnostics.printable import printable
+
 
 class RunConsole:
     """Where a run reports to."""
@@ -20,8 +22,8 @@ class RunConsole:
         self._live = not plain
 
     def say(self, line: str) -> None:
-        """Write one line, or several, exactly as given."""
-        self._console.print(Text(line))
+        """Write one line, or several; what would command the terminal is shown as an escape."""
+        self._console.print(Text(_shown(line)))
 
     @contextmanager
     def waiting(self, what: str) -> Generator[None]:
@@ -30,7 +32,7 @@ class RunConsole:
             self.say(what)
             yield
             return
-        with self._console.status(escape(what)):
+        with self._console.status(escape(_shown(what))):
             yield
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -40,8 +42,13 @@ class RunConsole:
             return
         table = Table(*headers, highlight=False)
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(_shown(cell)) for cell in row))
         self._console.print(table)
+
+
+def _shown(text: str) -> str:
+    # Units' logs have tabs.
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 def _align(rows: Sequence[Sequence[str]]) -> str:

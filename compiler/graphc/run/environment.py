@@ -1,11 +1,13 @@
 """The environment of a unit's container: what the manifest says, then what the operator adds."""
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from graphc.diagnostics.printable import quoted
 from graphc.run.config_map import ConfigMap
 from graphc.run.problem import Findings
 from graphc.run.servers import MODELS, SERVERS
@@ -27,6 +29,14 @@ PORT_VARIABLES: Final = frozenset(
     }
 )
 """Where a unit listens: always what the engine calls, whatever the manifest says."""
+
+_LONGEST: Final = (128 << 10) - 1
+"""Bytes of one argument or variable that Linux takes; the environment grows at every `$(NAME)`."""
+
+_LONGEST_OF_ALL: Final = 6 << 20
+"""Bytes of all of them, where the stack has no limit that they have a part of."""
+
+_SPARED: Final = 16 << 10
 
 _VARIABLE_NAME: Final = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*\Z")
 
@@ -114,8 +124,35 @@ def container_environment(
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """Replace `$(NAME)` as Kubernetes does: an unknown name stays as it is, `$$` becomes `$`."""
-    return re.sub(r"\$\$|\$\(([^)]*)\)", lambda match: _replace(match, values), text)
+    """Replace `$(NAME)` as Kubernetes does: an unknown name stays as it is, `$$` becomes `$`.
+
+    Raises ValueError where that gets longer than a process may be given.
+    """
+    # Behind the last `)` no reference ends, and each `$(` would be followed to the end in vain.
+    end = text.rfind(")") + 1
+    parts, length, done = list[str](), 0, 0
+    for match in re.finditer(r"\$\$|\$\(([^)]*)\)", text[:end]):
+        parts += (text[done : match.start()], _replace(match, values))
+        length, done = length + len(parts[-1]) + len(parts[-2]), match.end()
+        if length > _LONGEST:
+            raise ValueError(f"{quoted(text)} gets longer than 128 KiB")
+    return "".join([*parts, text[done:end], text[end:].replace("$$", "$")])
+
+
+def check_words(argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Raise ValueError for arguments and variables that no process can be started with."""
+    words = [*argv, *(f"{name}={value}" for name, value in env.items())]
+    for word in words:
+        if "\0" in word:
+            raise ValueError(f"{quoted(word)} has a NUL character")
+        if len(os.fsencode(word)) > _LONGEST:
+            raise ValueError(f"{quoted(word)} is longer than 128 KiB")
+    # Each has a byte at its end and a pointer; the rest is for what starts the process.
+    if (
+        sum(len(os.fsencode(word)) + 9 for word in words)
+        > min(os.sysconf("SC_ARG_MAX"), _LONGEST_OF_ALL) - _SPARED
+    ):
+        raise ValueError("the environment is longer than this system lets a process have")
 
 
 def _replace(match: re.Match[str], values: Mapping[str, str]) -> str:

@@ -1,11 +1,14 @@
 """What a local run takes from manifests: one SeldonDeployment that it can run, and config maps."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from graphc.diagnostics.printable import quoted
 from graphc.run.config_map import KIND as CONFIG_MAP
 from graphc.run.config_map import ConfigMap, read_config_map
 from graphc.run.problem import Findings
+from graphc.run.volumes import LABEL
 from graphc.seldon.deployment import Deployment, Predictor, read_deployment
 from graphc.seldon.documents import KIND
 from graphc.seldon.node import Node
@@ -35,12 +38,23 @@ def choose_predictors(deployment: Deployment, name: str | None, findings: Findin
     if name is None:
         if all(each.is_shadow for each in deployment.predictors):
             findings.refuse(f"`{deployment.name}` has no live predictor")
+        _check_names(deployment, deployment.predictors, findings)
         return list(deployment.predictors)
     found = [each for each in deployment.predictors if each.name == name]
     if not found:
         names = ", ".join(f"`{each.name}`" for each in deployment.predictors)
         findings.refuse(f"`{deployment.name}` has no predictor `{name}`", f"it has {names or 'none'}")
+    _check_names(deployment, found, findings)
     return found
+
+
+def _check_names(deployment: Deployment, predictors: Sequence[Predictor], findings: Findings) -> None:
+    """Refuse names that no predictor can have on a cluster either: they become part of Services' names."""
+    for name, count in Counter(each.name for each in predictors).items():
+        if not LABEL.match(name):
+            findings.refuse(f"{quoted(name)} is not a name that a predictor can have")
+        elif count > 1:
+            findings.refuse(f"`{deployment.name}` has {count} predictors of the name `{name}`")
 
 
 def _check_deployment(deployment: Deployment, findings: Findings) -> None:

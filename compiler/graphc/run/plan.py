@@ -1,7 +1,6 @@
 """Derive a local run from a predictor: one process per unit, as the operator would start its container."""
 
 import os
-import re
 import socket
 import sys
 from collections.abc import Mapping
@@ -14,14 +13,15 @@ from graphc.run.environment import (
     Ports,
     Surroundings,
     base_environment,
+    check_words,
     container_environment,
     operator_environment,
 )
 from graphc.run.mounts import Mounts, lay_mounts
-from graphc.run.problem import Findings
+from graphc.run.problem import Findings, say_failure, say_reason
 from graphc.run.servers import MODELS, SERVERS, WITHOUT_CONTAINER
 from graphc.run.start import check_runtime, find_model_folder
-from graphc.run.volumes import PodVolumes, Sources
+from graphc.run.volumes import LABEL, PodVolumes, Sources
 from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
 from graphc.seldon.unit import SHARED, Unit
 
@@ -30,8 +30,6 @@ HOST: Final = "127.0.0.1"
 START_MLSERVER: Final = "from mlserver.cli import main; main()"
 """What the `mlserver` command does, in this very interpreter."""
 OWN_REPOSITORY: Final = "graphc_runtimes.RegionRepository"
-
-_UNIT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +119,41 @@ def _with_image(container: Container, unit: Unit) -> Container:
 
 def plan_run(deployment: Deployment, predictor: Predictor, place: Workplace, findings: Findings) -> RunPlan:
     """Lay out the volumes below the run's root and return what to start; obstacles go to `findings`."""
-    placed = _place_units(predictor, place, findings)
+    try:
+        placed = _place_units(predictor, place, findings)
+    except OSError as failure:
+        findings.refuse(f"the units cannot have ports: {say_reason(failure)}")
+        return RunPlan((), ())
     around = Surroundings(deployment.namespace, place.sources.config_maps, place.exported)
     processes, fetches = list[UnitProcess](), list[Fetch]()
     for each in placed:
-        image = each.container.image
-        operator = operator_environment(deployment, predictor, each.unit, image, each.ports)
-        env = container_environment(each.container, operator, around, findings)
-        mounts = lay_mounts(each.container, each.home / "root", each.volumes)
-        brought = plan_init_containers(each.container, each.home, each.volumes, around)
-        brought += plan_model(each.unit, mounts, each.volumes, around)
+        operator = operator_environment(deployment, predictor, each.unit, each.container.image, each.ports)
+        try:
+            brought, process = _plan_unit(each, operator, around, findings)
+        except (OSError, ValueError) as failure:
+            # The paths, addresses and sizes are the manifest's, and the file system judges them.
+            findings.refuse(f"unit `{each.unit.name}` cannot be prepared: {say_failure(failure)}")
+            continue
         fetches += brought
-        if folder := find_model_folder(each.unit, each.container, mounts, env, findings):
-            env = _localise(env, each, mounts, place.exported)
-            check_runtime(each.unit, image, folder, env, findings, brought=bool(brought))
-            processes.append(_make_process(each, folder, env))
+        processes += [process] if process is not None else []
     _warn_of_others(predictor, placed, findings)
     return RunPlan(tuple(processes), tuple({fetch.argv: fetch for fetch in fetches}.values()))
+
+
+def _plan_unit(
+    each: _Placed, operator: Mapping[str, str], around: Surroundings, findings: Findings
+) -> tuple[list[Fetch], UnitProcess | None]:
+    """Lay out one unit's volumes; raises OSError and ValueError for what the manifest says and cannot be had."""
+    env = container_environment(each.container, operator, around, findings)
+    mounts = lay_mounts(each.container, each.home / "root", each.volumes)
+    brought = plan_init_containers(each.container, each.home, each.volumes, around)
+    brought += plan_model(each.unit, mounts, each.volumes, around)
+    folder = find_model_folder(each.unit, each.container, mounts, env, findings)
+    if folder is None:
+        return brought, None
+    env = _localise(env, each, mounts, around.exported)
+    check_runtime(each.unit, each.container.image, folder, env, findings, brought=bool(brought))
+    return brought, _make_process(each, folder, env)
 
 
 def _place_units(predictor: Predictor, place: Workplace, findings: Findings) -> list[_Placed]:
@@ -148,7 +164,7 @@ def _place_units(predictor: Predictor, place: Workplace, findings: Findings) -> 
         found = find_container(predictor, unit)
         if found is None:
             findings.refuse(_say_no_container(unit))
-        elif not _UNIT_NAME.match(unit.name):
+        elif not LABEL.match(unit.name):
             findings.refuse(f"`{unit.name}` is not a unit name that a container can have")
         else:
             pod, container = found
@@ -196,4 +212,5 @@ def _make_process(each: _Placed, folder: Path, env: Mapping[str, str]) -> UnitPr
     is_ours = env.get("MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION") == OWN_REPOSITORY
     start = ("-m", "graphc_runtimes") if is_ours else ("-c", START_MLSERVER, "start")
     argv = (sys.executable, *start, str(folder))
+    check_words(argv, env)
     return UnitProcess(each.unit.name, argv, env, each.home / "work", each.home / "log", each.ports, is_ours)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from graphc.diagnostics.printable import printable, quoted
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -12,7 +14,8 @@ class Problem:
 
     def __str__(self) -> str:
         """Write the problem as one line, or two with its help."""
-        return self.message if self.advice is None else f"{self.message}\n  = help: {self.advice}"
+        message = printable(self.message)
+        return message if self.advice is None else f"{message}\n  = help: {printable(self.advice)}"
 
 
 @dataclass(slots=True)
@@ -21,13 +24,32 @@ class Findings:
 
     problems: list[Problem] = field(default_factory=list[Problem])
     warnings: list[Problem] = field(default_factory=list[Problem])
+    _seen: set[tuple[str, Problem]] = field(
+        default_factory=set[tuple[str, Problem]], compare=False, repr=False
+    )
 
     def refuse(self, message: str, advice: str | None = None) -> None:
         """Add something that stops the run."""
-        if (problem := Problem(message, advice)) not in self.problems:
-            self.problems.append(problem)
+        self._add("problem", self.problems, Problem(message, advice))
 
     def warn(self, message: str, advice: str | None = None) -> None:
         """Add something that the run tolerates."""
-        if (problem := Problem(message, advice)) not in self.warnings:
-            self.warnings.append(problem)
+        self._add("warning", self.warnings, Problem(message, advice))
+
+    def _add(self, kind: str, found: list[Problem], problem: Problem) -> None:
+        if (kind, problem) not in self._seen:
+            self._seen.add((kind, problem))
+            found.append(problem)
+
+
+def say_failure(failure: OSError | ValueError) -> str:
+    """Say in the system's words why something could not be done, with the file that it was done to."""
+    if not isinstance(failure, OSError):
+        return str(failure)
+    reason = say_reason(failure)
+    return f"{reason}: {quoted(failure.filename)}" if isinstance(failure.filename, str) else reason
+
+
+def say_reason(failure: OSError) -> str:
+    """Say in the system's words why something could not be done."""
+    return (failure.strerror or str(failure)).lower()

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from graphc.compare.observer import Observer
-from graphc.engine.tree import TreeProblem, read_timeout, read_tree
+from graphc.engine.tree import MAX_UNITS, TreeProblem, read_predictor_tree, timeout_of
 from graphc.packages.requirements import Requirements
 from graphc.rollout.model import ALL, Match, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
 from graphc.run.console import RunConsole
 from graphc.run.manifest import choose_predictors, read_manifest
 from graphc.run.plan import RunPlan, Workplace, plan_run
-from graphc.run.problem import Findings
+from graphc.run.problem import Findings, say_reason
 from graphc.run.pythons import find_pythons
 from graphc.run.running import Chosen, Follow, Run, RunOptions, Version
 from graphc.run.volumes import LocalFiles, Sources
@@ -34,11 +34,14 @@ def run_documents(
     overrides: Mapping[str, Mapping[str, LocalFiles]],
     options: RunOptions,
     console: RunConsole,
-    observer: Observer | None = None,
+    observe: Callable[[], Observer | None] = lambda: None,
     follow: Follow | None = None,
     requirements: Mapping[str, Requirements] | None = None,
 ) -> int:
-    """Run a manifest until it is interrupted; return the exit code. `requirements` are by predictor."""
+    """Run a manifest until it is interrupted; return the exit code. `requirements` are by predictor.
+
+    The answers are told to what `observe` returns, which is asked once nothing stands in the way of the run.
+    """
     findings = Findings()
     manifest = read_manifest(documents, findings)
     chosen = _choose(manifest.deployments, options, findings)
@@ -56,14 +59,15 @@ def run_documents(
             replace(
                 version, plan=_plan(version, chosen, Workplace(place, sources, os.environ, taken), findings)
             )
-            for version in chosen.versions
+            for index, version in enumerate(chosen.versions)
             for name in (version.predictor.name,)
-            for place in (root / name if len(chosen.versions) > 1 else root,)
+            for place in (root / str(index),)
             for sources in (Sources(manifest.config_maps, options.claims, overrides.get(name, {})),)
         ]
         if code := report_findings(findings, console):
             return code
         whole = replace(chosen, versions=tuple(_with_python(each, pythons) for each in planned))
+        observer = observe()
         return asyncio.run(_run_until_signal(lambda: Run(whole, options, console, observer, follow)))
 
 
@@ -92,23 +96,27 @@ def _choose(deployments: Sequence[Deployment], options: RunOptions, findings: Fi
         return None
     (deployment,) = deployments
     predictors = choose_predictors(deployment, options.predictor, findings)
-    versions = [
-        version for each in predictors if (version := _read_version(deployment, each, findings)) is not None
-    ]
+    places = {id(each): f"spec.predictors[{index}]" for index, each in enumerate(deployment.predictors)}
+    read = (_read_version(deployment, each, places[id(each)], findings) for each in predictors)
+    versions = [version for version in read if version is not None]
+    if sum(len(version.predictor.units) for version in versions) > MAX_UNITS:
+        findings.refuse(f"`{deployment.name}` has more than {MAX_UNITS} units")
     rollout = _read_rollout(deployment, options.predictor, findings)
     if rollout is None or findings.problems:
         return None
     return Chosen(deployment, rollout, tuple(versions))
 
 
-def _read_version(deployment: Deployment, predictor: Predictor, findings: Findings) -> Version | None:
-    tree = read_tree(deployment.node, predictor.name)
+def _read_version(
+    deployment: Deployment, predictor: Predictor, place: str, findings: Findings
+) -> Version | None:
+    tree = read_predictor_tree(predictor.node, place)
     if isinstance(tree, TreeProblem):
         findings.refuse(str(tree))
         return None
     timeout_s, call_timeout_s = (
-        read_timeout(deployment.node, predictor.name, "rest"),
-        read_timeout(deployment.node, predictor.name, "grpc"),
+        timeout_of(deployment, predictor, "rest"),
+        timeout_of(deployment, predictor, "grpc"),
     )
     return Version(predictor, tree, timeout_s, call_timeout_s)
 
@@ -126,15 +134,22 @@ def _read_rollout(deployment: Deployment, alone: str | None, findings: Findings)
 def _check_machine(options: RunOptions, findings: Findings) -> None:
     if importlib.util.find_spec("mlserver") is None:
         findings.refuse("units run on MLServer, which is not installed here", "pip install mlserver")
-    for port in {options.port, options.grpc_port} - {0}:
-        with socket.socket() as probe:
-            # As the servers do: a port that was left a moment ago is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+    try:
+        options.host.encode("idna")
+    except UnicodeError:
+        findings.refuse(f"cannot listen at {options.host}: it is not the name of a host")
+        return
+    # Whatever the ports are, the address is tried before units are started.
+    for port in sorted({options.port, options.grpc_port}):
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        try:
+            with socket.socket(family) as probe:
+                # As the servers do: a port that was left a moment ago is free.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((options.host, port))
-            except OSError as failure:
-                reason = (failure.strerror or str(failure)).lower()
-                findings.refuse(f"cannot listen at {options.host}:{port}: {reason}")
+        except OSError as failure:
+            where = f"{options.host}:{port}" if port else options.host
+            findings.refuse(f"cannot listen at {where}: {say_reason(failure)}")
 
 
 def report_findings(findings: Findings, console: RunConsole) -> int:

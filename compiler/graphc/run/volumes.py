@@ -7,12 +7,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from graphc.run.config_map import ConfigMap
-from graphc.run.problem import Findings
+from graphc.run.problem import Findings, say_reason
 from graphc.seldon.deployment import Pod
 from graphc.seldon.node import Node
 
 _KEY: Final = re.compile(r"(?!\.\.)[-._a-zA-Z0-9]{1,253}\Z")
-_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+"""The names of predictors, units and volumes: labels of the DNS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +56,26 @@ class PodVolumes:
 
     def _make(self, name: str, container: str) -> Path | None:
         volume = self.pod.volumes.get(name)
-        if volume is None or not _LABEL.match(name):
+        if volume is None or not LABEL.match(name):
             self.findings.refuse(f"container `{container}` mounts `{name}`, which is not a volume of its pod")
             return None
         target = self.folder / name
-        if volume.has("emptyDir"):
-            target.mkdir(parents=True)
-            return target
         if source := volume.find("configMap"):
             return self._make_config_map(name, source, target)
         if claim := volume.find("persistentVolumeClaim"):
             return self._find_claim(claim.text("claimName"))
-        kind = next((key for key, _ in volume.keys() if key != "name"), "nothing")  # noqa: SIM118 - not a dict
-        self.findings.refuse(f"volume `{name}` is a `{kind}`, which a local run cannot provide")
+        written = [key for key, _ in volume.keys() if key != "name"]  # noqa: SIM118 - not a dict
+        # A `null` is dropped by the API server, which makes a volume without a source an empty folder.
+        kinds = [key for key in written if volume.has(key)]
+        if "emptyDir" in (kinds or written):
+            target.mkdir(parents=True, exist_ok=True)
+            return target
+        if kinds:
+            self.findings.refuse(f"volume `{name}` is a `{kinds[0]}`, which a local run cannot provide")
+        else:
+            self.findings.refuse(
+                f"volume `{name}` does not say what it holds", "write `emptyDir: {}` for an empty folder"
+            )
         return None
 
     def _find_claim(self, claim: str) -> Path | None:
@@ -78,7 +86,7 @@ class PodVolumes:
 
     def _make_config_map(self, name: str, source: Node, target: Path) -> Path | None:
         config_map = self.sources.config_maps.get(source.text("name"))
-        target.mkdir(parents=True)
+        target.mkdir(parents=True, exist_ok=True)
         if config_map is None:
             if not source.flag("optional"):
                 self.findings.refuse(
@@ -101,7 +109,12 @@ class PodVolumes:
             self.findings.refuse(f"`{path}` in config map `{config_map.name}` is not a usable file name")
         elif key in config_map.entries:
             file = target.joinpath(*parts)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(config_map.entries[key])
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(config_map.entries[key])
+            except OSError as failure:
+                self.findings.refuse(
+                    f"`{path}` in config map `{config_map.name}` cannot be written: {say_reason(failure)}"
+                )
         elif not optional:
             self.findings.refuse(f"config map `{config_map.name}` has no `{key}`")
