@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
-from graphc.diagnostics import Diagnostic, Span
+from graphc.diagnostics import Diagnostic, Span, render_text
 from graphc.diagnostics.model import error, warning
 from graphc.diagnostics.render import Format, render
 from hypothesis import given
@@ -188,6 +188,19 @@ def test_the_mark_is_under_the_place_behind_a_password() -> None:
         "1 | https://******@host b",
         "  | " + " " * 21 + "^",
     ]
+
+
+def test_a_long_line_is_searched_for_passwords_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+
+    def conceal(line: str) -> str:
+        searched.append(line)
+        return line
+
+    monkeypatch.setattr(render_text, "conceal_in_place", conceal)
+    faults = [Diagnostic(UNKNOWN, "m", at(1, column, column + 1)) for column in range(1, 100)]
+    assert "99 errors" in text_of(*faults, source="x" * 100)
+    assert searched == ["x" * 100]
 
 
 def test_colors_only_if_asked() -> None:

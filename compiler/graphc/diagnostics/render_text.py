@@ -34,6 +34,7 @@ class _Lines:
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
         self._split: dict[str, list[str]] = {}
+        self._shown: dict[tuple[str, int], str] = {}
 
     def find(self, at: Span) -> str | None:
         """Return the first line of a place, if its file's text is known and has it."""
@@ -43,7 +44,13 @@ class _Lines:
             text = self._sources[at.file].removeprefix("\ufeff")
             self._split[at.file] = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         lines = self._split[at.file]
-        return lines[at.line - 1] if 1 <= at.line <= len(lines) else None
+        if not 1 <= at.line <= len(lines):
+            return None
+        # A file of one long line may have thousands of faults: the line is gone through once.
+        place = (at.file, at.line)
+        if place not in self._shown:
+            self._shown[place] = conceal_in_place(lines[at.line - 1])
+        return self._shown[place]
 
 
 def render_text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], *, color: bool) -> str:
@@ -80,7 +87,7 @@ def _block(each: Diagnostic, lines: _Lines, paint: _Paint) -> list[str]:
 def _excerpt(at: Span, line: str, severity: str, paint: _Paint) -> list[str]:
     number = str(at.line)
     empty = paint("frame", " " * len(number) + " |")
-    shown, indent, width = _cut(conceal_in_place(line), *_reach(at, line))
+    shown, indent, width = _cut(line, *_reach(at, line))
     marked = f"{empty} {' ' * indent}{paint(severity, '^' * width)}"
     return [empty, f"{paint('frame', f'{number} |')} {shown}".rstrip(" "), marked]
 
