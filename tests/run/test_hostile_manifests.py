@@ -167,14 +167,6 @@ CASES = {
         with_volume({"emptyDir": {}}, name="../v"),
         "container `m` mounts `../v`, which is not a volume of its pod",
     ),
-    "volume without a source": (
-        with_volume({}),
-        "volume `v` does not say what it holds\n  = help: write `emptyDir: {}` for an empty folder",
-    ),
-    "volume of a null": (
-        with_volume({"secret": None}),
-        "volume `v` does not say what it holds\n  = help: write `emptyDir: {}` for an empty folder",
-    ),
     "unit's name": (
         predictor(container={"name": "../m"}, graph={"name": "../m"}),
         "`../m` is not a unit name that a container can have",
@@ -256,8 +248,11 @@ def test_what_would_command_the_terminal_is_escaped(run: Run) -> None:
         assert "\\x1b[31mred\\x0aline" in said
 
 
-def test_an_empty_folder_may_be_written_as_null(plan: Callable[..., object], tmp_path: Path) -> None:
-    text = manifest(with_volume({"emptyDir": None}))
+@pytest.mark.parametrize("source", [{"emptyDir": None}, {}, {"secret": None}])
+def test_a_volume_without_a_source_is_an_empty_folder(
+    source: Fields, plan: Callable[..., object], tmp_path: Path
+) -> None:
+    text = manifest(with_volume(source))
     plan(text)
     assert [*(tmp_path / "run" / "volumes" / "0").iterdir()] == [tmp_path / "run" / "volumes" / "0" / "v"]
     assert (tmp_path / "run" / "units" / "m" / "root" / "v").is_symlink()

@@ -64,19 +64,14 @@ class PodVolumes:
             return self._make_config_map(name, source, target)
         if claim := volume.find("persistentVolumeClaim"):
             return self._find_claim(claim.text("claimName"))
-        written = [key for key, _ in volume.keys() if key != "name"]  # noqa: SIM118 - not a dict
-        # A `null` is dropped by the API server, which makes a volume without a source an empty folder.
-        kinds = [key for key in written if volume.has(key)]
-        if "emptyDir" in (kinds or written):
-            target.mkdir(parents=True, exist_ok=True)
-            return target
-        if kinds:
+        keys = [key for key, _ in volume.keys()]  # noqa: SIM118 - not a dict
+        kinds = [key for key in keys if key != "name" and volume.has(key)]
+        # The API server drops a `null`, and makes an empty folder of a volume without a source.
+        if kinds and "emptyDir" not in kinds:
             self.findings.refuse(f"volume `{name}` is a `{kinds[0]}`, which a local run cannot provide")
-        else:
-            self.findings.refuse(
-                f"volume `{name}` does not say what it holds", "write `emptyDir: {}` for an empty folder"
-            )
-        return None
+            return None
+        target.mkdir(parents=True, exist_ok=True)
+        return target
 
     def _find_claim(self, claim: str) -> Path | None:
         folder = self.sources.claims.get(claim)
