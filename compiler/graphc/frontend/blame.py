@@ -59,9 +59,8 @@ class Blaming:
                 # Messages name types, which are others then.
                 then = {_place(each) for each in self.infer({tensor: type_})}
                 ended = [each for each in mine if _place(each) not in then]
-                names = {each.node for each in ended}
                 stays = any(self._is_about(each, tensor) for each in mine if each not in ended)
-                if len(names) > 1 and not stays and then <= places:
+                if len(ended) > 1 and not stays and then <= places:
                     yield self._describe(tensor, type_, ended, at)
                     left = [each for each in left if each not in ended]
                     break
@@ -74,9 +73,10 @@ class Blaming:
 
         That is the one which most nodes read that complain: tries are costly, and there are only so many.
         """
-        complaining = {each.node for each in problems if each.diagnostic.rule in _OF_TYPES}
-        if len(complaining) < 2:
+        about = [each.node for each in problems if each.diagnostic.rule in _OF_TYPES]
+        if len(about) < 2:
             return
+        complaining = set(about)
         readers = self._map_readers()
         declared = list(self._declared())
         counts = {tensor: len(complaining.intersection(readers.get(tensor, ()))) for tensor, _ in declared}
