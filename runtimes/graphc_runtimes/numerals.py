@@ -25,7 +25,10 @@ LEAST: Final = 16_384
 """Of smaller bodies the parser's own work is not worth it."""
 _SHORT: Final = 512
 """Shorter lists are read as Python's."""
-_PIECE: Final = 2**17
+_PIECE: Final = 2**18
+"""Of longer pieces others would wait too long; of shorter ones threads would take too many turns."""
+_NEAR: Final = 64
+"""So near the end of a piece of numbers there is a comma."""
 _FIRST: Final = 256
 _GREATER: Final = 2.0
 """What is this much beyond the range of a datatype is not rounded into it."""
@@ -74,6 +77,7 @@ def read_flat(text: Text, datatype: str, shape: Sequence[int], count: int) -> Ar
     found = np.empty(count, to_numpy(datatype))
     at = 0
     for piece in _pieces(text):
+        # What is sound is rounded on its way into its place.
         part = _read_piece(piece, datatype)
         if at + part.size > count:
             raise ArrayError(f"has more elements than its shape {show_shape(shape)} says")
@@ -125,6 +129,11 @@ def _pieces(text: Text) -> Iterator[bytes]:
     while at < end:
         size, stop = _PIECE, end
         while at + size < end:
+            near = at + max(size - _NEAR, 0)
+            comma = bytes(text[near : at + size]).rfind(b",")
+            if comma >= 0:
+                stop = near + comma
+                break
             comma = bytes(text[at : at + size]).rfind(b",")
             if comma >= 0:
                 stop = at + comma
@@ -160,7 +169,7 @@ def _refuse_others(piece: bytes) -> None:
 
 
 def _parse(text: bytes, kind: _Kind, datatype: str) -> Array | None:
-    """Return a list of numbers as an array; None where anything about it is out of the ordinary.
+    """Return a list of numbers as an array, of a wider kind; None where anything is out of the ordinary.
 
     Raises ArrayError where a number is out of range.
     """
@@ -197,4 +206,4 @@ def _narrow(wide: Array, kind: _Kind, datatype: str) -> Array | None:
         raise ArrayError(f"holds a number that is out of range for {datatype}")
     # Through a float64 a whole number beyond these would be rounded twice.
     exact = (-EXACT, EXACT) if kind == "d" else (bounds.min, bounds.max)
-    return wide.astype(dtype) if exact[0] <= least and most <= exact[1] else None
+    return wide if exact[0] <= least and most <= exact[1] else None
