@@ -17,7 +17,7 @@ from graphc.cluster.bundle import Bundle, is_content, name_of
 from graphc.cluster.client import Kind, Ref, ref_of
 from graphc.cluster.problem import ClusterError
 from graphc.ir.graph import Value
-from graphc.unchecked import Data, fields, items, number, objects, text, texts
+from graphc.unchecked import Data, fields, items, number, objects, parse, text, texts
 
 FORMAT: Final = 1
 KEPT: Final = 10
@@ -294,8 +294,8 @@ def _read_promotion(value: Value) -> Promotion | None:
 
 def _parse(written: str) -> Data | None:
     try:
-        found: object = json.loads(written)
-    except (ValueError, RecursionError):
+        found = parse(written)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None  # pyright: ignore[reportUnknownVariableType]
 
