@@ -57,14 +57,13 @@ class Limit:
     __slots__ = ("_before", "_is_late", "_patience", "_task", "ends")
 
     def __init__(self, patience: Patience) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         self._patience, self._is_late = patience, False
-        self._task: asyncio.Task[object] | None = None
+        self._task, self._before = task, task.cancelling()
 
     def __enter__(self) -> None:
         """Begin."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._task, self._before = task, task.cancelling()
         self.ends = self._patience.begin(self)
 
     def __exit__(
@@ -72,7 +71,7 @@ class Limit:
     ) -> None:
         """End, and raise TimeoutError where the time is what ended the block: anybody else may have, too."""
         self._patience.end(self)
-        if not self._is_late or self._task is None:
+        if not self._is_late:
             return
         is_ours = self._task.uncancel() <= self._before
         if is_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
@@ -80,7 +79,6 @@ class Limit:
 
     def expire(self) -> None:
         """End the block."""
-        if self._task is not None:
-            self._patience.end(self)
-            self._is_late = True
-            self._task.cancel()
+        self._patience.end(self)
+        self._is_late = True
+        self._task.cancel()
