@@ -2,13 +2,14 @@
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, cast
 from weakref import WeakMethod
 
 import numpy as np
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, Metric, Summary
+
+from graphc_runtimes.timings import Kept
 
 _MOST: Final = 4096
 """As many durations are kept at most until they go to the metrics."""
@@ -30,23 +31,18 @@ class Tally:
 
     def __init__(self, counter: Counter | None, durations: Histogram | Summary, most: int = _MOST) -> None:
         self._counter, self._durations, self._most = counter, durations, most
-        self._noted: list[float] = []
-        self._publishing = threading.Lock()
+        self._kept = Kept()
 
     def note(self, seconds: float) -> None:
         """Count a request."""
-        noted = self._noted
+        noted = self._kept.numbers
         noted.append(seconds)
         if len(noted) >= self._most:
             self.publish()
 
     def publish(self) -> None:
         """Add what was counted to the metrics."""
-        with self._publishing:
-            # Others may count meanwhile, behind what is taken.
-            taken = self._noted[:]
-            del self._noted[: len(taken)]
-        self.note_all(taken)
+        self.note_all(self._kept.take())
 
     def note_all(self, durations: Sequence[float]) -> None:
         """Count several requests, in the metrics at once."""

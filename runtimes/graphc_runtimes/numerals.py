@@ -77,10 +77,10 @@ def read_flat(text: Text, datatype: str, shape: Sequence[int], count: int) -> Ar
     found = np.empty(count, to_numpy(datatype))
     at = 0
     for piece in _pieces(text):
-        # What is sound is rounded on its way into its place.
         part = _read_piece(piece, datatype)
         if at + part.size > count:
             raise ArrayError(f"has more elements than its shape {show_shape(shape)} says")
+        # Rounded on the way, to what the datatype holds.
         found[at : at + part.size] = part
         at += part.size
     if at != count:
@@ -129,14 +129,9 @@ def _pieces(text: Text) -> Iterator[bytes]:
     while at < end:
         size, stop = _PIECE, end
         while at + size < end:
-            near = at + max(size - _NEAR, 0)
-            comma = bytes(text[near : at + size]).rfind(b",")
+            comma = _last_comma(text, at, at + size)
             if comma >= 0:
-                stop = near + comma
-                break
-            comma = bytes(text[at : at + size]).rfind(b",")
-            if comma >= 0:
-                stop = at + comma
+                stop = comma
                 break
             size *= 2
         piece = bytes(text[at:stop])
@@ -147,6 +142,15 @@ def _pieces(text: Text) -> Iterator[bytes]:
         at = stop + 1
     if at == end and end:
         raise ArrayError(_NO_JSON)
+
+
+def _last_comma(text: Text, start: int, end: int) -> int:
+    """Return where the last comma of a part is, -1 where there is none; all of it is copied only if it has to be."""
+    for begin in (max(end - _NEAR, start), start):
+        found = bytes(text[begin:end]).rfind(b",")
+        if found >= 0:
+            return begin + found
+    return -1
 
 
 def _read_piece(piece: bytes, datatype: str) -> Array:
@@ -169,7 +173,7 @@ def _refuse_others(piece: bytes) -> None:
 
 
 def _parse(text: bytes, kind: _Kind, datatype: str) -> Array | None:
-    """Return a list of numbers as an array, of a wider kind; None where anything is out of the ordinary.
+    """Return a list of numbers as an array, of a wider datatype; None where anything is out of the ordinary.
 
     Raises ArrayError where a number is out of range.
     """
@@ -184,7 +188,7 @@ def _parse(text: bytes, kind: _Kind, datatype: str) -> Array | None:
     finally:
         # What was parsed has to be gone before the parser is used again.
         document = None
-    return _narrow(wide, kind, datatype)
+    return wide if _fits(wide, kind, datatype) else None
 
 
 def _parser(size: int) -> simdjson.Parser:
@@ -196,14 +200,15 @@ def _parser(size: int) -> simdjson.Parser:
     return found
 
 
-def _narrow(wide: Array, kind: _Kind, datatype: str) -> Array | None:
+def _fits(wide: Array, kind: _Kind, datatype: str) -> bool:
+    """Say whether a datatype takes numbers with one rounding; raises ArrayError where one is out of range."""
     dtype = to_numpy(datatype)
     if wide.dtype == dtype:
-        return wide
+        return True
     least, most = wide.min(), wide.max()
     bounds = np.finfo(dtype.name) if kind == "d" else np.iinfo(dtype.name)
     if not (_GREATER * float(bounds.min) <= least and most <= _GREATER * float(bounds.max)):
         raise ArrayError(f"holds a number that is out of range for {datatype}")
     # Through a float64 a whole number beyond these would be rounded twice.
     exact = (-EXACT, EXACT) if kind == "d" else (bounds.min, bounds.max)
-    return wide if exact[0] <= least and most <= exact[1] else None
+    return bool(exact[0] <= least and most <= exact[1])

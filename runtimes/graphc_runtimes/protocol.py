@@ -141,8 +141,7 @@ class HotExchange(Exchange):
                 % (STATUS_LINES[status], connection.default_headers(), head, length, close),
                 *parts,
             )
-        if self._held or self.buffer is not None:
-            self.drop()
+        self.drop()
         self._complete()
 
 

@@ -15,6 +15,24 @@ _MOST: Final = 4096
 _MOST_RUNS: Final = 256
 
 
+class Kept:
+    """Numbers that are kept until somebody looks; several threads may keep and look."""
+
+    def __init__(self) -> None:
+        # Numbers only: a list for each run would have the garbage collector look at all of them again and again.
+        self.numbers: Final[list[float]] = []
+        """Others may append."""
+        self._taking = threading.Lock()
+
+    def take(self) -> list[float]:
+        """Return what was kept, each number once."""
+        with self._taking:
+            # Others may keep more meanwhile, behind what is taken.
+            taken = self.numbers[:]
+            del self.numbers[: len(taken)]
+        return taken
+
+
 class Timings:
     """How long the nodes of one region took that ran one after another."""
 
@@ -22,27 +40,21 @@ class Timings:
         """Take what counts each node's tries, in seconds; None for a node that counts its own."""
         self._notes = notes
         self._most = max(_MOST, _MOST_RUNS * (len(notes) + 2))
-        # Numbers only: a list for each run would have the garbage collector look at all of them again and again.
-        self._times: list[float] = []
-        self._publishing = threading.Lock()
+        self._kept = Kept()
 
     def add(self, times: Sequence[float]) -> None:
         """Keep one run: START, when it began, and when each node of it ended.
 
         The time is negative where the node had nothing to do. A run that failed ends with the node that failed.
         """
-        kept = self._times
+        kept = self._kept.numbers
         kept.extend(times)
         if len(kept) >= self._most:
             self.publish()
 
     def publish(self) -> None:
         """Tell what was kept."""
-        with self._publishing:
-            # Others may add meanwhile, behind what is taken.
-            taken = self._times[:]
-            del self._times[: len(taken)]
-        times = np.array(taken)
+        times = np.array(self._kept.take())
         starts = np.flatnonzero(times == START)
         ends = np.append(starts[1:], len(times))
         for place, note in enumerate(self._notes, 2):

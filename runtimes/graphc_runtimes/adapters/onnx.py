@@ -149,19 +149,17 @@ def _make_runner(node: ModelNode, opened: _Opened) -> Runner:
         return {name: as_tensor(result) for name, result in zip(outputs, results, strict=True)}
 
     # The session's own method checks for each request the names that were checked above once and for all.
-    direct = cast("_Session", getattr(session, "_sess", session))
+    direct = cast("_PlainSession", getattr(session, "_sess", session))
 
     def run_plain(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        results = cast("Sequence[Array]", direct.run(outputs, inputs, None))
+        results = direct.run(outputs, inputs, None)
         return {
             name: result if result.ndim else as_tensor(result)
             for name, result in zip(outputs, results, strict=True)
         }
 
-    one = cast("_PlainSession", direct)
-
     def run_one(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        result = one.run(outputs, inputs, None)[0]
+        result = direct.run(outputs, inputs, None)[0]
         return {outputs[0]: result if result.ndim else as_tensor(result)}
 
     def run_bound(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
