@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
-from graphc.compile.compile_files import Request, compile_document, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.pipeline import compile_document
+from graphc.compile.request import Request
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.model import Severity
 from graphc.documents import write_yaml

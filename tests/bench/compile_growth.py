@@ -13,7 +13,8 @@ from math import log2
 from pathlib import Path
 from typing import Final
 
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.documents import write_yaml
 from graphc.lower.options import Options
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.lower.options import Options
 from graphc.targets.region import describe_region
 from graphc_components.datatypes import Array

@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from graphc.bench.failure import BenchError
 from graphc.bench.serve import Served
 from graphc.cli.bench_command import command
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from slow_server import ANSWER, METADATA, SlowServer
 
 GRAPHC = (sys.executable, "-c", "from graphc.cli import start; start()", "bench")

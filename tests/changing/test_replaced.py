@@ -12,7 +12,8 @@ from graphc.cluster.made import read_made
 from graphc.cluster.offline import plan_offline
 from graphc.cluster.render import plan_as_data, write_plan
 from graphc.cluster.replaced import find_replaced
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.lower.options import Options
 from graphc.seldon.deployment import deployment_of
 

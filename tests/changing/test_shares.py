@@ -13,7 +13,8 @@ from graphc.cluster.problem import ClusterError
 from graphc.cluster.promotion import check_routes
 from graphc.cluster.records import Promotion, State
 from graphc.cluster.traffic import move, share_out
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.rollout.model import ANNOTATION
 from graphc.rollout.read import read_rollout
 from graphc.seldon.deployment import deployment_of

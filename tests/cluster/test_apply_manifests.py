@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import pytest
 import yaml
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.documents import write_yaml
 from graphc.lower.options import Options
 

@@ -17,7 +17,8 @@ from graphc.cluster.client import Access, Cluster, Ref, connect
 from graphc.cluster.ledger import Ledger, list_states
 from graphc.cluster.planning import plan_graph, traffic_of
 from graphc.cluster.records import State
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from stand_in_operator import READY, SILENT, Mood, operating
 
 ROOT: Final = Path(__file__).parents[2]

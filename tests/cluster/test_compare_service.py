@@ -10,7 +10,8 @@ from typing import Any, Final
 import pytest
 import yaml
 from graphc.compare.trust import ApiServer, Origin, PodsOfGraph
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = ROOT / "k8s" / "compare"

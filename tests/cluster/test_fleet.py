@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import pytest
 from graphc.cluster.client import Access, Cluster, Kind, connect
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.hardware.peak import fit_pods
 from graphc.profiles.profile import Profile

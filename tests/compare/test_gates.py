@@ -24,7 +24,8 @@ from graphc.compare.settings import ANNOTATION as SETTINGS
 from graphc.compare.settings import CompareSettings, read_settings, write_settings
 from graphc.compare.start import open_recorder
 from graphc.compare.verdict import Outcome, evaluate, judge_all
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -12,7 +12,8 @@ from typing import Final
 
 import pytest
 from compile_cases import CASES, Case, Compiled, find_cases
-from graphc.compile.compile_files import Request, compile_document
+from graphc.compile.pipeline import compile_document
+from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.documents import write_yaml
 from graphc.lower.options import Options

@@ -5,7 +5,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.targets.seldon.ports import choose_ports
 from hypothesis import given
 from hypothesis import strategies as st

@@ -30,7 +30,8 @@ def _folder() -> Path:
 
 def _compile(data: bytes, *, takes_manifests: bool) -> None:
     """Compile a text: it comes out as documents, or as diagnostics with places that exist."""
-    from graphc.compile.compile_files import Request, compile_files
+    from graphc.compile.compile_files import compile_files
+    from graphc.compile.request import Request
     from graphc.diagnostics.render_json import render_json
     from graphc.diagnostics.render_text import render_text
     from graphc.documents import write_yaml

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.hardware.assign import Hardware
 from graphc.ir.plan import Unit
 from graphc.targets.seldon.autoscaling import ADAPTED, WINDOW, ScaledPod

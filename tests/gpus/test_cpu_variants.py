@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.targets.shipping import LocalShipment
 
 ROOT: Final = Path(__file__).parents[2]

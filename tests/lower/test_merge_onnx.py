@@ -9,7 +9,9 @@ from typing import Any, Final
 import numpy as np
 import pytest
 import yaml
-from graphc.compile.compile_files import CheckedGraph, Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.pipeline import CheckedGraph
+from graphc.compile.request import Request
 from graphc.diagnostics import Diagnostic
 from graphc.gpus.ask import Count, GpuAsk
 from graphc.ir.graph import ModelWork, Node, Resources

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphc.compile.compile_files import Compilation, Request, compile_files
+from graphc.compile.compile_files import Compilation, compile_files
+from graphc.compile.request import Request
 from graphc.ir.plan import NodeCost
 from graphc.lower.costs import MODEL, tensor_bytes
 from graphc.lower.options import Options

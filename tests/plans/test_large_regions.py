@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.documents import write_yaml
 from graphc.run.signature import find_signature
 from graphc.targets.seldon.pods import MAX_VARIABLE

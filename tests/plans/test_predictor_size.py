@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.seldon.predictor_size import MAX_STRING, MOST, reckon_predictor
 
 RECORDED: Final = Path(__file__).parents[3] / "shared" / "seldon" / "operator.json"

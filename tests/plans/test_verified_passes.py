@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pytest
 from compile_cases import Case, find_cases
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.ir.graph import Graph, Guard, MergeWork, Node
 from graphc.ir.plan import Plan

@@ -16,7 +16,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from graphc.cli import main
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.push.problem import PushError
 from graphc.push.push import push_all
 from graphc.push.web import AUTHORIZATION

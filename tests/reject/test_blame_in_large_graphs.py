@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from graphc.compile.compile_files import Request, compile_document
+from graphc.compile.pipeline import compile_document
+from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.frontend.blame import Blaming
 from graphc.source.yaml_reader import read_documents

@@ -17,7 +17,8 @@ import pytest
 import yaml
 from compile_cases import Case, find_cases
 from graphc.artefacts.signature import Signatures
-from graphc.compile.compile_files import Request, compile_document
+from graphc.compile.pipeline import compile_document
+from graphc.compile.request import Request
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.model import Severity
 from graphc.profiles.profile import Profile

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.profiles.profile import Ingress, Place, Profile
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import ANNOTATION, Match, Mirror, Rollout, Share, Way

@@ -23,7 +23,8 @@ from graphc.cli.promote_command import command as promote_command
 from graphc.cli.run_command import command as run_command
 from graphc.compare.figures import Figures
 from graphc.compare.store import Store, url_of
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
 from graphc.run.following import Follower, Source

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.run.load import load_compiled
 
 GRAPH = """

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from graphc.cli import main
 from graphc.cli.engine_command import read_deployment
 from graphc.cluster.offline import read_other
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.run.load import load_manifests
 from graphc.run.problem import Findings

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from graphc.compile.compile_files import Compilation, Request, compile_files
+from graphc.compile.compile_files import Compilation, compile_files
+from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.gpus.pools import Pool
 from graphc.gpus.room import Fit

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from aiohttp import ClientSession, web
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import Graph
 from graphc.engine.tree import bind_endpoints, read_timeout, read_tree

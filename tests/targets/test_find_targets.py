@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 from graphc import targets
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.targets.find import DEFAULT, find_target, list_targets
 from graphc.targets.model import Target
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final, cast
 
 from graphc.bench.failure import BenchError
-from graphc.compile.compile_files import Compilation, Request, compile_files
+from graphc.compile.compile_files import Compilation, compile_files
+from graphc.compile.request import Request
 from graphc.ir.plan import Costs, NodeCost, Plan, Prediction, Unit
 from graphc.lower.predict import predict_plan
 from graphc.quantities import parse_quantity

@@ -17,7 +17,8 @@ from graphc.bench.job import Closed, Job, Open, Outcome
 from graphc.bench.nodes import NodeTimes, compile_apart, measure_nodes, pick_request
 from graphc.bench.serve import serve
 from graphc.bench.summary import Summary, summarise
-from graphc.compile.compile_files import Compilation, Request
+from graphc.compile.compile_files import Compilation
+from graphc.compile.request import Request
 
 _ALONE: Final = Closed(1)
 _NODE_SECONDS: Final = 2.0

@@ -17,7 +17,7 @@ from graphc.cluster.ledger import Ledger
 from graphc.cluster.planning import GraphPlan, plan_graph, traffic_of
 from graphc.cluster.render import describe_conflicts, describe_promotion, write_plan
 from graphc.cluster.traffic import WHOLE, move
-from graphc.compile.compile_files import Request
+from graphc.compile.request import Request
 
 
 @click.command("apply")

@@ -4,7 +4,8 @@ from graphc.bench.run import is_file_target
 from graphc.cli.no_cache import is_cache_off
 from graphc.cli.reporting import exit_if_rejected, kept_signatures, read_settings, report
 from graphc.cli.running import find_graphs
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.lower.options import Options
 
 

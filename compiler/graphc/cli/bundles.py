@@ -6,7 +6,9 @@ import click
 
 from graphc.cli.reporting import exit_if_rejected, report
 from graphc.cluster.bundle import Bundle, make_bundle
-from graphc.compile.compile_files import CheckedGraph, Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.pipeline import CheckedGraph
+from graphc.compile.request import Request
 from graphc.frontend.check_gates import check_decidable
 from graphc.frontend.predictors import predictors_of
 

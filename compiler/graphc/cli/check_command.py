@@ -5,7 +5,8 @@ from dataclasses import replace
 import click
 
 from graphc.cli.reporting import exit_if_rejected, graph_options, report
-from graphc.compile.compile_files import Compilation, Request, compile_files
+from graphc.compile.compile_files import Compilation, compile_files
+from graphc.compile.request import Request
 
 
 @click.command("check")

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from graphc.cli.reporting import exit_if_rejected, graph_options, report
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.documents import write_json, write_yaml
 
 

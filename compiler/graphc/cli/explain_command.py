@@ -6,7 +6,7 @@ from dataclasses import replace
 import click
 
 from graphc.cli.reporting import exit_if_rejected, plan_options, report
-from graphc.compile.compile_files import Request
+from graphc.compile.request import Request
 from graphc.diagnostics.pages import find_rule, names_rule, nearest_rule, read_page
 from graphc.diagnostics.rules import RULES
 

@@ -9,7 +9,8 @@ import click
 from graphc.caching import cache_root
 from graphc.cli.no_cache import is_cache_off
 from graphc.cli.reporting import exit_if_rejected, graph_options, report
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 
 if TYPE_CHECKING:
     from graphc.targets.model import UnitImage

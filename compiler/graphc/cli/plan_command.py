@@ -14,7 +14,7 @@ from graphc.cluster.offline import plan_offline, read_other
 from graphc.cluster.planning import plan_graph
 from graphc.cluster.render import plan_as_data, write_data, write_plan
 from graphc.cluster.rollout_room import judge_room
-from graphc.compile.compile_files import Request
+from graphc.compile.request import Request
 
 CHANGED = 2
 """The exit code where something would change."""

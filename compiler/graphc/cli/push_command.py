@@ -4,7 +4,8 @@ import click
 
 from graphc.cli.mounts import mount_option, read_mounts
 from graphc.cli.reporting import exit_if_rejected, graph_options, report
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 
 
 @click.command("push")

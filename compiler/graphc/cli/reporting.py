@@ -11,7 +11,8 @@ import click
 from graphc.artefacts.signature import Signatures
 from graphc.caching import cache_root
 from graphc.cli.no_cache import cache_option, is_cache_off
-from graphc.compile.compile_files import Compilation, Request
+from graphc.compile.compile_files import Compilation
+from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.diagnostics.render import Format, render
 from graphc.lower.options import Options

@@ -10,7 +10,8 @@ from graphc.cli.reporting import (
     report,
     write_problems,
 )
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.lower.options import Options
 from graphc.run.console import RunConsole

@@ -18,7 +18,8 @@ from graphc.cluster.planning import GraphPlan, Step, compare
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.records import State
 from graphc.cluster.view import FindMap, view_document
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.diagnostics.model import Severity
 from graphc.seldon.deployment import deployment_of

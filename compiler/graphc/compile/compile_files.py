@@ -19,8 +19,6 @@ from graphc.source.located import Fields, Located
 from graphc.source.yaml_reader import read_documents, read_for_cluster
 from graphc.targets.model import Emission
 
-__all__ = ["CheckedGraph", "Compilation", "Request", "compile_document", "compile_files"]
-
 
 @dataclass(slots=True)
 class Compilation:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from graphc.compile.compile_files import CheckedGraph, Compilation
+from graphc.compile.compile_files import Compilation
+from graphc.compile.pipeline import CheckedGraph
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.loading import NOT_JUDGED
 from graphc.ir.graph import ModelWork, Node, PythonWork

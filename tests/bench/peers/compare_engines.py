@@ -24,7 +24,8 @@ from graphc.bench.failure import BenchError
 from graphc.bench.job import Closed
 from graphc.bench.run import Bench, BenchOptions
 from graphc.bench.serve import serve
-from graphc.compile.compile_files import Request, compile_files
+from graphc.compile.compile_files import compile_files
+from graphc.compile.request import Request
 from graphc.lower.options import Options
 from mean_models import Case, make_cases
 from run import ask, end_session, free_ports, make_environment
