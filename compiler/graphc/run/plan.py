@@ -103,10 +103,8 @@ def free_ports(count: int, taken: set[int] | None = None) -> list[Ports]:
 
 def find_container(predictor: Predictor, unit: Unit) -> tuple[Pod, Container] | None:
     """Return the pod and container that run a unit; a prepackaged server may have none written down."""
-    for pod in predictor.pods:
-        for container in pod.containers:
-            if container.name == unit.name:
-                return pod, _with_image(container, unit)
+    if found := predictor.place_of(unit.name):
+        return found[0], _with_image(found[1], unit)
     if unit.implementation in SERVERS:
         return Pod(), _with_image(Container(unit.name), unit)
     return None
@@ -157,7 +155,7 @@ def _plan_unit(
 
 
 def _place_units(predictor: Predictor, place: Workplace, findings: Findings) -> list[_Placed]:
-    walked = (each for each in predictor.graph.walk() if each.implementation not in WITHOUT_CONTAINER)
+    walked = (each for each in predictor.units if each.implementation not in WITHOUT_CONTAINER)
     units = {unit.name: unit for unit in walked}
     pods, placed = dict[int, PodVolumes](), list[_Placed]()
     for unit, ports in zip(units.values(), free_ports(len(units), place.taken), strict=True):
@@ -182,10 +180,9 @@ def _say_no_container(unit: Unit) -> str:
 
 def _warn_of_others(predictor: Predictor, placed: list[_Placed], findings: Findings) -> None:
     started = {each.container.name for each in placed}
-    for pod in predictor.pods:
-        for container in pod.containers:
-            if container.name not in started:
-                findings.warn(f"container `{container.name}` is no unit of the graph and does not run here")
+    for _, container in predictor.containers():
+        if container.name not in started:
+            findings.warn(f"container `{container.name}` is no unit of the graph and does not run here")
 
 
 def _localise(

@@ -117,14 +117,18 @@ class Predictor:
         """Yield all containers, those that start the pod aside."""
         yield from ((pod, container) for pod in self.pods for container in pod.containers)
 
+    def place_of(self, name: str) -> tuple[Pod, Container] | None:
+        """Return the first container of that name, with its pod."""
+        return self._containers.get(name)
+
     def container(self, name: str) -> Container | None:
         """Return the first container of that name."""
-        found = self._containers.get(name)
+        found = self.place_of(name)
         return found[1] if found else None
 
     def pod_of(self, unit: Unit) -> Pod | None:
         """Return the pod whose container is the unit; a prepackaged server without one joins the first."""
-        found = self._containers.get(unit.name)
+        found = self.place_of(unit.name)
         return found[0] if found else self.pods[0] if unit.is_server and self.pods else None
 
 
