@@ -14,7 +14,7 @@ from graphc.ir.graph import Resources
 from graphc.ir.plan import Plan, Unit
 from graphc.lower.options import Options
 from graphc.lower.plan_graph import plan_graph
-from in_process import read_document
+from in_process import SELDON, read_document
 
 Json = dict[str, Any]
 
@@ -112,7 +112,7 @@ def plan_of(nodes: Json, pools: tuple[Pool, ...] | None = (HALVES,), level: int 
     body = {"inputs": {"x": "FP32[batch, 10]"}, "nodes": nodes, "outputs": {"y": list(nodes)[-1]}}
     graph = read_document(head | body | fields, Path())
     sink = Sink()
-    plan = plan_graph(graph, Options(level, pools=pools), sink)
+    plan = plan_graph(graph, Options(level, limits=SELDON, pools=pools), sink)
     assert plan, [each.message for each in sink]
     return plan
 
@@ -275,7 +275,7 @@ def test_a_graph_that_asks_for_one_device_is_not_parted_over_several() -> None:
     graph = {"resources": {"gpu": 1}}
     head = {"apiVersion": "graphc/v1", "kind": "InferenceGraph", "metadata": {"name": "pooled"}}
     body = {"inputs": {"x": "FP32[batch, 10]"}, "nodes": nodes, "outputs": {"y": "m"}}
-    given = Options(1, given=Resources(None, None, GpuAsk(Count(1))))
+    given = Options(1, limits=SELDON, given=Resources(None, None, GpuAsk(Count(1))))
     plan = plan_graph(read_document(head | body | graph, Path()), given, Sink())
     assert plan
     assert units(plan) == {"a b m"}
@@ -293,7 +293,7 @@ def test_many_models_are_planned_in_few_tries() -> None:
         "nodes": nodes | {"m": mean(*nodes)},
         "outputs": {"y": "m"},
     }
-    options = Options(1, pools=(HALVES,), watch=tried.append)
+    options = Options(1, limits=SELDON, pools=(HALVES,), watch=tried.append)
     plan = plan_graph(read_document(document, Path()), options, Sink())
     assert plan
     # One after another they take longer, a quarter at most.

@@ -84,6 +84,7 @@ SHAPES: Final = {
     "either inside others",
     "either of rows for some requests",
     "a decision that waits for what it leads to",
+    "a fork at the root",
 }
 """What the generator has to reach."""
 

@@ -15,7 +15,7 @@ from graphc.lower.plan_graph import plan_graph
 from graphc.lower.schedule import Branching
 from graphc.lower.shorten import shorten
 from graphc.lower.spare_devices import spare_devices
-from in_process import lower, read_document
+from in_process import SELDON, lower, read_document
 
 Json = dict[str, Any]
 
@@ -216,7 +216,7 @@ def test_units_are_joined_to_fit_ten_levels_the_lightest_first() -> None:
     for each in reversed(read.nodes):
         tree = Branching("MODEL", Region(each.name, (each,), Placement()), [tree] if tree else [])
     assert tree is not None
-    short = shorten(tree, estimate_costs(read, read, Options()))
+    short = shorten(tree, estimate_costs(read, read, Options()), 10)
     joined: list[list[str]] = []
     while True:
         joined.append([each.name for each in short.region.nodes])
@@ -230,14 +230,14 @@ def test_units_are_joined_to_fit_ten_levels_the_lightest_first() -> None:
 def test_measured_costs_win_over_declared_ones() -> None:
     read = read_document(graph({"a": node("x", 40), "b": node("x", 50), "m": mean("a", "b")}), Path())
     measured = {"chosen": {"a": 0.1, "b": 0.1}}
-    plan = plan_graph(read, Options(measured=measured), Sink())
+    plan = plan_graph(read, Options(measured=measured, limits=SELDON), Sink())
     assert plan is not None
     assert shape(plan.root) == ("MODEL", "a b m")
 
 
 def test_a_large_batch_makes_hops_costly() -> None:
     read = read_document(graph({"a": node("x", 40), "b": node("x", 50), "m": mean("a", "b")}), Path())
-    plans = [plan_graph(read, Options(batch=batch), Sink()) for batch in (1, 20_000)]
+    plans = [plan_graph(read, Options(batch=batch, limits=SELDON), Sink()) for batch in (1, 20_000)]
     assert [plan and plan.root.depth for plan in plans] == [3, 1]
 
 

@@ -17,7 +17,7 @@ from graphc.lower.plan_graph import REWRITES, plan_graph
 from graphc.source.parameters import parse_settings
 from graphc.verify.graph import verify_graph
 from graphc.verify.plan import verify_plan
-from in_process import Verifying, read_document
+from in_process import SELDON, Verifying, read_document
 
 Json = dict[str, Any]
 
@@ -65,7 +65,7 @@ class Made:
     def __init__(self, folder: Path) -> None:
         self.made: list[Graph | Plan] = []
         graph = read_document(DOCUMENT, folder)
-        plan = plan_graph(graph, Options(0, watch=self.made.append), Sink())
+        plan = plan_graph(graph, Options(0, limits=SELDON, watch=self.made.append), Sink())
         assert plan is not None
         self.plan = plan
         self.graph = [each for each in self.made if isinstance(each, Graph)][-1]
@@ -78,7 +78,7 @@ def made(tmp_path: Path) -> Made:
 
 def test_what_the_passes_make_is_sound(made: Made) -> None:
     assert verify_graph(made.graph) == []
-    assert verify_plan(made.plan, made.graph) == []
+    assert verify_plan(made.plan, made.graph, SELDON) == []
 
 
 def change(graph: Graph, name: str, **fields: Any) -> Graph:
@@ -135,10 +135,10 @@ def test_an_unsound_graph_is_found(made: Made, name: str) -> None:
 def test_a_plan_that_leaves_a_tensor_behind_is_found(made: Made) -> None:
     root = made.plan.root
     spoilt = replace(made.plan, root=replace(root, answers=root.answers[:-1]))
-    assert any("and the message has None" in fault for fault in verify_plan(spoilt, made.graph))
+    assert any("and the message has None" in fault for fault in verify_plan(spoilt, made.graph, SELDON))
 
 
 def test_a_plan_that_leaves_out_a_node_is_found(made: Made) -> None:
     root = replace(made.plan.root, children=())
-    faults = verify_plan(replace(made.plan, root=root), made.graph)
+    faults = verify_plan(replace(made.plan, root=root), made.graph, SELDON)
     assert "`both` runs nowhere" in faults

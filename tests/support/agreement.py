@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from generated_graphs import MODEL, MODULE, Generated, generated_graphs, run_model
 from graphc.ir.graph import ComponentWork, EitherWork, Graph, ModelWork, Node, Per, PythonWork, Use
+from graphc.ir.limits import Limits
 from graphc.ir.plan import Plan
 from graphc.lower.ways import find_conditions, guarded_uses
 from graphc.verify.interpreter import Choose, NodeFailedError, RunNode, interpret
@@ -26,7 +27,7 @@ from graphc_runtimes.choose import choose as choose_node
 from graphc_runtimes.errors import RequestError
 from graphc_runtimes.region import ChoiceNode
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from in_process import FailedError, load_plans, lower, read_document
+from in_process import SELDON, FailedError, load_plans, lower, read_document
 from lazily import answer_lazily
 from onnx.parser import parse_model
 
@@ -152,12 +153,19 @@ def assert_same(answer: Json, expected: Json) -> None:
 
 
 def check_plans(generated: Generated, folder: Path, seen: Counter[str]) -> None:
-    """Compare a graph's definition with its plans at every level, run in this process; with no rows too."""
+    """Compare a graph's definition with its plans at every level, run in this process; with no rows too.
+
+    There are plans for Seldon, and plans for graphc's own engine, without Seldon's limits.
+    """
     graph = read_document(generated.document, folder)
     expected = interpreted(graph, generated, seen)
     seen["fails" if expected is None else "answers"] += 1
     seen["a decision that waits for what it leads to"] += any(find_waited(graph))
-    plans = [plan for level in LEVELS if (plan := _plan(graph, level, seen)) is not None]
+    plans: list[Plan] = []
+    for limits in (SELDON, Limits()):
+        drawn = [_plan(graph, level, seen, limits) for level in LEVELS]
+        known = [each.root for each in plans]
+        plans += [plan for plan in drawn if plan is not None and plan.root not in known]
     empty = generated.without_rows()
     asked = [(generated, expected), (empty, interpreted(graph, empty, Counter()))]
     answer_alike(plans, folder, asked)
@@ -214,13 +222,14 @@ def answer_alike(plans: Sequence[Plan], folder: Path, asked: Sequence[tuple[Gene
                 assert_same(loaded.infer(request_of(generated)), expected)
 
 
-def _plan(graph: Graph, level: int, seen: Counter[str]) -> Plan | None:
-    plan = lower(graph, level)
+def _plan(graph: Graph, level: int, seen: Counter[str], limits: Limits) -> Plan | None:
+    plan = lower(graph, level, limits)
     if isinstance(plan, list):
         assert set(plan) <= REFUSALS
         seen.update({"refused", *plan})
         return None
-    assert plan.root.depth <= 10
+    assert plan.root.depth <= limits.levels.count
+    seen["a fork at the root"] += plan.root.type == "COMBINER"
     seen.update({unit.type for unit in plan.root.walk()})
     seen.update({f"{decision.kind} at -O{level}" for decision in plan.decisions})
     seen.update(f"{merge.kind}: {merge.reason}" for merge in plan.merges)

@@ -13,11 +13,14 @@ from graphc.frontend.read import read_graph
 from graphc.gpus.pools import Gpus, Pool
 from graphc.gpus.products import PRODUCTS
 from graphc.ir.graph import Graph
+from graphc.ir.limits import Limits
 from graphc.ir.plan import Plan, Unit
 from graphc.lower.options import Options
 from graphc.lower.plan_graph import plan_graph
+from graphc.profiles.profile import Profile
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import read_graph_spec
+from graphc.targets.find import DEFAULT, find_target
 from graphc.targets.region import describe_region
 from graphc.verify.graph import verify_graph
 from graphc.verify.plan import verify_plan
@@ -33,6 +36,8 @@ Json = dict[str, Any]
 
 POOLS: Final = (Pool("gpus", 4, 64_000, 2**38, Gpus(PRODUCTS["A100-80GB"], 4, "mps", 2)),)
 """Nodes whose GPUs are parted, so that there is something to pool."""
+
+SELDON: Final = find_target(DEFAULT).find_limits(Profile(), "cluster")
 
 
 class FailedError(Exception):
@@ -56,7 +61,8 @@ def read_document(document: Json, folder: Path) -> Graph:
 class Verifying:
     """Looks at what each pass makes of a graph, and at every plan that is tried."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = SELDON) -> None:
+        self.limits = limits
         self.graphs: list[Graph] = []
         self.plans = 0
 
@@ -66,16 +72,16 @@ class Verifying:
             faults = verify_graph(made)
         else:
             self.plans += 1
-            faults = verify_plan(made, self.graphs[-1])
+            faults = verify_plan(made, self.graphs[-1], self.limits)
         assert not faults, "\n".join(faults)
 
 
-def lower(graph: Graph, level: int) -> Plan | list[str]:
+def lower(graph: Graph, level: int, limits: Limits = SELDON) -> Plan | list[str]:
     """Return the plan of a graph, sound after every pass, or the codes of the rules that forbid it."""
     sink = Sink()
-    watch = Verifying()
+    watch = Verifying(limits)
     watch(graph)
-    plan = plan_graph(graph, Options(level, pools=POOLS, watch=watch), sink)
+    plan = plan_graph(graph, Options(level, limits=limits, pools=POOLS, watch=watch), sink)
     return plan if plan else [each.rule.code for each in sink]
 
 

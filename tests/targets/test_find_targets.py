@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,15 @@ def emit(deployable: Deployable, sink: Sink) -> Emission | None:
 
 TARGET = Target("echo", emit)
 '''
+
+DEEP: Final = """\
+apiVersion: graphc/v1
+kind: InferenceGraph
+metadata: {{name: deep}}
+inputs: {{x: "FP32[batch, 3]"}}
+nodes:
+{nodes}outputs: {{y: {last}}}
+"""
 
 
 @pytest.fixture
@@ -79,3 +89,20 @@ def test_what_a_target_cannot_express_rejects_the_graph() -> None:
     done = compile_files(Request([str(GRAPH)], {}, {}, profile="istio", target="echo"))
     assert [each.message for each in done.sink] == ["echo has no ingress"]
     assert done.emissions == []
+
+
+@pytest.mark.usefixtures("echo")
+def test_the_limits_of_one_target_are_none_of_another(tmp_path: Path) -> None:
+    names = ["x", *(f"n{index}" for index in range(14)), "n" * 60]
+    nodes = "".join(
+        f"  {name}: {{component: clip, in: {before}, parameters: {{low: {index}}}, replicas: 2,"
+        f" env: {{PREDICTIVE_UNIT_ID: a}}}}\n"
+        for index, (before, name) in enumerate(pairwise(names))
+    )
+    path = tmp_path / "graph.yaml"
+    path.write_text(DEEP.format(nodes=nodes, last=names[-1]))
+    done = compile_files(Request([str(path)], {}, {}, target="echo"))
+    assert [each.message for each in done.sink] == []
+    assert len(done.emissions[0].documents[0]["units"]) == 15  # pyright: ignore
+    refused = compile_files(Request([str(path)], {}, {}))
+    assert {each.rule.code for each in refused.sink} == {"GC301", "GC302"}

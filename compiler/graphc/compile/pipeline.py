@@ -14,7 +14,7 @@ from graphc.diagnostics.codes.gates import NOTHING_TO_JUDGE
 from graphc.diagnostics.codes.reading import PARAMETER_UNUSED
 from graphc.frontend.assemble import type_of_outputs
 from graphc.frontend.check_gates import check_compared, check_decidable, check_gates
-from graphc.frontend.predictors import check_predictors, check_services, main_predictor, predictors_of
+from graphc.frontend.predictors import check_predictors, main_predictor, predictors_of
 from graphc.ir.plan import Plan
 from graphc.records import record
 from graphc.source.located import Fields, Located
@@ -70,10 +70,6 @@ def _check_graph(
     return CheckedGraph(spec, versions.plans, emission)
 
 
-def _check_services(versions: Versions, sink: Sink) -> None:
-    check_services(versions.spec, versions.plans, sink)
-
-
 def _check_compared(versions: Versions, sink: Sink) -> None:
     spec = versions.spec
     outputs = type_of_outputs(versions.each[main_predictor(spec)].graph)
@@ -82,7 +78,6 @@ def _check_compared(versions: Versions, sink: Sink) -> None:
 
 VERSION_CHECKS: Final[tuple[Callable[[Versions, Sink], None], ...]] = (
     check_outputs,
-    _check_services,
     _check_compared,
 )
 """What the versions of a graph have to keep together, where each of them is sound."""

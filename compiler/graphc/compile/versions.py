@@ -20,7 +20,7 @@ from graphc.records import record
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import substitute
 from graphc.spec.read import GraphSpec, read_graph_spec
-from graphc.targets.shipping import CONFIG_MAP_LIMIT
+from graphc.targets.find import find_target
 
 
 @record
@@ -50,12 +50,9 @@ def read_versions(
     spec: GraphSpec, document: Located, folder: Path, request: Request, sink: Sink, *, is_sound: bool
 ) -> Versions:
     """Read all versions of a graph; of a sound document, one that changes nothing is not read again."""
-    options = replace(
-        request.options,
-        room=None if spec.fields.artifacts else CONFIG_MAP_LIMIT,
-        keeps_one=request.cluster.refuses_executor and request.purpose == "cluster",
-        pools=request.cluster.pools,
-    )
+    limits = find_target(request.target).find_limits(request.cluster, request.purpose)
+    room = None if spec.fields.artifacts else limits.files
+    options = replace(request.options, room=room, limits=limits, pools=request.cluster.pools)
     checked: dict[str, CheckedVersion] = {}
     sinks: list[Sink] = []
     for name in predictors_of(spec):
@@ -64,7 +61,7 @@ def read_versions(
         # Most versions change nothing: what was read and found sound is not read again.
         version = spec if root is spec.root and is_sound else read_graph_spec(root, found)
         required = read_requirements(version, folder, found) if version else Requirements()
-        graph = read_graph(version, folder, found, request.signatures, required) if version else None
+        graph = read_graph(version, folder, found, request.signatures, required, limits) if version else None
         plan = plan_graph(graph, _options_of(version, options), found) if version and graph else None
         if version and graph and plan:
             checked[name] = CheckedVersion(version, graph, plan, required)

@@ -7,14 +7,11 @@ from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.limits import BAD_NAME, LONG_NAME
 from graphc.diagnostics.printable import quoted
+from graphc.ir.limits import LABEL, Limits
 from graphc.spec.model import AnyNode, Cascade, Model, Python, Resources, Router
 from graphc.spec.read import GraphSpec
 from graphc.spec.scalars import SHORT
 
-# The operator writes the label `seldon-app-svc-UNIT`, whose name part Kubernetes limits to 63 characters.
-MAX_UNIT: Final = 48
-# The operator names a Deployment GRAPH-PREDICTOR-0-UNITS and hashes it beyond 63; a Service must fit as it is.
-MAX_LABEL: Final = 63
 MAX_OBJECT: Final = 253
 
 _DNS_1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
@@ -42,32 +39,32 @@ _OWN_VARIABLES: Final = frozenset(
         "MLSERVER_MODEL_NAME",
         "MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION",
         "MLSERVER_PARALLEL_WORKERS",
-        "PREDICTIVE_UNIT_ID",
     }
 )
-"""Variables of a unit that graphc or Seldon's operator sets."""
+"""Variables of a unit that graphc sets."""
 
 
-def check_names(spec: GraphSpec, sink: Sink) -> None:
+def check_names(spec: GraphSpec, limits: Limits, sink: Sink) -> None:
     """Report names of the graph, its parts and what it refers to that cannot be used."""
     metadata = spec.fields.metadata
-    _check_label(metadata.name, "graph", spec.at("metadata", "name"), MAX_UNIT, sink)
+    _check_label(metadata.name, "graph", spec.at("metadata", "name"), limits.unit_name, sink)
     if metadata.namespace is not None:
-        _check_label(metadata.namespace, "namespace", spec.at("metadata", "namespace"), MAX_LABEL, sink)
+        _check_label(metadata.namespace, "namespace", spec.at("metadata", "namespace"), LABEL, sink)
     for name, node in spec.nodes.items():
-        _check_label(name, "node", spec.at("nodes", name, key=True), MAX_UNIT, sink)
+        _check_label(name, "node", spec.at("nodes", name, key=True), limits.unit_name, sink)
         if node.unit is not None:
-            _check_label(node.unit, "unit", spec.at("nodes", name, "unit"), MAX_UNIT, sink)
+            _check_label(node.unit, "unit", spec.at("nodes", name, "unit"), limits.unit_name, sink)
         if name in spec.fields.inputs:
             message = f"`{name}` is both a node and a graph input"
             sink.report(Diagnostic(DUPLICATE_NAME, message, spec.at("nodes", name, key=True)))
         _check_tensors_of(spec, name, node, sink)
-        _check_variables(spec, name, node, sink)
+        _check_variables(spec, name, node, limits, sink)
     for name, unit in spec.fields.placement.units.items():
-        _check_label(unit, "unit", spec.at("placement", name), MAX_UNIT, sink)
+        _check_label(unit, "unit", spec.at("placement", name), limits.unit_name, sink)
     for name in spec.fields.predictors:
         at = spec.at("predictors", name, key=True)
-        _check_label(name, "predictor", at, MAX_LABEL - 1 - len(metadata.name), sink)
+        # A Service is called GRAPH-PREDICTOR, and has to be a label.
+        _check_label(name, "predictor", at, LABEL - 1 - len(metadata.name), sink)
     for field, names in (("inputs", spec.fields.inputs), ("outputs", spec.fields.outputs)):
         for name in names:
             _check_tensor(name, field[:-1], spec.at(field, name, key=True), sink)
@@ -113,11 +110,13 @@ def _check_tensors_of(spec: GraphSpec, name: str, node: AnyNode, sink: Sink) -> 
                 _check_tensor(output, "output", at, sink)
 
 
-def _check_variables(spec: GraphSpec, name: str, node: AnyNode, sink: Sink) -> None:
+def _check_variables(spec: GraphSpec, name: str, node: AnyNode, limits: Limits, sink: Sink) -> None:
+    own = _OWN_VARIABLES | limits.variables
+    setter = "graphc" if limits.operator is None else f"graphc or by {limits.operator}"
     for variable, value in node.env.items():
         at = spec.at("nodes", name, "env", variable, key=True)
-        if variable in _OWN_VARIABLES | _hardware_variables(node.resources or spec.fields.resources):
-            message = f"the variable `{variable}` is set by graphc or by Seldon"
+        if variable in own | _hardware_variables(node.resources or spec.fields.resources):
+            message = f"the variable `{variable}` is set by {setter}"
             sink.report(Diagnostic(BAD_NAME, message, at, "choose another name"))
         elif not _VARIABLE.match(variable):
             message = f"{quoted(variable)} is not the name of an environment variable"

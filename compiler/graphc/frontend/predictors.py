@@ -9,7 +9,6 @@ from graphc.diagnostics.codes.rollout import (
     MIRROR_ALONE,
     NOT_EVERY_REQUEST,
     OVERRIDES_UNKNOWN,
-    SERVICE_CLASH,
     SHADOW_ALONE,
     SHADOW_CONDITION,
     SHADOW_TRAFFIC,
@@ -18,7 +17,6 @@ from graphc.diagnostics.codes.rollout import (
     VERSION_TWICE,
 )
 from graphc.diagnostics.suggest import nearest
-from graphc.ir.plan import Plan
 from graphc.rollout.model import ALL, Match, Mirror, Rollout, Share, order_ways
 from graphc.source.located import Entry, Fields, Located
 from graphc.spec.model import NODE_KINDS, Predictor
@@ -164,20 +162,6 @@ def _check_changes(
             message = f"`{name}` sets `{parameter}`, which is not a declared parameter"
             hint = f"did you mean `{close}`?" if close else f"declare `{parameter}` in `parameters:`"
             sink.report(Diagnostic(UNKNOWN_PARAMETER, message, at, hint))
-
-
-def check_services(spec: GraphSpec, plans: Mapping[str, Plan], sink: Sink) -> None:
-    """Report names that meet: a predictor's Service is GRAPH-PREDICTOR, a unit's GRAPH-PREDICTOR-UNIT."""
-    for name, plan in plans.items():
-        for unit in plan.root.walk():
-            other = f"{name}-{unit.name}"
-            if other in plans:
-                message = (
-                    f"the predictor `{other}` and the unit `{unit.name}` of the predictor `{name}` "
-                    f"would both have the Service `{plan.graph}-{other}`"
-                )
-                at = spec.at("predictors", other, key=True)
-                sink.report(Diagnostic(SERVICE_CLASH, message, at, "give the predictor another name"))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from graphc.artefacts.signature import Signatures
 from graphc.diagnostics import Diagnostic, Sink
@@ -17,10 +18,13 @@ from graphc.frontend.infer import Inferred, infer_types
 from graphc.frontend.resolve import Resolved, resolve_references
 from graphc.frontend.rows import decide_rows
 from graphc.ir.graph import Graph, Per
+from graphc.ir.limits import Limits
 from graphc.ir.order import find_needed
 from graphc.packages.requirements import Requirements
 from graphc.spec.model import Cascade, Router
 from graphc.spec.read import GraphSpec
+
+_NONE: Final = Limits()
 
 
 def read_graph(
@@ -29,9 +33,10 @@ def read_graph(
     sink: Sink,
     signatures: Signatures | None = None,
     requirements: Requirements | None = None,
+    limits: Limits = _NONE,
 ) -> Graph | None:
     """Check a graph and type it; returns None, with the reasons in the sink, where it is not sound."""
-    check_names(spec, sink)
+    check_names(spec, limits, sink)
     check_placement(spec, sink)
     draft = draft_graph(spec, folder, signatures or Signatures(), requirements or Requirements(), sink)
     resolved = resolve_references(draft, sink)

@@ -1,7 +1,7 @@
 """What a rollout needs at its peak, and whether a cluster that runs nothing else has it.
 
-Deployments of Seldon's roll with `maxUnavailable: 0` and a surge: new pods come before old ones go, so that a rollout
-asks for more GPUs than it will keep.
+A Deployment that rolls with `maxUnavailable: 0` and a surge has new pods before old ones go: a rollout asks for more
+GPUs than it will keep.
 """
 
 from collections.abc import Sequence

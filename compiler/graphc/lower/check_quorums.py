@@ -10,7 +10,7 @@ from graphc.lower.partition import find_quorums
 def check_quorums(plan: Plan, _: Graph, sink: Sink) -> None:
     """Report combiners that wait for a quorum only, and have tensors from other units.
 
-    The executor calls a unit when all that are before it have answered.
+    An engine calls a unit when all that are before it have answered.
     """
     units = {node.name: unit for unit in plan.root.walk() for node in unit.region.nodes}
     every = [node for unit in plan.root.walk() for node in unit.region.nodes]

@@ -24,7 +24,7 @@ from graphc.lower.options import Options
 from graphc.lower.partition import STAGE, Groups, build_regions, find_quorums
 from graphc.lower.predict import predict_plan
 from graphc.lower.schedule import Branching, Layout, schedule_regions
-from graphc.lower.shorten import MAX_DEPTH, depth_of, shorten
+from graphc.lower.shorten import depth_of, shorten
 from graphc.records import record
 
 MOST_ROUNDS: Final = 3
@@ -87,7 +87,7 @@ class TooDeep:
 def choose_plan(graph: Graph, groups: Groups, costs: Costs, options: Options) -> Choice | TooDeep:
     """Return the plan that is predicted to be the fastest; the first, without a search, where none is asked for."""
     choosing = _Choosing(graph, costs, options)
-    if graph.calls_at is not None:
+    if graph.calls_at is not None and options.limits.calls_in_sequence:
         in_sequence = choosing.draft(groups, Layout(ahead=len(graph.nodes)))
         return in_sequence if isinstance(in_sequence, TooDeep) else Choice(in_sequence)
     first = choosing.draft(groups, Layout())
@@ -96,7 +96,7 @@ def choose_plan(graph: Graph, groups: Groups, costs: Costs, options: Options) ->
         layouts = [Layout(routes=False)] if is_fixed else [*_layouts(len(groups)), Layout(routes=False)]
         return choosing.lay_out_anyhow(groups, layouts, first)
     choice = Choice(first)
-    if not is_fixed and not (options.keeps_one and len(first.prediction.units) == 1):
+    if not is_fixed and not (options.limits.alone and len(first.prediction.units) == 1):
         if graph.grouping == "auto" and not options.shares_device:
             choosing.part(choice)
         choosing.lay_out(choice)
@@ -112,13 +112,15 @@ class _Choosing:
     def draft(self, groups: Groups, layout: Layout) -> Draft | TooDeep:
         """Plan one grouping and layout."""
         regions = build_regions(self.graph, groups)
-        levels = self._count_levels(regions)
-        if levels > MAX_DEPTH:
+        levels, most = self._count_levels(regions), self.options.limits.levels.count
+        if levels > most:
             return TooDeep(levels)
-        tree = schedule_regions(self.graph, regions, layout)
+        tree = schedule_regions(
+            self.graph, regions, layout, has_entrance=self.options.limits.entrance is not None
+        )
         if self._joins:
-            tree = shorten(tree, self.costs)
-        if depth_of(tree) > MAX_DEPTH:
+            tree = shorten(tree, self.costs, most)
+        if depth_of(tree) > most:
             return TooDeep(depth_of(tree))
         plan = carry_tensors(self.graph, tree)
         self.options.watch(plan)

@@ -20,7 +20,7 @@ CostSource = Literal["declared", "measured", "size", "kind"]
 class CostModel:
     """The constants of every prediction, in milliseconds; `tests/bench/peers/measure_hop.py` measures the hop's.
 
-    A hop is one call of a unit: the executor's decoding and encoding, HTTP, and MLServer's own share.
+    A hop is one call of a unit: the engine's decoding and encoding, HTTP, and MLServer's own share.
     """
 
     hop: float = 4.0

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from graphc.ir.graph import ComponentWork, Graph
+from graphc.ir.limits import Limits
 from graphc.ir.plan import Costs, Decision, Plan, Unit
 from graphc.lower.choose import Branch, Choice, Fork
 from graphc.lower.costs import MODEL, region_ms
 from graphc.lower.options import Options
 from graphc.lower.pool import Planned
-from graphc.lower.words import listed, quoted, show_ms, show_placement
+from graphc.lower.words import listed, quoted, show_count, show_ms, show_placement
 
 
 def complete_plan(planned: Planned, costs: Costs, options: Options) -> Plan:
@@ -29,9 +30,8 @@ def _decide_forced(graph: Graph, options: Options, plan: Plan) -> Iterator[Decis
     elif options.shares_device and options.given:
         because = f"the graph asks for {options.given.gpu}, which all nodes share that say nothing of it"
         yield Decision("pooled", units, because)
-    elif options.keeps_one and len(units) == 1:
-        because = "the profile's namespaces refuse Seldon's executor, which a graph of several units needs"
-        yield Decision("forced", units, because)
+    elif options.limits.alone and len(units) == 1:
+        yield Decision("forced", units, options.limits.alone)
 
 
 def _decide_units(planned: Planned, costs: Costs, options: Options) -> Iterator[Decision]:
@@ -40,14 +40,14 @@ def _decide_units(planned: Planned, costs: Costs, options: Options) -> Iterator[
     is_searched = options.level > 0 and graph.grouping == "auto"
     yield from (_decide_fork(fork, plan) for fork in choice.forks)
     for unit in plan.root.walk():
-        yield from _decide_unit(unit, planned.settled)
+        yield from _decide_unit(unit, planned.settled, options.limits)
         if (
             is_searched
             and len({node.origin for node in unit.region.nodes}) > 1
             and unit.region.placement.is_free
         ):
             yield _decide_fused(unit, choice, costs)
-    yield from _decide_joined(choice)
+    yield from _decide_joined(choice, options.limits.levels.count)
     if choice.by_layout_ms is not None:
         because = (
             f"of the orders in which they can run, this takes {show_ms(choice.draft.prediction.ms)}, "
@@ -75,14 +75,14 @@ def _name(branch: Branch) -> str:
     return f"{name} with {others} more node{'s' * (others > 1)}" if others else name
 
 
-def _decide_unit(unit: Unit, settled: frozenset[str]) -> Iterator[Decision]:
+def _decide_unit(unit: Unit, settled: frozenset[str], limits: Limits) -> Iterator[Decision]:
     if unit.route is not None:
         router = unit.route.choice.partition(":")[0]
         below = [node.origin for each in unit.walk() for node in each.region.nodes]
         because = f"what is below it, {quoted(below)}, runs only for some branches of `{router}`"
         yield Decision("route", (unit.name,), because)
     elif not unit.region.nodes and unit.type == "MODEL":
-        because = "a request that is no object ends the executor's process in branches, and a unit before refuses it"
+        because = limits.entrance or "no output needs a node, and it passes inputs on"
         yield Decision("entrance", (unit.name,), because)
     elif not unit.region.nodes:
         because = "the branches' messages have to be put together before the next unit reads them"
@@ -96,7 +96,7 @@ def _decide_unit(unit: Unit, settled: frozenset[str]) -> Iterator[Decision]:
             )
             yield Decision("fused", (unit.name,), because)
     if unit.type == "OUTPUT_TRANSFORMER":
-        because = "it comes after a fork, and the executor runs what follows one unit after another"
+        because = f"it comes after a fork, and {limits.walker} runs what follows one unit after another"
         yield Decision("sequence", (unit.name,), because)
 
 
@@ -119,12 +119,14 @@ def _decide_fused(unit: Unit, choice: Choice, costs: Costs) -> Decision:
     return Decision("fused", (unit.name,), because)
 
 
-def _decide_joined(choice: Choice) -> Iterator[Decision]:
+def _decide_joined(choice: Choice, levels: int) -> Iterator[Decision]:
     planned = {region.name for region in choice.draft.regions}
     left = {unit.name: unit for unit in choice.draft.plan.root.walk()}
     home: Mapping[str, str] = {node.name: unit.name for unit in left.values() for node in unit.region.nodes}
     for region in choice.draft.regions:
         if region.name in planned - left.keys():
             unit = home[region.nodes[0].name]
-            because = f"`{region.name}` runs in it too, as the tree has no more than ten levels"
+            because = (
+                f"`{region.name}` runs in it too, as the tree has no more than {show_count(levels)} levels"
+            )
             yield Decision("shortened", (unit,), because)

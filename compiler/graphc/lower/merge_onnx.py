@@ -16,6 +16,7 @@ from graphc_components.onnx_forms import OnnxForm, state_in_onnx
 from graphc_components.tensors import TensorType
 
 from graphc.ir.graph import ComponentWork, Guard, ModelWork, Node, Output, Policy, Use
+from graphc.ir.limits import Most
 from graphc.ir.order import sort_topologically
 from graphc.ir.plan import Merge, Plan, Region, Unit
 from graphc.lower.group_onnx import find_reads, group_nodes
@@ -158,23 +159,22 @@ class _Group:
         needed = [each.name for each in joined.graph.input]
         try:
             keep = self._keep_large if is_large else self._keep
-            path = keep(
-                joined, border, needed, options.room if options.room and options.room >= max(sizes) else None
-            )
+            room = options.room if options.room and options.room.count >= max(sizes) else None
+            path = keep(joined, border, needed, room)
         except OSError as error:
             return Apart(f"the merged model cannot be kept: {(error.strerror or 'no reason given').lower()}")
         return path if isinstance(path, Apart) else self._node(path, works, border, needed)
 
     def _keep(
-        self, joined: "ModelProto", border: Border, needed: Sequence[str], room: int | None
+        self, joined: "ModelProto", border: Border, needed: Sequence[str], room: Most | None
     ) -> Path | Apart:
         content = joined.SerializeToString(deterministic=True)
-        if room is not None and len(content) > room:
-            return _too_large(len(content))
+        if room is not None and len(content) > room.count:
+            return _too_large(len(content), room)
         return self._difference(content, border, needed) or keep_model(cache_folder(os.environ), content)
 
     def _keep_large(
-        self, joined: "ModelProto", border: Border, needed: Sequence[str], room: int | None
+        self, joined: "ModelProto", border: Border, needed: Sequence[str], room: Most | None
     ) -> Path | Apart:
         # onnx reads and writes such files with modules that nothing else needs.
         from graphc.lower.onnx.large import keep_large, write_large
@@ -184,8 +184,8 @@ class _Group:
             if isinstance(path, Apart):
                 return path
             size = sum(each.stat().st_size for each in path.parent.iterdir())
-            if room is not None and size > room:
-                return _too_large(size)
+            if room is not None and size > room.count:
+                return _too_large(size, room)
             return self._difference(path, border, needed) or keep_large(cache, path)
 
     def _inputs(self) -> dict[str, Use]:
@@ -273,8 +273,8 @@ class _Group:
         return replace(last, work=work, uses=uses, outputs=outputs)
 
 
-def _too_large(size: int) -> Apart:
-    return Apart(f"merged they are {size / 2**20:.1f} MiB, more than a config map holds")
+def _too_large(size: int, room: Most) -> Apart:
+    return Apart(f"merged they are {size / 2**20:.1f} MiB, more than {room.of} holds")
 
 
 def _files(work: ModelWork) -> list[Path]:

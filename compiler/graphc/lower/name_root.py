@@ -1,7 +1,7 @@
 """Gives the first unit the graph's name.
 
-The operator publishes `/v2/models/ROOT/infer` as a graph's address, and the executor knows models by the names of its
-units: so that address works, and so do metadata and readiness at the graph's name.
+Engines know models by the names of their units: so `/v2/models/GRAPH/infer` is the graph's address with any of them,
+and metadata and readiness are there at the graph's name.
 """
 
 from dataclasses import replace

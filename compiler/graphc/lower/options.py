@@ -5,6 +5,7 @@ from dataclasses import field
 
 from graphc.gpus.pools import Pool
 from graphc.ir.graph import Graph, Resources
+from graphc.ir.limits import Limits, Most
 from graphc.ir.plan import Plan
 from graphc.records import record
 
@@ -25,10 +26,10 @@ class Options:
     measured: Measured = field(default_factory=dict[str, Mapping[str, float]])
     batch: int = 1
     """Rows of the request for which bytes are counted."""
-    room: int | None = None
+    room: Most | None = None
     """How many bytes a merged model may have; None where a store takes any."""
-    keeps_one: bool = False
-    """Whether one unit is better than any number that is faster: several need the executor, which cannot run."""
+    limits: Limits = field(default_factory=Limits)
+    """What runs the plan, as far as it limits it."""
     pools: tuple[Pool, ...] | None = None
     """The nodes of the cluster; None where nothing is known of them."""
     given: Resources | None = None

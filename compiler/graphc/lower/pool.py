@@ -192,7 +192,7 @@ class _Pooling:
         return planned, unit, room
 
     def _is_one(self, planned: Planned) -> bool:
-        return self.options.keeps_one and len(planned.choice.draft.prediction.units) == 1
+        return self.options.limits.alone is not None and len(planned.choice.draft.prediction.units) == 1
 
     def _find_room(self, nodes: Sequence[Node], whole: Sequence[Node]) -> Room | NoRoom:
         # onnx takes long to import, and only graphs that ask for several devices need it.

@@ -1,9 +1,9 @@
-"""Schedules regions as a tree of units that the executor can walk.
+"""Schedules regions as a tree of units that an engine can walk.
 
-The executor runs, on one path of the tree, any number of units in sequence, then children side by side once, then
-any number of units in sequence again. So a set of regions is laid out as a prefix that peels single sources,
-branches that need nothing of each other, a combiner, and a suffix in sequence. Whatever the shape of the DAG, that
-is an order in which it can run: a tensor that a later unit needs is carried along by those between.
+Seldon's executor and graphc's engine run, on one path of the tree, any number of units in sequence, then children side
+by side once, then any number of units in sequence again. So a set of regions is laid out as a prefix that peels single
+sources, branches that need nothing of each other, a combiner, and a suffix in sequence. Whatever the shape of the DAG,
+that is an order in which it can run: a tensor that a later unit needs is carried along by those between.
 
 An example: `a` and `b` read the input, `c` reads both, and `d` reads `c` and `b`. `b` has two readers, which no
 tree has. `a` and `b` are the branches of a fork, `c` combines them, and `d` follows in sequence. `c` answers
@@ -50,8 +50,10 @@ class Layout:
     routes: bool = True
 
 
-def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) -> Branching:
-    """Lay out all regions, given in a runnable order, as one tree."""
+def schedule_regions(
+    graph: Graph, regions: Sequence[Region], layout: Layout, *, has_entrance: bool
+) -> Branching:
+    """Lay out all regions, given in a runnable order, as one tree; it may need a unit before a fork."""
     if not regions:
         return Branching("MODEL", Region(graph.name, (), Placement()))
     makers = {tensor: region.name for region in regions for tensor in region.makes}
@@ -73,15 +75,11 @@ def schedule_regions(graph: Graph, regions: Sequence[Region], layout: Layout) ->
     for region in reversed(ahead):
         tree = Branching("MODEL", region, [tree] if tree else [])
     assert tree is not None
-    return _with_entrance(graph, tree)
+    return _with_entrance(graph, tree) if has_entrance else tree
 
 
 def _with_entrance(graph: Graph, tree: Branching) -> Branching:
-    """Put a MODEL above a fork that nothing stands before.
-
-    The executor reads a request in the branches, all at once, and one that is no object, `[]`, ends its process there.
-    A unit above them refuses it.
-    """
+    """Put a MODEL above a fork that nothing stands before: it refuses what the branches must not be called with."""
     if tree.type == "MODEL":
         return tree
     return Branching("MODEL", Region(graph.name, (), Placement()), [tree])

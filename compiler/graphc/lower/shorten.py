@@ -1,4 +1,4 @@
-"""Joins units in sequence until the tree is no deeper than the ten levels that a SeldonDeployment has."""
+"""Joins units in sequence until the tree has no more levels than what runs it takes."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,9 +9,6 @@ from graphc.ir.plan import Costs, Region
 from graphc.lower.costs import region_ms
 from graphc.lower.schedule import Branching
 from graphc.records import record
-
-# The CRD nests `children` ten levels deep; deeper units are cut off, or refused under strict validation.
-MAX_DEPTH: Final = 10
 
 # So deep a tree comes of units that were asked for, which cannot be joined.
 HOPELESS: Final = 200
@@ -25,13 +22,13 @@ class _Pair:
     way: tuple[int, ...]
 
 
-def shorten(tree: Branching, costs: Costs) -> Branching:
-    """Return a tree of ten levels at most, joining free units, the pair with the least work first.
+def shorten(tree: Branching, costs: Costs, most: int) -> Branching:
+    """Return a tree of so many levels at most, joining free units, the pair with the least work first.
 
     It stays deeper where placements leave no choice.
     """
-    while MAX_DEPTH < depth_of(tree) < HOPELESS:
-        pairs = list(_find_pairs(tree, costs, 0, ()))
+    while most < depth_of(tree) < HOPELESS:
+        pairs = list(_find_pairs(tree, costs, most, ()))
         if not pairs:
             break
         tree = _join_at(tree, min(pairs, key=lambda pair: (pair.ms, pair.way)).way)
@@ -46,15 +43,15 @@ def depth_of(tree: Branching) -> int:
     return depth
 
 
-def _find_pairs(tree: Branching, costs: Costs, above: int, way: tuple[int, ...]) -> Iterator[_Pair]:
-    """Yield the pairs that can be joined on paths that are too long."""
-    if above + depth_of(tree) <= MAX_DEPTH:
+def _find_pairs(tree: Branching, costs: Costs, most: int, way: tuple[int, ...]) -> Iterator[_Pair]:
+    """Yield the pairs that can be joined on paths of more than so many levels."""
+    if depth_of(tree) <= most:
         return
     if _join(tree) is not None:
         regions = (tree.region, tree.children[0].region)
         yield _Pair(sum(region_ms(region.nodes, costs) for region in regions), way)
     for index, child in enumerate(tree.children):
-        yield from _find_pairs(child, costs, above + 1, (*way, index))
+        yield from _find_pairs(child, costs, most - 1, (*way, index))
 
 
 def _join_at(tree: Branching, way: tuple[int, ...]) -> Branching:

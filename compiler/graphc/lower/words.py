@@ -8,6 +8,8 @@ from graphc.ir.graph import Node, Placement
 SHOWN: Final = 3
 """Names in one sentence; more are counted."""
 
+_COUNTS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
 
 def show_placement(nodes: Sequence[Node]) -> str:
     """Say what the nodes of a unit ask of their container."""
@@ -57,6 +59,11 @@ def listed(words: Sequence[str]) -> str:
     if len(words) > SHOWN + 1:
         words = [*words[:SHOWN], f"{len(words) - SHOWN} more"]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def show_count(count: int) -> str:
+    """Write a small number as a word."""
+    return _COUNTS[count] if count < len(_COUNTS) else str(count)
 
 
 def show_ms(ms: float) -> str:

@@ -13,6 +13,7 @@ from graphc.diagnostics import Sink, Span
 from graphc.hardware.assign import Landing
 from graphc.hardware.peak import PodAsk
 from graphc.ir.graph import Autoscaling, Resources, Value
+from graphc.ir.limits import Limits
 from graphc.ir.plan import Plan
 from graphc.packages.requirements import Requirements
 from graphc.profiles.profile import Profile
@@ -143,3 +144,5 @@ class Target:
 
     name: str
     emit: Callable[[Deployable, Sink], Emission | None]
+    find_limits: Callable[[Profile, Purpose], Limits] = lambda _profile, _purpose: Limits()
+    """Returns what plans have to keep for it on a cluster; by default the limits of graphc's own engine."""

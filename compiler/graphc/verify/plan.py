@@ -5,26 +5,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from graphc.ir.graph import Graph
+from graphc.ir.limits import Limits
 from graphc.ir.plan import Plan, Unit, Wire
 from graphc.verify.graph import verify_order
-
-MOST_LEVELS = 10
-"""The CRD nests children so deep."""
 
 Message = Mapping[str, Wire]
 """What a message has, by name."""
 
 
-def verify_plan(plan: Plan, graph: Graph) -> list[str]:
+def verify_plan(plan: Plan, graph: Graph, limits: Limits) -> list[str]:
     """Return what is wrong with the plan of a lowered graph, a sentence for each fault."""
     walking = _Walking(plan, graph)
-    return [*_verify_units(plan), *walking.verify_nodes(), *walking.verify_flow()]
+    return [*_verify_units(plan, limits.levels.count), *walking.verify_nodes(), *walking.verify_flow()]
 
 
-def _verify_units(plan: Plan) -> Iterator[str]:
+def _verify_units(plan: Plan, most: int) -> Iterator[str]:
     names = Counter(unit.name for unit in plan.root.walk())
     yield from (f"the unit `{name}` is there {count} times" for name, count in names.items() if count > 1)
-    if plan.root.depth > MOST_LEVELS:
+    if plan.root.depth > most:
         yield f"the tree has {plan.root.depth} levels"
     for unit in plan.root.walk():
         if (unit.type == "ROUTER") != (unit.route is not None):

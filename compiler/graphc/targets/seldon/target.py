@@ -14,10 +14,12 @@ from graphc.targets.routes.check_routing import check_routing
 from graphc.targets.seldon.check_autoscaling import check_autoscaling
 from graphc.targets.seldon.check_executor import check_executor
 from graphc.targets.seldon.check_regions import check_regions
+from graphc.targets.seldon.check_services import check_services
 from graphc.targets.seldon.check_size import check_size
 from graphc.targets.seldon.document import describe_asks, emit_deployment
 from graphc.targets.seldon.fit_executor import fit_executor
 from graphc.targets.seldon.lay_out import lay_out
+from graphc.targets.seldon.limits import find_limits
 from graphc.targets.seldon.pods import Layout
 
 
@@ -62,9 +64,10 @@ def _check_room(layout: Layout, sink: Sink) -> None:
 
 
 STAGES: Final[tuple[tuple[Callable[[Layout, Sink], None], ...], ...]] = (
+    (check_services,),
     (check_executor, _check_routes, _check_artefacts, check_regions, _check_pods),
     (_check_room,),
 )
 """A stage starts only when those above found nothing wrong."""
 
-TARGET: Final = Target("seldon", emit)
+TARGET: Final = Target("seldon", emit, find_limits)
