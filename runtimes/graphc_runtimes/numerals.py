@@ -42,6 +42,15 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     **dict.fromkeys(("FP32", "FP64"), "d"),
 }
 _READ_AS: Final = {"d": np.dtype(np.float64), "i": np.dtype(np.int64), "u": np.dtype(np.uint64)}
+_EXACT: Final = {
+    "FP32": (-EXACT, EXACT),
+    **{
+        datatype: (int(np.iinfo(dtype.name).min), int(np.iinfo(dtype.name).max))
+        for datatype, kind in _KINDS.items()
+        if kind != "d" and (dtype := to_numpy(datatype)) != _READ_AS[kind]
+    },
+}
+"""Between these a narrower datatype takes each number with one rounding: a float64 holds no whole number beyond."""
 _LOCAL: Final = threading.local()
 _NESTED: Final = re.compile(rb"\[[ \t\r\n]*\[")
 _BLANK: Final = b" \t\r\n"
@@ -124,24 +133,33 @@ def _count_rows(text: bytes) -> int:
 
 
 def _pieces(text: Text) -> Iterator[bytes]:
-    """Part a text at commas."""
-    at, end = 0, len(text)
+    """Part a text at commas into lists, each copied once; raises ArrayError where one is blank."""
+    view = memoryview(text)
+    at, end = 0, len(view)
     while at < end:
-        size, stop = _PIECE, end
-        while at + size < end:
-            comma = _last_comma(text, at, at + size)
-            if comma >= 0:
-                stop = comma
-                break
-            size *= 2
-        piece = bytes(text[at:stop])
-        if piece.strip(_BLANK):
-            yield piece
+        stop = _find_stop(view, at)
+        if not _is_blank(view[at:stop]):
+            yield b"".join((b"[", view[at:stop], b"]"))
         elif at or stop < end:
             raise ArrayError(_NO_JSON)
         at = stop + 1
     if at == end and end:
         raise ArrayError(_NO_JSON)
+
+
+def _find_stop(view: memoryview, at: int) -> int:
+    """Return where a piece of numbers that begins somewhere ends: at a comma, or with the text."""
+    size = _PIECE
+    while at + size < len(view):
+        comma = _last_comma(view, at, at + size)
+        if comma >= 0:
+            return comma
+        size *= 2
+    return len(view)
+
+
+def _is_blank(view: memoryview) -> bool:
+    return not (bytes(view[:_NEAR]).strip(_BLANK) or bytes(view).strip(_BLANK))
 
 
 def _last_comma(text: Text, start: int, end: int) -> int:
@@ -154,16 +172,16 @@ def _last_comma(text: Text, start: int, end: int) -> int:
 
 
 def _read_piece(piece: bytes, datatype: str) -> Array:
-    if b"[" in piece:
+    if piece.find(b"[", 1) > 0:
         raise ArrayError("has rows that differ in length")
     # Texts are mostly there from the first on, and parsing them takes longer than numbers.
     _refuse_others(piece[:_FIRST])
-    kind, text = _KINDS.get(datatype), b"[%b]" % piece
-    flat = None if kind is None else _parse(text, kind, datatype)
+    kind = _KINDS.get(datatype)
+    flat = None if kind is None else _parse(piece, kind, datatype)
     if flat is not None:
         return flat
     _refuse_others(piece)
-    return convert(load_json(text), datatype)
+    return convert(load_json(piece), datatype)
 
 
 def _refuse_others(piece: bytes) -> None:
@@ -202,13 +220,13 @@ def _parser(size: int) -> simdjson.Parser:
 
 def _fits(wide: Array, kind: _Kind, datatype: str) -> bool:
     """Say whether a datatype takes numbers with one rounding; raises ArrayError where one is out of range."""
-    dtype = to_numpy(datatype)
-    if wide.dtype == dtype:
+    if datatype not in _EXACT:
         return True
-    least, most = wide.min(), wide.max()
+    exact, least, most = _EXACT[datatype], wide.min(), wide.max()
+    if exact[0] <= least and most <= exact[1]:
+        return True
+    dtype = to_numpy(datatype)
     bounds = np.finfo(dtype.name) if kind == "d" else np.iinfo(dtype.name)
     if not (_GREATER * float(bounds.min) <= least and most <= _GREATER * float(bounds.max)):
         raise ArrayError(f"holds a number that is out of range for {datatype}")
-    # Through a float64 a whole number beyond these would be rounded twice.
-    exact = (-EXACT, EXACT) if kind == "d" else (bounds.min, bounds.max)
-    return bool(exact[0] <= least and most <= exact[1])
+    return False
