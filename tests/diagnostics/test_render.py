@@ -176,6 +176,16 @@ def test_no_format_shows_a_password(user: str, format: Format) -> None:  # noqa:
     assert '"level": "error"' not in said.partition("results")[2]
 
 
+@pytest.mark.parametrize("format", Format)
+@pytest.mark.parametrize("key", ["sig", "X-Amz-Signature", "token", "api_key", "password"])
+def test_no_format_shows_a_secret_of_a_query(key: str, format: Format) -> None:  # noqa: A002
+    uri = f"https://host/a.onnx?part=1&{key}=hunter2&b=3"
+    found = [Diagnostic(UNKNOWN, f"`{uri}` is none", at(1, 4, 8), f"name `{uri}`")]
+    said = render(found, format, {"fraud.yaml": f"a: {uri} b"}, False)
+    assert "hunter2" not in said
+    assert said.count(f"`https://host/a.onnx?part=1&{key}=...&b=3`") == 2
+
+
 @pytest.mark.parametrize("uri", ["https://host:80/a@b", "https://host/a@b", "me@host", "https://host"])
 def test_other_uris_are_shown(uri: str) -> None:
     said = text_of(Diagnostic(UNKNOWN, f"`{uri}` is none", at(1, 1, 5)), source=f"{uri} b")
@@ -186,6 +196,10 @@ def test_other_uris_are_shown(uri: str) -> None:
 def test_the_mark_is_under_the_place_behind_a_password() -> None:
     assert excerpt(at(1, 22, 23), "https://bob:s3@host b") == [
         "1 | https://******@host b",
+        "  | " + " " * 21 + "^",
+    ]
+    assert excerpt(at(1, 22, 23), "https://host?sig=ab c") == [
+        "1 | https://host?sig=** c",
         "  | " + " " * 21 + "^",
     ]
 

@@ -14,14 +14,23 @@ _USER: Final = re.compile(r"(?<=://)(?:[^/\s]*|[^/\s:]*:(?!\d*[/\s])\S{0,100})@"
 """Who logs in by a URI; a password may have a slash, which it should not."""
 
 
+_QUERY: Final = re.compile(
+    r"(?<=[?&])([\w.~-]*(?:sig|token|secret|credential|key|passw)[\w.~-]*=)[^&\s\"'`]+", re.I
+)
+"""What a query of a URI says that may let someone in, such as a signature."""
+
+
 def conceal(text: str) -> str:
-    """Return the text without the users and passwords of URIs."""
-    return _USER.sub("...@", text) if "://" in text else text
+    """Return the text without what may let someone in: users and passwords of URIs, and their signed queries."""
+    return _QUERY.sub(r"\1...", _USER.sub("...@", text)) if "://" in text else text
 
 
 def conceal_in_place(line: str) -> str:
-    """Return a line of a file without the users and passwords of URIs, and all else where it was."""
-    return _USER.sub(lambda found: "*" * (len(found[0]) - 1) + "@", line) if "://" in line else line
+    """Return a line of a file without what `conceal` leaves out, and all else where it was."""
+    if "://" not in line:
+        return line
+    line = _USER.sub(lambda found: "*" * (len(found[0]) - 1) + "@", line)
+    return _QUERY.sub(lambda found: found[1] + "*" * (len(found[0]) - len(found[1])), line)
 
 
 def escape(character: str) -> str:
