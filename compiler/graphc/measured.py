@@ -1,6 +1,5 @@
 """Reads measured costs: `{"graph": {"node": milliseconds}}`, as `--costs` names them."""
 
-import math
 from collections.abc import Mapping
 
 from graphc.diagnostics import Diagnostic, Sink
@@ -12,6 +11,7 @@ from graphc.records import record
 from graphc.source.files import Source
 from graphc.source.located import Entry, Fields, Scalar
 from graphc.source.yaml_reader import read_documents
+from graphc.spec.model import LONGEST_MS
 
 
 @record
@@ -51,8 +51,8 @@ def _read_cost(entry: Entry, sink: Sink) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         message = f"the cost of `{entry.key}` is not a number of milliseconds"
         sink.report(Diagnostic(WRONG_KIND, message, entry.value.span))
-    elif value < 0 or not math.isfinite(value):
-        message = f"the cost of `{entry.key}` is {value:g} ms, and has to be at least 0 and finite"
+    elif not 0 <= value <= LONGEST_MS:
+        message = f"the cost of `{entry.key}` is {value:g} ms, and has to be 0 to {LONGEST_MS}"
         sink.report(Diagnostic(BAD_VALUE, message, entry.value.span))
     else:
         return float(value)

@@ -79,6 +79,9 @@ def test_measured_costs_decide(tmp_path: Path) -> None:
         ({"wine-average": 3}, ["error GC101 None"]),
         ([1], ["error GC101 None"]),
         ('{"wine-average": {"forest": .inf}}', ["error GC104 None"]),
+        ('{"wine-average": {"forest": .nan}}', ["error GC104 None"]),
+        ({"wine-average": {"forest": 1e300}}, ["error GC104 None"]),
+        ({"wine-average": {"forest": 86_400_000}}, []),
     ],
 )
 def test_problems_of_a_file_of_costs(costs: Any, problems: list[str], tmp_path: Path) -> None:

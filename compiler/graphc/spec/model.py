@@ -48,6 +48,8 @@ Number = Annotated[
 ]
 # Kubernetes counts pods, and the engine rows, in integers of 32 bits.
 MOST: Final = 2**31 - 1
+LONGEST_MS: Final = 24 * 3600 * 1000
+"""A day: costs are added and multiplied, and no request waits longer for a node."""
 Positive = Annotated[int, Field(ge=1, le=MOST)]
 Anything = Annotated[object, WithJsonSchema({})]
 
@@ -369,7 +371,7 @@ class Node(Spec):
         description="environment: a text, in which Kubernetes expands `$(NAME)` and `$$(NAME)` keeps it,"
         " or {secret, key}",
     )
-    cost_ms: Annotated[Number, Field(ge=0)] | None = Field(
+    cost_ms: Annotated[Number, Field(ge=0, le=LONGEST_MS)] | None = Field(
         None, description="how long it takes, in milliseconds; what runs beside what is chosen by it"
     )
 
