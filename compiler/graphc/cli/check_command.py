@@ -74,6 +74,8 @@ def _check_manifests(done: Compilation) -> None:
         return
     # There are many rules for manifests, and graphs need none of them.
     from graphc.lint.check import check_manifest
+    from graphc.lint.check_deployment_names import check_deployment_names
 
+    check_deployment_names(done.manifests, done.sink)
     for manifest in done.manifests:
         check_manifest(manifest, done.sink, done.cluster.installation)

@@ -80,4 +80,7 @@ GIVEN_TWICE: Final = warning("GC662", "given-twice", "A name is given twice that
 TOO_MUCH_TOLD: Final = warning(
     "GC663", "too-much-told", "A predictor is larger than what the executor's environment takes."
 )
+DEPLOYMENT_TWICE: Final = warning(
+    "GC664", "deployment-twice", "Two SeldonDeployments of one file have the same name."
+)
 PORT_TAKEN: Final = warning("GC661", "port-taken", "Two containers of a pod are to listen on the same port.")
