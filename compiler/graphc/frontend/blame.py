@@ -15,6 +15,8 @@ from graphc.spec.model import Model, Python
 _OF_TYPES: Final = frozenset({WRONG_DATATYPE, WRONG_SHAPE, WRONG_INPUTS, BRANCHES_DISAGREE})
 _USUAL: Final = ("FP32", "FP64", "INT64", "INT32", "BYTES", "BOOL")
 _FURTHER_SHAPES: Final = 8
+_NAMED: Final = 8
+"""How many nodes a message names at most."""
 _MOST_WORK: Final = 20_000
 """How many nodes are inferred anew at most, all tries together; past it each node's problem is told by itself."""
 
@@ -127,6 +129,8 @@ class Blaming:
 
     def _describe(self, tensor: str, type_: TensorType, ended: Sequence[Problem], at: Span) -> Diagnostic:
         names = list(dict.fromkeys(f"`{each.node}`" for each in ended))
+        if len(names) > _NAMED:
+            names[_NAMED:] = [f"{len(names) - _NAMED} more"]
         listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
         message = f"`{tensor}` is declared as `{self.types[tensor]}`, with which {listed} cannot work"
         hint = f"with `{type_}` they could"
