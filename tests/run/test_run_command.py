@@ -17,6 +17,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from graphc.cli.run_command import command
+from graphc.compare.reading import open_store
+from graphc.compare.start import DATABASE
 
 Json = dict[str, Any]
 
@@ -194,6 +196,26 @@ def test_an_artefact_that_cannot_be_had_is_said(
     assert result.stderr.splitlines()[-1] == (
         f"error: unit `m` lacks its artefact: cannot fetch `file://{tmp_path}/absent`: there is no such file"
     )
+
+
+def test_a_comparison_ends_where_an_artefact_cannot_be_had(
+    tmp_path: Path, manifest_text: Callable[..., str], modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    monkeypatch.setenv(DATABASE, str(tmp_path / "compare.db"))
+    document = yaml.safe_load(versions_text(manifest_text, main=2, canary=3, ghost=0))
+    for predictor in document["spec"]["predictors"]:
+        pod = predictor["componentSpecs"][0]["spec"]
+        mount = {"name": "v", "mountPath": "/mnt/graphc/lr"}
+        fetch = ["python", "-m", "graphc_runtimes.fetch", f"file://{tmp_path}/absent", "/mnt/graphc/lr"]
+        pod["volumes"] = [{"name": "v", "emptyDir": {}}]
+        pod["containers"][0]["volumeMounts"] = [mount]
+        pod["initContainers"] = [{"name": "load", "command": fetch, "volumeMounts": [mount]}]
+    (tmp_path / "f.yaml").write_text(yaml.safe_dump(document))
+    result = CliRunner().invoke(command, [str(tmp_path / "f.yaml"), *ANY_PORT])
+    assert "there is no such file" in result.stderr
+    (run,) = open_store(str(tmp_path / "compare.db")).runs()
+    assert run.ended is not None
 
 
 def test_a_missing_mlserver_is_said(

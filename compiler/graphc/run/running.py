@@ -114,12 +114,12 @@ class Run:
 
     async def run(self) -> int:
         """Serve until a live unit gives up, or for one request."""
-        if problem := await self._fetch():
-            return self._fail(problem)
         async with AsyncExitStack() as stack:
             # Closed last: the ends of the units and the last answers are still told.
             if self._observer is not None:
                 stack.callback(self._observer.close)
+            if problem := await self._fetch():
+                return self._fail(problem)
             shadows = {
                 each.predictor.name: await stack.enter_async_context(self._supervise([each]))
                 for each in self._chosen.versions
