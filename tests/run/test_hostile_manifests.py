@@ -134,9 +134,17 @@ CASES = {
         predictor(graph={"implementation": "SKLEARN_SERVER", "modelUri": "http://[x"}),
         "the model of unit `m` is at `http://[x`, which is not a URI",
     ),
-    "URI of a long path": (
-        predictor(graph={"implementation": "SKLEARN_SERVER", "modelUri": f"/{LONG}"}),
-        "unit `m` cannot be prepared: file name too long: `",
+    "fetch of a file elsewhere": (
+        with_fetch("file:///etc/hostname", "/mnt/graphc/lr"),
+        "unit `m` is to read `/etc/hostname`, which lies outside the manifest's folder",
+    ),
+    "fetch of a path elsewhere": (
+        with_fetch("/etc", "/mnt/graphc/lr"),
+        "unit `m` is to read `/etc`, which lies outside the manifest's folder",
+    ),
+    "model elsewhere": (
+        predictor(graph={"implementation": "SKLEARN_SERVER", "modelUri": "file:///proc/self/environ"}),
+        "unit `m` is to read `/proc/self/environ`, which lies outside the manifest's folder",
     ),
     "items in one another": (
         with_items("a", "a/b"),
@@ -228,6 +236,22 @@ def test_a_claims_folder_stays_what_it_is(run: Run, tmp_path: Path) -> None:
     assert "below a folder of yours" in run(manifest(mounted | below), *mount).stderr
     up = {"graph": graph | {"modelUri": "pvc://shelf/../secret.joblib"}}
     assert "the path `/../secret.joblib` has `..`" in run(manifest(predictor() | up), *mount).stderr
+
+
+def test_files_of_the_manifests_folder_and_of_claims_may_be_read(run: Run, tmp_path: Path) -> None:
+    graph = {"name": "m", "implementation": "SKLEARN_SERVER"}
+    (tmp_path / "link.joblib").symlink_to("/etc/hostname")
+    # The volume is refused too, so that nothing starts.
+    linked = with_volume({"hostPath": {}}) | {
+        "graph": graph | {"modelUri": (tmp_path / "link.joblib").as_uri()}
+    }
+    outside = "which lies outside the manifest's folder\n  = help: name the folder that it may read: `--mount"
+    assert outside in run(manifest(linked)).stderr
+    said = run(manifest(linked), "--mount", "etc=/etc").stderr
+    assert "outside" not in said
+    assert "`hostPath`, which a local run cannot provide" in said
+    long = predictor(graph=graph | {"modelUri": str(tmp_path / LONG)})
+    assert "unit `m` cannot be prepared: file name too long: `" in run(manifest(long)).stderr
 
 
 def test_a_host_that_cannot_be_is_said_before_anything_starts(run: Run) -> None:

@@ -99,6 +99,7 @@ def command(
             lambda: _observe(loaded.documents, console, 0),
             (lambda share: Follower(source, loaded, share, console.say).follow()) if follow else None,
             loaded.requirements,
+            loaded.folders,
         )
     )
 

@@ -78,7 +78,9 @@ def _plan_fetch(
     uri, folder, *rest = words
     place, override = mounts.place(folder), volumes.sources.overrides.get(folder)
     if override is None:
-        return [_make_fetch(unit, uri, place, {**base_environment(around.exported), **env}, rest)]
+        fetch = _make_fetch(unit, uri, place, {**base_environment(around.exported), **env}, rest)
+        _check_local(unit, uri, volumes)
+        return [fetch]
     # Several units of one pod may share the volume that the artefact belongs in.
     if not place.exists() or not any(place.iterdir()):
         mounts.put_files(folder, override, volumes.findings)
@@ -95,8 +97,9 @@ def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surround
     except ValueError:
         volumes.findings.refuse(f"the model of unit `{unit.name}` is at {quoted(uri)}, which is not a URI")
         return []
-    if parts.scheme in {"", "file"}:
-        mounts.put(MODELS, Path(unquote(parts.path) if parts.scheme else uri).absolute(), volumes.findings)
+    if (path := _local_path(uri)) is not None:
+        if _check_local(unit.name, uri, volumes):
+            mounts.put(MODELS, path, volumes.findings)
     elif parts.scheme == "pvc":
         if folder := volumes.sources.claims.get(parts.netloc):
             mounts.put(MODELS, below(folder, parts.path), volumes.findings)
@@ -105,6 +108,24 @@ def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surround
     else:
         return [_make_fetch(unit.name, uri, mounts.place(MODELS), base_environment(around.exported))]
     return []
+
+
+def _local_path(uri: str) -> Path | None:
+    """Return the file of this machine that a URI names; None where it names another place."""
+    parts = urlsplit(uri)
+    if parts.scheme not in {"", "file"}:
+        return None
+    return Path(unquote(parts.path) if parts.scheme else uri).absolute()
+
+
+def _check_local(unit: str, uri: str, volumes: PodVolumes) -> bool:
+    """Refuse a file of this machine that a manifest of another hand has no right to; say whether it is none."""
+    path = _local_path(uri)
+    if path is None or volumes.sources.may_read(path):
+        return True
+    message = f"unit `{unit}` is to read {quoted(str(path))}, which lies outside the manifest's folder"
+    volumes.findings.refuse(message, "name the folder that it may read: `--mount NAME=DIR`")
+    return False
 
 
 def _make_fetch(unit: str, uri: str, folder: Path, env: Mapping[str, str], rest: Sequence[str] = ()) -> Fetch:

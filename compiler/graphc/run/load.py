@@ -38,6 +38,8 @@ class Loaded:
     """By predictor."""
     requirements: Mapping[str, Requirements] = field(default_factory=dict[str, Requirements])
     """By predictor, where its units need more than the runtime image has."""
+    folders: Sequence[Path] | None = None
+    """Where the files lie that manifests may name; None for graphs, whose author may name any."""
 
 
 def read_texts(paths: Sequence[str], findings: Findings) -> dict[str, str]:
@@ -71,7 +73,8 @@ def load_manifests(texts: Mapping[str, str], sink: Sink, findings: Findings) -> 
             if not isinstance(document, Fields):
                 findings.refuse(f"`{path}` holds a document that is not a mapping")
             documents += map(Node, flatten(document))
-    return Loaded(documents, requirements=_read_requirements(documents, findings))
+    folders = [Path() if path == "-" else Path(path).parent for path in texts]
+    return Loaded(documents, requirements=_read_requirements(documents, findings), folders=folders)
 
 
 def name_source(path: str) -> str:

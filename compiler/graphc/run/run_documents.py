@@ -37,9 +37,11 @@ def run_documents(
     observe: Callable[[], Observer | None] = lambda: None,
     follow: Follow | None = None,
     requirements: Mapping[str, Requirements] | None = None,
+    folders: Sequence[Path] | None = None,
 ) -> int:
     """Run a manifest until it is interrupted; return the exit code. `requirements` are by predictor.
 
+    `folders` are those that the manifest may name files of; without them it may name any.
     The answers are told to what `observe` returns, which is asked once nothing stands in the way of the run.
     """
     findings = Findings()
@@ -62,7 +64,7 @@ def run_documents(
             for index, version in enumerate(chosen.versions)
             for name in (version.predictor.name,)
             for place in (root / str(index),)
-            for sources in (Sources(manifest.config_maps, options.claims, overrides.get(name, {})),)
+            for sources in (Sources(manifest.config_maps, options.claims, overrides.get(name, {}), folders),)
         ]
         if code := report_findings(findings, console):
             return code

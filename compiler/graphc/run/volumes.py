@@ -1,7 +1,7 @@
 """Put a pod's volumes under a folder, and lay a container's mounts over them as links."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -31,6 +31,15 @@ class Sources:
     config_maps: Mapping[str, ConfigMap]
     claims: Mapping[str, Path]
     overrides: Mapping[str, LocalFiles]
+    folders: Sequence[Path] | None = None
+    """The folders that a manifest may name files of, beside those of claims; None where it may name any."""
+
+    def may_read(self, path: Path) -> bool:
+        """Say whether a file that a manifest names may be taken, wherever links lead."""
+        if self.folders is None:
+            return True
+        real = path.resolve()
+        return any(real.is_relative_to(each.resolve()) for each in (*self.folders, *self.claims.values()))
 
 
 def say_claim_missing(claim: str, findings: Findings) -> None:
