@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -100,6 +101,16 @@ UNKNOWN_TO: Final[Mapping[str, frozenset[str]]] = {
 }
 """For each part of the compiler, the parts that it does not know: specs end where the graph begins."""
 
+PLANNING: Final = ("compile", "frontend", "gpus", "hardware", "ir", "lower")
+_OF_SELDON: Final = re.compile(r"seldon|executor|config.?map", re.IGNORECASE)
+_NAMED_SELDON: Final[Mapping[str, frozenset[str]]] = {
+    # SeldonDeployments may stand among graph files.
+    "graphc.compile.compile_files": frozenset({"seldon"}),
+    # The graph language has a field of that name.
+    "graphc.compile.describe": frozenset({"executor"}),
+}
+"""The modules that find targets, or compile for any of them, and what they say of Seldon all the same."""
+
 HEAVY: Final = frozenset(
     {"numpy", "onnx", "aiohttp", "grpc", "rich", "networkx", "pydantic", "kubernetes", "urllib3"}
 )
@@ -194,6 +205,14 @@ def test_parts_of_the_compiler_know_what_comes_before_them(part: str) -> None:
     for module, path in found:
         known = {name.split(".")[1] for name in imports_of(path) if name.startswith("graphc.")}
         assert not known & UNKNOWN_TO[part], module
+
+
+@pytest.mark.parametrize("part", PLANNING)
+def test_what_leads_to_a_plan_knows_no_target(part: str) -> None:
+    for module, path in modules_of("graphc"):
+        if module.startswith(f"graphc.{part}."):
+            found = {each.lower() for each in _OF_SELDON.findall(path.read_text("utf-8"))}
+            assert found == _NAMED_SELDON.get(module, frozenset()), module
 
 
 @pytest.mark.parametrize("part", ["lower", "targets", "gpus", "hardware"])

@@ -82,6 +82,7 @@ class GraphFields(TypedDict, total=False):
     deadline: str
     workers: int
     batch: Mapping[str, int | float]
+    allow_loss: Sequence[str]
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphc.cli.no_cache import cache_option
+from graphc.cli.target_option import target_option
 
 if TYPE_CHECKING:
     from graphc.bench.run import Bench, Result
@@ -83,6 +84,7 @@ _POSITIVE = click.FloatRange(0, min_open=True)
     help="Optimisation level of a graph file.",
 )
 @cache_option
+@target_option
 @click.option("--costs", metavar="FILE", help="Measured milliseconds, to plan a graph file by.")
 @click.option(
     "--nodes/--no-nodes", default=None, help="Measure a graph file's nodes.  [default: unless compared]"

@@ -4,6 +4,7 @@ from graphc.bench.run import is_file_target
 from graphc.cli.no_cache import is_cache_off
 from graphc.cli.reporting import exit_if_rejected, kept_signatures, read_settings, report
 from graphc.cli.running import find_graphs
+from graphc.cli.target_option import chosen_target
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.lower.options import Options
@@ -20,6 +21,7 @@ def read_compiling(target: str, settings: tuple[str, ...], level: int, costs: st
         purpose="local",
         costs=costs,
         signatures=kept_signatures(),
+        target=chosen_target(),
     )
     done = compile_files(request)
     report(done, "text", to_stderr=True)
@@ -32,4 +34,6 @@ def run_arguments(settings: tuple[str, ...], level: int, costs: str | None) -> t
     found = [f"-O{level}", *(["--no-cache"] if is_cache_off() else [])]
     for each in settings:
         found += ["--set", each]
+    if (target := chosen_target()) is not None:
+        found += ["--target", target]
     return (*found, "--costs", costs) if costs else tuple(found)

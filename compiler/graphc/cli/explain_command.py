@@ -63,9 +63,12 @@ def _explain_file(request: Request, output_format: str) -> None:
 
     done = compile_files(request)
     report(done, "text", to_stderr=True)
-    exit_if_rejected(done)
+    if not done.only_lost:
+        exit_if_rejected(done)
     plans = [
-        explain_plan(plan, name, graph.emission.landings.get(name, ()) if graph.emission else ())
+        explain_plan(
+            plan, name, graph.emission.landings.get(name, ()) if graph.emission else (), graph.losses
+        )
         for graph in done.graphs
         for name, plan in graph.plans.items()
     ]
@@ -73,3 +76,4 @@ def _explain_file(request: Request, output_format: str) -> None:
         click.echo(json.dumps([plan.to_json() for plan in plans], indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(write_explanation(plan) for plan in plans), nl=False)
+    exit_if_rejected(done)

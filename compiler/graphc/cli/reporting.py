@@ -11,6 +11,7 @@ import click
 from graphc.artefacts.signature import Signatures
 from graphc.caching import cache_root
 from graphc.cli.no_cache import cache_option, is_cache_off
+from graphc.cli.target_option import chosen_target, target_option
 from graphc.compile.compile_files import Compilation
 from graphc.compile.request import Request
 from graphc.diagnostics import Sink
@@ -62,6 +63,7 @@ def plan_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         costs_option,
         profile_option,
+        target_option,
         click.option(
             "--batch",
             type=click.IntRange(1, 2**31 - 1),
@@ -100,6 +102,7 @@ def _make_request(
         options=Options(level, batch=batch),
         costs=costs,
         profile=profile,
+        target=chosen_target(),
         signatures=kept_signatures(),
     )
 

@@ -6,6 +6,7 @@ import click
 
 from graphc.cli.mounts import mount_option, read_mounts
 from graphc.cli.no_cache import cache_option
+from graphc.cli.target_option import target_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--predictor", metavar="NAME", help="Run only this predictor; without it, all.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a declared parameter.")
 @click.option("-O", "level", type=click.IntRange(0, 2), help="Optimisation level of the compiler.")
+@target_option
 @click.option("--costs", metavar="FILE", help="Measured milliseconds: JSON, {graph: {node: ms}}.")
 @cache_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")

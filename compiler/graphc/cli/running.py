@@ -10,6 +10,7 @@ from graphc.cli.reporting import (
     report,
     write_problems,
 )
+from graphc.cli.target_option import chosen_target
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.diagnostics import Sink
@@ -51,14 +52,15 @@ def load(
             purpose="local",
             costs=costs,
             signatures=kept_signatures(),
+            target=chosen_target(),
         )
         done = compile_files(request)
         report(done, "text", to_stderr=True)
         exit_if_rejected(done)
         return load_compiled(done)
-    if settings or level is not None or costs is not None:
+    if settings or level is not None or costs is not None or chosen_target() is not None:
         raise click.UsageError(
-            "`--set`, `-O` and `--costs` are for graph files; a manifest is compiled already"
+            "`--set`, `-O`, `--costs` and `--target` are for graph files; a manifest is compiled already"
         )
     sink = Sink()
     loaded = load_manifests(texts, sink, findings)

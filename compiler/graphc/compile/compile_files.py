@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from graphc.compile.check_graph_names import check_graph_names
+from graphc.compile.check_target import check_profile_target, check_target
 from graphc.compile.pipeline import CheckedGraph, compile_document
 from graphc.compile.request import Request
-from graphc.diagnostics import Sink
+from graphc.compile.versions import pass_on
+from graphc.diagnostics import Severity, Sink
 from graphc.measured import CostFile, check_costs, read_costs
 from graphc.profiles.kinds import is_profile
 from graphc.profiles.profile import Profile
@@ -43,6 +45,12 @@ class Compilation:
             return []
         return [graph.emission for graph in self.graphs if graph.emission]
 
+    @property
+    def only_lost(self) -> bool:
+        """Whether every error is a loss on the target: there are plans, which can be looked at."""
+        lost = {loss.diagnostic for graph in self.graphs for loss in graph.losses}
+        return all(each in lost for each in self.sink if each.severity is Severity.ERROR)
+
 
 def compile_files(request: Request) -> Compilation:
     """Read and check all graphs of all files, and emit them; some limits show only in what is emitted."""
@@ -75,6 +83,9 @@ def _uncollected() -> Generator[None]:
 
 def _compile_files(request: Request) -> Compilation:
     done = Compilation()
+    check_target(request.target, done.sink)
+    if done.sink.has_errors:
+        return done
     costs = _read_costs(request, done)
     if costs is not None:
         request = replace(request, options=replace(request.options, measured=costs.costs))
@@ -122,13 +133,19 @@ def _read_profile(name: str, done: Compilation) -> Profile | None:
     if source is None:
         return None
     done.sources[source.file] = source.text
-    return read_profile(source, done.sink)
+    profile, own = read_profile(source, done.sink), Sink()
+    if profile is not None:
+        check_profile_target(profile, own)
+    pass_on(own, done.sink)
+    return None if own.has_errors else profile
 
 
 def _check_profile(document: Located, done: Compilation) -> None:
     from graphc.profiles.read import read_profile_document
 
-    read_profile_document(document, done.sink)
+    profile = read_profile_document(document, done.sink)
+    if profile is not None:
+        check_profile_target(profile, done.sink)
     done.profiles += 1
 
 

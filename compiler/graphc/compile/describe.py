@@ -6,7 +6,7 @@ from graphc.compare.gates import ALL, write_annotation
 from graphc.compare.settings import write_settings
 from graphc.compile.request import Request
 from graphc.compile.versions import Versions
-from graphc.frontend.assemble import autoscaling_of, resources_of
+from graphc.frontend.assemble import autoscaling_of, calls_of, resources_of
 from graphc.frontend.predictors import predictors_of, rollout_of
 from graphc.packages.requirements import Requirements
 from graphc.profiles.profile import Image, Profile
@@ -77,4 +77,5 @@ def _settings(spec: GraphSpec, profile: Profile, requirements: Requirements) -> 
         sticky_at=spec.at("sticky", "header"),
         executor_at=spec.at("executor"),
         store_at=spec.at("artifacts"),
+        calls_at=calls_of(spec),
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from graphc.compile.check_losses import check_allowed, check_losses, find_losses
 from graphc.compile.check_outputs import check_outputs
 from graphc.compile.describe import describe_graph
 from graphc.compile.request import Request
@@ -21,7 +22,7 @@ from graphc.source.located import Fields, Located
 from graphc.source.parameters import declared_names, substitute
 from graphc.spec.read import GraphSpec, read_graph_spec
 from graphc.targets.find import find_target
-from graphc.targets.model import Emission
+from graphc.targets.model import Emission, Loss
 
 _UNUSED: Final = frozenset({PARAMETER_UNUSED, DEAD_NODE, UNUSED_INPUT, ARITY, NOTHING_TO_JUDGE})
 """What is wrong may be the reason why something else is unused."""
@@ -34,6 +35,8 @@ class CheckedGraph:
     spec: GraphSpec
     plans: Mapping[str, Plan]
     emission: Emission | None
+    losses: tuple[Loss, ...] = ()
+    """What the target does not do as the file asks."""
 
 
 def compile_document(document: Located, folder: Path, request: Request, sink: Sink) -> CheckedGraph | None:
@@ -57,17 +60,21 @@ def _check_graph(
     is_sound = not sink.has_errors
     check_predictors(spec, declared_names(document), sink)
     check_gates(spec, predictors_of(spec), sink)
+    check_allowed(spec, sink)
     # A shadow that is being promoted in a file that runs was paired before.
     if request.purpose == "cluster" and not sink.has_errors:
         check_decidable(spec, predictors_of(spec), sink)
     versions = read_versions(spec, document, folder, request, sink, is_sound=is_sound)
-    emission: Emission | None = None
     if not sink.has_errors:
         for check in VERSION_CHECKS:
             check(versions, sink)
-    if not sink.has_errors:
-        emission = find_target(request.target).emit(describe_graph(versions, request), sink)
-    return CheckedGraph(spec, versions.plans, emission)
+    if sink.has_errors:
+        return CheckedGraph(spec, versions.plans, None)
+    target, deployable = find_target(request.target_name), describe_graph(versions, request)
+    losses = tuple(find_losses(target, deployable, spec))
+    check_losses(losses, sink)
+    emission = None if sink.has_errors else target.emit(deployable, sink)
+    return CheckedGraph(spec, versions.plans, emission, losses)
 
 
 def _check_compared(versions: Versions, sink: Sink) -> None:

@@ -21,8 +21,8 @@ class Request:
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     options: Options = field(default_factory=Options)
     purpose: Purpose = "cluster"
-    target: str = DEFAULT
-    """What the graphs are to run on, by the name of a folder of targets."""
+    target: str | None = None
+    """What the graphs are to run on, by the name of a folder of targets; the cluster's where it is None."""
     takes_manifests: bool = False
     costs: str | None = None
     """A file of measured costs."""
@@ -31,3 +31,8 @@ class Request:
     cluster: Profile = field(default_factory=Profile)
     """The profile itself; what `profile` names takes its place."""
     signatures: Signatures = field(default_factory=Signatures)
+
+    @property
+    def target_name(self) -> str:
+        """The target that the request names, else the cluster's, else the default."""
+        return self.target or self.cluster.target or DEFAULT

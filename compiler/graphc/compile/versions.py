@@ -50,7 +50,7 @@ def read_versions(
     spec: GraphSpec, document: Located, folder: Path, request: Request, sink: Sink, *, is_sound: bool
 ) -> Versions:
     """Read all versions of a graph; of a sound document, one that changes nothing is not read again."""
-    limits = find_target(request.target).find_limits(request.cluster, request.purpose)
+    limits = find_target(request.target_name).find_limits(request.cluster, request.purpose)
     room = None if spec.fields.artifacts else limits.files
     options = replace(request.options, room=room, limits=limits, pools=request.cluster.pools)
     checked: dict[str, CheckedVersion] = {}

@@ -1,7 +1,7 @@
 """A plan as data: what `graphc explain FILE` shows."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from graphc_components.tensors import TensorType
@@ -9,6 +9,7 @@ from graphc_components.tensors import TensorType
 from graphc.hardware.assign import Landing
 from graphc.ir.graph import ModelWork, Node
 from graphc.ir.plan import Costs, Decision, Merge, Plan, Prediction, Unit, UnitType, Wire
+from graphc.targets.model import Loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,16 @@ class ExplainedMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainedLoss:
+    """What the target does not do as the file asks, by the rule that says so."""
+
+    code: str
+    rule: str
+    message: str
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """All that is to be said of a plan.
 
@@ -68,13 +79,17 @@ class Explanation:
     decisions: tuple[Decision, ...]
     merges: tuple[Merge, ...]
     landings: tuple[Landing, ...] = ()
+    losses: tuple[ExplainedLoss, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """Return the same as plain data."""
-        return asdict(self)
+        """Return the same as plain data; losses are in it where there are some."""
+        found = asdict(self)
+        return found if self.losses else {key: value for key, value in found.items() if key != "losses"}
 
 
-def explain_plan(plan: Plan, predictor: str, landings: Sequence[Landing] = ()) -> Explanation:
+def explain_plan(
+    plan: Plan, predictor: str, landings: Sequence[Landing] = (), losses: Iterable[Loss] = ()
+) -> Explanation:
     """Explain a plan that was lowered from a graph, so that it has its costs."""
     costs, prediction = plan.costs, plan.prediction
     assert costs is not None
@@ -93,7 +108,13 @@ def explain_plan(plan: Plan, predictor: str, landings: Sequence[Landing] = ()) -
         plan.decisions,
         plan.merges,
         tuple(landings),
+        tuple(_explain_loss(each) for each in losses),
     )
+
+
+def _explain_loss(loss: Loss) -> ExplainedLoss:
+    rule = loss.diagnostic.rule
+    return ExplainedLoss(rule.code, rule.name, loss.diagnostic.message, loss.is_allowed)
 
 
 def _explain_unit(unit: Unit, costs: Costs, prediction: Prediction) -> ExplainedUnit:

@@ -39,6 +39,7 @@ def write_explanation(plan: Explanation) -> str:
         _block("edges between units", _write_messages(plan)),
         _block("why", _write_decisions(plan)),
         _block("merging of ONNX models", _write_merges(plan)),
+        _block("losses on the target", _write_losses(plan)),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -152,6 +153,14 @@ def _write_merges(plan: Explanation) -> Iterator[str]:
         yield from _wrap(text, WIDTH - 2, "  ")
     if len(plan.merges) > SHOWN:
         yield f"and {len(plan.merges) - SHOWN} more"
+
+
+def _write_losses(plan: Explanation) -> Iterator[str]:
+    for loss in plan.losses[:SHOWN]:
+        allowed = ", allowed" if loss.allowed else ""
+        yield from _wrap(f"{loss.code} {loss.rule}{allowed}: {loss.message}.", WIDTH - 2, "  ")
+    if len(plan.losses) > SHOWN:
+        yield f"and {len(plan.losses) - SHOWN} more"
 
 
 def _wrap(text: str, width: int, indent: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from graphc_components.tensors import TensorType
 
+from graphc.diagnostics import Span
 from graphc.frontend.decisions import choice_parameters
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.frontend.infer import Inferred
@@ -63,7 +64,7 @@ def assemble_graph(
         deadline_ms=fields.deadline,
         deadline_at=draft.spec.at("deadline"),
         batch=_batch(draft.spec, fields.batch, "batch"),
-        calls_at=draft.spec.at("transport") if fields.transport == "grpc" else None,
+        calls_at=calls_of(draft.spec),
     )
 
 
@@ -201,6 +202,11 @@ def _placement(graph: GraphSpec, node: DraftNode, unit: str | None) -> Placement
             for name, variable in sorted(spec.env.items())
         ),
     )
+
+
+def calls_of(spec: GraphSpec) -> Span | None:
+    """Return where a file asks for calls over gRPC."""
+    return spec.at("transport") if spec.fields.transport == "grpc" else None
 
 
 def autoscaling_of(spec: spec_model.Autoscaling | None, graph: GraphSpec, *path: str) -> Autoscaling | None:

@@ -339,7 +339,7 @@ class Graph:
     batch: Batch | None = None
     deadline_at: Span | None = field(default=None, compare=False)
     calls_at: Span | None = field(default=None, compare=False)
-    """Where the file asks for calls over gRPC, which pass Seldon's executor through models one after another."""
+    """Where the file asks for calls over gRPC, for which a target may need units one after another."""
 
     @property
     def types(self) -> dict[str, TensorType]:

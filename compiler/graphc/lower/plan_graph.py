@@ -7,7 +7,6 @@ from graphc.diagnostics import Sink
 from graphc.ir.graph import Graph
 from graphc.ir.plan import Plan
 from graphc.lower.check_batches import check_batches
-from graphc.lower.check_calls import check_calls
 from graphc.lower.check_deadline import check_deadline
 from graphc.lower.check_depth import check_depth
 from graphc.lower.check_merging import check_merging
@@ -37,7 +36,6 @@ REWRITES: Final[tuple[Rewrite, ...]] = (lower_fallbacks, lower_conditions, trim_
 PLAN_CHECKS: Final[tuple[Callable[[Plan, Graph, Sink], None], ...]] = (
     check_quorums,
     check_batches,
-    check_calls,
 )
 """What a plan has to keep; each is shown the graph too, as it was before it was lowered."""
 

@@ -1,9 +1,9 @@
 """Schedules regions as a tree of units that an engine can walk.
 
-Seldon's executor and graphc's engine run, on one path of the tree, any number of units in sequence, then children side
-by side once, then any number of units in sequence again. So a set of regions is laid out as a prefix that peels single
-sources, branches that need nothing of each other, a combiner, and a suffix in sequence. Whatever the shape of the DAG,
-that is an order in which it can run: a tensor that a later unit needs is carried along by those between.
+An engine runs, on one path of the tree, any number of units in sequence, then children side by side once, then any
+number of units in sequence again. So a set of regions is laid out as a prefix that peels single sources, branches
+that need nothing of each other, a combiner, and a suffix in sequence. Whatever the shape of the DAG, that is an order
+in which it can run: a tensor that a later unit needs is carried along by those between.
 
 An example: `a` and `b` read the input, `c` reads both, and `d` reads `c` and `b`. `b` has two readers, which no
 tree has. `a` and `b` are the branches of a fork, `c` combines them, and `d` follows in sequence. `c` answers

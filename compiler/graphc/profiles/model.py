@@ -209,6 +209,9 @@ class ClusterProfile(Spec):
     executor_policy: bool = Field(
         False, description="whether k8s/executor-security lets Seldon's executor into such namespaces"
     )
+    target: str | None = Field(
+        None, description="what graphs run on, where `--target` does not say so; `seldon` where absent"
+    )
     seldon: SeldonVersion | None = Field(
         None, description="the version of Seldon Core; what holds of all versions where absent"
     )

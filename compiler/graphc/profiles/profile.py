@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Final, Literal
 
+from graphc.diagnostics import Span
 from graphc.gpus.pools import Pool
 from graphc.records import record
 
@@ -106,6 +107,9 @@ class Profile:
     """Whether pods with Seldon's executor are refused: it drops no capabilities, as `restricted` asks."""
     scaler: Scaler = field(default_factory=Scaler)
     installation: Installation = field(default_factory=Installation)
+    target: str | None = None
+    """What graphs run on there, by the name of a target."""
+    target_at: Span | None = None
 
 
 def _has_registry(image: str) -> bool:

@@ -80,7 +80,10 @@ def read_profile_document(document: Located, sink: Sink) -> Profile | None:
     said = fields.autoscaling
     scaler = Scaler(said.kind, said.adapter, said.prometheus)
     installation = Installation(fields.seldon, tuple(fields.servers))
-    return Profile(fields.metadata.name, ingress, image, pools, refuses, scaler, installation)
+    at = None if fields.target is None else locate(document, ("target",))
+    return Profile(
+        fields.metadata.name, ingress, image, pools, refuses, scaler, installation, fields.target, at
+    )
 
 
 def _validate(document: Fields, sink: Sink) -> ClusterProfile | None:

@@ -824,6 +824,10 @@ class InferenceGraph(Spec):
     transport: Literal["rest", "grpc"] = Field(
         "rest", description="`grpc`: lay units out so that calls over gRPC pass Seldon's executor as well"
     )
+    allow_loss: list[str] = Field(
+        default_factory=list[str],
+        description="codes of what the target may do otherwise than the file asks, such as GC331",
+    )
     deadline: Duration | None = Field(None, description="how long a request may take; then it is given up")
     artifacts: ArtifactsValue | None = Field(
         None,

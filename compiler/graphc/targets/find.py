@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from graphc import targets
+from graphc.diagnostics.printable import quoted
 from graphc.targets.model import Target
 
 DEFAULT: Final = "seldon"
@@ -20,10 +21,17 @@ def list_targets() -> list[str]:
 def find_target(name: str) -> Target:
     """Return a target by its name, which is its package's; raises LookupError where there is none."""
     if name not in list_targets():
-        raise LookupError(f"`{name}` is not a target; there are {', '.join(list_targets())}")
+        raise LookupError(describe_unknown(name))
     target: object = import_module(_module(name)).TARGET
     assert isinstance(target, Target)
     return target
+
+
+def describe_unknown(name: str) -> str:
+    """Say that no target has a name, and which names there are."""
+    names = list_targets()
+    listed = ", ".join(f"`{each}`" for each in names)
+    return f"{quoted(name)} is not a target; there {'is' if len(names) == 1 else 'are'} {listed}"
 
 
 def _module(name: str) -> str:

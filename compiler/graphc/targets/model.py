@@ -9,7 +9,7 @@ from dataclasses import field
 
 from graphc.compare.gates import ANNOTATION as GATES
 from graphc.compare.settings import ANNOTATION as COMPARE
-from graphc.diagnostics import Sink, Span
+from graphc.diagnostics import Diagnostic, Rule, Sink, Span
 from graphc.hardware.assign import Landing
 from graphc.hardware.peak import PodAsk
 from graphc.ir.graph import Autoscaling, Resources, Value
@@ -64,6 +64,8 @@ class Settings:
     sticky_at: Span
     executor_at: Span
     store_at: Span
+    calls_at: Span | None
+    """Where the file asks for calls over gRPC."""
 
 
 @record
@@ -139,6 +141,14 @@ class Emission:
 
 
 @record
+class Loss:
+    """What a target does not do as a graph file asks, and whether the file allows it."""
+
+    diagnostic: Diagnostic
+    is_allowed: bool
+
+
+@record
 class Target:
     """A way to run graphs; `emit` returns None, with the reasons in the sink, where one cannot run so."""
 
@@ -146,3 +156,7 @@ class Target:
     emit: Callable[[Deployable, Sink], Emission | None]
     find_limits: Callable[[Profile, Purpose], Limits] = lambda _profile, _purpose: Limits()
     """Returns what plans have to keep for it on a cluster; by default the limits of graphc's own engine."""
+    losses: tuple[Rule, ...] = ()
+    """The rules of what it does not do as a file asks; a file may allow each of them."""
+    check_losses: Callable[[Deployable, Sink], None] = lambda _deployable, _sink: None
+    """Reports breaches of those rules, and of no others."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink, Span
-from graphc.diagnostics.codes.limits import CALLS_END_EXECUTOR
 from graphc.diagnostics.codes.rollout import (
     INGRESS_CANNOT,
     ROUTE_NAMESPACE,
@@ -38,7 +37,6 @@ def check_routing(routing: Routing, sink: Sink) -> None:
         message = f"the routes of `{routing.graph}` need its namespace, which is not known"
         hint = "say `metadata: {namespace: ...}`, or give the profile a path without `{namespace}`"
         sink.report(Diagnostic(ROUTE_NAMESPACE, message, routing.at, hint))
-    _check_calls(routing, sink)
     if routing.ingress.kind == "gateway":
         _check_gateway(routing, sink)
     elif routing.rollout.sticky is not None:
@@ -64,18 +62,6 @@ def _beyond_the_operator(routing: Routing) -> Sequence[tuple[str, Span]]:
         message = said(verb="keep", what=f"a value of `{routing.rollout.sticky}` at one predictor")
         found.append((message, routing.sticky_at))
     return found
-
-
-def _check_calls(routing: Routing, sink: Sink) -> None:
-    """Say that no route leads gRPC to an executor that would end of it."""
-    ends = [name for name, each in routing.predictors.items() if each.calls == "none"]
-    wanted = routing.ingress.kind == "istio" or routing.ingress.grpc_host is not None
-    if ends and wanted:
-        message = f"no route leads gRPC to `{routing.graph}`: one call would end the executor of `{ends[0]}`"
-        hint = (
-            "say `transport: grpc`, which runs units one after another, or keep it in one: `placement: fused`"
-        )
-        sink.report(Diagnostic(CALLS_END_EXECUTOR, message, routing.at, hint))
 
 
 def _check_gateway(routing: Routing, sink: Sink) -> None:

@@ -13,6 +13,7 @@ from graphc.targets.model import Deployable, Emission, Target
 from graphc.targets.routes.check_routing import check_routing
 from graphc.targets.seldon.check_autoscaling import check_autoscaling
 from graphc.targets.seldon.check_executor import check_executor
+from graphc.targets.seldon.check_losses import LOSSES, check_losses
 from graphc.targets.seldon.check_regions import check_regions
 from graphc.targets.seldon.check_services import check_services
 from graphc.targets.seldon.check_size import check_size
@@ -70,4 +71,4 @@ STAGES: Final[tuple[tuple[Callable[[Layout, Sink], None], ...], ...]] = (
 )
 """A stage starts only when those above found nothing wrong."""
 
-TARGET: Final = Target("seldon", emit, find_limits)
+TARGET: Final = Target("seldon", emit, find_limits, LOSSES, check_losses)
