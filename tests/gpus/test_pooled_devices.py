@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from graphc.compile.pipeline import plan_graph
 from graphc.diagnostics import Sink
 from graphc.gpus.ask import Count, GpuAsk, MemoryNeed, Share, SliceNeed
 from graphc.gpus.pools import Gpus, Mode, Pool
@@ -13,7 +14,6 @@ from graphc.gpus.together import NoRoom, Room, add_asks, find_room
 from graphc.ir.graph import Resources
 from graphc.ir.plan import Plan, Unit
 from graphc.lower.options import Options
-from graphc.lower.plan_graph import plan_graph
 from in_process import SELDON, read_document
 
 Json = dict[str, Any]

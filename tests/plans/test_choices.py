@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from graphc.compile.pipeline import plan_graph
 from graphc.diagnostics import Sink
 from graphc.gpus.ask import Count, GpuAsk
 from graphc.ir.graph import Placement, Resources
 from graphc.ir.plan import Plan, Region, Unit
 from graphc.lower.costs import MODEL, estimate_costs
 from graphc.lower.options import Options
-from graphc.lower.plan_graph import plan_graph
 from graphc.lower.schedule import Branching
 from graphc.lower.shorten import shorten
 from graphc.lower.spare_devices import spare_devices

@@ -7,7 +7,7 @@ import pytest
 from graphc.compile.pipeline import compile_document
 from graphc.compile.request import Request
 from graphc.diagnostics import Sink
-from graphc.frontend.blame import Blaming
+from graphc.frontend.check_types import Blaming
 from graphc.source.yaml_reader import read_documents
 
 HEAD: Final = """

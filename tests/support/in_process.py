@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from graphc.compile.pipeline import plan_graph, read_graph
 from graphc.diagnostics import Sink
-from graphc.frontend.read import read_graph
 from graphc.gpus.pools import Gpus, Pool
 from graphc.gpus.products import PRODUCTS
 from graphc.ir.graph import Graph
 from graphc.ir.limits import Limits
 from graphc.ir.plan import Plan, Unit
 from graphc.lower.options import Options
-from graphc.lower.plan_graph import plan_graph
 from graphc.profiles.profile import Profile
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import read_graph_spec

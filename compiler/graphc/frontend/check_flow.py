@@ -3,21 +3,18 @@
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.flow import CYCLE, DEAD_NODE, UNUSED_INPUT
 from graphc.frontend.draft import Draft
+from graphc.frontend.order_nodes import Circles
 from graphc.frontend.resolve import Resolved
-from graphc.ir.order import find_cycles, sort_topologically
 
 
-def order_nodes(draft: Draft, resolved: Resolved, sink: Sink) -> list[str] | None:
-    """Return the nodes in a runnable order, or None where they read each other in a circle."""
-    reads = resolved.reads(draft.spec.fields.inputs)
-    cycles = find_cycles(reads)
-    for cycle in cycles:
+def check_circles(draft: Draft, circles: Circles, sink: Sink) -> None:
+    """Report nodes that read each other in a circle."""
+    for cycle in circles.each:
         way = " -> ".join(f"`{name}`" for name in [*cycle, cycle[0]])
         message = f"the nodes read each other in a circle: {way}"
         if len(cycle) == 1:
             message = f"`{cycle[0]}` reads itself"
         sink.report(Diagnostic(CYCLE, message, draft.nodes[cycle[0]].at))
-    return None if cycles else sort_topologically(reads)
 
 
 def check_needed(draft: Draft, resolved: Resolved, needed: set[str], sink: Sink) -> None:

@@ -1,4 +1,4 @@
-"""Infers the types of all tensors along the edges, reporting every disagreement."""
+"""Infers the types of all tensors along the edges, and finds every disagreement."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,42 +26,45 @@ from graphc.diagnostics.codes.flow import (
     WRONG_SHAPE,
 )
 from graphc.diagnostics.suggest import did_you_mean, nearest
-from graphc.frontend.blame import Blaming, Problem
-from graphc.frontend.decisions import check_decision
+from graphc.frontend.check_branches import check_branches
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.frontend.model_ports import PORTS, framework_of
 from graphc.frontend.resolve import Resolved
 from graphc.frontend.shapes import Bindings, agree, bind_shape, fill_shape, name_rows, refine
 from graphc.ir.graph import Use
+from graphc.records import record
 from graphc.spec.model import Cascade, Component, Model, Python, Router
 
 Ports = dict[str, TensorType]
 
 
+@record
+class Problem:
+    """What is wrong at a node."""
+
+    node: str
+    diagnostic: Diagnostic
+
+
 @dataclass(slots=True)
 class Inferred:
-    """What inference found: the type of each tensor, the uses by their ports, and checked parameters."""
+    """What inference found: the type of each tensor, the uses by their ports, checked parameters, and what is wrong."""
 
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])
     uses: dict[str, tuple[Use, ...]] = field(default_factory=dict[str, tuple[Use, ...]])
     parameters: dict[str, dict[str, Value]] = field(default_factory=dict[str, dict[str, Value]])
+    problems: list[Problem] = field(default_factory=list["Problem"])
 
 
-def infer_types(draft: Draft, resolved: Resolved, order: Sequence[str], sink: Sink) -> Inferred:
-    """Go through the nodes in a runnable order; a tensor whose type is not to be known is left out."""
-    found, problems = _infer(draft, resolved, order, {})
-    blaming = Blaming(draft, resolved, found.types, lambda others: _infer(draft, resolved, order, others)[1])
-    for diagnostic in blaming.gather(problems):
-        sink.report(diagnostic)
-    return found
+def infer_types(
+    draft: Draft, resolved: Resolved, order: Sequence[str], others: Mapping[str, TensorType] | None = None
+) -> Inferred:
+    """Go through the nodes in a runnable order; a tensor whose type is not to be known is left out.
 
-
-def _infer(
-    draft: Draft, resolved: Resolved, order: Sequence[str], others: Mapping[str, TensorType]
-) -> tuple[Inferred, Sequence[Problem]]:
-    """Return what is found, and what is wrong, where some of the declared tensors have other types."""
-    found = Inferred()
-    problems: list[Problem] = []
+    As a reader of a language does, inference finds the words for a fault where it finds the fault: it returns them.
+    `others` are types that some declared tensors are to have in place of their own.
+    """
+    found, others = Inferred(), others or {}
     for name, text in draft.spec.fields.inputs.items():
         found.types[name] = others.get(name) or parse_tensor_type(text)
     for name in order:
@@ -72,8 +75,8 @@ def _infer(
             tensor = f"{name}.{port}"
             found.types[tensor] = others.get(tensor, type_)
         found.uses.setdefault(name, uses)
-        problems += (Problem(name, diagnostic) for diagnostic in own)
-    return found, problems
+        found.problems += (Problem(name, diagnostic) for diagnostic in own)
+    return found
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ class _Inference:
             case Python():
                 return self._infer_python(self.node.spec)
             case Router():
-                check_decision(self.draft, self.node, self._type_of(self._port("in")), self.sink)
+                check_branches(self.draft, self.node, self._type_of(self._port("in")), self.sink)
                 return self._infer_branches()
             case Cascade():
                 self._check_confidences(self.node.spec)

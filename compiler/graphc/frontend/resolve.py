@@ -2,16 +2,38 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
+from typing import Literal
 
 from graphc.artefacts.model import Skipped
-from graphc.diagnostics import Diagnostic, Sink, Span
-from graphc.diagnostics.codes.artefacts import UNSUPPORTED_TENSOR
-from graphc.diagnostics.codes.flow import AMBIGUOUS, BAD_FALLBACK, UNKNOWN_NODE, UNKNOWN_TENSOR
-from graphc.diagnostics.suggest import nearest
+from graphc.diagnostics import Span
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.ir.graph import Use
 from graphc.records import record
 from graphc.spec.model import Working
+
+Why = Literal["input", "node", "several", "tensor", "skipped"]
+"""An input has no tensors of its own; no node is so called; which of several; no tensor; none that travels."""
+
+
+@record
+class Unresolved:
+    """A reference that names nothing or too much, and who reads it, in words that begin a sentence."""
+
+    reference: str
+    at: Span
+    reader: str
+    why: Why
+    skipped: Skipped | None = None
+    """The tensor that no message can carry."""
+
+
+@record
+class LostFallback:
+    """A fallback that is no other node of the graph, or one that lacks a tensor."""
+
+    node: str
+    other: str
+    port: str | None = None
 
 
 @record
@@ -25,6 +47,8 @@ class Resolved:
     uses: Mapping[str, tuple[Use, ...]]
     outputs: tuple[Use, ...]
     fallbacks: Mapping[str, tuple[Use, ...]] = field(default_factory=dict[str, tuple[Use, ...]])
+    lost: tuple[Unresolved | LostFallback, ...] = ()
+    """What was left out, but for what something that could not be read is to blame for."""
     read: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,9 +77,9 @@ def _owner(tensor: str) -> str:
     return tensor.partition(".")[0]
 
 
-def resolve_references(draft: Draft, sink: Sink) -> Resolved:
-    """Resolve every reference of the graph, reporting those that name nothing or too much."""
-    scope = _Scope(draft, sink)
+def resolve_references(draft: Draft) -> Resolved:
+    """Resolve every reference of the graph; those that name nothing or too much are told in what is returned."""
+    scope = _Scope(draft, [])
     uses = {
         name: tuple(
             Use(use.port, tensor, use.at)
@@ -70,97 +94,59 @@ def resolve_references(draft: Draft, sink: Sink) -> Resolved:
         for name, reference in fields.outputs.items()
         if (tensor := scope.find(reference, draft.spec.at("outputs", name), f"output `{name}` is"))
     ]
-    return Resolved(uses, tuple(outputs), _resolve_fallbacks(draft, uses, outputs, sink))
+    fallbacks = _resolve_fallbacks(scope, uses, outputs)
+    return Resolved(uses, tuple(outputs), fallbacks, tuple(scope.lost))
 
 
 def _resolve_fallbacks(
-    draft: Draft, uses: Mapping[str, Sequence[Use]], outputs: Iterable[Use], sink: Sink
+    scope: "_Scope", uses: Mapping[str, Sequence[Use]], outputs: Iterable[Use]
 ) -> dict[str, tuple[Use, ...]]:
     """Find the tensors that stand for those of a node that are read; a fallback may have one in its turn."""
-    others = {name: other for name in draft.nodes if (other := _find_fallback(draft, name, sink))}
+    nodes = scope.draft.nodes
+    others = {name: other for name in nodes if (other := scope.find_fallback(name))}
     read = {use.tensor for use in outputs} | {use.tensor for each in uses.values() for use in each}
     pending = list(others)
     while pending:
         name = pending.pop(0)
-        ports = [port for port in draft.nodes[name].outputs or () if f"{name}.{port}" in read]
+        ports = [port for port in nodes[name].outputs or () if f"{name}.{port}" in read]
         new = {f"{others[name]}.{port}" for port in ports} - read
         read |= new
         pending += [others[name]] if new and others[name] in others and others[name] != name else []
-    return {name: _fallback_uses(draft, name, other, read, sink) for name, other in others.items()}
-
-
-def _find_fallback(draft: Draft, name: str, sink: Sink) -> str | None:
-    spec = draft.nodes[name].spec
-    other = spec.on_error.node if isinstance(spec, Working) else None
-    if other is None or other in draft.spec.broken:
-        return None
-    reason = "is itself" if other == name else "is not a node" if other not in draft.nodes else None
-    if reason is None:
-        return other
-    close = nearest(other, [each for each in draft.nodes if each != name])
-    hint = f"did you mean `{close}`?" if close and other != name else None
-    message = f"the fallback of `{name}` is `{other}`, which {reason}"
-    sink.report(Diagnostic(BAD_FALLBACK, message, draft.spec.at("nodes", name, "on_error", "node"), hint))
-    return None
-
-
-def _fallback_uses(draft: Draft, name: str, other: str, read: set[str], sink: Sink) -> tuple[Use, ...]:
-    at = draft.spec.at("nodes", name, "on_error", "node")
-    has = draft.nodes[other].outputs
-    found: list[Use] = []
-    for port in draft.nodes[name].outputs or ():
-        if f"{name}.{port}" not in read or has is None:
-            continue
-        if port in has:
-            found.append(Use(port, f"{other}.{port}", at))
-        else:
-            message = f"the fallback of `{name}` is `{other}`, which has no tensor `{port}`"
-            sink.report(Diagnostic(BAD_FALLBACK, message, at))
-    return tuple(found)
+    return {name: scope.list_fallback(name, other, read) for name, other in others.items()}
 
 
 @record
 class _Scope:
+    """What references may name; `lost` gathers those that name nothing."""
+
     draft: Draft
-    sink: Sink
+    lost: list[Unresolved | LostFallback]
 
     def find(self, reference: str, at: Span, reader: str) -> str | None:
+        """Return the tensor that a reference means."""
+        owner, dot, port = reference.partition(".")
         if self._is_misnamed(reference):
             return None
-        owner, dot, port = reference.partition(".")
         if owner in self.draft.spec.fields.inputs:
-            return self._find_input(owner, port, at, reader)
-        node = self.draft.nodes.get(owner)
+            return self._lose(reference, at, reader, "input") if port else owner
         if owner in self.draft.spec.broken:
             return None
+        node = self.draft.nodes.get(owner)
         if node is None:
-            return self._report_unknown(reference, owner, port, at, reader)
+            return self._lose(reference, at, reader, "node")
         if not dot:
             return self._find_only(owner, node, at, reader)
         if node.outputs is None or port in node.outputs:
             return reference
         skipped = node.signature.find_output(port) if node.signature else None
         if isinstance(skipped, Skipped):
-            self._report_skipped(reference, skipped, at, reader)
-        else:
-            self._report_tensor(reference, owner, port, node.outputs, at, reader)
-        return None
+            return self._lose(reference, at, reader, "skipped", skipped)
+        return self._lose(reference, at, reader, "tensor")
 
     def _is_misnamed(self, reference: str) -> bool:
         """Say whether a reference is to what has a dot in its name, which is that name's fault."""
         names = (*self.draft.spec.fields.inputs, *self.draft.nodes) if "." in reference else ()
         return any("." in name and f"{reference}.".startswith(f"{name}.") for name in names)
-
-    def _report_skipped(self, reference: str, skipped: Skipped, at: Span, reader: str) -> None:
-        message = f"{reader} `{reference}`, which no V2 message can carry: {skipped.reason}"
-        self.sink.report(Diagnostic(UNSUPPORTED_TENSOR, message, at, skipped.cure or None))
-
-    def _find_input(self, owner: str, port: str, at: Span, reader: str) -> str | None:
-        if not port:
-            return owner
-        message = f"{reader} `{owner}.{port}`, and `{owner}` is a graph input, one tensor"
-        self.sink.report(Diagnostic(UNKNOWN_TENSOR, message, at, f"write `{owner}`"))
-        return None
 
     def _find_only(self, owner: str, node: DraftNode, at: Span, reader: str) -> str | None:
         outputs = node.outputs
@@ -169,29 +155,33 @@ class _Scope:
         skipped = node.signature.skipped if node.signature else ()
         if not outputs and len(skipped) == 1:
             # What is written is right but for what the model gives.
-            self._report_skipped(f"{owner}.{skipped[0].name}", skipped[0], at, reader)
+            return self._lose(f"{owner}.{skipped[0].name}", at, reader, "skipped", skipped[0])
+        return f"{owner}.{outputs[0]}" if len(outputs) == 1 else self._lose(owner, at, reader, "several")
+
+    def _lose(self, reference: str, at: Span, reader: str, why: Why, skipped: Skipped | None = None) -> None:
+        self.lost.append(Unresolved(reference, at, reader, why, skipped))
+
+    def find_fallback(self, name: str) -> str | None:
+        """Return the node that stands for another where it fails."""
+        spec = self.draft.nodes[name].spec
+        other = spec.on_error.node if isinstance(spec, Working) else None
+        if other is None or other in self.draft.spec.broken:
             return None
-        if len(outputs) == 1:
-            return f"{owner}.{outputs[0]}"
-        listed = ", ".join(f"`{owner}.{port}`" for port in outputs)
-        message = f"{reader} `{owner}`, which has {len(outputs)} tensors"
-        self.sink.report(Diagnostic(AMBIGUOUS, message, at, f"write one of {listed}" if outputs else None))
+        if other != name and other in self.draft.nodes:
+            return other
+        self.lost.append(LostFallback(name, other))
         return None
 
-    def _report_unknown(self, reference: str, owner: str, port: str, at: Span, reader: str) -> None:
-        names = [*self.draft.spec.fields.inputs, *self.draft.nodes]
-        close = nearest(owner, names)
-        hint = f"did you mean `{close}{'.' if port else ''}{port}`?" if close else None
-        message = f"{reader} `{reference}`, which is not a node"
-        if port:
-            message = f"{reader} `{reference}`, and `{owner}` is not a node"
-        self.sink.report(Diagnostic(UNKNOWN_NODE, message, at, hint))
-
-    def _report_tensor(
-        self, reference: str, owner: str, port: str, outputs: tuple[str, ...], at: Span, reader: str
-    ) -> None:
-        close = nearest(port, outputs)
-        listed = ", ".join(f"`{owner}.{each}`" for each in outputs)
-        hint = f"did you mean `{owner}.{close}`?" if close else f"it has {listed}"
-        message = f"{reader} `{reference}`, and `{owner}` has no tensor `{port}`"
-        self.sink.report(Diagnostic(UNKNOWN_TENSOR, message, at, hint))
+    def list_fallback(self, name: str, other: str, read: set[str]) -> tuple[Use, ...]:
+        """Return the fallback's tensors for those of the node that are read."""
+        at = self.draft.spec.at("nodes", name, "on_error", "node")
+        has = self.draft.nodes[other].outputs
+        found: list[Use] = []
+        for port in self.draft.nodes[name].outputs or ():
+            if f"{name}.{port}" not in read or has is None:
+                continue
+            if port in has:
+                found.append(Use(port, f"{other}.{port}", at))
+            else:
+                self.lost.append(LostFallback(name, other, port))
+        return tuple(found)

@@ -4,35 +4,36 @@ from collections.abc import Iterable
 
 from graphc_components.tensors import Dim
 
-from graphc.diagnostics import Diagnostic, Sink
-from graphc.diagnostics.codes.flow import NO_ROWS
 from graphc.frontend.draft import Draft
 from graphc.frontend.infer import Inferred
 from graphc.ir.graph import Per, Use
 from graphc.spec.model import Cascade, Router
 
 
-def decide_rows(draft: Draft, inferred: Inferred, name: str, sink: Sink) -> Per:
-    """Return how a router or cascade decides; reports a decision by row that its tensors do not allow."""
-    spec = draft.nodes[name].spec
-    assert isinstance(spec, Router | Cascade)
+def decide_rows(draft: Draft, inferred: Inferred) -> dict[str, Per]:
+    """Return how each router and cascade decides; by request where its tensors allow no decision by row."""
+    return {
+        name: "row" if node.spec.per != "request" and has_rows(inferred, name, node.spec) else "request"
+        for name, node in draft.nodes.items()
+        if isinstance(node.spec, Router | Cascade)
+    }
+
+
+def has_rows(inferred: Inferred, name: str, spec: Router | Cascade) -> bool:
+    """Say whether what a router or cascade decides by has known rows, and all that it answers with has them."""
     values, takes = split_uses(inferred.uses[name])
     if isinstance(spec, Router) and not values:
-        if spec.per == "row":
-            message = f"`{name}` decides by the request, which is one for all rows"
-            sink.report(Diagnostic(NO_ROWS, message, draft.spec.at("nodes", name, "per"), "leave `per` out"))
-        return "request"
-    if spec.per == "request":
-        return "request"
+        return False
     if not all(use.tensor in inferred.types for use in [*values, *takes]):
-        return "request"  # why a type is not known is said where it is made
+        return False
+    return find_rows(inferred, values or takes) is not None and find_misfit(inferred, name) is None
+
+
+def find_misfit(inferred: Inferred, name: str) -> Use | None:
+    """Return what a router or cascade answers with that has other rows than those that it decides by."""
+    values, takes = split_uses(inferred.uses[name])
     rows = find_rows(inferred, values or takes)
-    misfit = None if rows is None else next((use for use in takes if _first(inferred, use) != rows), None)
-    if rows is not None and misfit is None:
-        return "row"
-    if spec.per == "row":
-        _report(draft, name, misfit, sink)
-    return "request"
+    return None if rows is None else next((use for use in takes if _first(inferred, use) != rows), None)
 
 
 def split_uses(uses: Iterable[Use]) -> tuple[list[Use], list[Use]]:
@@ -51,10 +52,3 @@ def find_rows(inferred: Inferred, values: Iterable[Use]) -> Dim:
 def _first(inferred: Inferred, use: Use) -> Dim:
     type_ = inferred.types.get(use.tensor)
     return type_.shape[0] if type_ else None
-
-
-def _report(draft: Draft, name: str, misfit: Use | None, sink: Sink) -> None:
-    message = f"`{name}` decides for each row, and what it decides by has no rows that are known"
-    if misfit:
-        message = f"`{name}` decides for each row, and `{misfit.tensor}` does not have those rows"
-    sink.report(Diagnostic(NO_ROWS, message, draft.spec.at("nodes", name, "per"), "decide `per: request`"))

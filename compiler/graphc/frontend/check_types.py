@@ -1,13 +1,14 @@
-"""Tells one wrong declaration of a type as one fault, however many nodes cannot work with it."""
+"""Checks types: tells one wrong declaration of a type as one fault, however many nodes cannot work with it."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from graphc_components.tensors import DATATYPES, TensorType
 
-from graphc.diagnostics import Diagnostic, Span
+from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.flow import BRANCHES_DISAGREE, WRONG_DATATYPE, WRONG_INPUTS, WRONG_SHAPE
 from graphc.frontend.draft import Draft
+from graphc.frontend.infer import Inferred, Problem, infer_types
 from graphc.frontend.resolve import Resolved
 from graphc.records import record
 from graphc.spec.model import Model, Python
@@ -21,16 +22,20 @@ _MOST_WORK: Final = 20_000
 """How many nodes are inferred anew at most, all tries together; past it each node's problem is told by itself."""
 
 
-@record
-class Problem:
-    """What is wrong at a node."""
-
-    node: str
-    diagnostic: Diagnostic
-
-
 Infer = Callable[[Mapping[str, TensorType]], Sequence[Problem]]
 """Returns what is wrong where the tensors that are declared had other types."""
+
+
+def check_types(
+    draft: Draft, resolved: Resolved, order: Sequence[str], inferred: Inferred, sink: Sink
+) -> None:
+    """Report what inference found wrong."""
+
+    def infer(others: Mapping[str, TensorType]) -> Sequence[Problem]:
+        return infer_types(draft, resolved, order, others).problems
+
+    for diagnostic in Blaming(draft, resolved, inferred.types, infer).gather(inferred.problems):
+        sink.report(diagnostic)
 
 
 @record
