@@ -107,6 +107,7 @@ RARE: Final = {
     "several branches, inside others",
     "shared-fallback",
     "either inside others",
+    "either of another",
     "either of rows for some requests",
 }
 """What comes up in few of some hundred graphs, and so may not; ten thousand have it."""
