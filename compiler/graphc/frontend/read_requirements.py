@@ -12,11 +12,13 @@ from graphc.packages.pylock import LARGEST, find_export, is_pylock, read_pylock
 from graphc.packages.requirements import (
     Requirement,
     Requirements,
+    find_clash,
     join_requirements,
     parse_requirement,
     split_lines,
 )
 from graphc.regular_files import open_regular
+from graphc.runtime_image import read_image
 from graphc.spec.model import Model, Python, Required
 from graphc.spec.read import GraphSpec
 
@@ -25,11 +27,14 @@ _LARGEST: Final = 4 << 20
 
 def read_requirements(spec: GraphSpec, folder: Path, sink: Sink) -> Requirements:
     """Return what a version of a graph requires in all; one image has it, whichever node asked."""
-    found = [*_read(spec, folder, spec.fields.requirements, ("requirements",), sink)]
+    faults = Sink()
+    found = [*_read(spec, folder, spec.fields.requirements, ("requirements",), faults)]
     for name, node in spec.nodes.items():
         if isinstance(node, Model | Python):
-            found += _read(spec, folder, node.requirements, ("nodes", name, "requirements"), sink)
-    return join_requirements(found)
+            found += _read(spec, folder, node.requirements, ("nodes", name, "requirements"), faults)
+    for each in faults:
+        sink.report(each)
+    return join_requirements(found, are_known=not faults.has_errors)
 
 
 def _read(
@@ -46,10 +51,21 @@ def _read(
 
 def _parse(text: str, at: Span, sink: Sink, modules: tuple[str, ...] = ()) -> Requirement | None:
     try:
-        return parse_requirement(text, modules)
+        found = parse_requirement(text, modules)
     except ValueError as problem:
         sink.report(Diagnostic(BAD_REQUIREMENT, f"{quoted(text)} {problem}", at))
         return None
+    _check_clash(found, at, sink)
+    return found
+
+
+def _check_clash(found: Requirement, at: Span, sink: Sink) -> None:
+    """Report a package that the runtime image has in another version, which it keeps."""
+    version = find_clash(found, read_image().packages)
+    if version is not None:
+        message = f"{quoted(found.line)} cannot be had beside the runtime image's {found.name} {version}"
+        hint = f"allow that version, or leave `{found.name}` out"
+        sink.report(Diagnostic(BAD_REQUIREMENT, message, at, hint))
 
 
 def _read_file(folder: Path, name: str, at: Span, sink: Sink) -> Iterator[Requirement]:
@@ -92,6 +108,7 @@ def _read_entries(text: str, path: Path, sink: Sink) -> Iterator[Requirement]:
     if is_pylock(path.name):
         for locked in read_pylock(text):
             if isinstance(locked.found, Requirement):
+                _check_clash(locked.found, place(locked.line, locked.called), sink)
                 yield locked.found
             else:
                 message = f"{quoted(locked.called)} {locked.found}"

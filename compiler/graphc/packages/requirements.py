@@ -72,6 +72,8 @@ class Requirements:
     """All that one version of a graph asks for, sorted; empty where the runtime image is enough."""
 
     each: tuple[Requirement, ...] = ()
+    are_known: bool = True
+    """Whether all that is asked for could be read; what could not may bring any module."""
 
     @property
     def tag(self) -> str:
@@ -83,13 +85,14 @@ class Requirements:
 
     def bring(self, module: str) -> bool:
         """Say whether a module comes with one of the packages."""
-        return any(each.brings(module) for each in self.each) or _is_installed_with(module, self.each)
+        brought = any(each.brings(module) for each in self.each) or _is_installed_with(module, self.each)
+        return brought or not self.are_known
 
 
-def join_requirements(found: Iterable[Requirement]) -> Requirements:
+def join_requirements(found: Iterable[Requirement], *, are_known: bool = True) -> Requirements:
     """Return requirements from several places as one."""
     unique = {(each.name, each.line, each.hashes, each.modules): each for each in found}
-    return Requirements(tuple(unique[key] for key in sorted(unique)))
+    return Requirements(tuple(unique[key] for key in sorted(unique)), are_known)
 
 
 def parse_requirement(text: str, modules: tuple[str, ...] = ()) -> Requirement:
@@ -144,6 +147,17 @@ def _read(bare: str, hashes: tuple[str, ...], modules: tuple[str, ...] = ()) -> 
     extras = f"[{','.join(sorted(found.extras))}]" if found.extras else ""
     wanted = ",".join(f"{each.operator}{each.version}" for each in versions)
     return Requirement(name, f"{name}{extras}{wanted}" + (f" ; {marker}" if marker else ""), hashes, modules)
+
+
+def find_clash(requirement: Requirement, present: Mapping[str, str]) -> str | None:
+    """Return the version that is there, by packages' names, of a package that is asked for in others."""
+    version = present.get(requirement.name)
+    # Where a marker holds, the installer knows.
+    if version is None or ";" in requirement.line:
+        return None
+    from packaging.requirements import Requirement as Standard
+
+    return None if Standard(requirement.line).specifier.contains(version, prereleases=True) else version
 
 
 def canonical(name: str) -> str:
