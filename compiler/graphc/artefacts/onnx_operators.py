@@ -108,12 +108,17 @@ def judge_operators(
 
 def refuse_on_processors(called: str, operators: Sequence[str]) -> ArtefactFault:
     """Return the fault of a model with operators that no processor runs, for a node without a GPU."""
-    domain, _, name = operators[0].rpartition(".")
+    operator, _, datatypes = operators[0].partition(" ")
+    domain, _, name = operator.rpartition(".")
     message = (
         f"`{called}` has the operator {quoted(name)} of `{domain}`, which onnxruntime {read_table().runtime} of the "
-        "runtime image does not run on processors at that version"
+        "runtime image does not run on processors "
     )
-    return ArtefactFault(UNKNOWN_OPERATOR, message, "export it with another opset, or without that operator")
+    if datatypes:
+        hint = "export the model in FP32, or convert what the operator reads by `Cast`"
+        return ArtefactFault(UNKNOWN_OPERATOR, f"{message}with {' and '.join(datatypes.split('/'))}", hint)
+    hint = "export it with another opset, or without that operator"
+    return ArtefactFault(UNKNOWN_OPERATOR, f"{message}at that version", hint)
 
 
 def _mark_of(key: tuple[str, str], version: int, table: Table) -> str | None:

@@ -14,9 +14,11 @@ from graphc_components.tensors import Dim
 
 from graphc.artefacts.locations import leaves_folder
 from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped, WeightFile
+from graphc.artefacts.onnx_names import check_names
 from graphc.artefacts.onnx_nodes import Met, Operator, walk_function, walk_graph
-from graphc.artefacts.onnx_operators import check_versions, judge_operators
+from graphc.artefacts.onnx_operators import ONNX, check_versions, judge_operators
 from graphc.artefacts.onnx_tensors import read_sparse, read_tensor
+from graphc.artefacts.onnx_types import LETTERS, find_unrun
 from graphc.artefacts.protobuf_wire import Field, Wire, only, signed
 from graphc.artefacts.source import Budget, MalformedError, Source
 from graphc.diagnostics.codes.artefacts import UNREADABLE_ARTEFACT, UNSUPPORTED_TENSOR
@@ -51,6 +53,7 @@ _DATATYPES: Final = {
     12: "UINT32",
     13: "UINT64",
 }
+_ELEMENTS: Final = {datatype: element for element, datatype in _DATATYPES.items()}
 _OTHER_ELEMENTS: Final = {
     0: "no type",
     14: "complex64",
@@ -101,7 +104,11 @@ class _Found:
     opsets: list[Opset] = field(default_factory=list[Opset])
     inputs: list[ArtefactTensor | Skipped] = field(default_factory=list[ArtefactTensor | Skipped])
     outputs: list[ArtefactTensor | Skipped] = field(default_factory=list[ArtefactTensor | Skipped])
-    initializers: set[str] = field(default_factory=set[str])
+    initializers: dict[str, int] = field(default_factory=dict[str, int])
+    """Their element types by name."""
+    given: dict[str, int] = field(default_factory=dict[str, int])
+    """The element types of inputs, optional ones included."""
+    nodes: list[Operator] = field(default_factory=list[Operator])
     files: dict[str, int] = field(default_factory=dict[str, int])
     functions: list[_Function] = field(default_factory=list[_Function])
     operators: dict[tuple[str, str, str], Operator] = field(
@@ -112,11 +119,12 @@ class _Found:
         """Note an operator or a tensor of the model; raises MalformedError."""
         if isinstance(met, Operator):
             _note(self.operators, met)
+            self.nodes.append(met)
             return
         read = read_sparse if met.is_sparse else read_tensor
         tensor = read(wire, met.field)
         if met.is_initializer:
-            self.initializers.add(tensor.name)
+            self.initializers[tensor.name] = tensor.element
         if tensor.file is not None:
             self.files[tensor.file] = max(tensor.least_size, self.files.get(tensor.file, 0))
 
@@ -143,7 +151,11 @@ def read_onnx(file: io.BufferedReader, called: str) -> Signature | ArtefactFault
     if fault := check_versions(called, found.ir_version, found.opsets):
         return fault
     only_gpu = _judge(called, found)
-    return only_gpu if isinstance(only_gpu, ArtefactFault) else _signature(found, only_gpu)
+    if isinstance(only_gpu, ArtefactFault):
+        return only_gpu
+    known = {*found.initializers, *(each.name for each in found.inputs)}
+    check_names(found.nodes, known, [each.name for each in found.outputs])
+    return _signature(found, only_gpu)
 
 
 def _judge(called: str, found: _Found) -> tuple[str, ...] | ArtefactFault:
@@ -160,7 +172,19 @@ def _judge(called: str, found: _Found) -> tuple[str, ...] | ArtefactFault:
         only_gpu |= dict.fromkeys(judged.only_gpu)
         used = [unseen.pop((other.domain, other.name), None) for other in each.operators]
         pending += [function for function in used if function is not None]
-    return tuple(only_gpu)
+    return tuple(only_gpu) or _judge_types(found)
+
+
+def _judge_types(found: _Found) -> tuple[str, ...]:
+    """Return the operator that no processor runs with the element types that it meets, if there is one."""
+    unrun = find_unrun(found.nodes, found.given | found.initializers, found.opsets)
+    if unrun is None:
+        return ()
+    datatypes = [
+        _DATATYPES.get(number, "bfloat16") for number, letter in LETTERS.items() if letter in unrun.types
+    ]
+    name = f"{unrun.operator.domain or ONNX}.{unrun.operator.name}"
+    return (f"{name} {'/'.join(datatypes)}",)
 
 
 def _signature(found: _Found, only_gpu: tuple[str, ...]) -> Signature:
@@ -195,7 +219,9 @@ def _walk_model(wire: Wire, size: int) -> _Found:
 def _walk_graph(wire: Wire, graph: Field, found: _Found) -> None:
     for each in wire.fields(graph.begin, graph.end):
         if each.number == _GRAPH_INPUT:
-            found.inputs.append(_read_value(wire, each))
+            found.inputs.append(value := _read_value(wire, each))
+            if isinstance(value, ArtefactTensor) and value.datatype:
+                found.given[value.name] = _ELEMENTS[value.datatype]
         elif each.number == _GRAPH_OUTPUT:
             found.outputs.append(_read_value(wire, each))
     for met in walk_graph(wire, graph):

@@ -49,6 +49,7 @@ class Tensor:
     name: str
     file: str | None = None
     least_size: int = 0
+    element: int = 0
 
 
 def read_tensor(wire: Wire, tensor: Field) -> Tensor:
@@ -75,10 +76,10 @@ def read_tensor(wire: Wire, tensor: Field) -> Tensor:
             sizes[each.number] += max(1, each.end - each.begin)
     count = _count(dims, name)
     if is_external:
-        return _read_external(name, entries, _needed(count, element))
+        return _read_external(name, entries, _needed(count, element), element)
     sizes[_TEXTS] = texts
     _check_stored(name, count, element, sizes)
-    return Tensor(name)
+    return Tensor(name, element=element)
 
 
 def read_sparse(wire: Wire, sparse: Field) -> Tensor:
@@ -137,7 +138,7 @@ def _read_entry(wire: Wire, entry: Field) -> dict[str, str]:
     return {texts.get(_ENTRY_KEY, ""): texts.get(_ENTRY_VALUE, "")}
 
 
-def _read_external(name: str, entries: dict[str, str], needed: int) -> Tensor:
+def _read_external(name: str, entries: dict[str, str], needed: int, element: int) -> Tensor:
     location = entries.get("location", "")
     if not location:
         raise MalformedError(f"the tensor {quoted(name)} is in another file, and does not say in which")
@@ -146,7 +147,7 @@ def _read_external(name: str, entries: dict[str, str], needed: int) -> Tensor:
         raise MalformedError(
             f"the tensor {quoted(name)} takes {needed:,} bytes, and says that it has {length:,}"
         )
-    return Tensor(name, location, offset + needed)
+    return Tensor(name, location, offset + needed, element)
 
 
 def _whole(text: str, name: str) -> int:
