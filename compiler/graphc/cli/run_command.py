@@ -44,6 +44,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--seed", type=int, help="Draw versions and mirrored requests in a repeatable order.")
 @click.option("--follow", is_flag=True, help="Share the requests anew when the files change.")
 @click.option("--lenient", is_flag=True, help="Answer what Seldon's executor cannot; no cluster does.")
+@click.option("--logs", is_flag=True, help="Show what the units log.")
 @click.option("--once", is_flag=True, help="End once all units are ready and the request is answered.")
 def command(
     files: tuple[str, ...],
@@ -60,6 +61,7 @@ def command(
     seed: int | None,
     follow: bool,
     lenient: bool,
+    logs: bool,
     once: bool,
 ) -> None:
     """Run graph files or compiled manifests on this machine; `-` is standard input.
@@ -83,7 +85,7 @@ def command(
     console = RunConsole()
     loaded = load(files, settings, level, costs, console)
     body = None if request is None else request.read()
-    options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed, inputs, lenient)
+    options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed, inputs, lenient, logs)
 
     def read() -> "Loaded | None":
         try:

@@ -1,5 +1,7 @@
-"""The part of a unit's log that says why it ended."""
+"""Units' logs: what they say as they say it, and the part that tells why a unit ended."""
 
+import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +9,45 @@ LINES: Final = 20
 MAX_BYTES: Final = 256 * 1024
 _SAID: Final = "graphc: "
 _TRACEBACK: Final = "Traceback (most recent call last):"
+
+
+_PAUSE_S: Final = 0.2
+_CHUNK: Final = 1 << 20
+
+
+async def follow_logs(logs: Mapping[str, Path], say: Callable[[str], None]) -> None:
+    """Say each line of units' logs after its unit's title, until it is cancelled: then what is there once more."""
+    places = dict.fromkeys(logs, 0)
+
+    def look(*, at_end: bool = False) -> None:
+        for title, log in logs.items():
+            places[title] = _say_lines(title, log, places[title], say, at_end=at_end)
+
+    try:
+        while True:
+            look()
+            await asyncio.sleep(_PAUSE_S)
+    finally:
+        look(at_end=True)
+
+
+def _say_lines(title: str, log: Path, start: int, say: Callable[[str], None], *, at_end: bool) -> int:
+    """Say the whole lines since a place in a log, at the end the last one too; return the place behind them."""
+    if not log.exists():
+        return start
+    with log.open("rb") as file:
+        file.seek(start)
+        while found := file.read(_CHUNK):
+            # A line without an end is no reason to keep all of it.
+            is_whole = at_end or (len(found) == _CHUNK and b"\n" not in found)
+            said = found if is_whole else found[: found.rfind(b"\n") + 1]
+            if not said:
+                break
+            start += len(said)
+            file.seek(start)
+            for line in said.decode(errors="replace").splitlines():
+                say(f"{title} | {line}")
+    return start
 
 
 def read_tail(log: Path, start: int = 0) -> str:

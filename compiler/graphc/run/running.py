@@ -19,6 +19,7 @@ from graphc.rollout.model import Rollout
 from graphc.run.console import RunConsole
 from graphc.run.example import make_example, write_curl
 from graphc.run.front import bind_units, describe_graph, infer_path, stands_alone
+from graphc.run.logs import follow_logs
 from graphc.run.plan import RunPlan, UnitProcess
 from graphc.run.request import send_inputs, send_request
 from graphc.run.signature import REGION, Signature
@@ -49,6 +50,8 @@ class RunOptions:
     inputs: Sequence[str] = ()
     lenient: bool = False
     """Whether more is answered than a cluster answers."""
+    logs: bool = False
+    """Whether what the units log is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,10 @@ class Run:
                 stack.callback(self._observer.close)
             if problem := await self._fetch():
                 return self._fail(problem)
+            if self._options.logs:
+                # Ended after the units: their last lines are shown too.
+                logs = {each.title: each.log for each in self._processes}
+                stack.push_async_callback(_cancel, asyncio.create_task(follow_logs(logs, self.console.say)))
             shadows = {
                 each.predictor.name: await stack.enter_async_context(self._supervise([each]))
                 for each in self._chosen.versions
@@ -142,6 +149,10 @@ class Run:
             if problem:
                 return f"unit `{fetch.unit}` lacks its artefact: {problem}"
         return None
+
+    @property
+    def _processes(self) -> list[UnitProcess]:
+        return [process for each in self._chosen.versions for process in each.plan.processes]
 
     def _supervise(self, versions: Sequence[Version]) -> Supervisor:
         processes = [process for each in versions for process in each.plan.processes]
@@ -254,10 +265,9 @@ class Run:
 
     def _summarise(self, listener: Listener, signatures: Mapping[str, Signature]) -> str:
         """Say what runs and where; return the URL that answers what nothing else is asked of."""
-        processes = [process for each in self._chosen.versions for process in each.plan.processes]
         rows = [
             (each.title, str(each.ports.http), str(each.ports.grpc), str(each.ports.metrics))
-            for each in processes
+            for each in self._processes
         ]
         self.console.table(("unit", "http", "grpc", "metrics"), rows)
         if len(self._chosen.versions) > 1:
@@ -271,6 +281,8 @@ class Run:
         self.console.say(f"{signature.name}: {url}")
         self.console.say(f"gRPC: grpc://{self._options.host}:{listener.grpc_port}/{signature.name}")
         self.console.say(f"metrics: {base}/metrics")
+        if logs := common_place([each.log for each in self._processes]):
+            self.console.say(f"logs: {logs}")
         if body := make_example(signature.inputs):
             self.console.say(write_curl(url, body))
         return url
@@ -278,6 +290,15 @@ class Run:
 
 def _graph(signature: Signature) -> Graph:
     return Graph(signature.name, signature.to_metadata())
+
+
+def common_place(logs: Sequence[Path]) -> str:
+    """Return where logs are: one path, or a pattern that a shell makes them of."""
+    parts = [each.parts for each in logs]
+    if len({len(each) for each in parts}) != 1:
+        return ""
+    common = (next(iter(each)) if len(each) == 1 else "*" for each in map(set, zip(*parts, strict=True)))
+    return str(Path(*common))
 
 
 def _are_foreign(processes: Sequence[UnitProcess]) -> bool:
