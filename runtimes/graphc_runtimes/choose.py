@@ -23,7 +23,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     deadline: Limit | None = None
     identity: str = ""
-    """The request's id, for the log; none where the client gave none."""
+    """The request's id, for the log: over REST that of the answer, where the client gave none."""
     fallbacks: list[str] = field(default_factory=list[str])
     """The nodes that failed and whose policy stood in, as they come up."""
 

@@ -404,7 +404,8 @@ def _say_bad_input(node: Node, error: BadInputError) -> str:
 
 def _of_request(call: Call) -> str:
     # Quoted: a client may write what it likes there.
-    return f" (request {call.identity!r})" if call.identity else ""
+    identity = call.identity or call.header("Seldon-Puid")
+    return f" (request {identity!r})" if identity else ""
 
 
 def _run_by_policy(node: RunnableNode, ready: Ready, inputs: Gathered, call: Call) -> dict[str, Array]:

@@ -62,7 +62,6 @@ class Lane:
         self._answers = tuple(
             (_Writer if _has_numbers(answer) else _TextWriter)(answer, unit) for answer in unit.region.answers
         )
-        self._call = Call()
         self._notes_fallbacks = any(_may_stand_in(node) for node in unit.region.nodes)
 
     @classmethod
@@ -121,7 +120,7 @@ class Lane:
         identity = fields.get("id", identity)
         parameters = fields.get("parameters")
         if not parameters and not self._looks and not self._notes_fallbacks:
-            return Asked(tensors, identity, self._call, b"{}")
+            return Asked(tensors, identity, Call(identity=identity), b"{}")
         call = Call(parameters or {}, headers, identity=identity)
         return Asked(tensors, identity, call, orjson.dumps(call.parameters))
 

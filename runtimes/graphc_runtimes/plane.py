@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
 import orjson
@@ -360,7 +360,9 @@ class _Work:
         if self._path.verb == "aggregate":
             return unit.accept(read_messages(body, self._headers()))
         self._asked = read_infer(body, self._headers(), self._json_length(len(body)))
-        return unit.accept(self._asked.message)
+        message = unit.accept(self._asked.message)
+        # The log has the id that the answer will have.
+        return replace(message, id=make_id()) if message.id is None else message
 
     def _json_length(self, size: int) -> int | None:
         raw = self._exchange.request.header(LENGTH_HEADER.encode())
@@ -381,13 +383,12 @@ class _Work:
             )
             fields["outputs"] = [write_tensor(tensor) for tensor in tensors]
             return self._finish(Written([orjson.dumps(fields)]), _JSON)
-        identity = fields["id"] = make_id() if identity is None else identity
-        fields["parameters"] = carried
+        fields |= {"id": identity, "parameters": carried}
         written = write_infer(fields, tensors, self._asked, unit.region.unit)
         kind = (
             _JSON if written.json_length is None else _BINARY % (LENGTH_HEADER.encode(), written.json_length)
         )
-        return self._finish(written, kind + self._path.head(identity))
+        return self._finish(written, kind + self._path.head(identity or ""))
 
     def _finish(self, written: Written, head: bytes) -> Answer:
         parts = tuple(written.parts)

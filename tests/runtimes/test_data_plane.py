@@ -4,6 +4,7 @@ import base64
 import gc
 import gzip
 import json
+import re
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -749,3 +750,30 @@ def test_an_answer_names_the_nodes_that_something_stood_in_for(
         failed = client.ask(ask_json(9.0, 2.0, **more, parameters={"tier": "gold"})).json
         assert failed["outputs"][0]["data"] == [7, 7]
         assert failed["parameters"] == {"tier": "gold", "graphc_fallbacks": ["p"]}
+
+
+@pytest.mark.parametrize("way", ["short", "long", "named"])
+@pytest.mark.parametrize("policy", [True, False])
+def test_the_log_tells_of_a_failure_by_the_answers_id(
+    serve: Serve,
+    slow: Json,
+    way: str,
+    policy: bool,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "slow" / "code.py").write_text("def wait(x):\n    raise ValueError(x.shape)\n")
+    if policy:
+        default = {"y": {"value": 7, "datatype": "FP32", "shape": ["x", 2]}}
+        slow["nodes"][0]["policy"] = {"on_error": "default", "default": default}
+    more: Json = {"outputs": [{"name": "y"}]} if way == "long" else {"id": "mine"} if way == "named" else {}
+    answer = serve(slow).connect().ask(ask_json(1.0, 2.0, **more))
+    said = [re.findall(r"\(request '(.*)'\)", each.getMessage()) for each in caplog.records]
+    told = [identity for found in said for identity in found]
+    assert len(told) == 1 + policy
+    assert len({*told}) == 1
+    assert answer.status == (200 if policy else 500)
+    if policy:
+        assert told[0] == answer.json["id"]
+    if way == "named":
+        assert told[0] == "mine"
