@@ -3,12 +3,15 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 """Goldens live in a folder for each test module: golden/test_emit/fraud.yaml."""
+
+WORKERS: Final = 2
+"""Enough for two cores."""
 
 Golden = Callable[[str, str], None]
 
@@ -21,6 +24,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--update") and os.environ.get("CI"):
         raise pytest.UsageError("--update writes what it should check: it does nothing where CI is set")
     config.pluginmanager.register(GoldenKeeper(update=bool(config.getoption("--update"))), "golden-keeper")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Part the default tier among workers, file by file.
+
+    Slow tests have the machine for themselves, and a single file is not worth the workers' start.
+    """
+    is_file = len(config.args) == 1 and ("::" in config.args[0] or config.args[0].endswith(".py"))
+    return 0 if is_file or config.option.markexpr != "not slow" else WORKERS
 
 
 @pytest.fixture
@@ -47,6 +60,8 @@ class GoldenKeeper:
         self._collected: dict[str, set[str]] = {}
         self._passed: set[str] = set()
         self._orphans: list[Path] = []
+        self._is_whole = True
+        """Whether every worker told of the goldens that its tests asked for."""
 
     def compare(self, path: Path, text: str) -> None:
         """Fail unless the golden holds exactly that text; with --update, write it."""
@@ -70,13 +85,30 @@ class GoldenKeeper:
             self._passed.add(report.nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail the run, or with --update delete, where a golden belongs to no test."""
+        """Fail the run, or with --update delete, where a golden belongs to no test.
+
+        A worker cannot know: it tells the process that has the results of all workers.
+        """
+        told: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+        if told is not None:
+            told["goldens"] = sorted(map(str, self._asked))
+            told["collected"] = {module: sorted(names) for module, names in self._collected.items()}
+            return
         self._orphans = list(self._find_orphans(session.config))
         if self._orphans and self._update:
             for path in self._orphans:
                 path.unlink()
         elif self._orphans and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker tells at its end; one that crashed tells nothing."""
+        told: dict[str, Any] = getattr(node, "workeroutput", {})
+        self._is_whole &= "goldens" in told
+        self._asked.update(map(Path, told.get("goldens", ())))
+        for module, names in told.get("collected", {}).items():
+            self._collected.setdefault(module, set()).update(names)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name the orphans."""
@@ -96,4 +128,4 @@ class GoldenKeeper:
         """Say whether all of a module's tests ran and passed, so that what they did not ask for is unused."""
         collected = self._collected.get(module, set())
         is_selection = any("::" in argument for argument in config.args)
-        return bool(collected) and collected <= self._passed and not is_selection
+        return self._is_whole and bool(collected) and collected <= self._passed and not is_selection

@@ -57,7 +57,7 @@ def compile_graph(path: Path, level: int = 1) -> str:
 
 
 def documents_of(text: str) -> list[Json]:
-    return [each for each in yaml.safe_load_all(text) if each]
+    return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
 
 def is_manifest(path: Path) -> bool:

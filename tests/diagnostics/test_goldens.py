@@ -87,16 +87,17 @@ def test_update_refuses_under_ci(folder: Path) -> None:
     assert files(folder) == {}
 
 
-def test_orphans_fail_and_update_deletes_them(settled: Path) -> None:
+@pytest.mark.parametrize("workers", [[], ["-p", "xdist", "-n", "2", "--dist", "loadfile"]])
+def test_orphans_fail_and_update_deletes_them(workers: list[str], settled: Path) -> None:
     orphans = ["test_small/old.txt", "test_gone/old.txt", "old.txt"]
     for orphan in orphans:
         path = settled / "golden" / orphan
         path.parent.mkdir(exist_ok=True)
         path.write_text("old")
-    status, output = run(settled)
+    status, output = run(settled, *workers)
     assert status == 1
     assert [f"golden/{orphan} is an orphan" in output for orphan in orphans] == [True, True, True]
-    assert run(settled, "--update")[0] == 0
+    assert run(settled, "--update", *workers)[0] == 0
     assert files(settled) == WRITTEN
 
 
