@@ -327,17 +327,18 @@ def test_a_hostile_unit_costs_one_call_and_little_memory(kind: str) -> None:
 
 
 def test_a_call_ends_with_whoever_waits_for_it() -> None:
-    gone = asyncio.Event()
+    came, gone = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
+        came.set()
         assert await reader.read() == b""
         gone.set()
 
     async def ask() -> None:
         async with listening(serve) as target, UnitClient(Metrics()) as client:
             task = asyncio.create_task(client.call(target, Message(b"{}"), ()))
-            await asyncio.sleep(0.1)
+            await asyncio.wait_for(came.wait(), 30)
             task.cancel()
             await asyncio.wait_for(gone.wait(), 30)
 

@@ -355,23 +355,47 @@ def test_shares_move_while_requests_come_and_a_shadow_becomes_live() -> None:
     run(test)
 
 
+def test_no_request_waits_for_its_copy() -> None:
+    async def test() -> None:
+        bounds = Bounds(waiting=20, at_once=4, seconds=3600, grace=0.1)
+        async with serving(rollout(ghost=100), Stubs({"ghost": hang}), bounds) as front:
+            assert {status for status, _ in [await front.ask() for _ in range(300)]} == {200}
+            # All others are still under way, or wait for these.
+            assert await front.count_copies() == {("ghost", "dropped"): 300 - 20 - 4}
+
+    run(test)
+
+
+def test_a_copy_that_takes_too_long_is_late() -> None:
+    async def test() -> None:
+        bounds = Bounds(waiting=20, at_once=4, seconds=0.1)
+        async with serving(rollout(ghost=100), Stubs({"ghost": hang}), bounds) as front:
+            for _ in range(5):
+                await front.ask()
+            await settle(front, 5)
+            assert await front.count_copies() == {("ghost", "late"): 5}
+
+    run(test)
+
+
 @pytest.mark.parametrize("how", MISBEHAVING)
 def test_a_shadow_that_misbehaves_costs_nothing(how: str) -> None:
     handler = MISBEHAVING[how]
 
     async def measure(front: Front) -> list[float]:
+        """Return the processor time of each request: the machine may be busy with other things."""
         seconds: list[float] = []
         for _ in range(100):
-            started = time.perf_counter()
+            started = time.thread_time()
             status, _version = await front.ask()
-            seconds.append(time.perf_counter() - started)
+            seconds.append(time.thread_time() - started)
             assert status == 200
         return seconds
 
     async def test() -> None:
         stubs = Stubs({"ghost": handler} if handler else {})
         dead = () if handler else ("ghost",)
-        bounds = Bounds(waiting=20, at_once=4, seconds=0.5, grace=0.1)
+        bounds = Bounds(waiting=20, at_once=4, seconds=0.5, pause=60, grace=0.1)
         async with serving(rollout()) as alone, serving(rollout(ghost=100), stubs, bounds, dead) as front:
             without, beside = list[float](), list[float]()
             for _ in range(3):
@@ -382,16 +406,13 @@ def test_a_shadow_that_misbehaves_costs_nothing(how: str) -> None:
             if how == "is dead":
                 assert copies["ghost", "dropped"] > copies["ghost", "failed"]
             if how == "hangs":
-                assert copies["ghost", "dropped"] > 100
                 assert set(copies) <= {("ghost", "dropped"), ("ghost", "late")}
             mirrored = sum(bool(each.mirrored) for each in front.recorder.seen)
             assert mirrored == 300 - copies.get(("ghost", "dropped"), 0)
             if how != "answers garbage":
                 statuses = {each.status for each in front.recorder.seen if each.shadow}
                 assert statuses <= {NO_ANSWER, 500}
-        # The machine may be busy with other things: medians alternate in one run, and a wait would be 500 ms.
         assert statistics.median(beside) < statistics.median(without) * 3 + 0.01
-        assert max(beside) < max(without) + 0.4
 
     run(test)
 
