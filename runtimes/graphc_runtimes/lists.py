@@ -68,7 +68,8 @@ _DECODERS: Final = {datatype: FlatDecoder(datatype) for datatype in DATATYPES}
 
 def _is_within(flat: Array, data: Sequence[float]) -> bool:
     least, most = (min(data), max(data)) if len(data) < _FEW else (flat.min(), flat.max())
-    return bool(least >= -EXACT and most <= EXACT)
+    # What was rounded to the bound itself may have been beyond it.
+    return bool(least > -EXACT and most < EXACT)
 
 
 def flatten(data: Sequence[object]) -> Sequence[object]:

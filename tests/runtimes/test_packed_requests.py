@@ -8,9 +8,10 @@ import pytest
 from graphc_components.datatypes import Array
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.errors import RequestError
+from graphc_runtimes.lists import convert
 from graphc_runtimes.messages import decode
 from graphc_runtimes.numerals import LEAST, read_numbers
-from graphc_runtimes.packed import read_packed
+from graphc_runtimes.packed import cut_lists, read_packed
 from graphc_runtimes.reading import Asked, read_infer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,104 @@ def test_large_bodies_are_read_as_small_ones(inputs: list[Json], more: Json) -> 
         np.testing.assert_array_equal(left, right)
         if left.dtype.kind != "O":
             assert left.tobytes() == right.tobytes()
+
+
+@pytest.mark.parametrize("count", [1, 127, 128, 1000])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("power", [52, 53, 54, 55, 60])
+def test_whole_numbers_are_rounded_once(power: int, sign: int, count: int) -> None:
+    """Each lies one above the middle of two FP32 numbers; from 2**53 on, FP64 rounds it to that middle."""
+    step = 2 ** (power - 23)
+    number = sign * (2**power + step // 2 + 1)
+    expected = [sign * (2**power + step)] * count
+    assert [int(each) for each in convert([number] * count, "FP32")] == expected
+    text = json.dumps([number] * count)[:-1] + PADDING + "]"
+    assert [int(each) for each in read_numbers(text.encode(), "FP32", [count])] == expected
+
+
+def write(inputs: list[Json], more: Json, blanks: list[str]) -> str:
+    """Write a request with blanks before the end of each list of numbers, which make it long."""
+    text = json.dumps({"inputs": [{**each, "data": f"@{at}@"} for at, each in enumerate(inputs)], **more})
+    for at, each in enumerate(inputs):
+        text = text.replace(f'"@{at}@"', json.dumps(each["data"])[:-1] + blanks[at] + "]")
+    return text
+
+
+@given(
+    st.lists(tensors(), max_size=3),
+    st.sampled_from(
+        [{}, {"parameters": {"data": "[gold]"}}, {"parameters": {'a"data': [1] * 600}}, {"data": [1] * 600}]
+    ),
+    st.lists(st.sampled_from(["", " " * 2000, " " * 70_000]), min_size=3, max_size=3),
+)
+def test_long_lists_are_read_as_short_ones(inputs: list[Json], more: Json, blanks: list[str]) -> None:
+    short, long = (outcome(write(inputs, more, each) + PADDING) for each in (["", "", ""], blanks))
+    if not (isinstance(short, tuple) and isinstance(long, tuple)):
+        # Of numbers that are too many, a long text says that before all of them are read.
+        assert isinstance(short, str)
+        assert isinstance(long, str)
+        return
+    assert short[0] == long[0]
+    assert [each.tolist() for each in short[1]] == [each.tolist() for each in long[1]]
+
+
+def test_each_long_list_is_found_where_it_was() -> None:
+    lists = [[each] * 600 for each in (1, 2, 3)]
+    inputs = [
+        {"name": f"x{at}", "shape": [600], "datatype": "INT32", "data": data} for at, data in enumerate(lists)
+    ]
+    read = outcome(json.dumps({"inputs": inputs, "parameters": {"a": 1}}) + PADDING)
+    assert isinstance(read, tuple)
+    assert [each.tolist() for each in read[1]] == lists
+
+
+def number(length: int) -> bytes:
+    """Return a list of one number, of that many bytes in all."""
+    return b"[%b]" % (b"1" * (length - 2))
+
+
+@pytest.mark.parametrize("length", [1024, 65_536, 65_537, 65_538, 131_072, 131_073, 131_074])
+def test_a_long_flat_list_is_cut_out(length: int) -> None:
+    cut = cut_lists(b'{"data": %b, "more": [1]}' % number(length))
+    assert cut is not None
+    assert [bytes(each) for each in cut.lists] == [number(length)]
+    assert json.loads(cut.text)["more"] == [1]
+    (mark,) = json.loads(cut.text)["data"]
+    assert bytes(cut.find(json.dumps([mark]).encode())) == number(length)
+    assert bytes(cut.find(b"[1]")) == b"[1]"
+
+
+LONG: Final = number(2000)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(b'"data": %b' % number(1023), id="short"),
+        pytest.param(b'"data": [%b]' % LONG, id="nested at once"),
+        pytest.param(b'"data": [1, %b]' % LONG, id="nested later"),
+        pytest.param(b'"data": ["%b"]' % (b"x" * 2000), id="a text at once"),
+        pytest.param(b'"data": [1, "%b"]' % (b"x" * 2000), id="a text later"),
+        pytest.param(b'"a\\"data": %b' % LONG, id="another key"),
+    ],
+)
+def test_other_lists_stay_and_later_ones_are_cut_out(left: bytes) -> None:
+    assert cut_lists(b"{%b}" % left) is None
+    cut = cut_lists(b'[{%b}, {"data": %b}]' % (left, LONG))
+    assert cut is not None
+    assert [bytes(each) for each in cut.lists] == [LONG]
+    assert left in cut.text
+
+
+def test_at_most_64_lists_are_cut_out() -> None:
+    cut = cut_lists(b"[%b]" % b",".join([b'{"data": %b}' % LONG] * 65))
+    assert cut is not None
+    assert len(cut.lists) == 64
+    assert cut.text.endswith(b'{"data": %b}]' % LONG)
+
+
+def test_a_list_that_has_no_end_is_not_cut_out() -> None:
+    assert cut_lists(b'{"data": [%b' % (b"1" * 70_000)) is None
 
 
 def test_plain_requests_are_read_without_objects() -> None:
