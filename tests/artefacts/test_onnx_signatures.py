@@ -230,10 +230,10 @@ def test_large_weights_are_not_read(tmp_path: Path) -> None:
         file.write(key(1, 0) + varint(8) + key(7, 2) + varint(len(tensor) + size + len(body)) + tensor)
         file.seek(size, os.SEEK_CUR)
         file.write(body)
-    begin = time.monotonic()
+    begin = time.process_time()
     signature = read_signature(path, "onnx")
     assert isinstance(signature, Signature), signature
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
     assert [each.name for each in signature.outputs] == ["y"]
 
 

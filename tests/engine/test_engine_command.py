@@ -106,7 +106,7 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> Non
         assert process.stdout.readline().startswith(b"http://127.0.0.1:")
         assert process.stdout.readline().startswith(b"grpc://127.0.0.1:")
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=240)
     assert (process.returncode, errors) == (0, b"")
 
 
@@ -158,7 +158,7 @@ def test_requests_in_flight_are_answered_unless_the_end_is_asked_for_twice(
                 process.send_signal(signal.SIGTERM)
             client.settimeout(60)
             got = client.recv(10_000)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=240)
     unit.shutdown()
     unit.server_close()
     assert got.startswith(b"HTTP/1.1 200 OK") == (signals == 1)

@@ -87,7 +87,7 @@ def test_it_serves_until_interrupted(
         metrics = next(line for line in lines if line.startswith("metrics: ")).split()[1]
         counted = subprocess.run(["curl", "-s", metrics], capture_output=True, text=True, check=True)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=240)
     assert json.loads(pasted.stdout)["outputs"][0]["data"] == [0.2, 0.4]
     assert 'graphc_engine_unit_requests_total{call="infer",code="200",unit="m"} 1.0' in counted.stdout
     assert process.returncode == 0
@@ -269,7 +269,7 @@ def test_versions_run_together_and_a_dead_shadow_does_not_end_them(
         url = next(line for line in lines if line.startswith("m: ")).split()[1]
         answers = [ask(url)["outputs"][0]["data"] for _ in range(40)]
         process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=60)
+        _, rest = process.communicate(timeout=240)
     said = [*lines, *rest.splitlines()]
     assert process.returncode == 0
     assert {tuple(each) for each in answers} == {(2.0, 4.0), (3.0, 6.0)}
