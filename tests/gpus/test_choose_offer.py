@@ -44,6 +44,13 @@ NONE: Final = Pool("none", 3, 16_000, 65_536)
         ("10Gi", MemoryNeed(10240)),
         ("500Mi", MemoryNeed(500)),
         ("20G", MemoryNeed(19073)),
+        ("1Mi", MemoryNeed(1)),
+        ("5M", MemoryNeed(4)),
+        ("1T", MemoryNeed(953674)),
+        ("2Ti", MemoryNeed(2 * 2**20)),
+        ("8388608Ti", MemoryNeed(2**43)),
+        (0, Count(0)),
+        (1024, Count(1024)),
         ("mig-1g.10gb", SliceNeed("1g.10gb")),
         ("1g.5gb+me", SliceNeed("1g.5gb.me")),
     ],
@@ -53,7 +60,8 @@ def test_amounts_are_read(value: object, amount: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [True, None, -1, 1.5, "1.5", "much", "0Gi", "mig-9g.10gb", "nan", 5000, "1/0", []]
+    "value",
+    [True, None, -1, 1.5, "1.5", "much", "0Gi", "1M", "8388609Ti", "mig-9g.10gb", "nan", 1025, "1/0", []],
 )
 def test_other_values_are_refused(value: object) -> None:
     with pytest.raises(AskError):
@@ -93,6 +101,11 @@ def test_the_smallest_that_does_is_chosen(
         (GpuAsk(Count(1)), (NONE,), "the cluster has no GPUs"),
         (GpuAsk(Count(3)), (WHOLE,), "no more than 2 in one container"),
         (GpuAsk(Count(2), "mps"), (MPS,), "no more than 1 in one container"),
+        (GpuAsk(Count(2), "time-slicing"), (SLICED,), "no more than 1 in one container"),
+        (GpuAsk(Count(2), "mig"), (MIXED,), "no more than 1 in one container"),
+        (GpuAsk(Count(2), "mig"), (SINGLE,), "no more than 1 in one container"),
+        (GpuAsk(Count(1)), (MPS,), "`mps` has L4 by MPS in 4: "),
+        (GpuAsk(Count(1)), (SLICED,), "`sliced` has T4 by time-slicing in 4: "),
         (GpuAsk(Count(1)), (MPS,), "parts of devices, and whole ones are asked for"),
         (GpuAsk(Share(Fraction(1, 2))), (WHOLE,), "not parted"),
         (GpuAsk(Share(Fraction(1, 2))), (MPS,), "0.25 of a device each"),
@@ -108,6 +121,33 @@ def test_what_no_pool_has_is_refused_with_the_reason(
     found = choose_offer(ask, pools)
     assert isinstance(found, Refused)
     assert reason in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("amount", "pools", "count"),
+    [
+        (1, (WHOLE,), 1),
+        (2, (WHOLE,), 2),
+        (0.25, (MPS,), 1),
+        ("4Gi", (SINGLE,), 1),
+        ("30Gi", (WHOLE,), 1),
+        ("mig-1g.5gb", (SINGLE,), 1),
+    ],
+)
+def test_only_a_number_is_of_several_devices(amount: object, pools: tuple[Pool, ...], count: int) -> None:
+    grant = choose_offer(GpuAsk(parse_amount(amount)), pools)
+    assert isinstance(grant, Grant)
+    assert grant.count == count
+
+
+def test_any_of_the_products_will_do() -> None:
+    grant = choose_offer(GpuAsk(Count(1), models=("H100", "A100", "T4")), (WHOLE, SMALL))
+    assert isinstance(grant, Grant)
+    assert [offer.pool.name for offer in grant.offers] == ["whole", "small"]
+
+
+def test_counts_are_written_for_messages() -> None:
+    assert [str(Count(each)) for each in (0, 1, 2)] == ["0 GPUs", "1 GPU", "2 GPUs"]
 
 
 def test_memory_that_is_needed_counts_with_what_is_asked() -> None:

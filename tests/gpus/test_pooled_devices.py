@@ -80,6 +80,14 @@ def test_room_on_one_device(amount: Any, need_mib: int, where: Pool, has_mib: in
     assert (found.has_mib if isinstance(found, Room) else None) == has_mib
 
 
+def test_what_takes_as_much_of_a_device_as_apart_will_do() -> None:
+    gpus = Gpus(PRODUCTS["A100-80GB"], 1, "mig", slices={"1g.10gb": 3, "2g.20gb": 2})
+    asks = [GpuAsk(MemoryNeed(9000)), GpuAsk(MemoryNeed(9000))]
+    found = find_room(asks, 1000, is_known=True, pools=[Pool("parted", 1, 16_000, 65_536, gpus)])
+    assert isinstance(found, Room)
+    assert found.has_mib == PRODUCTS["A100-80GB"].slices["2g.20gb"].memory_mib
+
+
 def test_memory_that_was_their_own_stays_so() -> None:
     asks = [GpuAsk(MemoryNeed(30_000)), GpuAsk(MemoryNeed(30_000))]
     found = find_room(asks, 1000, is_known=True, pools=[HALVES, TURNS])

@@ -8,7 +8,7 @@ import pytest
 from graphc_components.datatypes import Array
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.errors import RequestError
-from graphc_runtimes.lists import convert
+from graphc_runtimes.lists import convert, flatten
 from graphc_runtimes.messages import decode
 from graphc_runtimes.numerals import LEAST, read_numbers
 from graphc_runtimes.packed import cut_lists, read_packed
@@ -78,17 +78,30 @@ def test_large_bodies_are_read_as_small_ones(inputs: list[Json], more: Json) -> 
             assert left.tobytes() == right.tobytes()
 
 
-@pytest.mark.parametrize("count", [1, 127, 128, 1000])
+@pytest.mark.parametrize("count", [1, 126, 127, 1000])
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("power", [52, 53, 54, 55, 60])
 def test_whole_numbers_are_rounded_once(power: int, sign: int, count: int) -> None:
     """Each lies one above the middle of two FP32 numbers; from 2**53 on, FP64 rounds it to that middle."""
     step = 2 ** (power - 23)
     number = sign * (2**power + step // 2 + 1)
-    expected = [sign * (2**power + step)] * count
-    assert [int(each) for each in convert([number] * count, "FP32")] == expected
-    text = json.dumps([number] * count)[:-1] + PADDING + "]"
-    assert [int(each) for each in read_numbers(text.encode(), "FP32", [count])] == expected
+    expected = [0, *[sign * (2**power + step)] * count]
+    assert [int(each) for each in convert([0, *[number] * count], "FP32")] == expected
+    text = json.dumps([0, *[number] * count])[:-1] + PADDING + "]"
+    assert [int(each) for each in read_numbers(text.encode(), "FP32", [count + 1])] == expected
+
+
+@pytest.mark.parametrize("numbers", [[1, 2], [2, 1], [0, -1]])
+def test_each_truth_value_is_0_or_1(numbers: list[int]) -> None:
+    with pytest.raises(ArrayError, match="not 0 or 1"):
+        convert(numbers, "BOOL")
+    assert convert([0, 1, True], "BOOL").tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("rows", [[[1], [1, 2]], [[1], 2], [[1], [2], [3, 4]]])
+def test_rows_are_of_one_length(rows: list[Any]) -> None:
+    with pytest.raises(ArrayError, match="has rows that differ in length"):
+        flatten(rows)
 
 
 def write(inputs: list[Json], more: Json, blanks: list[str]) -> str:
