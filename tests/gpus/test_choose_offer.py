@@ -15,7 +15,7 @@ from graphc.gpus.ask import (
     parse_amount,
 )
 from graphc.gpus.choose import Grant, Refused, choose_offer
-from graphc.gpus.pools import Gpus, Mode, Pool
+from graphc.gpus.pools import Gpus, Mode, Pool, offers_of
 from graphc.gpus.products import PRODUCTS, products_called
 
 
@@ -155,6 +155,26 @@ def test_memory_that_is_needed_counts_with_what_is_asked() -> None:
     grant = choose_offer(GpuAsk(Share(Fraction(1, 8))), (MIXED,), 12_000)
     assert isinstance(grant, Grant)
     assert grant.resource == "nvidia.com/mig-2g.20gb"
+
+
+def test_memory_that_is_just_enough_will_do() -> None:
+    for need_mib, kind in ((15_360, Grant), (15_361, Refused)):
+        assert isinstance(choose_offer(GpuAsk(Count(1)), (SMALL,), need_mib), kind)
+
+
+def test_offers_are_parts_of_devices_and_as_many_as_a_node_has() -> None:
+    found = [
+        [(each.share, each.per_node) for each in offers_of(pool)]
+        for pool in (WHOLE, MPS, MIXED, SINGLE, NONE)
+    ]
+    seventh = Fraction(1, 7)
+    assert found == [
+        [(Fraction(1), 2)],
+        [(Fraction(1, 4), 8)],
+        [(seventh, 6), (2 * seventh, 4)],
+        [(seventh, 14)],
+        [],
+    ]
 
 
 def test_products_are_called_by_their_family() -> None:

@@ -51,12 +51,26 @@ class Mutant:
 def find_mutants(source: str) -> Iterator[Mutant]:
     """Yield every mutant of a module's functions, methods and constants.
 
-    Defaults of arguments and fields, decorators and annotations stay as they are.
+    Defaults of arguments and fields, decorators and annotations stay as they are, and so do constants that are read
+    while the module is imported: a change of these would come too late.
     """
     tree = ast.parse(source)
+    read = {name for each in tree.body for name in _names_read(each)}
     for path, owner, statement in _owners(tree.body, (), ""):
+        if owner in read:
+            continue
         for index in range(len(_places(statement))):
             yield from _change(tree, path, owner, index)
+
+
+def _names_read(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a statement reads when it runs, not those of the functions in it."""
+    if isinstance(node, Function | ast.Lambda):
+        return
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        yield node.id
+    for each in ast.iter_child_nodes(node):
+        yield from _names_read(each)
 
 
 def _owners(

@@ -91,6 +91,19 @@ def test_whole_numbers_are_rounded_once(power: int, sign: int, count: int) -> No
     assert [int(each) for each in read_numbers(text.encode(), "FP32", [count + 1])] == expected
 
 
+@pytest.mark.parametrize("numbers", [[1e39, 1], [1, -1e39, None]])
+def test_one_number_out_of_range_is_enough(numbers: list[Any]) -> None:
+    with pytest.raises(ArrayError, match="out of range for FP32"):
+        convert(numbers, "FP32")
+
+
+def test_whole_numbers_written_as_floats_reach_the_bounds() -> None:
+    assert convert([1.0, -128, 127], "INT8").tolist() == [1, -128, 127]
+    for beyond in (-129, 128):
+        with pytest.raises(ArrayError, match="out of range for INT8"):
+            convert([1.0, beyond], "INT8")
+
+
 @pytest.mark.parametrize("numbers", [[1, 2], [2, 1], [0, -1]])
 def test_each_truth_value_is_0_or_1(numbers: list[int]) -> None:
     with pytest.raises(ArrayError, match="not 0 or 1"):
