@@ -1,12 +1,12 @@
-"""The catalog of components, found from what the declarations hold; importing it does not import numpy."""
+"""The catalog of components: a file each, imported when its component is asked for, and none imports numpy."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, cast
+from types import ModuleType
+from typing import Final
 
-from graphc_components import declarations
+from graphc_components import combiners, routers, transformers
 from graphc_components.component import (
     Component,
     ComponentError,
@@ -20,9 +20,6 @@ from graphc_components.component import (
 )
 from graphc_components.parameters import ParameterProblem, check_parameters, parameters_schema
 from graphc_components.tensors import TensorType
-
-if TYPE_CHECKING:
-    from graphc_components.datatypes import Array
 
 __all__ = [
     "CATALOG",
@@ -39,9 +36,30 @@ __all__ = [
     "Value",
     "check_parameters",
     "infer_outputs",
-    "load_function",
     "parameters_schema",
 ]
+
+
+class Folders(Mapping[str, Component]):
+    """The components in folders by name, in the order of their names; `soft-vote` is in `soft_vote.py`."""
+
+    def __init__(self, *folders: ModuleType) -> None:
+        self._modules = dict(sorted(_list_modules(folders)))
+        self._imported: dict[str, Component] = {}
+
+    def __getitem__(self, name: str) -> Component:
+        """Return a component by its name, imported the first time; raises KeyError."""
+        if name not in self._imported:
+            self._imported[name] = import_module(self._modules[name]).COMPONENT
+        return self._imported[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """List the names without importing a component."""
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        """Count the components."""
+        return len(self._modules)
 
 
 def infer_outputs(
@@ -61,29 +79,18 @@ def infer_outputs(
     return dict(zip(component.output_names(list(inputs)), types.values(), strict=True))
 
 
-def load_function(component: Component) -> "Callable[..., Array | tuple[Array, ...]]":
-    """Import a component's function, which takes its inputs by position and its parameters by name."""
-    module, _, name = component.function.partition(":")
-    return cast("Callable[..., Array | tuple[Array, ...]]", getattr(import_module(module), name))
-
-
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names) or "none"
 
 
-def _declared() -> Iterator[Component]:
-    for found in sorted(iter_modules(declarations.__path__), key=lambda module: module.name):
-        module = import_module(f"{declarations.__name__}.{found.name}")
-        yield from (value for value in vars(module).values() if isinstance(value, Component))
+def _list_modules(folders: Iterable[ModuleType]) -> Iterator[tuple[str, str]]:
+    for folder in folders:
+        for found in iter_modules(folder.__path__):
+            yield found.name.replace("_", "-"), f"{folder.__name__}.{found.name}"
 
 
-def _table(*roles: Role) -> Mapping[str, Component]:
-    chosen = (component for component in _declared() if component.role in roles)
-    return MappingProxyType({each.name: each for each in sorted(chosen, key=lambda each: each.name)})
-
-
-CATALOG: Final = _table(Role.COMBINER, Role.TRANSFORMER)
+CATALOG: Final = Folders(combiners, transformers)
 """Combiners and transformers by name, for `component:`."""
 
-ROUTERS: Final = _table(Role.ROUTER)
+ROUTERS: Final = Folders(routers)
 """Routers by name, for `router:` and `cascade:`; a name may be in both tables."""

@@ -1,14 +1,21 @@
-"""What a component declares of itself: its parameters, its inputs and outputs, and where its function is."""
+"""What a component declares: its parameters, its inputs and outputs, its function and its ONNX form."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from graphc_components.tensors import TensorType
+
+if TYPE_CHECKING:
+    from graphc_components.datatypes import Array
+    from graphc_components.onnx_forms.writer import Writer
 
 Scalar = bool | int | float | str
 Value = Scalar | Sequence[Scalar] | Mapping[str, str]
 """A checked parameter: plain data that JSON can carry."""
+Values = Mapping[str, Value]
+"""Checked parameters by name, defaults included."""
 
 
 class Role(StrEnum):
@@ -56,6 +63,22 @@ class Parameter:
     """Whether a list may have no elements."""
 
 
+def axis_parameter(doc: str) -> Parameter:
+    """Declare `axis`, which is the last one where the file says nothing."""
+    return Parameter(name="axis", kind=ParameterKind.INTEGER, default=-1, doc=doc)
+
+
+def weights_parameter(*, required: bool = False) -> Parameter:
+    """Declare `weights`, one for each input."""
+    return Parameter(
+        name="weights",
+        kind=ParameterKind.NUMBERS,
+        minimum=0,
+        required=required,
+        doc="How much each input counts, in their order.",
+    )
+
+
 class SignatureError(ValueError):
     """Inputs or parameters do not fit; the message reads on after the component's name.
 
@@ -73,7 +96,7 @@ class ComponentError(ValueError):
     """The values of a request do not fit a component; the message says why, in a user's words."""
 
 
-Signature = Callable[[tuple[TensorType, ...], Mapping[str, Value]], dict[str, TensorType]]
+Signature = Callable[[tuple[TensorType, ...], Values], dict[str, TensorType]]
 """Types of the inputs and checked parameters, defaults included, to types of the outputs.
 
 Raises SignatureError. It may rely on the right number of inputs.
@@ -93,7 +116,10 @@ class Component:
     role: Role
     summary: str
     signature: Signature
-    function: str
+    function: "Callable[..., Array | tuple[Array, ...]]"
+    """Takes the inputs by position and the parameters by name; raises ComponentError."""
+    onnx: "Callable[[Writer, Values], list[str] | None] | None" = None
+    """States the function as ONNX operators and returns the names of its outputs; None where types allow no form."""
     parameters: tuple[Parameter, ...] = ()
     inputs: tuple[str, ...] | None = None
     minimum: int = 1

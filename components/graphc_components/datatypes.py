@@ -1,6 +1,7 @@
 """Arrays: the numpy dtype of each V2 datatype, and what functions of arrays share."""
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Final, cast
 
 import numpy as np
@@ -90,9 +91,31 @@ def is_float(array: Array) -> bool:
     return array.dtype.kind == "f"
 
 
+def show(value: object) -> str:
+    """Return one value of an array as a message quotes it."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return f"`{text[:40]}`"
+
+
 def require_one_shape(arrays: Sequence[Array]) -> None:
     """Refuse arrays that numpy would broadcast: a compiler cannot see the sizes of unknown dimensions."""
     shape = arrays[0].shape
     for array in arrays:
         if array.shape != shape:
             raise ComponentError(f"the inputs have different shapes: {shape} and {array.shape}")
+
+
+def weigh(arrays: Sequence[Array], weights: Sequence[float]) -> Floats:
+    """Return the average of arrays by weight, in float64."""
+    require_one_shape(arrays)
+    pairs = zip(arrays, weights, strict=True)
+    # An input that does not count must not spread its NaN, which 0 * NaN would.
+    terms = [floats(array) * weight for array, weight in pairs if weight]
+    return reduce(np.add, terms) / sum(weights)
+
+
+def rank(x: Numbers) -> Numbers:
+    """Return numbers in which NaN is minus infinity."""
+    if not is_float(x) or not np.count_nonzero(unknown := np.isnan(x)):
+        return x
+    return np.where(unknown, np.asarray(-np.inf, dtype=x.dtype), x)

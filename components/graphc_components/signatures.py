@@ -3,8 +3,8 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from graphc_components.arguments import numbers
-from graphc_components.component import Scalar, SignatureError, Value
+from graphc_components.arguments import integer, numbers
+from graphc_components.component import Scalar, SignatureError, Value, Values
 from graphc_components.tensors import (
     FLOATS,
     INTEGERS,
@@ -105,6 +105,45 @@ def require_members(datatype: str, members: Sequence[Scalar], parameter: str) ->
             raise SignatureError(
                 f"has `{shown}` in `{parameter}`, which is not a value of {datatype}", parameter=parameter
             )
+
+
+def average(types: tuple[TensorType, ...], values: Values) -> dict[str, TensorType]:
+    """Infer what averages numbers of one shape, by weight or not."""
+    require_numeric(types)
+    require_weights(values, len(types))
+    return {"output": TensorType(float_datatype(types), same_shape(types))}
+
+
+def same_type(types: tuple[TensorType, ...], values: Values) -> dict[str, TensorType]:
+    """Infer what answers, for inputs of one datatype and shape, with the same."""
+    require_weights(values, len(types))
+    return {"output": TensorType(same_datatype(types), same_shape(types))}
+
+
+def same_numbers(types: tuple[TensorType, ...], values: Values) -> dict[str, TensorType]:
+    """Infer what answers, for numbers of one datatype and shape, with the same."""
+    require_numeric(types)
+    return same_type(types, values)
+
+
+def along_axis(types: tuple[TensorType, ...], values: Values) -> dict[str, TensorType]:
+    """Infer what computes floats along an axis."""
+    require_numeric(types)
+    inner_axis(integer(values, "axis"), types[0].rank)
+    return {"output": TensorType(float_datatype(types), types[0].shape)}
+
+
+def row_count(types: Sequence[TensorType]) -> Dim:
+    """Return the number of rows of the one input, which has one value for each row."""
+    (value,) = types
+    if value.rank > 2 or value.shape[1:] not in {(), (1,), (None,)}:
+        raise SignatureError(f"needs one value for each row, not `{value}`", input=0)
+    return value.shape[0]
+
+
+def choices_of(rows: Dim) -> dict[str, TensorType]:
+    """Return what a router answers for so many rows."""
+    return {"choice": TensorType("INT32", (rows,))}
 
 
 def _holds(datatype: str, value: Scalar) -> bool:

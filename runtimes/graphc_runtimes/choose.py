@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 import numpy as np
-from graphc_components.catalog import ROUTERS, Value, check_parameters, load_function
+from graphc_components.catalog import ROUTERS, Value, check_parameters
 from graphc_components.datatypes import Array
 
 from graphc_runtimes.deadline import Limit
@@ -110,7 +110,7 @@ def _checked(node: ChoiceNode) -> dict[str, Value]:
 def _of_tensor(node: ChoiceNode, value: Array | None) -> Array:
     if value is None:
         raise RunError(f"node `{node.name}` has no tensor to choose by")
-    return cast("Array", load_function(ROUTERS[node.router])(value, **_checked(node)))
+    return cast("Array", ROUTERS[node.router].function(value, **_checked(node)))
 
 
 def _match_text(node: ChoiceNode, value: Array | None, call: Call) -> Array:
@@ -122,7 +122,7 @@ def _match_text(node: ChoiceNode, value: Array | None, call: Call) -> Array:
 
 
 def _draw(node: ChoiceNode, value: Array | None, call: Call) -> Array:
-    draw = load_function(ROUTERS["random"])
+    draw = ROUTERS["random"].function
     return cast("Array", draw(_rows(node, value), key=_key(node, call), **_checked(node)))
 
 

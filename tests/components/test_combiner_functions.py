@@ -6,17 +6,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from graphc_components.combiners import (
-    concat,
-    hard_vote,
-    maximum,
-    mean,
-    median,
-    minimum,
-    soft_vote,
-    stack,
-    weighted_mean,
-)
+from graphc_components.combiners.concat import concat
+from graphc_components.combiners.hard_vote import hard_vote
+from graphc_components.combiners.max import maximum
+from graphc_components.combiners.mean import mean
+from graphc_components.combiners.median import median
+from graphc_components.combiners.min import minimum
+from graphc_components.combiners.soft_vote import soft_vote
+from graphc_components.combiners.stack import stack
+from graphc_components.combiners.weighted_mean import weighted_mean
 from graphc_components.component import ComponentError
 from graphc_components.datatypes import Array, bytes_array, floats
 from hypothesis import given, settings

@@ -12,7 +12,6 @@ from graphc_components.catalog import (
     Component,
     ParameterProblem,
     check_parameters,
-    load_function,
     parameters_schema,
 )
 
@@ -73,7 +72,7 @@ def test_checked_values_pass_the_check_again(component: Component) -> None:
 def test_functions_take_what_is_declared(component: Component) -> None:
     taken = {
         name: parameter
-        for name, parameter in inspect.signature(load_function(component)).parameters.items()
+        for name, parameter in inspect.signature(component.function).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     if component is ROUTERS["random"]:
@@ -90,7 +89,7 @@ def test_functions_take_what_is_declared(component: Component) -> None:
 
 @each_component
 def test_functions_take_the_inputs_declared(component: Component) -> None:
-    parameters = inspect.signature(load_function(component)).parameters.values()
+    parameters = inspect.signature(component.function).parameters.values()
     kinds = [parameter.kind for parameter in parameters]
     positional = [kind for kind in kinds if kind is not inspect.Parameter.KEYWORD_ONLY]
     if component.inputs is None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from graphc_components.component import ComponentError
 from graphc_components.datatypes import Array, bytes_array, to_datatype, to_numpy
-from graphc_components.encoding import cast_to, label_map, one_hot
 from graphc_components.tensors import DATATYPES, INTEGERS, NUMERIC, value_range
+from graphc_components.transformers.cast import cast_to
+from graphc_components.transformers.label_map import label_map
+from graphc_components.transformers.one_hot import one_hot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

@@ -15,11 +15,10 @@ from graphc_components.catalog import (
     ComponentError,
     SignatureError,
     check_parameters,
-    load_function,
 )
 from graphc_components.datatypes import bytes_array, to_datatype
 from graphc_components.onnx_forms import state_in_onnx
-from graphc_components.tensors import DATATYPES, FLOATS, INTEGERS, NUMERIC, TensorType
+from graphc_components.tensors import TensorType
 from graphc_runtimes.choose import Call, choose
 from graphc_runtimes.errors import RequestError
 from graphc_runtimes.region import ChoiceNode
@@ -54,7 +53,7 @@ def run(name: str, *arrays: Any, **given: Any) -> Any:
     component = CATALOG[name]
     values, problems = check_parameters(component, given)
     assert not problems
-    function: Any = load_function(component)
+    function: Any = component.function
     answer = cast("object", function(*arrays, **values))
     found = cast("tuple[Any, ...]", answer if isinstance(answer, tuple) else (answer,))
     types = [TensorType(to_datatype(each.dtype), each.shape) for each in arrays]
@@ -437,74 +436,3 @@ def test_every_sentence_has_a_test() -> None:
 @pytest.mark.parametrize("text", LISTED)
 def test_the_sentence_is_true(text: str) -> None:
     SENTENCES[text]()
-
-
-# The table
-
-ROWS: Final = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in README.splitlines()
-    if line.startswith("| `")
-]
-PARAMETERS: Final[Mapping[str, Json]] = {
-    "weighted-mean": {"weights": [1.0, 2.0]},
-    "clip": {"low": 0},
-    "top-k": {"k": 1},
-    "threshold": {"at": 0},
-    "select": {"columns": [0]},
-    "reshape": {"shape": [3, 1]},
-    "one-hot": {"categories": [0, 1]},
-    "label-map": {"labels": {"0": "a"}},
-    "cast": {"datatype": "FP64"},
-}
-TAKES: Final = {
-    "integers or BYTES": INTEGERS | {"BYTES"},
-    "numbers": NUMERIC,
-    "anything": set(DATATYPES),
-    "integers, BOOL or BYTES": INTEGERS | {"BOOL", "BYTES"},
-}
-
-
-def names_of(cell: str) -> list[str]:
-    return re.findall(r"`([\w-]+)`", cell)
-
-
-def test_the_table_has_every_component() -> None:
-    assert sorted(name for row in ROWS for name in names_of(row[0])) == sorted(CATALOG)
-
-
-@pytest.mark.parametrize(("name", "row"), [(name, row) for row in ROWS for name in names_of(row[0])])
-def test_the_row_is_true(name: str, row: list[str]) -> None:
-    component = CATALOG[name]
-    _, outputs, takes, answers = row
-    assert (names_of(outputs) or None) == (list(component.outputs) if component.outputs else None)
-    wanted = TAKES[takes.removesuffix(" of one datatype")]
-    for datatype in DATATYPES:
-        given = dict(PARAMETERS.get(name, {}))
-        if name == "one-hot" and datatype == "BYTES":
-            given = {"categories": ["a"]}
-        if name == "label-map" and datatype == "BOOL":
-            given = {"labels": {"true": "a"}}
-        types = (TensorType(datatype, ("batch", 3)),) * (1 if component.inputs else 2)
-        values, problems = check_parameters(component, given)
-        assert not problems
-        try:
-            found = [each.datatype for each in component.signature(types, values).values()]
-        except SignatureError:
-            assert datatype not in wanted, datatype
-            continue
-        assert datatype in wanted, datatype
-        assert found == _answer(answers, datatype, len(found)), datatype
-
-
-def _answer(words: str, datatype: str, count: int) -> list[str]:
-    as_float = datatype if datatype in FLOATS else "FP64"
-    known = {
-        "the widest float datatype, FP64 where an input holds integers": [as_float],
-        "the same, and INT64": [as_float, "INT64"],
-        "its float datatype, FP64 for integers": [as_float],
-        "its datatype, and INT64": [datatype, "INT64"],
-        "its datatype": [datatype] * count,
-        "as `datatype` says": ["FP64"],
-    }
-    return known.get(words) or [words.split(",")[0]]

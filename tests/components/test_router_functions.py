@@ -14,7 +14,10 @@ import numpy.typing as npt
 import pytest
 from graphc_components.component import ComponentError
 from graphc_components.datatypes import Array, bytes_array
-from graphc_components.routers import confidence, equals, random, threshold
+from graphc_components.routers.confidence import confidence
+from graphc_components.routers.equals import equals
+from graphc_components.routers.random import random
+from graphc_components.routers.threshold import threshold
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -22,7 +25,7 @@ from numpy.testing import assert_array_equal
 few = settings(max_examples=60, deadline=None)
 PRINT_CHOICES = """
 import json
-from graphc_components.routers import random
+from graphc_components.routers.random import random
 print(json.dumps([random(1, weights=[1, 2, 3], key=str(key), salt="s").tolist() for key in range(200)]))
 """
 

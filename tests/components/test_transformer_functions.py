@@ -5,11 +5,18 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from graphc_components.choosing import argmax, threshold, top_k
 from graphc_components.component import ComponentError
 from graphc_components.datatypes import floats
-from graphc_components.scaling import clip, normalise, scale, softmax
-from graphc_components.shaping import rename, reshape, select
+from graphc_components.transformers.argmax import argmax
+from graphc_components.transformers.clip import clip
+from graphc_components.transformers.normalise import normalise
+from graphc_components.transformers.rename import rename
+from graphc_components.transformers.reshape import reshape
+from graphc_components.transformers.scale import scale
+from graphc_components.transformers.select import select
+from graphc_components.transformers.softmax import softmax
+from graphc_components.transformers.threshold import threshold
+from graphc_components.transformers.top_k import top_k
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal

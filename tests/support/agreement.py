@@ -20,7 +20,7 @@ from graphc.ir.limits import Limits
 from graphc.ir.plan import Plan
 from graphc.lower.ways import find_conditions, guarded_uses
 from graphc.verify.interpreter import Choose, NodeFailedError, RunNode, interpret
-from graphc_components.catalog import CATALOG, load_function
+from graphc_components.catalog import CATALOG
 from graphc_components.datatypes import to_datatype
 from graphc_runtimes.choose import Call as Asked
 from graphc_runtimes.choose import choose as choose_node
@@ -68,7 +68,7 @@ def _module() -> Json:
 
 def _run_component(work: ComponentWork, ports: Ports) -> Ports:
     component = CATALOG[work.component]
-    function: Any = load_function(component)
+    function: Any = component.function
     answer = function(*ports.values(), **work.parameters)
     names = component.output_names(list(ports))
     arrays = answer if len(names) > 1 or component.outputs is None else [answer]

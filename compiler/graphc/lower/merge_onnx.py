@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from graphc_components.catalog import CATALOG, Component, ComponentError, Value, load_function
+from graphc_components.catalog import CATALOG, Component, ComponentError, Value
 from graphc_components.datatypes import Array
 from graphc_components.onnx_forms import OnnxForm, state_in_onnx
 from graphc_components.tensors import TensorType
@@ -318,7 +318,7 @@ def _component_types(node: Node, types: Sequence[TensorType]) -> list[TensorType
 
 def _component_runner(node: Node) -> "Callable[[Tensors], Tensors | None]":
     assert isinstance(node.work, ComponentWork)
-    function, names = load_function(_component(node)), _component_outputs(node)
+    function, names = _component(node).function, _component_outputs(node)
     parameters, ports = dict(node.work.parameters), [use.port for use in node.uses]
 
     def run(feeds: Tensors) -> Tensors | None:

@@ -1,13 +1,6 @@
-"""Components as ONNX operators, in plain data: for those that mean exactly the same, so that models can absorb them.
+"""Components as ONNX operators, in plain data: for those that mean exactly the same, so that models can absorb them."""
 
-The operators of a component are stated by the function that has the name of the component's own, in the module of
-that name here; a component without such a function has no ONNX form.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from typing import cast
+from collections.abc import Mapping, Sequence
 
 from graphc_components.component import Component, Value
 from graphc_components.onnx_forms.writer import OnnxForm, Operator, Writer
@@ -25,18 +18,8 @@ def state_in_onnx(
     bring, and operators would answer it in another way, there is no form. BYTES that come from outside have none
     either, because ONNX has texts and no bytes.
     """
-    if any(each.datatype == "BYTES" for each in types):
-        return None
-    state = _find_statement(component)
-    if state is None:
+    if component.onnx is None or any(each.datatype == "BYTES" for each in types):
         return None
     writer = Writer(types)
-    results = state(writer, values)
+    results = component.onnx(writer, values)
     return None if results is None else writer.finish(results)
-
-
-def _find_statement(component: Component) -> Callable[[Writer, Mapping[str, Value]], list[str] | None] | None:
-    module, _, name = component.function.partition(":")
-    place = f"{__name__}.{module.rpartition('.')[2]}"
-    found = getattr(import_module(place), name, None) if find_spec(place) else None
-    return cast("Callable[[Writer, Mapping[str, Value]], list[str] | None] | None", found)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
-from graphc_components.catalog import CATALOG, check_parameters, load_function
+from graphc_components.catalog import CATALOG, check_parameters
 from graphc_components.datatypes import Array
 
 from graphc_runtimes.errors import LoadError
@@ -19,7 +19,7 @@ def load_component(node: ComponentNode) -> Runner:
     parameters, problems = check_parameters(component, node.parameters)
     if problems:
         raise LoadError("; ".join(problem.message for problem in problems))
-    function = load_function(component)
+    function = component.function
     order = _in_order(node)
     outputs = component.output_names(order)
 

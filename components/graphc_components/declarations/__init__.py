@@ -1,1 +1,0 @@
-"""What the components declare: signatures and parameters, without numpy, so that a compiler starts fast."""
