@@ -1,8 +1,13 @@
 """Declares what a graph file may say, and reads at once what is plainly right.
 
 A declaration is written as pydantic's are, and has two readers. The one here takes microseconds, needs no import, and
-answers nothing but yes: what it does not take, pydantic judges, whose import takes longer than a small graph to
-compile (`graphc.spec.examine`). It may thus refuse what is right, and must never take what is wrong.
+only ever says yes. It may refuse what is right, and must never take what is wrong. What it refuses, pydantic judges and
+explains (`graphc.spec.examine`).
+
+It stays because it pays at start-up. `python tests/bench/measure_declarations.py` measures the processor time of a process
+that declares the graph language and reads one graph: 89 ms by this reader and 414 ms by pydantic, which spends 92 ms on
+its import and 235 ms on making its models (CPython 3.11, two busy cores, the least of 15 runs). Every `graphc check`,
+`compile` and `run` of a correct file is that much faster.
 """
 
 from collections.abc import Callable, Mapping
