@@ -73,7 +73,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
 
 ROOMS: Final = (
     *("records", "diagnostics", "source", "unchecked", "seldon", "http1", "engine"),
-    *("within", "client", "version", "regular_files", "gpus", "compare", "artefacts", "quantities"),
+    *("within", "client", "fetch", "version", "regular_files", "gpus", "compare", "artefacts", "quantities"),
     *("ir", "runtime_image", "spec", "caching", "durations", "hardware", "rollout", "packages", "builder"),
     *("profiles", "lower", "frontend", "builder_files", "targets", "measured", "compile", "documents"),
     *("run", "explain", "krm", "bench", "push", "cluster", "lint", "trial", "verify", "cli"),

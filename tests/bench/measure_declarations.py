@@ -1,6 +1,6 @@
-"""What graphc's quick reader of graph files saves at start-up, beside pydantic: `python tests/bench/measure_declarations.py`.
+"""What the quick reader of graph files saves at start-up, beside pydantic.
 
-Prints the least processor time of several processes, in milliseconds.
+`python tests/bench/measure_declarations.py` prints the least processor time of several processes, in milliseconds.
 """
 
 import os

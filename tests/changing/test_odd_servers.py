@@ -1,5 +1,6 @@
 """API servers that drip, flood, talk nonsense or prove nothing of themselves: one clear line, in time."""
 
+import base64
 import json
 import shutil
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final, cast
 
@@ -18,8 +20,11 @@ from click.testing import CliRunner, Result
 from graphc.cli import main
 from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Cluster, Kind, Ref
+from graphc.cluster.judges import load
+from graphc.cluster.problem import ClusterError
 from graphc.cluster.rollout import state_of
 from graphc.cluster.trouble import find_trouble, is_passing
+from graphc.fetch import fetch
 from graphc.ir.graph import Value
 from graphc.unchecked import Data
 
@@ -170,6 +175,50 @@ def test_a_server_that_drips_holds_nobody_longer_than_asked(answer: Answer, tmp_
     assert "does not answer within 3 s" in done.output or "does not answer: " in done.output, done.output
     # One request and what is sent again of it; the rest is a busy machine's.
     assert took < 20
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_report_is_one_clear_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphc.compare.reading._TIMEOUT_S", 2)
+    with serving(ODD[name]) as port:
+        done = run("compare", f"http://127.0.0.1:{port}/report")
+    assert done.exit_code == 1, done.output
+    assert done.output.startswith("Error: ")
+    assert len(done.output.splitlines()) == 1
+    assert len(done.output) < 4096
+
+
+# What is JSON, and lacks all that is looked for in it.
+EMPTY: Final = frozenset({"a-list", "odd-types"})
+
+
+@pytest.mark.parametrize("name", sorted(set(ODD) - EMPTY))
+def test_odd_metrics_are_one_clear_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphc.cluster.judges.ANSWER_SECONDS", 2)
+    with serving(ODD[name]) as port, pytest.raises(ClusterError) as caught:
+        load(f"http://user:hunter2@127.0.0.1:{port}/api/v1/query")
+    assert len(str(caught.value).splitlines()) == 1
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_user_of_an_address_is_sent_and_is_no_part_of_the_host() -> None:
+    heard: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name is from elsewhere)
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        fetch(f"http://u%20x:hunter2@127.0.0.1:{server.server_port}/", seconds=60, most_bytes=9)
+        fetch(f"http://127.0.0.1:{server.server_port}/", seconds=60, most_bytes=9)
+        server.shutdown()
+    assert heard == ["Basic " + base64.b64encode(b"u x:hunter2").decode(), None]
 
 
 def test_a_report_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from graphc.cluster.client import shorten
 from graphc.cluster.planning import traffic_of
 from graphc.cluster.problem import ClusterError
 from graphc.unchecked import fields, items, text
-from graphc.within import within
 
 ANSWER_SECONDS: Final = 10.0
 LARGEST: Final = 32 * 1024 * 1024
@@ -119,25 +118,18 @@ def _read(place: str) -> bytes:
             raise ClusterError(
                 f"{place} cannot be read: {(error.strerror or 'unknown reason').lower()}"
             ) from error
-    from urllib3.exceptions import HTTPError
+    # urllib takes longer to import than most commands need for all they do.
+    from graphc.fetch import FetchError, fetch
 
     try:
-        status, data = within(ANSWER_SECONDS, lambda: _ask(place))
-    except (HTTPError, OSError, ValueError) as error:
+        found = fetch(place, seconds=ANSWER_SECONDS, most_bytes=LARGEST)
+    except FetchError as error:
+        # The reason may quote the address, and with it a password.
         raise ClusterError(f"{_show(place)} does not answer") from error
-    if len(data) > LARGEST:
-        raise ClusterError(f"{_show(place)} answers with more than {LARGEST // 1024**2} MiB")
     # Prometheus says what is wrong with a query in JSON, with the status 400.
-    if status >= 500 or status in {301, 302, 401, 403, 404}:
-        raise ClusterError(f"{_show(place)} answers with the status {status}")
-    return data
-
-
-def _ask(place: str) -> tuple[int, bytes]:
-    import urllib3
-
-    answer = urllib3.request("GET", place, timeout=ANSWER_SECONDS, retries=False, preload_content=False)
-    return answer.status, answer.read(LARGEST + 1)
+    if found.status >= 500 or found.status in {301, 302, 401, 403, 404}:
+        raise ClusterError(f"{_show(place)} answers with the status {found.status}")
+    return found.body
 
 
 def _show(place: str) -> str:

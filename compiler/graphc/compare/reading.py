@@ -1,8 +1,6 @@
 """Find the report that is asked for: a run of the database, another database, or a service that compares."""
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -10,13 +8,14 @@ from typing import TYPE_CHECKING, Final, cast
 from graphc.compare.plain import Plain
 from graphc.compare.report import Report
 from graphc.compare.store_problem import StoreError
-from graphc.within import within
+from graphc.fetch import FetchError, fetch
 
 if TYPE_CHECKING:
     from graphc.compare.store import Store
 
 _MOST_BYTES: Final = 64 << 20
 _TIMEOUT_S: Final = 30
+_MOST_WORDS: Final = 10_000
 
 
 def open_store(place: str) -> "Store":
@@ -85,26 +84,12 @@ def _fetch(url: str) -> Report:
     if url.count("/") <= 2 or url.endswith("/"):
         url = url.rstrip("/") + "/report"
     try:
-        body = within(_TIMEOUT_S, lambda: _ask(url))
-    except TimeoutError as error:
-        raise StoreError(f"`{url}` does not answer within {_TIMEOUT_S} s") from error
-    if len(body) > _MOST_BYTES:
-        raise StoreError(f"`{url}` answers with more than a report")
-    return _read(url, body)
-
-
-def _ask(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
-            return response.read(_MOST_BYTES + 1)
-    except urllib.error.HTTPError as error:
-        with error:
-            raise StoreError(
-                f"`{url}` answers with status {error.code}: {_words(error.read(10_000))}"
-            ) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise StoreError(f"`{url}` cannot be reached: {reason}") from error
+        found = fetch(url, seconds=_TIMEOUT_S, most_bytes=_MOST_BYTES)
+    except FetchError as error:
+        raise StoreError(f"`{url}` {error}") from error
+    if found.status != 200:
+        raise StoreError(f"`{url}` answers with status {found.status}: {_words(found.body[:_MOST_WORDS])}")
+    return _read(url, found.body)
 
 
 def _read(url: str, body: bytes) -> Report:

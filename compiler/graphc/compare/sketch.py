@@ -1,16 +1,16 @@
 """A sketch of many numbers in bounded memory, from which quantiles and distances are read.
 
 This is DDSketch: C. Masson, J. E. Rim and H. K. Lee, "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with
-Relative-Error Guarantees", PVLDB 12(12), 2019, doi:10.14778/3352063.3352135. Its logarithmic mapping counts numbers in
-buckets whose bounds grow by the factor (1 + a) / (1 - a), on both sides of zero, so that any value read from a sketch is
-within the relative error a (`RELATIVE_ERROR`) of one that was added.
+Relative-Error Guarantees", PVLDB 12(12), 2019, arXiv:1908.10693. Its logarithmic mapping counts numbers in buckets
+whose bounds grow by the factor (1 + a) / (1 - a), on both sides of zero. So any value read from a sketch is within the
+relative error a (`RELATIVE_ERROR`) of one that was added.
 
 One thing differs. The paper bounds memory by collapsing the lowest buckets once there are too many. Here the range is
 fixed: magnitudes below `LOW` count as zero, and those above `HIGH` as `HIGH`. So there are at most `MOST_BUCKETS`, and
 merging adds counts, which is exact: sketches merged in any order and grouping give the same sketch.
 
-The package `ddsketch` is not used. It adds one value at a time in Python, and this adds an array by numpy. The distances
-between two sketches, and the bounds of a quantile, are not part of it.
+The package `ddsketch` is not used. It adds one value at a time in Python, and this adds an array by numpy. The
+distances between two sketches and the bounds of a quantile are not part of it.
 """
 
 import math
