@@ -28,7 +28,7 @@ from graphc_runtimes.faults import stripped, tell_fault
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.metrics import batch_ledger, batch_requests, batch_rows, queue_seconds
 from graphc_runtimes.region import Batch, DecidingNode, Node, Region
-from graphc_runtimes.unit import Unit
+from graphc_runtimes.unit import LoadedUnit
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
 
@@ -37,7 +37,7 @@ _FAILURES: Final = (RequestError, RunError, DeadlineError)
 _SLACK: Final = 1e-6
 """Seconds by which a timer may be early."""
 
-_BATCHERS: Final[WeakKeyDictionary[Unit, "Batcher"]] = WeakKeyDictionary()
+_BATCHERS: Final[WeakKeyDictionary[LoadedUnit, "Batcher"]] = WeakKeyDictionary()
 
 
 class Writer(Protocol):
@@ -91,7 +91,7 @@ class Entry(Protocol):
         ...
 
 
-async def answer(unit: Unit, message: Message) -> list[WireTensor]:
+async def answer(unit: LoadedUnit, message: Message) -> list[WireTensor]:
     """Answer a message without blocking the event loop; raises RequestError, RunError and DeadlineError."""
     batcher = find_batcher(unit)
     if batcher is None:
@@ -99,7 +99,7 @@ async def answer(unit: Unit, message: Message) -> list[WireTensor]:
     return await batcher.answer(message)
 
 
-def find_batcher(unit: Unit) -> "Batcher | None":
+def find_batcher(unit: LoadedUnit) -> "Batcher | None":
     """Return what runs a unit's requests together; None for a unit that has each run alone."""
     batch = unit.region.batch
     if batch is None:
@@ -114,7 +114,7 @@ def find_batcher(unit: Unit) -> "Batcher | None":
 class _Waiting:
     """A message that somebody awaits the answer of."""
 
-    unit: Unit
+    unit: LoadedUnit
     message: Message
     rows: int
     kind: Hashable
@@ -154,9 +154,9 @@ class Batcher:
     A batch runs on the event loop where that is known to be short, else in a thread.
     """
 
-    def __init__(self, unit: Unit, batch: Batch) -> None:
+    def __init__(self, unit: LoadedUnit, batch: Batch) -> None:
         self._unit, self._most, self._delay = unit, batch.max_size, batch.max_delay_ms / 1000
-        self._together = Unit(_failing(unit.region), unit.runners, unit.version)
+        self._together = LoadedUnit(_failing(unit.region), unit.runners, unit.version)
         self._looks = find_looks(unit.region)
         self._pace = Pace(unit.region)
         self._queue: deque[tuple[Entry, float]] = deque()

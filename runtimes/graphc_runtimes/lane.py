@@ -23,9 +23,9 @@ from graphc_runtimes.numerals import LEAST, read_numbers
 from graphc_runtimes.numerals import Text as Body
 from graphc_runtimes.packed import read_packed
 from graphc_runtimes.reading import MOST_ID
-from graphc_runtimes.region import Answer, DecidingNode, Node, Region, TensorSpec
+from graphc_runtimes.region import DecidingNode, Node, Region, RegionOutput, TensorSpec
 from graphc_runtimes.shapes import is_shape
-from graphc_runtimes.unit import Unit, named_version
+from graphc_runtimes.unit import LoadedUnit, named_version
 
 LONGEST: Final = 65_536
 """Of larger bodies the decoding is what takes time, and no body is to be decoded twice."""
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 class Lane:
     """The short way of one unit under one of its names."""
 
-    def __init__(self, unit: Unit, name: str) -> None:
+    def __init__(self, unit: LoadedUnit, name: str) -> None:
         self.unit = unit
         self._takes = tuple(_Reader(spec) for spec in unit.region.takes)
         self._unread: tuple[None, ...] = (None,) * len(self._takes)
@@ -65,7 +65,7 @@ class Lane:
         self._notes_fallbacks = any(_may_stand_in(node) for node in unit.region.nodes)
 
     @classmethod
-    def find(cls, unit: Unit, name: str) -> "Lane | None":
+    def find(cls, unit: LoadedUnit, name: str) -> "Lane | None":
         """Return the short way of a unit; None where every request has to be looked at more closely."""
         return cls(unit, name) if _is_plain(unit.region) else None
 
@@ -183,7 +183,7 @@ def _is_plain(region: Region) -> bool:
     )
 
 
-def _has_numbers(spec: TensorSpec | Answer) -> bool:
+def _has_numbers(spec: TensorSpec | RegionOutput) -> bool:
     return spec.datatype != "BYTES"
 
 
@@ -250,7 +250,7 @@ def _fits(shape: Sequence[int], dims: Sequence[Dim], sizes: dict[str, int]) -> b
 class _Writer:
     """Writes one tensor of an answer."""
 
-    def __init__(self, answer: Answer, unit: Unit) -> None:
+    def __init__(self, answer: RegionOutput, unit: LoadedUnit) -> None:
         self._answer, self._unit = answer, unit
         self._tensor, self._dtype = answer.tensor, to_numpy(answer.datatype)
         self._start = b'{"name":%b,"shape":' % orjson.dumps(answer.name)
@@ -291,7 +291,7 @@ class _Writer:
 class _TextWriter:
     """Writes one tensor of texts of an answer."""
 
-    def __init__(self, answer: Answer, unit: Unit) -> None:
+    def __init__(self, answer: RegionOutput, unit: LoadedUnit) -> None:
         self._answer, self._unit = answer, unit
 
     def write(self, made: Mapping[str, Array]) -> bytes:

@@ -21,7 +21,7 @@ from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, Reques
 from graphc_runtimes.execute import Runner, execute
 from graphc_runtimes.messages import Message
 from graphc_runtimes.reading import read_message
-from graphc_runtimes.unit import Unit, load_unit, take
+from graphc_runtimes.unit import LoadedUnit, load_unit, take
 
 _WARMUP: Final = 0.2
 """The share of the time that is not counted."""
@@ -67,7 +67,7 @@ def measure(job: Mapping[str, object]) -> dict[str, object]:
     return {"runs": runs, "nodes": nodes.by_name, "regions": regions.by_name}
 
 
-def _load(fields: Mapping[str, object], artifacts: str) -> Unit:
+def _load(fields: Mapping[str, object], artifacts: str) -> LoadedUnit:
     threads = fields.get("threads")
     name = str(fields["unit"])
     region = json.dumps(fields["region"])
@@ -77,7 +77,9 @@ def _load(fields: Mapping[str, object], artifacts: str) -> Unit:
     return asyncio.run(load_unit(environment))
 
 
-def _repeat(units: list[Unit], message: Message, seconds: float, least: int) -> tuple[_Times, _Times, int]:
+def _repeat(
+    units: list[LoadedUnit], message: Message, seconds: float, least: int
+) -> tuple[_Times, _Times, int]:
     nodes, regions = _Times(), _Times()
     timed = [replace(each, runners=_time_runners(each, nodes)) for each in units]
     end, runs = time.perf_counter() + seconds, 0
@@ -87,11 +89,11 @@ def _repeat(units: list[Unit], message: Message, seconds: float, least: int) -> 
     return nodes, regions, runs
 
 
-def _time_runners(unit: Unit, times: _Times) -> dict[str, Runner]:
+def _time_runners(unit: LoadedUnit, times: _Times) -> dict[str, Runner]:
     return {name: _Timed(name, runner, times) for name, runner in unit.runners.items()}
 
 
-def _run_once(units: list[Unit], message: Message, times: _Times) -> None:
+def _run_once(units: list[LoadedUnit], message: Message, times: _Times) -> None:
     call = Call(message.parameters, message.headers, None)
     first, *others = units
     known = _run(first, take(first.region, message), call, times)
@@ -100,7 +102,7 @@ def _run_once(units: list[Unit], message: Message, times: _Times) -> None:
         known |= _run(unit, tensors, call, times)
 
 
-def _run(unit: Unit, tensors: Mapping[str, Array], call: Call, times: _Times) -> dict[str, Array]:
+def _run(unit: LoadedUnit, tensors: Mapping[str, Array], call: Call, times: _Times) -> dict[str, Array]:
     start = time.perf_counter()
     made = execute(unit.region, unit.runners, tensors, call)
     times.add(unit.region.unit, time.perf_counter() - start)

@@ -30,7 +30,7 @@ from graphc_runtimes.serving import (
     Parameters,
     register_custom_handler,
 )
-from graphc_runtimes.unit import Unit, named_version, share_unit
+from graphc_runtimes.unit import LoadedUnit, named_version, share_unit
 from graphc_runtimes.workers import note_loaded
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
@@ -55,7 +55,7 @@ class RegionModel(MLModel):
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
-        self._unit: Unit | None = None
+        self._unit: LoadedUnit | None = None
         self._device: dict[str, str] = {}
         # MLServer collects these before load(), from the attributes of the instance.
         self.aggregate_handler = self._handler("aggregate", self._aggregate)
@@ -89,24 +89,24 @@ class RegionModel(MLModel):
         return True
 
     @property
-    def unit(self) -> Unit | None:
+    def unit(self) -> LoadedUnit | None:
         """The unit that this model answers with, once it is loaded."""
         return self._unit
 
-    def _describe(self, unit: Unit) -> None:
+    def _describe(self, unit: LoadedUnit) -> None:
         graph = unit.region.graph
         is_graph = self.name == graph.name
         self.inputs = to_metadata(graph.inputs if is_graph else unit.region.takes)
         self.outputs = to_metadata(graph.outputs if is_graph else unit.region.answers)
 
-    def _note_device(self, unit: Unit, environment: Environment) -> None:
+    def _note_device(self, unit: LoadedUnit, environment: Environment) -> None:
         reason = find_fallback(environment)
         device_fallback().labels(unit.region.unit).set(reason is not None)
         self._device = {"graphc_device": environment.accelerator}
         if reason is not None:
             self._device = {"graphc_device": "cpu", "graphc_device_fallback": reason}
 
-    def _note_variants(self, unit: Unit, environment: Environment) -> None:
+    def _note_variants(self, unit: LoadedUnit, environment: Environment) -> None:
         variants = find_variants(environment)
         for node in variants:
             cpu_models().labels(unit.region.unit, node).set(1)
@@ -114,7 +114,7 @@ class RegionModel(MLModel):
             told = ", ".join(f"{node}: {path}" for node, path in variants.items())
             self._device = {"graphc_device": "cpu", **self._device, "graphc_cpu_models": told}
 
-    def _note_operators(self, unit: Unit, environment: Environment) -> None:
+    def _note_operators(self, unit: LoadedUnit, environment: Environment) -> None:
         # Of a unit that goes without, everything runs there.
         has_gpu = find_fallback(environment) is None
         operators = find_operators(environment)
@@ -169,7 +169,7 @@ class RegionModel(MLModel):
             return await answer(unit, message), unit.carry(message)
 
     # No property: MLServer reads every attribute before load() to find its handlers.
-    def _find_unit(self) -> Unit:
+    def _find_unit(self) -> LoadedUnit:
         if self._unit is None:
             raise ModelNotReady(self.name)
         return self._unit

@@ -7,7 +7,7 @@ from graphc_components.datatypes import Array
 
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.messages import Message, WireTensor, decode, encode, want
-from graphc_runtimes.region import Answer, TensorSpec
+from graphc_runtimes.region import RegionOutput, TensorSpec
 from graphc_runtimes.serving import (
     Datatype,
     InferenceRequest,
@@ -61,7 +61,7 @@ def _from_output(output: ResponseOutput) -> Array:
         raise ArrayError(f"gave an output `{output.name}` that {error}") from None
 
 
-def to_metadata(specs: Sequence[TensorSpec | Answer]) -> list[MetadataTensor]:
+def to_metadata(specs: Sequence[TensorSpec | RegionOutput]) -> list[MetadataTensor]:
     """Return tensors as model metadata has them, where -1 is a size that is not fixed."""
     return [
         MetadataTensor(

@@ -30,7 +30,7 @@ from graphc_runtimes.reading import Asked as AskedInfer
 from graphc_runtimes.reading import read_infer, read_message, read_messages
 from graphc_runtimes.routes import split_path
 from graphc_runtimes.shown import cut_error, show
-from graphc_runtimes.unit import Unit, named_version
+from graphc_runtimes.unit import LoadedUnit, named_version
 
 _STATUS: Final[Mapping[type[Exception], int]] = {
     RequestError: 400,
@@ -56,7 +56,7 @@ class Model(Protocol):
     ready: bool
 
     @property
-    def unit(self) -> Unit | None:
+    def unit(self) -> LoadedUnit | None:
         """The unit that it answers with, once it is loaded."""
         ...
 
@@ -73,7 +73,7 @@ class Meter(Protocol):
         ...
 
 
-class Answer(NamedTuple):
+class WireAnswer(NamedTuple):
     """What is sent back."""
 
     status: int
@@ -179,7 +179,7 @@ class DataPlane:
             return True
         self._desk.take()
 
-        def done(found: Answer | None) -> None:
+        def done(found: WireAnswer | None) -> None:
             self._desk.give_back()
             if found is None:
                 exchange.drop()
@@ -189,14 +189,14 @@ class DataPlane:
         path.context.run(batcher.submit, _Rider(lane, asked, path, exchange, done))
         return True
 
-    def _start_thread(self, path: Path, exchange: HotExchange, work: "_Work", unit: Unit) -> None:
+    def _start_thread(self, path: Path, exchange: HotExchange, work: "_Work", unit: LoadedUnit) -> None:
         start = time.perf_counter()
 
-        def done(future: "Future[Answer]") -> None:
+        def done(future: "Future[WireAnswer]") -> None:
             if not future.cancelled():
                 self._respond(exchange, path, start, future.result())
 
-        def do() -> Answer:
+        def do() -> WireAnswer:
             return path.context.copy().run(_guarded, lambda: work.do(unit))
 
         try:
@@ -221,7 +221,7 @@ class DataPlane:
         finally:
             self._desk.give_back()
 
-    def _respond(self, exchange: HotExchange, path: Path, start: float, found: Answer) -> None:
+    def _respond(self, exchange: HotExchange, path: Path, start: float, found: WireAnswer) -> None:
         # Counted first: who has the answer finds it in the metrics.
         seconds = time.perf_counter() - start
         self._meter.count(path.text, found.status, seconds)
@@ -230,7 +230,7 @@ class DataPlane:
         exchange.respond(found.status, found.head, *found.parts)
 
 
-def _guarded(work: Callable[[], Answer]) -> Answer:
+def _guarded(work: Callable[[], WireAnswer]) -> WireAnswer:
     """Work in a thread, and answer whatever is raised there."""
     try:
         return work()
@@ -238,7 +238,7 @@ def _guarded(work: Callable[[], Answer]) -> Answer:
         return _fail(tell_fault(error, "the unit"))
 
 
-async def _guarded_later(work: Awaitable[Answer]) -> Answer:
+async def _guarded_later(work: Awaitable[WireAnswer]) -> WireAnswer:
     """Work in a task, and answer whatever is raised there but that it is to end."""
     try:
         return await work
@@ -255,7 +255,7 @@ def _ask(lane: Lane, exchange: HotExchange) -> Asked | None:
     return lane.read(exchange.body, Headers(exchange.request.headers), make_id())
 
 
-def _take(lane: Lane, path: Path, exchange: HotExchange) -> Answer | None:
+def _take(lane: Lane, path: Path, exchange: HotExchange) -> WireAnswer | None:
     """Return the answer where there is a short way to it."""
     try:
         asked = _ask(lane, exchange)
@@ -264,8 +264,8 @@ def _take(lane: Lane, path: Path, exchange: HotExchange) -> Answer | None:
         return _fail(error)
 
 
-def _frame(lane: Lane, path: Path, asked: Asked, outputs: bytes) -> Answer:
-    return Answer(200, _JSON + path.head(asked.identity), (lane.frame(asked, outputs),))
+def _frame(lane: Lane, path: Path, asked: Asked, outputs: bytes) -> WireAnswer:
+    return WireAnswer(200, _JSON + path.head(asked.identity), (lane.frame(asked, outputs),))
 
 
 class _Rider:
@@ -279,7 +279,7 @@ class _Rider:
         asked: Asked,
         path: Path,
         exchange: HotExchange,
-        done: Callable[[Answer | None], None],
+        done: Callable[[WireAnswer | None], None],
     ) -> None:
         self.writer = lane
         self.rows, self.kind = lane.sort(asked)
@@ -319,7 +319,7 @@ class _Work:
         self._path, self._exchange, self._features = path, exchange, features
         self._asked: AskedInfer | None = None
 
-    def do(self, unit: Unit) -> Answer:
+    def do(self, unit: LoadedUnit) -> WireAnswer:
         """Return the answer."""
         try:
             if self._path.verb == "route":
@@ -330,7 +330,7 @@ class _Work:
         except _FAILURES as error:
             return _fail(error)
 
-    async def do_batched(self, desk: Desk) -> Answer:
+    async def do_batched(self, desk: Desk) -> WireAnswer:
         """Return the answer of a unit that may answer several requests at once."""
         unit = self._path.model.unit
         if unit is None:
@@ -355,7 +355,7 @@ class _Work:
         coding = (request.header(b"content-encoding") or b"identity").lower().strip()
         return body if coding == b"identity" else self._exchange.unpack(coding)
 
-    def _read(self, unit: Unit) -> Message:
+    def _read(self, unit: LoadedUnit) -> Message:
         body = self._body()
         if self._path.verb == "aggregate":
             return unit.accept(read_messages(body, self._headers()))
@@ -374,7 +374,7 @@ class _Work:
 
     # --- Writing -------------------------------------------------------------------------------------
 
-    def _write(self, unit: Unit, message: Message, tensors: list[WireTensor]) -> Answer:
+    def _write(self, unit: LoadedUnit, message: Message, tensors: list[WireTensor]) -> WireAnswer:
         fields: dict[str, object] = {"model_name": self._path.name} | named_version(unit)
         carried, identity = unit.carry(message), message.id
         if self._path.verb == "aggregate":
@@ -390,17 +390,17 @@ class _Work:
         )
         return self._finish(written, kind + self._path.head(identity or ""))
 
-    def _finish(self, written: Written, head: bytes) -> Answer:
+    def _finish(self, written: Written, head: bytes) -> WireAnswer:
         parts = tuple(written.parts)
         if not self._features.compresses:
-            return Answer(200, head, parts)
+            return WireAnswer(200, head, parts)
         head += b"vary: Accept-Encoding\r\n"
         coding = _choose_coding(self._exchange.request.header(b"accept-encoding") or b"")
         if coding is None or sum(map(len, parts)) < _LEAST:
-            return Answer(200, head, parts)
+            return WireAnswer(200, head, parts)
         packer = zlib.compressobj(_LEVEL, wbits=31 if coding == b"gzip" else 15)
         packed = b"".join([*(packer.compress(part) for part in parts), packer.flush()])
-        return Answer(200, head + b"content-encoding: %b\r\n" % coding, (packed,))
+        return WireAnswer(200, head + b"content-encoding: %b\r\n" % coding, (packed,))
 
 
 class _Ids:
@@ -445,16 +445,16 @@ def _may_take_long(exchange: HotExchange) -> bool:
     return not is_raw or int(raw) > LONGEST
 
 
-def _fail(error: Exception) -> Answer:
+def _fail(error: Exception) -> WireAnswer:
     status = _STATUS[type(error)]
     head = _JSON + _RETRY if status == _BUSY else _JSON
-    return Answer(status, head, (orjson.dumps({"error": cut_error(str(error))}),))
+    return WireAnswer(status, head, (orjson.dumps({"error": cut_error(str(error))}),))
 
 
-def _unready(name: str) -> Answer:
+def _unready(name: str) -> WireAnswer:
     text = orjson.dumps({"error": f"model {show(name)} is not ready"})
-    return Answer(_BUSY, _JSON + _RETRY, (text,))
+    return WireAnswer(_BUSY, _JSON + _RETRY, (text,))
 
 
-def _busy() -> Answer:
+def _busy() -> WireAnswer:
     return _fail(BusyError())

@@ -57,7 +57,7 @@ class TensorSpec:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RegionOutput:
     """A tensor of the answer, and the tensor of the region that it is."""
 
     name: str
@@ -247,7 +247,7 @@ RunnableNode = ComponentNode | ModelNode | PythonNode
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
-class Graph:
+class WholeGraph:
     """The graph that the region is a part of, as its clients see it."""
 
     name: str
@@ -280,11 +280,11 @@ class Region:
     """What one unit takes, runs (in this order) and answers."""
 
     graphc: Literal[1]
-    graph: Graph
+    graph: WholeGraph
     unit: str
     takes: tuple[TensorSpec, ...]
     nodes: tuple[Annotated[Node, Field(discriminator="kind")], ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[RegionOutput, ...]
     wire: Literal["plain", "base64"]
     route: Route | None = None
     batch: Batch | None = None

@@ -22,7 +22,7 @@ from graphc_runtimes.plane import Meter, Model
 from graphc_runtimes.room import Room
 from graphc_runtimes.rpc_messages import Asked, Messages
 from graphc_runtimes.shown import show
-from graphc_runtimes.unit import Unit
+from graphc_runtimes.unit import LoadedUnit
 
 SERVICE: Final = "inference.GRPCInferenceService"
 
@@ -111,7 +111,7 @@ class RpcPlane:
         self._meter.count_inference(served.name, time.perf_counter() - start, failed=False)
         return found
 
-    async def _find(self, asked: Asked, call: Call) -> tuple[Served, Unit]:
+    async def _find(self, asked: Asked, call: Call) -> tuple[Served, LoadedUnit]:
         """Return the model and the unit that are asked, or end the call."""
         served = self._served.get(asked.model)
         if served is None and asked.model not in self._names:
@@ -122,7 +122,7 @@ class RpcPlane:
             await call.abort(grpc.StatusCode.UNAVAILABLE, f"model {show(asked.model)} is not ready")
         return served, unit
 
-    async def _answer(self, served: Served, unit: Unit, asked: Asked, size: int, call: Call) -> bytes:
+    async def _answer(self, served: Served, unit: LoadedUnit, asked: Asked, size: int, call: Call) -> bytes:
         headers = {str(key): str(value) for key, value in call.invocation_metadata() or ()}
         left_s = call.time_remaining() if unit.region.graph.deadline_ms is not None else None
         if left_s is not None:
@@ -180,7 +180,7 @@ class _Work:
     __slots__ = ("_asked", "_headers", "_messages", "_served", "_unit")
 
     def __init__(
-        self, served: Served, unit: Unit, asked: Asked, headers: Mapping[str, str], messages: Messages
+        self, served: Served, unit: LoadedUnit, asked: Asked, headers: Mapping[str, str], messages: Messages
     ) -> None:
         self._served, self._unit, self._asked = served, unit, asked
         self._headers, self._messages = headers, messages

@@ -17,7 +17,7 @@ from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.execute import Program, Runner
 from graphc_runtimes.messages import FALLBACKS, WANTED, Message, WireTensor, decode, encode
 from graphc_runtimes.metrics import NodeBooks
-from graphc_runtimes.region import Answer, ChoiceNode, DecidingNode, Region, TensorSpec, parse_region
+from graphc_runtimes.region import ChoiceNode, DecidingNode, Region, RegionOutput, TensorSpec, parse_region
 from graphc_runtimes.shown import show
 
 NO_CHILD: Final = -2
@@ -25,7 +25,7 @@ NO_CHILD: Final = -2
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Unit:
+class LoadedUnit:
     """A region whose nodes are loaded."""
 
     region: Region
@@ -92,7 +92,7 @@ class Unit:
         """The version that an answer bears: those between units bear none."""
         return self.version if self._is_last else None
 
-    def _wanted(self, message: Message) -> Sequence[Answer]:
+    def _wanted(self, message: Message) -> Sequence[RegionOutput]:
         wanted = message.wanted if self._is_last else ()
         if not wanted:
             return self.region.answers
@@ -139,24 +139,24 @@ class Unit:
             if name not in self._known and not _is_of_a_node(name):
                 raise RequestError(f"unit `{unit}`: the graph has no input {show(name)}")
 
-    def _encode(self, answer: Answer, array: Array | None) -> WireTensor:
+    def _encode(self, answer: RegionOutput, array: Array | None) -> WireTensor:
         try:
             return encode(answer.name, self._check(answer, array), self.region.wire)
         except ArrayError as error:
             raise RunError(f"unit `{self.region.unit}`: tensor `{answer.name}` {error}") from None
 
-    def _pass_on(self, answer: Answer, array: Array | None) -> WireTensor:
+    def _pass_on(self, answer: RegionOutput, array: Array | None) -> WireTensor:
         checked = self.checked(answer, array)
         return WireTensor(answer.name, answer.datatype, checked.shape, (), array=checked)
 
-    def checked(self, answer: Answer, array: Array | None) -> Array:
+    def checked(self, answer: RegionOutput, array: Array | None) -> Array:
         """Return what the nodes gave for an answer; raises RunError where it is not of the answer's type."""
         try:
             return self._check(answer, array)
         except ArrayError as error:
             raise RunError(f"unit `{self.region.unit}`: tensor `{answer.name}` {error}") from None
 
-    def _check(self, answer: Answer, array: Array | None) -> Array:
+    def _check(self, answer: RegionOutput, array: Array | None) -> Array:
         if array is None:
             raise RunError(f"unit `{self.region.unit}`: no branch was taken that gives `{answer.name}`")
         expected = self._shapes[answer.name]
@@ -165,7 +165,7 @@ class Unit:
         return array
 
 
-def _left_out(answer: Answer, array: Array | None) -> bool:
+def _left_out(answer: RegionOutput, array: Array | None) -> bool:
     return array is None and answer.optional
 
 
@@ -211,12 +211,12 @@ def _is_of_a_node(name: str) -> bool:
     return "." in name or ":" in name
 
 
-def named_version(unit: Unit) -> dict[str, object]:
+def named_version(unit: LoadedUnit) -> dict[str, object]:
     """Return the field of an answer that says the version, if it bears one."""
     return {} if unit.told_version is None else {"model_version": unit.told_version}
 
 
-async def load_unit(environment: Environment) -> Unit:
+async def load_unit(environment: Environment) -> LoadedUnit:
     """Read the region and load its nodes, one after another; raises RegionError and LoadError."""
     region = parse_region(environment.region)
     runners: dict[str, Runner] = {}
@@ -225,13 +225,13 @@ async def load_unit(environment: Environment) -> Unit:
             check_choice(node)
         elif not isinstance(node, DecidingNode):
             runners[node.name] = await load_runner(node, environment)
-    return Unit(region, runners, environment.version)
+    return LoadedUnit(region, runners, environment.version)
 
 
-_LOADING: Final[dict[Environment, "asyncio.Task[Unit]"]] = {}
+_LOADING: Final[dict[Environment, "asyncio.Task[LoadedUnit]"]] = {}
 
 
-async def share_unit(environment: Environment) -> Unit:
+async def share_unit(environment: Environment) -> LoadedUnit:
     """Return the unit of an environment, loaded once per process whatever the number of names it has."""
     task = _LOADING.get(environment)
     if task is None:

@@ -30,7 +30,7 @@ from graphc_runtimes.batching import answer
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.reading import read_message
 from graphc_runtimes.region import Batch
-from graphc_runtimes.unit import Unit, load_unit
+from graphc_runtimes.unit import LoadedUnit, load_unit
 from served_graphs import compile_graph
 
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ async def load_both(environment: Environment, body: bytes) -> tuple[Ask, Ask]:
     """Return a way to ask the unit in this process, without batching and with it."""
     message = read_message(body, {})
     plain = await load_unit(environment)
-    batched = Unit(replace(plain.region, batch=Batch(CLIENTS)), plain.runners)
+    batched = LoadedUnit(replace(plain.region, batch=Batch(CLIENTS)), plain.runners)
     return lambda: answer(plain, message), lambda: answer(batched, message)
 
 
@@ -135,7 +135,7 @@ class Server:
         self._process.wait()
 
 
-def time_nodes(unit: Unit, body: bytes) -> float:
+def time_nodes(unit: LoadedUnit, body: bytes) -> float:
     """Return the seconds that the nodes take for a request, as one of as many as a batch has room for."""
     tensors, call = unit.read(read_message(body, {}))
     count = max(1, CLIENTS // len(next(iter(tensors.values()))))

@@ -19,11 +19,11 @@ from contextlib import ExitStack, contextmanager
 
 from aiohttp import web
 from graphc.engine.listen import Listener
-from graphc.engine.service import Graph
+from graphc.engine.service import ServedGraph
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Match, Mirror, Rollout, Share, Way
 from graphc.run.versions import Tree, Versions
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 
 ROWS = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 30], "data": [0.5] * 30}]})
 JSON_TYPE = {"Content-Type": "application/json"}
@@ -68,7 +68,9 @@ async def serve_front(live: int, shadow: int | None) -> None:
 
 
 def tree(port: int) -> Tree:
-    return Tree(Unit("m", "MODEL", endpoint=Endpoint("127.0.0.1", port)), Graph("g", {"name": "g"}))
+    return Tree(
+        SeldonUnit("m", "MODEL", endpoint=Endpoint("127.0.0.1", port)), ServedGraph("g", {"name": "g"})
+    )
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from graphc_runtimes.lane import Lane
 from graphc_runtimes.plane import DataPlane, Features
 from graphc_runtimes.plane import Path as Route
 from graphc_runtimes.protocol import HttpProtocol, Settings
-from graphc_runtimes.unit import Unit, load_unit
+from graphc_runtimes.unit import LoadedUnit, load_unit
 from uvicorn.server import ServerState
 
 HERE: Final = Path(__file__).parent
@@ -49,8 +49,8 @@ class Model:
 
     ready = True
 
-    def __init__(self, unit: Unit) -> None:
-        self.unit: Unit | None = unit
+    def __init__(self, unit: LoadedUnit) -> None:
+        self.unit: LoadedUnit | None = unit
 
 
 class Meter:
@@ -75,7 +75,7 @@ class Transport(asyncio.Transport):
         return False
 
 
-def connect(unit: Unit, body: bytes) -> Timed:
+def connect(unit: LoadedUnit, body: bytes) -> Timed:
     """Return what hands a request to a connection that has seen it before."""
     plane = DataPlane(Desk(1, 1), Meter(), Features())
     pace = Pace(unit.region)
@@ -99,13 +99,13 @@ def connect(unit: Unit, body: bytes) -> Timed:
     return ask
 
 
-def open_unit(level: int, folder: Path) -> Unit:
+def open_unit(level: int, folder: Path) -> LoadedUnit:
     """Compile the example and load its one unit."""
     (environment,) = compile_graph(GRAPH / "graph.yaml", level, folder / "mounted").environments.values()
     return asyncio.run(load_unit(Environment(environment.region, "unit", environment.artifacts, "cpu", 1)))
 
 
-def prepare(unit: Unit) -> Mapping[str, Timed]:
+def prepare(unit: LoadedUnit) -> Mapping[str, Timed]:
     """Return what is measured, by its name."""
     (tensor,) = json.loads((GRAPH / "request.json").read_text())["inputs"]
     x = np.array(tensor["data"], np.float32)[:13].reshape(1, 13)

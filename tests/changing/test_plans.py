@@ -10,7 +10,7 @@ import pytest
 import yaml
 from graphc.cluster.bundle import Bundle, make_bundle, strip
 from graphc.cluster.dangers import find_dangers
-from graphc.cluster.difference import Change, find_changes
+from graphc.cluster.difference import Difference, find_changes
 from graphc.cluster.offline import plan_offline
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.render import plan_as_data, write_plan
@@ -253,9 +253,9 @@ def test_words_of_others_are_concealed(words: str, shown: str) -> None:
 
 
 def test_values_of_other_kinds_are_changes() -> None:
-    assert list(find_changes({"a": 1}, {"a": True})) == [Change(("a",), "change", 1, True)]
+    assert list(find_changes({"a": 1}, {"a": True})) == [Difference(("a",), "change", 1, True)]
     assert list(find_changes({"a": 1}, {"a": 1.0})) == []
-    assert list(find_changes({"a": [1]}, {"a": [1, 2]})) == [Change(("a",), "change", [1], [1, 2])]
+    assert list(find_changes({"a": [1]}, {"a": [1, 2]})) == [Difference(("a",), "change", [1], [1, 2])]
     assert list(find_changes({"a": {}}, {})) == []
 
 

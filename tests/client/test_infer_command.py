@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 from graphc.cli.infer_command import command
 from graphc.client import rest
 from graphc.engine.serve import Engine, EngineOptions
-from graphc.engine.service import Graph
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.engine.service import ServedGraph
+from graphc.seldon.unit import Endpoint, SeldonUnit
 from graphc.source.located import Plain
 
 METADATA: dict[str, Plain] = {
@@ -95,8 +95,8 @@ class Servers:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.port = int(self._runner.addresses[0][1])
-        unit = Unit("m", "MODEL", endpoint=Endpoint("127.0.0.1", self.port))
-        self._engine = Engine(unit, EngineOptions(grpc_port=0, graph=Graph("m", METADATA)))
+        unit = SeldonUnit("m", "MODEL", endpoint=Endpoint("127.0.0.1", self.port))
+        self._engine = Engine(unit, EngineOptions(grpc_port=0, graph=ServedGraph("m", METADATA)))
         await self._engine.start()
         self.engine_port, self.grpc_port = self._engine.http_port, self._engine.grpc_port
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.tree import bind_endpoints
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 
 Json = Any
 
@@ -146,7 +146,7 @@ class Stubs:
             yield self
 
     @asynccontextmanager
-    async def engine(self, root: Unit, options: EngineOptions | None = None) -> AsyncGenerator[Engine]:
+    async def engine(self, root: SeldonUnit, options: EngineOptions | None = None) -> AsyncGenerator[Engine]:
         """Run an engine over the stubs."""
         engine = Engine(bind_endpoints(root, self.endpoints()), options or EngineOptions())
         await engine.start()

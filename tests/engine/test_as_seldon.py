@@ -9,10 +9,10 @@ import pytest
 from call_stubs import CallStub, CallStubs, Reply, send
 from graphc.engine.proto import METHODS
 from graphc.engine.serve import Engine, EngineOptions
-from graphc.engine.service import Graph
+from graphc.engine.service import ServedGraph
 from graphc.engine.tree import read_tree
 from graphc.seldon.node import node_of
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 if TYPE_CHECKING:
     from conftest import Stubs
@@ -39,7 +39,7 @@ async def _replies(
     stubs: CallStubs, graph: Json, requests: tuple[Json, ...], timeout_s: float | None
 ) -> list[Reply]:
     root = read_tree(node_of(stubs.document(graph)), admitted=True)
-    assert isinstance(root, Unit)
+    assert isinstance(root, SeldonUnit)
     engine = Engine(root, EngineOptions(grpc_port=0, as_seldon=True, call_timeout_s=timeout_s))
     await engine.start()
     try:
@@ -157,11 +157,13 @@ Test = Callable[[aiohttp.ClientSession], Awaitable[None]]
 
 def _over_rest(stubs: "Stubs", test: Test, *, as_seldon: bool) -> None:
     async def run() -> None:
-        options = EngineOptions(as_seldon=as_seldon, graph=Graph("g", {"name": "g", "platform": "graphc"}))
+        options = EngineOptions(
+            as_seldon=as_seldon, graph=ServedGraph("g", {"name": "g", "platform": "graphc"})
+        )
         graph = {"name": "m", "behaviour": {"do": "echo"}}
         async with (
             stubs.started(graph),
-            stubs.engine(Unit("m", "MODEL"), options) as engine,
+            stubs.engine(SeldonUnit("m", "MODEL"), options) as engine,
             aiohttp.ClientSession(f"http://127.0.0.1:{engine.http_port}") as session,
         ):
             await test(session)

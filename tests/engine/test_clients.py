@@ -14,8 +14,8 @@ from graphc.engine.binary import RequestError, read_request
 from graphc.engine.limits import Limits
 from graphc.engine.proto import message_class
 from graphc.engine.serve import Engine, EngineOptions
-from graphc.engine.service import Graph
-from graphc.seldon.unit import Unit
+from graphc.engine.service import ServedGraph
+from graphc.seldon.unit import SeldonUnit
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def _engine(stubs: "Stubs", behaviour: dict[str, Any], limits: Limits | None = N
     stop, engines = asyncio.Event(), list[Engine]()
 
     async def run() -> None:
-        options = EngineOptions(grpc_port=0, graph=Graph("g", FACTS), limits=limits)
+        options = EngineOptions(grpc_port=0, graph=ServedGraph("g", FACTS), limits=limits)
         async with (
             stubs.started({"name": "m", "behaviour": behaviour}),
-            stubs.engine(Unit("m", "MODEL"), options) as engine,
+            stubs.engine(SeldonUnit("m", "MODEL"), options) as engine,
         ):
             engines.append(engine)
             ready.set()

@@ -16,7 +16,7 @@ from graphc.engine.client import CallError, Target, UnitClient
 from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message
 from graphc.engine.metrics import Metrics
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: Application/JSON\r\nContent-Length: 2\r\n\r\n{}"
 BOMB = gzip.compress(bytes(50_000_000))
@@ -40,7 +40,7 @@ async def listening(serve: Serve) -> AsyncGenerator[Target]:
     async with server:
         port = server.sockets[0].getsockname()[1]
         try:
-            yield Target(Unit("u", endpoint=Endpoint("127.0.0.1", port)), "u", "infer")
+            yield Target(SeldonUnit("u", endpoint=Endpoint("127.0.0.1", port)), "u", "infer")
         finally:
             # What is served is closed before the loop is.
             await asyncio.gather(*served)
@@ -201,7 +201,9 @@ def test_a_request_that_was_read_is_not_sent_again() -> None:
         )
         async with server, UnitClient(Metrics()) as client:
             target = Target(
-                Unit("u", endpoint=Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])), "u", "infer"
+                SeldonUnit("u", endpoint=Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])),
+                "u",
+                "infer",
             )
             await client.call(target, Message(b"{}"), ())
             with pytest.raises(CallError):
@@ -222,7 +224,7 @@ def test_a_request_that_nobody_read_is_sent_again() -> None:
             loop = asyncio.get_running_loop()
             server.setblocking(False)
             async with UnitClient(Metrics()) as client:
-                target = Target(Unit("u", endpoint=Endpoint("127.0.0.1", port)), "u", "infer")
+                target = Target(SeldonUnit("u", endpoint=Endpoint("127.0.0.1", port)), "u", "infer")
                 first = asyncio.create_task(client.call(target, Message(b"{}"), ()))
                 accepted, _ = await loop.sock_accept(server)
                 await loop.sock_recv(accepted, 10_000)

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from graphc.engine.tree import read_tree
 from graphc.seldon.node import node_of
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 if TYPE_CHECKING:
     from conftest import Call, Stubs
@@ -64,9 +64,9 @@ def test_all_kinds_of_exchange_are_recorded() -> None:
     } <= paths
 
 
-def _tree(stubs: "Stubs", case: Json) -> Unit:
+def _tree(stubs: "Stubs", case: Json) -> SeldonUnit:
     root = read_tree(node_of(stubs.document(case["graph"])))
-    assert isinstance(root, Unit)
+    assert isinstance(root, SeldonUnit)
     return root
 
 

@@ -15,7 +15,7 @@ from graphc.engine.proto import message_class
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.tree import read_tree
 from graphc.seldon.node import node_of
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 Json = Any
 RECORDINGS = Path(__file__).parents[3] / "shared" / "seldon" / "executor-v2-grpc.json"
@@ -42,7 +42,7 @@ def test_answers_calls_as_the_executor_did(case: Json) -> None:
         stubs = CallStubs()
         async with stubs.started(case["graph"]):
             root = read_tree(node_of(stubs.document(case["graph"])), admitted=True)
-            assert isinstance(root, Unit)
+            assert isinstance(root, SeldonUnit)
             engine = Engine(root, EngineOptions(grpc_port=0, as_seldon=True))
             await engine.start()
             try:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from graphc.engine.tree import TreeProblem, bind_endpoints, check_endpoints, read_timeout, read_tree
-from graphc.seldon.node import Node, node_of
-from graphc.seldon.unit import Endpoint, Parameter, Unit
+from graphc.seldon.node import ManifestNode, node_of
+from graphc.seldon.unit import Endpoint, Parameter, SeldonUnit
 from graphc.source.located import NOWHERE, Entry, Fields, Items, Scalar
 
 
@@ -25,8 +25,8 @@ def test_a_tree_is_read_with_its_endpoints() -> None:
     child = {"name": "b", "methods": ["TRANSFORM_OUTPUT"], "endpoint": endpoint}
     parameter = {"name": "ratioA", "value": "0.3", "type": "FLOAT"}
     graph = {"name": "a", "implementation": "RANDOM_ABTEST", "parameters": [parameter], "children": [child]}
-    leaf = Unit("b", methods=frozenset({"TRANSFORM_OUTPUT"}), endpoint=Endpoint("localhost", 9000))
-    root = Unit(
+    leaf = SeldonUnit("b", methods=frozenset({"TRANSFORM_OUTPUT"}), endpoint=Endpoint("localhost", 9000))
+    root = SeldonUnit(
         "a",
         implementation="RANDOM_ABTEST",
         parameters=(Parameter("ratioA", "0.3", "FLOAT"),),
@@ -48,7 +48,7 @@ def test_a_tree_is_read_with_its_endpoints() -> None:
 )
 def test_a_missing_type_is_filled_in_as_admission_does(fields: dict[str, object], kind: str | None) -> None:
     root = read_tree(node_of(_document({"name": "a", **fields})))
-    assert isinstance(root, Unit)
+    assert isinstance(root, SeldonUnit)
     assert root.type == kind
 
 
@@ -104,7 +104,7 @@ def test_deep_and_multiplied_units_end() -> None:
     listed = Entry("predictors", NOWHERE, Items((multiplied,), NOWHERE))
     kind = Entry("kind", NOWHERE, Scalar("SeldonDeployment", NOWHERE))
     document = Fields((kind, Entry("spec", NOWHERE, Fields((listed,), NOWHERE))), NOWHERE)
-    assert "more than 1000 units" in str(read_tree(Node(document)))
+    assert "more than 1000 units" in str(read_tree(ManifestNode(document)))
 
 
 def test_a_predictor_is_chosen_by_name() -> None:
@@ -113,12 +113,14 @@ def test_a_predictor_is_chosen_by_name() -> None:
     document["spec"]["predictors"].append({"name": "canary", "graph": {"name": "b"}})
     assert "several predictors" in _problem(document)
     root = read_tree(node_of(document), "canary")
-    assert isinstance(root, Unit)
+    assert isinstance(root, SeldonUnit)
     assert root.name == "b"
 
 
 def test_only_units_that_are_called_need_an_endpoint() -> None:
-    tree = Unit("a", implementation="RANDOM_ABTEST", children=(Unit("b", "MODEL"), Unit("c", "MODEL")))
+    tree = SeldonUnit(
+        "a", implementation="RANDOM_ABTEST", children=(SeldonUnit("b", "MODEL"), SeldonUnit("c", "MODEL"))
+    )
     problem = check_endpoints(tree)
     assert problem
     assert "unit `b` has no endpoint" in problem.message

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from graphc.engine.serve import Engine, EngineOptions
-from graphc.engine.service import Graph
-from graphc.seldon.unit import Endpoint, Parameter, Unit
+from graphc.engine.service import ServedGraph
+from graphc.seldon.unit import Endpoint, Parameter, SeldonUnit
 
 if TYPE_CHECKING:
     from conftest import Stubs
@@ -25,7 +25,7 @@ AFFINE = {"do": "affine", "a": 2, "b": 1}
 
 def _serve(
     stubs: "Stubs",
-    root: Unit,
+    root: SeldonUnit,
     behaviours: dict[str, Json],
     test: Callable[[aiohttp.ClientSession, Engine], Awaitable[None]],
     options: EngineOptions | None = None,
@@ -72,7 +72,7 @@ MALFORMED = [
     (b'{"inputs": {}}', "the request has no list of `inputs`"),
     (b'{"inputs": [1]}', "an input is not a JSON object"),
 ]
-PARALLEL = Unit("c", "COMBINER", children=(Unit("l", "MODEL"), Unit("r", "MODEL")))
+PARALLEL = SeldonUnit("c", "COMBINER", children=(SeldonUnit("l", "MODEL"), SeldonUnit("r", "MODEL")))
 
 
 def test_malformed_requests_are_refused_and_the_engine_keeps_serving(stubs: "Stubs") -> None:
@@ -88,8 +88,8 @@ def test_malformed_requests_are_refused_and_the_engine_keeps_serving(stubs: "Stu
 
 @pytest.mark.parametrize("routes", [[2], [-3], [10**12]])
 def test_a_route_out_of_range_in_a_parallel_branch_is_an_error(stubs: "Stubs", routes: list[int]) -> None:
-    router = Unit("router", "ROUTER", children=(Unit("a", "MODEL"), Unit("b", "MODEL")))
-    root = Unit("c", "COMBINER", children=(Unit("l", "MODEL"), router))
+    router = SeldonUnit("router", "ROUTER", children=(SeldonUnit("a", "MODEL"), SeldonUnit("b", "MODEL")))
+    root = SeldonUnit("c", "COMBINER", children=(SeldonUnit("l", "MODEL"), router))
 
     async def test(session: aiohttp.ClientSession, _: Engine) -> None:
         status, answer = await _infer(session)
@@ -120,7 +120,7 @@ def test_a_router_must_answer_integers(stubs: "Stubs", answer: Json, info: str) 
         status, got = await _infer(session)
         assert (status, _info(got)) == (500, info)
 
-    root = Unit("router", "ROUTER", children=(Unit("a", "MODEL"),))
+    root = SeldonUnit("router", "ROUTER", children=(SeldonUnit("a", "MODEL"),))
     _serve(stubs, root, {"router": {"do": "route", "routes": answer}, "a": AFFINE}, test)
 
 
@@ -128,7 +128,7 @@ def test_a_seldon_message_routes_too(stubs: "Stubs") -> None:
     async def test(session: aiohttp.ClientSession, _: Engine) -> None:
         assert (await _infer(session))[1]["model_name"] == "b"
 
-    root = Unit("router", "ROUTER", children=(Unit("a", "MODEL"), Unit("b", "MODEL")))
+    root = SeldonUnit("router", "ROUTER", children=(SeldonUnit("a", "MODEL"), SeldonUnit("b", "MODEL")))
     told = {"do": "route", "routes": {"data": {"ndarray": [[1]]}}}
     _serve(stubs, root, {"router": told, "a": AFFINE, "b": AFFINE}, test)
 
@@ -141,7 +141,7 @@ def test_a_failing_router_keeps_its_status_and_loses_its_body(stubs: "Stubs") ->
         assert answer["status"]["code"] == 500
         assert _info(answer) == f"Internal service call from executor failed calling {url} status code 503"
 
-    root = Unit("router", "ROUTER", children=(Unit("a", "MODEL"),))
+    root = SeldonUnit("router", "ROUTER", children=(SeldonUnit("a", "MODEL"),))
     told = {"do": "fail", "status": 503, "message": "busy"}
     _serve(stubs, root, {"router": told, "a": AFFINE}, test)
 
@@ -156,7 +156,7 @@ def test_a_unit_that_does_not_listen_is_an_error(stubs: "Stubs") -> None:
         async with session.get("/v2/health/ready") as response:
             assert response.status == 503
 
-    _serve(stubs, Unit("a", "MODEL", endpoint=Endpoint("127.0.0.1", 9)), {}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL", endpoint=Endpoint("127.0.0.1", 9)), {}, test)
 
 
 def test_a_slow_unit_runs_into_the_timeout(stubs: "Stubs") -> None:
@@ -166,7 +166,7 @@ def test_a_slow_unit_runs_into_the_timeout(stubs: "Stubs") -> None:
         assert _info(answer).endswith("(Client.Timeout exceeded while awaiting headers)")
 
     told = {"a": {"do": "sleep", "seconds": 2}}
-    _serve(stubs, Unit("a", "MODEL"), told, test, EngineOptions(unit_timeout_s=0.1))
+    _serve(stubs, SeldonUnit("a", "MODEL"), told, test, EngineOptions(unit_timeout_s=0.1))
 
 
 def test_an_answer_that_is_no_object_cannot_be_chained(stubs: "Stubs") -> None:
@@ -178,7 +178,7 @@ def test_an_answer_that_is_no_object_cannot_be_chained(stubs: "Stubs") -> None:
         status, answer = await _infer(session)
         assert _info(answer) == "Failed to convert kfserving response so it could be chained to new input"
 
-    root = Unit("t", "TRANSFORMER", children=(Unit("a", "MODEL"),))
+    root = SeldonUnit("t", "TRANSFORMER", children=(SeldonUnit("a", "MODEL"),))
     _serve(stubs, root, {"t": {"do": "bytes", "body": b"[1]"}, "a": AFFINE}, test)
 
 
@@ -199,8 +199,10 @@ def test_children_run_at_once_and_all_are_waited_for(stubs: "Stubs") -> None:
 
 def test_methods_do_what_types_do(stubs: "Stubs") -> None:
     methods = frozenset({"TRANSFORM_INPUT", "AGGREGATE", "TRANSFORM_OUTPUT"})
-    router = Unit("r", methods=frozenset({"ROUTE"}), children=(Unit("m", "MODEL"),))
-    root = Unit("all", methods=methods, children=(Unit("l", methods=frozenset({"TRANSFORM_INPUT"})), router))
+    router = SeldonUnit("r", methods=frozenset({"ROUTE"}), children=(SeldonUnit("m", "MODEL"),))
+    root = SeldonUnit(
+        "all", methods=methods, children=(SeldonUnit("l", methods=frozenset({"TRANSFORM_INPUT"})), router)
+    )
 
     async def test(session: aiohttp.ClientSession, _: Engine) -> None:
         assert (await _infer(session))[0] == 200
@@ -217,9 +219,12 @@ def test_the_first_child_answers_where_nothing_combines(stubs: "Stubs") -> None:
         assert (await _infer(session))[1]["model_name"] == "l"
         assert len(stubs.calls("r")) == 1
 
-    children = (Unit("l", "MODEL"), Unit("r", "MODEL"))
+    children = (SeldonUnit("l", "MODEL"), SeldonUnit("r", "MODEL"))
     _serve(
-        stubs, Unit("n", implementation="SIMPLE_ROUTER", children=children), {"l": AFFINE, "r": AFFINE}, test
+        stubs,
+        SeldonUnit("n", implementation="SIMPLE_ROUTER", children=children),
+        {"l": AFFINE, "r": AFFINE},
+        test,
     )
 
 
@@ -230,8 +235,8 @@ def test_an_ab_test_tosses(stubs: "Stubs", ratio: str | None, least: int, most: 
         assert least <= Counter(names)["a"] <= most
 
     parameters = () if ratio is None else (Parameter("ratioA", ratio),)
-    children = (Unit("a", "MODEL"), Unit("b", "MODEL"))
-    root = Unit("t", implementation="RANDOM_ABTEST", parameters=parameters, children=children)
+    children = (SeldonUnit("a", "MODEL"), SeldonUnit("b", "MODEL"))
+    root = SeldonUnit("t", implementation="RANDOM_ABTEST", parameters=parameters, children=children)
     _serve(stubs, root, {"a": AFFINE, "b": AFFINE}, test)
 
 
@@ -240,8 +245,11 @@ def test_an_ab_test_with_a_bad_ratio_fails(stubs: "Stubs") -> None:
         status, answer = await _infer(session)
         assert (status, _info(answer)) == (500, 'strconv.ParseFloat: parsing "half": invalid syntax')
 
-    root = Unit(
-        "t", implementation="RANDOM_ABTEST", parameters=(Parameter("ratioA", "half"),), children=(Unit("a"),)
+    root = SeldonUnit(
+        "t",
+        implementation="RANDOM_ABTEST",
+        parameters=(Parameter("ratioA", "half"),),
+        children=(SeldonUnit("a"),),
     )
     _serve(stubs, root, {"a": AFFINE}, test)
 
@@ -288,7 +296,7 @@ def test_a_compressed_answer_is_unpacked_for_the_next_unit_and_passed_on_as_the_
             b'{"data":[3],"datatype":"FP64","name":"y","shape":[1]}',
         )
 
-    root = Unit("t", "TRANSFORMER", children=(Unit("m", "MODEL"),))
+    root = SeldonUnit("t", "TRANSFORMER", children=(SeldonUnit("m", "MODEL"),))
     _serve(stubs, root, {"t": COMPRESSED, "m": COMPRESSED}, test)
 
 
@@ -300,7 +308,7 @@ def test_a_request_passes_byte_for_byte(stubs: "Stubs") -> None:
         assert stubs.calls("a")[0].raw == body
         assert stubs.calls("a")[0].headers["Content-Type"] == "application/json; charset=utf-8"
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": {"do": "bytes", "body": b"{}"}}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": {"do": "bytes", "body": b"{}"}}, test)
 
 
 def test_headers_are_forwarded_without_those_of_the_connection(stubs: "Stubs") -> None:
@@ -314,7 +322,7 @@ def test_headers_are_forwarded_without_those_of_the_connection(stubs: "Stubs") -
         assert not {"X-Hop", "TE"} & set(got)
         assert got["Host"] == f"127.0.0.1:{stubs.by_name['a'].port}"
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": AFFINE}, test)
 
 
 def test_a_compressed_request_is_unpacked(stubs: "Stubs") -> None:
@@ -325,7 +333,7 @@ def test_a_compressed_request_is_unpacked(stubs: "Stubs") -> None:
         assert stubs.calls("a")[0].body == REQUEST
         assert "Content-Encoding" not in stubs.calls("a")[0].headers
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": AFFINE}, test)
 
 
 def test_a_name_replaces_every_units_own_and_stays_one_segment(stubs: "Stubs") -> None:
@@ -340,12 +348,12 @@ def test_a_name_replaces_every_units_own_and_stays_one_segment(stubs: "Stubs") -
         writer.close()
         await writer.wait_closed()
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": AFFINE}, test)
 
 
 def test_the_graph_has_metadata_and_readiness_of_its_own(stubs: "Stubs") -> None:
     facts: dict[str, Json] = {"name": "g", "platform": "graphc", "inputs": [], "outputs": []}
-    options = EngineOptions(graph=Graph("g", lambda: facts), full_health_checks=True)
+    options = EngineOptions(graph=ServedGraph("g", lambda: facts), full_health_checks=True)
 
     async def test(session: aiohttp.ClientSession, _: Engine) -> None:
         async with session.get("/v2/models/g") as response:
@@ -366,7 +374,7 @@ def test_the_graph_has_metadata_and_readiness_of_its_own(stubs: "Stubs") -> None
         async with session.get("/v2/models/nobody") as response:
             assert (response.status, await response.json()) == (404, {"error": "Failed to find model nobody"})
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test, options)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": AFFINE}, test, options)
 
 
 def test_calls_are_counted_by_unit(stubs: "Stubs") -> None:
@@ -392,7 +400,7 @@ def test_a_deeply_nested_answer_is_an_answer_or_an_error(stubs: "Stubs", depth: 
         stubs.by_name["t"].behaviour["body"] = OUTPUTS
         assert (await _infer(session))[0] == 200
 
-    root = Unit("t", "TRANSFORMER", children=(Unit("a", "MODEL"),))
+    root = SeldonUnit("t", "TRANSFORMER", children=(SeldonUnit("a", "MODEL"),))
     _serve(stubs, root, {"t": {"do": "bytes", "body": body}, "a": {"do": "bytes", "body": OUTPUTS}}, test)
 
 
@@ -403,7 +411,7 @@ def test_a_units_status_is_passed_on(stubs: "Stubs", status: int) -> None:
             assert response.status == status
             await response.read()
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": {"do": "bytes", "status": status, "body": b"{}"}}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": {"do": "bytes", "status": status, "body": b"{}"}}, test)
 
 
 def test_headers_that_are_not_text_do_no_harm(stubs: "Stubs") -> None:
@@ -417,7 +425,7 @@ def test_headers_that_are_not_text_do_no_harm(stubs: "Stubs") -> None:
         writer.close()
         await writer.wait_closed()
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": AFFINE}, test)
 
 
 def test_a_units_broken_answers_are_errors(stubs: "Stubs") -> None:
@@ -436,7 +444,9 @@ def test_a_units_broken_answers_are_errors(stubs: "Stubs") -> None:
             writer.close()
 
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            root = Unit("a", "MODEL", endpoint=Endpoint("127.0.0.1", server.sockets[0].getsockname()[1]))
+            root = SeldonUnit(
+                "a", "MODEL", endpoint=Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
+            )
             async with (
                 stubs.engine(root) as engine,
                 aiohttp.ClientSession(f"http://127.0.0.1:{engine.http_port}") as session,
@@ -460,7 +470,7 @@ def test_a_servers_own_words_reach_no_client(stubs: "Stubs", told: dict[str, Jso
         said = f"a unit answered with status {told['status']} and no error that can be passed on"
         assert await _infer(session) == (told["status"], {"error": said})
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": {"do": "bytes", **told}}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": {"do": "bytes", **told}}, test)
 
 
 def test_what_nobody_expected_is_answered_and_told_by_an_id(
@@ -480,7 +490,7 @@ def test_what_nobody_expected_is_answered_and_told_by_an_id(
         assert "payload" not in caplog.text + str(answer)
         assert (await _infer(session))[0] == 200
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": AFFINE}, test)
 
 
 def test_a_client_that_leaves_ends_the_calls_to_units(stubs: "Stubs") -> None:
@@ -501,7 +511,7 @@ def test_a_client_that_leaves_ends_the_calls_to_units(stubs: "Stubs") -> None:
             await asyncio.sleep(0.02)
         raise AssertionError("the call goes on")
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": {"do": "sleep", "seconds": 60}}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": {"do": "sleep", "seconds": 60}}, test)
 
 
 @pytest.mark.parametrize(
@@ -527,7 +537,7 @@ def test_what_leads_nowhere_is_told_in_json(stubs: "Stubs", method: str, path: s
             assert [*await response.json()] == ["error"]
             assert ("Allow" in response.headers) == (status == 405)
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": AFFINE}, test)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
@@ -537,4 +547,4 @@ def test_a_body_that_cannot_be_unpacked_is_the_clients_fault(stubs: "Stubs", enc
         assert status == (415 if encoding == "br" else 400)
         assert [*answer] == ["error"]
 
-    _serve(stubs, Unit("a", "MODEL"), {"a": AFFINE}, test)
+    _serve(stubs, SeldonUnit("a", "MODEL"), {"a": AFFINE}, test)

@@ -21,7 +21,7 @@ from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.reading import read_message
 from graphc_runtimes.region import Batch
-from graphc_runtimes.unit import Unit, load_unit
+from graphc_runtimes.unit import LoadedUnit, load_unit
 from hypothesis import HealthCheck, Phase, given, settings
 from in_process import lower, read_document
 from onnx.parser import parse_model
@@ -51,7 +51,7 @@ def batched(document: Json) -> Json:
     return document | {"nodes": nodes, "placement": "fused", "batch": {}}
 
 
-def load(plan: Plan, folder: Path) -> Unit:
+def load(plan: Plan, folder: Path) -> LoadedUnit:
     for node in plan.root.region.nodes:
         (folder / node.origin).mkdir(exist_ok=True)
         for file in ("steps.py", "affine.onnx"):
@@ -78,7 +78,7 @@ def _tensor(name: str, array: Any) -> Json:
     return {"name": name, "shape": list(array.shape), "datatype": to_datatype(array.dtype), "data": data}
 
 
-def ask_alone(unit: Unit, messages: Sequence[Message]) -> list[Outcome]:
+def ask_alone(unit: LoadedUnit, messages: Sequence[Message]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for message in messages:
         try:
@@ -88,7 +88,7 @@ def ask_alone(unit: Unit, messages: Sequence[Message]) -> list[Outcome]:
     return outcomes
 
 
-def ask_together(unit: Unit, messages: Sequence[Message]) -> list[Outcome]:
+def ask_together(unit: LoadedUnit, messages: Sequence[Message]) -> list[Outcome]:
     async def ask() -> list[Any]:
         return await asyncio.gather(*(answer(unit, each) for each in messages), return_exceptions=True)
 
@@ -138,7 +138,7 @@ def check(generated: Generated, folder: Path, seen: Counter[str]) -> None:
     suspects = may_fail(generated.document)
     # A size of four parts the requests into several batches.
     for size in (4, 64):
-        together = Unit(replace(unit.region, batch=Batch(size)), unit.runners)
+        together = LoadedUnit(replace(unit.region, batch=Batch(size)), unit.runners)
         for found, wanted in zip(ask_together(together, messages), alone, strict=True):
             assert_same(found, wanted, suspects)
     seen.update("fails" if isinstance(each, tuple) else "answers" for each in alone)

@@ -10,7 +10,7 @@ from graphc.run.example import MAX_ELEMENTS, make_example, write_curl
 from graphc.run.front import bind_units, find_first, find_last, infer_path
 from graphc.run.plan import UnitProcess
 from graphc.run.signature import Signature, find_signature
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 from graphc_components.tensors import TensorType, parse_tensor_type
 
 REGION = {
@@ -70,28 +70,28 @@ def test_signature_is_the_regions() -> None:
     assert find_signature([{}, {"GRAPHC_REGION": "[]"}]) is None
 
 
-MODEL = Unit("m", "MODEL")
-OTHER = Unit("n", "MODEL")
+MODEL = SeldonUnit("m", "MODEL")
+OTHER = SeldonUnit("n", "MODEL")
 
 
 @pytest.mark.parametrize(
     ("tree", "first", "last"),
     [
         (MODEL, "m", "m"),
-        (Unit("t", "TRANSFORMER", children=(MODEL,)), "t", "m"),
-        (Unit("o", "OUTPUT_TRANSFORMER", children=(MODEL,)), "m", "o"),
-        (Unit("c", "COMBINER", children=(MODEL, OTHER)), "m", "c"),
-        (Unit("r", "ROUTER", children=(MODEL, OTHER)), None, None),
-        (Unit("u"), None, None),
+        (SeldonUnit("t", "TRANSFORMER", children=(MODEL,)), "t", "m"),
+        (SeldonUnit("o", "OUTPUT_TRANSFORMER", children=(MODEL,)), "m", "o"),
+        (SeldonUnit("c", "COMBINER", children=(MODEL, OTHER)), "m", "c"),
+        (SeldonUnit("r", "ROUTER", children=(MODEL, OTHER)), None, None),
+        (SeldonUnit("u"), None, None),
     ],
 )
-def test_the_ends_of_a_tree(tree: Unit, first: str | None, last: str | None) -> None:
+def test_the_ends_of_a_tree(tree: SeldonUnit, first: str | None, last: str | None) -> None:
     ends = (find_first(tree), find_last(tree))
     assert tuple(each.name if each else None for each in ends) == (first, last)
 
 
 def test_foreign_trees_are_called_without_a_name() -> None:
-    chain = Unit("t", "TRANSFORMER", children=(MODEL,))
+    chain = SeldonUnit("t", "TRANSFORMER", children=(MODEL,))
     signature = Signature("a/b", {}, {})
     assert infer_path(chain, signature, foreign=True) == "/v2/models/infer"
     assert infer_path(chain, signature, foreign=False) == "/v2/models/a%2Fb/infer"
@@ -101,6 +101,6 @@ def test_foreign_trees_are_called_without_a_name() -> None:
 def test_units_are_called_where_they_run() -> None:
     here = Path()
     process = UnitProcess("m", (), {}, here, here, Ports(1, 2, 3))
-    bound = bind_units(Unit("t", "TRANSFORMER", children=(MODEL,)), [process])
+    bound = bind_units(SeldonUnit("t", "TRANSFORMER", children=(MODEL,)), [process])
     assert bound.endpoint is None
     assert bound.children[0].endpoint == Endpoint("127.0.0.1", 1, 2)

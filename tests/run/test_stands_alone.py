@@ -14,14 +14,14 @@ import pytest
 from aiohttp import web
 from graphc.engine.limits import Limits
 from graphc.engine.listen import Listener
-from graphc.engine.service import Graph
+from graphc.engine.service import ServedGraph
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Match, Mirror, Rollout, Share, order_ways
 from graphc.run.front import stands_alone
 from graphc.run.versions import Tree, Versions
 from graphc.seldon.deployment import Predictor
 from graphc.seldon.node import node_of
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 
 NAMES = ("main", "two", "ghost")
 
@@ -67,8 +67,8 @@ async def serving(units: Units, limits: Limits | None = None) -> AsyncGenerator[
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            unit = Unit("m", "MODEL", endpoint=Endpoint("127.0.0.1", int(runner.addresses[0][1])))
-            trees[name] = Tree(unit, Graph("g", {"name": "g"}), mode="unit")
+            unit = SeldonUnit("m", "MODEL", endpoint=Endpoint("127.0.0.1", int(runner.addresses[0][1])))
+            trees[name] = Tree(unit, ServedGraph("g", {"name": "g"}), mode="unit")
         ways = order_ways({Match(): (Share("main", 100),), Match("v2"): (Share("two", 100),)})
         chooser = Chooser("g", Rollout(ways, (Mirror("ghost", 100),), None), random.Random(1))
         versions = Versions(trees, chooser, limits=limits)
@@ -169,10 +169,10 @@ def test_a_unit_that_is_late_or_away_is_told_in_json() -> None:
             http.get("/v2/models/g") as response,
         ):
             assert (response.status, [*json.loads(await response.read())]) == (504, ["error"])
-        unit = Unit("m", "MODEL", endpoint=Endpoint("127.0.0.1", 9))
+        unit = SeldonUnit("m", "MODEL", endpoint=Endpoint("127.0.0.1", 9))
         ways = order_ways({Match(): (Share("main", 100),)})
         chooser = Chooser("g", Rollout(ways), random.Random(1))
-        versions = Versions({"main": Tree(unit, Graph("g", {}), mode="unit")}, chooser)
+        versions = Versions({"main": Tree(unit, ServedGraph("g", {}), mode="unit")}, chooser)
         versions.start()
         listener = Listener("127.0.0.1", 0, None, Limits())
         await listener.start(versions.rest, versions.calls, versions.below)
@@ -193,7 +193,7 @@ def test_a_unit_that_is_late_or_away_is_told_in_json() -> None:
     [("true", 0, True), ("false", 0, False), (None, 0, False), ("true", 1, False)],
 )
 def test_who_stands_alone(annotation: str | None, children: int, alone: bool) -> None:
-    graph = Unit("m", children=(Unit("m"),) * children)
+    graph = SeldonUnit("m", children=(SeldonUnit("m"),) * children)
     annotations = {} if annotation is None else {"seldon.io/no-engine": annotation}
     predictor = Predictor("main", graph, node=node_of({"annotations": annotations}))
     assert stands_alone(predictor) is alone

@@ -22,12 +22,12 @@ from graphc.client.target import parse_target, with_version
 from graphc.compare.observer import NO_ANSWER, Seen
 from graphc.engine.listen import Listener
 from graphc.engine.proto import ModelFacts, message_class
-from graphc.engine.service import Graph
+from graphc.engine.service import ServedGraph
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Match, Mirror, Rollout, Share, Way, order_ways
 from graphc.run.mirroring import Bounds
 from graphc.run.versions import Tree, Versions
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -146,8 +146,8 @@ async def serving(
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            unit = Unit("m", "MODEL", endpoint=Endpoint("127.0.0.1", int(runner.addresses[0][1])))
-            trees[name] = Tree(unit, Graph("g", METADATA), 20, version=(named or {}).get(name))
+            unit = SeldonUnit("m", "MODEL", endpoint=Endpoint("127.0.0.1", int(runner.addresses[0][1])))
+            trees[name] = Tree(unit, ServedGraph("g", METADATA), 20, version=(named or {}).get(name))
             if name in dead:
                 await runner.cleanup()
         versions = Versions(trees, Chooser("g", plan, random.Random(3)), recorder, bounds or Bounds())

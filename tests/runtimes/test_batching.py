@@ -15,7 +15,7 @@ from graphc_runtimes.errors import DeadlineError, RegionError, RequestError, Run
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.reading import read_message
 from graphc_runtimes.region import Batch, Region, parse_region
-from graphc_runtimes.unit import Unit
+from graphc_runtimes.unit import LoadedUnit
 from prometheus_client import REGISTRY
 
 Json = dict[str, Any]
@@ -52,17 +52,17 @@ def double() -> Double:
 
 
 @pytest.fixture
-def make(region: Callable[..., Region], node: Build, double: Double) -> Callable[..., Unit]:
+def make(region: Callable[..., Region], node: Build, double: Double) -> Callable[..., LoadedUnit]:
     """Make a unit of one node around the model that doubles."""
 
     def make_unit(
         *before: Json, size: int = 8, delay: float = 0, deadline: int | None = None, **fields: Any
-    ) -> Unit:
+    ) -> LoadedUnit:
         fields = {"kind": "model", "framework": "onnx", "path": "m"} | fields
         nodes = [*before, node("double", {"x": "x"}, {"y": "double.y"}, **fields)]
         made = region(nodes, takes=TAKES, answers=ANSWERS)
         made = replace(made, batch=Batch(size, delay), graph=replace(made.graph, deadline_ms=deadline))
-        return Unit(made, {"double": double})
+        return LoadedUnit(made, {"double": double})
 
     return make_unit
 
@@ -77,7 +77,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def together(unit: Unit, double: Double, messages: list[Message], first: Message | None = None) -> list[Any]:
+def together(
+    unit: LoadedUnit, double: Double, messages: list[Message], first: Message | None = None
+) -> list[Any]:
     """Ask while the unit is busy, then let it go on; return the answers' values, or the errors."""
 
     async def run() -> list[Any]:
@@ -94,7 +96,7 @@ def together(unit: Unit, double: Double, messages: list[Message], first: Message
 
 
 def test_a_request_that_finds_the_unit_idle_runs_at_once_and_alone(
-    make: Callable[..., Unit], double: Double
+    make: Callable[..., LoadedUnit], double: Double
 ) -> None:
     double.go.set()
     unit = make()
@@ -106,36 +108,36 @@ def test_a_request_that_finds_the_unit_idle_runs_at_once_and_alone(
     assert double.given == [[1], [2]]
 
 
-def test_those_that_come_while_one_runs_go_together(make: Callable[..., Unit], double: Double) -> None:
+def test_those_that_come_while_one_runs_go_together(make: Callable[..., LoadedUnit], double: Double) -> None:
     assert together(make(), double, [ask(1), ask(2, 3), ask(4)]) == [[2], [4, 6], [8]]
     assert double.given == [[0], [1, 2, 3, 4]]
 
 
 def test_a_batch_takes_rows_up_to_its_size_and_the_oldest_first(
-    make: Callable[..., Unit], double: Double
+    make: Callable[..., LoadedUnit], double: Double
 ) -> None:
     messages = [ask(1, 2, 3), ask(4, 5), ask(6), ask(7)]
     assert together(make(size=4), double, messages) == [[2, 4, 6], [8, 10], [12], [14]]
     assert double.given == [[0], [1, 2, 3, 6], [4, 5, 7]]
 
 
-def test_a_request_larger_than_a_batch_runs_alone(make: Callable[..., Unit], double: Double) -> None:
+def test_a_request_larger_than_a_batch_runs_alone(make: Callable[..., LoadedUnit], double: Double) -> None:
     assert together(make(size=2), double, [ask(1, 2, 3), ask(4)]) == [[2, 4, 6], [8]]
     assert double.given == [[0], [1, 2, 3], [4]]
 
 
-def test_other_dimensions_are_not_mixed(make: Callable[..., Unit], double: Double) -> None:
+def test_other_dimensions_are_not_mixed(make: Callable[..., LoadedUnit], double: Double) -> None:
     messages = [ask(1), ask(2, columns=2), ask(3), ask(4, columns=2)]
     assert together(make(), double, messages) == [[2], [4, 4], [6], [8, 8]]
     assert double.given == [[0], [1, 3], [2, 4]]
 
 
-def test_a_request_without_rows_runs_alone(make: Callable[..., Unit], double: Double) -> None:
+def test_a_request_without_rows_runs_alone(make: Callable[..., LoadedUnit], double: Double) -> None:
     assert together(make(), double, [ask(1), ask(), ask(), ask(2)]) == [[2], [], [], [4]]
     assert double.given == [[0], [1, 2], [], []]
 
 
-def test_one_that_fails_does_not_fail_its_neighbours(make: Callable[..., Unit], double: Double) -> None:
+def test_one_that_fails_does_not_fail_its_neighbours(make: Callable[..., LoadedUnit], double: Double) -> None:
     one, bad, two = together(make(), double, [ask(1), ask(13), ask(2)])
     assert (one, two) == ([2], [4])
     assert isinstance(bad, RunError)
@@ -144,7 +146,7 @@ def test_one_that_fails_does_not_fail_its_neighbours(make: Callable[..., Unit], 
 
 
 def test_what_stands_for_a_failure_stands_for_that_request_only(
-    make: Callable[..., Unit], double: Double
+    make: Callable[..., LoadedUnit], double: Double
 ) -> None:
     default = {"y": {"value": -1, "datatype": "FP32", "shape": ["x", 1]}}
     unit = make(policy={"on_error": "default", "default": default, "retries": 1})
@@ -152,7 +154,9 @@ def test_what_stands_for_a_failure_stands_for_that_request_only(
     assert double.given == [[0], [1, 13, 2], [1], [13], [13], [2]]
 
 
-def test_one_that_is_refused_does_not_run_with_others(make: Callable[..., Unit], double: Double) -> None:
+def test_one_that_is_refused_does_not_run_with_others(
+    make: Callable[..., LoadedUnit], double: Double
+) -> None:
     wrong = Message({"x": WireTensor("x", "FP32", [1, 1], ["a"])})
     twice = Message({"x": WireTensor("x", "FP32", [2, 1], [1])})
     missing = Message({})
@@ -163,7 +167,7 @@ def test_one_that_is_refused_does_not_run_with_others(make: Callable[..., Unit],
 
 
 def test_a_model_that_answers_other_rows_is_asked_about_each_request_alone(
-    make: Callable[..., Unit], double: Double, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., LoadedUnit], double: Double, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def first_row(self: Double, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         self.given.append(inputs["x"][:, 0].tolist())
@@ -183,7 +187,7 @@ def test_texts_are_parted_as_they_were(region: Callable[..., Region], node: Buil
 
     nodes = [node("tag", {"t": "t"}, {"t": "tag.t"}, kind="python", entry="m:tag", path=None)]
     made = region(nodes, takes=["t: BYTES[batch]"], answers={"tag.t": "t: BYTES[batch]"})
-    unit = Unit(replace(made, batch=Batch(8)), {"tag": tag})
+    unit = LoadedUnit(replace(made, batch=Batch(8)), {"tag": tag})
     texts = [["a", "bc"], ["", "\u00e9"], ["d"]]
     messages = [Message({"t": WireTensor("t", "BYTES", [len(each)], each)}) for each in texts]
     assert together(unit, double, messages, messages[0]) == [["a!", "bc!"], ["!", "\u00e9!"], ["d!"]]
@@ -204,7 +208,7 @@ def choice(node: Build, router: str, name: str) -> Json:
 
 
 def test_requests_that_a_choice_tells_apart_are_not_mixed(
-    make: Callable[..., Unit], node: Build, double: Double
+    make: Callable[..., LoadedUnit], node: Build, double: Double
 ) -> None:
     unit = make(choice(node, "parameter", "tier"), when=[["pick.choice", 0]])
     gold, none = {"tier": "gold"}, {"tier": "tin"}
@@ -218,7 +222,7 @@ def test_requests_that_a_choice_tells_apart_are_not_mixed(
 
 
 def test_headers_are_told_apart_whatever_their_case(
-    make: Callable[..., Unit], node: Build, double: Double
+    make: Callable[..., LoadedUnit], node: Build, double: Double
 ) -> None:
     unit = make(choice(node, "header", "X-Tier"))
     messages = [ask(1, headers={"x-tier": "gold"}), ask(2, headers={"X-TIER": "gold"}), ask(3)]
@@ -227,7 +231,7 @@ def test_headers_are_told_apart_whatever_their_case(
 
 
 def test_requests_with_other_keys_of_a_random_choice_are_not_mixed(
-    make: Callable[..., Unit], node: Build, double: Double
+    make: Callable[..., LoadedUnit], node: Build, double: Double
 ) -> None:
     parameters = {"weights": [1, 1], "key": {"parameter": "user"}, "salt": "", "branches": 2}
     fields = {"kind": "choice", "router": "random", "per": "request", "parameters": parameters}
@@ -241,7 +245,9 @@ def test_requests_with_other_keys_of_a_random_choice_are_not_mixed(
     assert double.given == [[0], [1, 3], [2]]
 
 
-def test_an_expired_request_is_dropped_before_it_runs(make: Callable[..., Unit], double: Double) -> None:
+def test_an_expired_request_is_dropped_before_it_runs(
+    make: Callable[..., LoadedUnit], double: Double
+) -> None:
     soon = {"graphc_deadline_ms": time.time() * 1000 + 60_000}
     late = {"graphc_deadline_ms": time.time() * 1000 - 1}
     messages = [ask(1, parameters=soon), ask(2, parameters=late), ask(3, parameters=soon)]
@@ -266,14 +272,14 @@ def test_a_deadline_that_passes_on_the_way_gives_up_its_own_request(
     ]
     made = region(nodes, takes=TAKES, answers=ANSWERS)
     made = replace(made, batch=Batch(8), graph=replace(made.graph, deadline_ms=120_000))
-    unit = Unit(made, {"slow": slow, "double": double})
+    unit = LoadedUnit(made, {"slow": slow, "double": double})
     at = time.time() * 1000
     messages = [ask(1, parameters={"graphc_deadline_ms": at + 300}), ask(2)]
     one, two = together(unit, double, messages)
     assert str(one) == "deadline of 120s passed before node `double`"
     assert two == [4]
     # Another unit: this one is known to be short by now, and would keep the event loop while it is held.
-    unit = Unit(made, {"slow": slow, "double": double})
+    unit = LoadedUnit(made, {"slow": slow, "double": double})
     both = [ask(each, parameters={"graphc_deadline_ms": time.time() * 1000 + 300}) for each in (1, 2)]
     double.begun.clear()
     double.go.clear()
@@ -281,7 +287,7 @@ def test_a_deadline_that_passes_on_the_way_gives_up_its_own_request(
     assert double.given == [[0], [1, 2], [0]]
 
 
-def test_clients_that_went_are_dropped(make: Callable[..., Unit], double: Double) -> None:
+def test_clients_that_went_are_dropped(make: Callable[..., LoadedUnit], double: Double) -> None:
     unit = make()
 
     async def run() -> list[object]:
@@ -300,7 +306,7 @@ def test_clients_that_went_are_dropped(make: Callable[..., Unit], double: Double
 
 
 def test_a_client_that_goes_while_it_runs_leaves_the_unit_to_others(
-    make: Callable[..., Unit], double: Double
+    make: Callable[..., LoadedUnit], double: Double
 ) -> None:
     unit = make()
 
@@ -318,7 +324,7 @@ def test_a_client_that_goes_while_it_runs_leaves_the_unit_to_others(
 
 
 def test_a_delay_waits_for_others_and_no_longer_than_for_a_full_batch(
-    make: Callable[..., Unit], double: Double
+    make: Callable[..., LoadedUnit], double: Double
 ) -> None:
     double.go.set()
     unit = make(size=3, delay=5_000)
@@ -332,7 +338,7 @@ def test_a_delay_waits_for_others_and_no_longer_than_for_a_full_batch(
     assert double.given == [[1, 2, 3]]
 
 
-def test_a_batch_that_fills_ends_the_delay(make: Callable[..., Unit], double: Double) -> None:
+def test_a_batch_that_fills_ends_the_delay(make: Callable[..., LoadedUnit], double: Double) -> None:
     double.go.set()
     unit = make(size=3, delay=5_000)
 
@@ -348,7 +354,7 @@ def test_a_batch_that_fills_ends_the_delay(make: Callable[..., Unit], double: Do
     assert double.given == [[1, 2, 3]]
 
 
-def test_the_rows_are_those_of_what_the_region_takes(make: Callable[..., Unit], double: Double) -> None:
+def test_the_rows_are_those_of_what_the_region_takes(make: Callable[..., LoadedUnit], double: Double) -> None:
     passing = {"other.failed": WireTensor("other.failed", "INT32", [1], [0])}
     messages = [
         replace(each, tensors=passing | dict(each.tensors)) for each in (ask(1, 2), ask(3, 4), ask(5))
@@ -357,7 +363,7 @@ def test_the_rows_are_those_of_what_the_region_takes(make: Callable[..., Unit], 
     assert double.given == [[0], [1, 2, 3, 4], [5]]
 
 
-def test_a_delay_ends(make: Callable[..., Unit], double: Double) -> None:
+def test_a_delay_ends(make: Callable[..., LoadedUnit], double: Double) -> None:
     double.go.set()
     unit = make(delay=300)
 
@@ -373,10 +379,12 @@ def test_a_delay_ends(make: Callable[..., Unit], double: Double) -> None:
     assert double.given == [[1, 2]]
 
 
-def test_a_mistake_of_the_runtime_reaches_every_client(make: Callable[..., Unit], double: Double) -> None:
+def test_a_mistake_of_the_runtime_reaches_every_client(
+    make: Callable[..., LoadedUnit], double: Double
+) -> None:
     unit = make()
     batch = replace(unit.region, answers=unit.region.answers[:0])
-    broken = Unit(batch, {})
+    broken = LoadedUnit(batch, {})
     double.go.set()
 
     async def run() -> list[BaseException]:
@@ -388,7 +396,7 @@ def test_a_mistake_of_the_runtime_reaches_every_client(make: Callable[..., Unit]
     assert len(found) == 3
 
 
-def test_what_ran_together_is_counted(make: Callable[..., Unit], double: Double) -> None:
+def test_what_ran_together_is_counted(make: Callable[..., LoadedUnit], double: Double) -> None:
     def count(name: str) -> list[float]:
         return [REGISTRY.get_sample_value(f"{name}_{of}", {"unit": "unit"}) or 0 for of in ("sum", "count")]
 
@@ -416,7 +424,7 @@ def test_a_region_without_the_rows_of_requests_has_no_batches(
         parse_region(text)
 
 
-def test_a_message_read_from_json_is_batched(make: Callable[..., Unit], double: Double) -> None:
+def test_a_message_read_from_json_is_batched(make: Callable[..., LoadedUnit], double: Double) -> None:
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [[5]]}]}
     messages = [read_message(json.dumps(body).encode(), {}), ask(1)]
     assert together(make(), double, messages) == [[10], [2]]

@@ -12,7 +12,7 @@ from graphc_runtimes.choose import Call
 from graphc_runtimes.errors import RegionError, RequestError, RunError
 from graphc_runtimes.execute import Program, Runner, execute
 from graphc_runtimes.region import Region, parse_region
-from graphc_runtimes.unit import Unit
+from graphc_runtimes.unit import LoadedUnit
 from prometheus_client import REGISTRY, generate_latest
 
 Json = dict[str, Any]
@@ -291,7 +291,7 @@ def test_tries_failures_and_what_stood_in_are_counted(build: Callable[..., Json]
     nodes = [node("n", {"x": "x"}, {"y": "n.y"}, **PYTHON, **declared(), policy=policy)]
     text = build(nodes, takes=["x: FP32[batch, 2]"], answers={"n.y": "y: FP32[batch, 2]"}, unit="counted")
     gives = Gives(lambda x: x)
-    unit = Unit(parse_region(json.dumps(text)), {"n": gives})
+    unit = LoadedUnit(parse_region(json.dumps(text)), {"n": gives})
     names = ("calls_total", "failures_total", "retries_total", "fallbacks_total", "seconds_count")
 
     def counts() -> list[float]:

@@ -15,7 +15,7 @@ from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.lane import Lane
 from graphc_runtimes.reading import read_infer
-from graphc_runtimes.unit import Unit, load_unit
+from graphc_runtimes.unit import LoadedUnit, load_unit
 
 Json = dict[str, Any]
 
@@ -58,13 +58,13 @@ REGION: Final[Json] = {
 }
 
 
-def load(region: Json) -> Unit:
+def load(region: Json) -> LoadedUnit:
     environment = Environment(orjson.dumps(region).decode(), "labels", Path(), "cpu", 1)
     return asyncio.run(load_unit(environment))
 
 
 @pytest.fixture(scope="module")
-def unit() -> Unit:
+def unit() -> LoadedUnit:
     return load(REGION)
 
 
@@ -73,7 +73,7 @@ def request(*numbers: int, **fields: object) -> bytes:
     return orjson.dumps({"inputs": [tensor], "id": "7", **fields})
 
 
-def long_way(unit: Unit, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
+def long_way(unit: LoadedUnit, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
     asked = read_infer(body, headers or {}, None)
     assert asked is not None
     message = unit.accept(asked.message)
@@ -82,22 +82,22 @@ def long_way(unit: Unit, body: bytes, headers: Mapping[str, str] | None = None) 
     return b"".join(write_infer(fields, unit.answer(message), asked, name).parts)
 
 
-def find(unit: Unit) -> Lane:
+def find(unit: LoadedUnit) -> Lane:
     lane = Lane.find(unit, unit.region.unit)
     assert lane is not None
     return lane
 
 
-def short_way(unit: Unit, body: bytes, headers: Mapping[str, str] | None = None) -> bytes | None:
+def short_way(unit: LoadedUnit, body: bytes, headers: Mapping[str, str] | None = None) -> bytes | None:
     return find(unit).answer(body, headers or {}, "unused")
 
 
 @pytest.mark.parametrize("numbers", [(0,), (2, 1, 0)])
-def test_texts_are_written_alike(unit: Unit, numbers: tuple[int, ...]) -> None:
+def test_texts_are_written_alike(unit: LoadedUnit, numbers: tuple[int, ...]) -> None:
     assert short_way(unit, request(*numbers)) == long_way(unit, request(*numbers))
 
 
-def test_requests_that_ran_as_one_are_written_each(unit: Unit) -> None:
+def test_requests_that_ran_as_one_are_written_each(unit: LoadedUnit) -> None:
     lane = find(unit)
     x = np.array([0, 1, 2, 0])
     made: dict[str, Array] = unit.run({"x": x}, Call())
@@ -108,7 +108,7 @@ def test_requests_that_ran_as_one_are_written_each(unit: Unit) -> None:
     ]
 
 
-def test_bytes_that_are_no_text_are_written_as_the_long_way_does(unit: Unit) -> None:
+def test_bytes_that_are_no_text_are_written_as_the_long_way_does(unit: LoadedUnit) -> None:
     lane = find(unit)
     made: dict[str, Array] = {
         "label.output": np.array([b"\xff\xfe", b"a"], object),
@@ -119,7 +119,7 @@ def test_bytes_that_are_no_text_are_written_as_the_long_way_does(unit: Unit) -> 
     assert label["data"] == ["//4=", "YQ=="]
 
 
-def test_what_the_nodes_did_not_give_is_an_error(unit: Unit) -> None:
+def test_what_the_nodes_did_not_give_is_an_error(unit: LoadedUnit) -> None:
     lane = find(unit)
     with pytest.raises(RunError, match="no branch was taken that gives `label`"):
         lane.write({"x": np.array([1])})
@@ -135,7 +135,7 @@ def read(tensor: str) -> Json:
     return {"tensor": tensor, "gather": []}
 
 
-def choosing(router: str) -> Unit:
+def choosing(router: str) -> LoadedUnit:
     """Return a unit of one branch for each tier, chosen by a parameter or a header, and none for others."""
     conditions = {"name": "tier", "equals": TIERS, "branches": len(TIERS)}
     pick = {"kind": "choice", "router": router, "per": "request", "parameters": conditions}
@@ -156,7 +156,7 @@ def choosing(router: str) -> Unit:
 
 
 @pytest.fixture(scope="module")
-def units(unit: Unit) -> Mapping[str, Unit]:
+def units(unit: LoadedUnit) -> Mapping[str, LoadedUnit]:
     return {"none": unit, "parameter": choosing("parameter"), "header": choosing("header")}
 
 
@@ -166,7 +166,7 @@ def units(unit: Unit) -> Mapping[str, Unit]:
 )
 @pytest.mark.parametrize("by", ["none", "parameter", "header"])
 def test_parameters_are_looked_at_and_answered_alike(
-    units: Mapping[str, Unit], by: str, parameters: Json
+    units: Mapping[str, LoadedUnit], by: str, parameters: Json
 ) -> None:
     body, headers = request(1, 2, parameters=parameters), {"Tier": "gold"}
     if by == "parameter" and not parameters:
@@ -200,11 +200,11 @@ def test_parameters_are_looked_at_and_answered_alike(
         ["tier"],
     ],
 )
-def test_parameters_that_say_more_are_left_to_the_long_way(unit: Unit, parameters: object) -> None:
+def test_parameters_that_say_more_are_left_to_the_long_way(unit: LoadedUnit, parameters: object) -> None:
     assert short_way(unit, request(1, parameters=parameters)) is None
 
 
-def test_requests_that_a_choice_tells_apart_are_of_other_kinds(units: Mapping[str, Unit]) -> None:
+def test_requests_that_a_choice_tells_apart_are_of_other_kinds(units: Mapping[str, LoadedUnit]) -> None:
     def sort(by: str, header: str, **parameters: object) -> tuple[int, object]:
         asked = find(units[by]).read(request(1, 2, parameters=parameters), {"tier": header}, "unused")
         assert asked is not None

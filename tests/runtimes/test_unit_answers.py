@@ -8,7 +8,7 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, decode, encode
 from graphc_runtimes.region import Region
-from graphc_runtimes.unit import NO_CHILD, Unit
+from graphc_runtimes.unit import NO_CHILD, LoadedUnit
 
 Json = dict[str, object]
 BuildRegion = Callable[..., Region]
@@ -24,7 +24,7 @@ def _values(tensors: list[WireTensor]) -> dict[str, object]:
 
 def test_tensors_pass_through_renamed_and_others_are_left_behind(region: BuildRegion) -> None:
     takes = ["a.out: FP64[batch]"]
-    unit = Unit(region(takes=takes, answers={"a.out": "score: FP64[batch]"}, wire="base64"), {})
+    unit = LoadedUnit(region(takes=takes, answers={"a.out": "score: FP64[batch]"}, wire="base64"), {})
     answer = unit.answer(_of({"a.out": np.array([1.0]), "b.out": np.array([2.0])}))
     assert _values(answer) == {"score": [1.0]}
     assert answer[0].parameters == {"encoding": "base64"}
@@ -46,7 +46,7 @@ def test_tensors_pass_through_renamed_and_others_are_left_behind(region: BuildRe
 def test_a_request_that_does_not_fit_is_refused(
     region: BuildRegion, arrays: Mapping[str, Array], message: str
 ) -> None:
-    unit = Unit(region(takes=["x: FP64[batch]", "y: FP64[batch, 2]"], optional=["y"]), {})
+    unit = LoadedUnit(region(takes=["x: FP64[batch]", "y: FP64[batch, 2]"], optional=["y"]), {})
     with pytest.raises(RequestError, match=f"^{message}$"):
         unit.answer(_of(arrays))
 
@@ -56,13 +56,13 @@ def test_a_unit_inside_the_graph_ignores_what_it_does_not_take(region: BuildRegi
         takes=["a.out: FP64[batch]"], inputs=["x: FP64[batch]"], answers={"a.out": "y: FP64[batch]"}
     )
     message = _of({"a.out": np.array([1.0]), "odd": np.array([2.0])})
-    assert _values(Unit(built, {}).answer(message)) == {"y": [1.0]}
+    assert _values(LoadedUnit(built, {}).answer(message)) == {"y": [1.0]}
 
 
 def test_an_answer_that_may_be_absent_is_left_out(region: BuildRegion) -> None:
     answers = {"x": "y: FP64[batch]"}
     built = region(takes=["x: FP64[batch]"], answers=answers, optional=["x"])
-    assert Unit(built, {}).answer(Message({})) == []
+    assert LoadedUnit(built, {}).answer(Message({})) == []
 
 
 def test_an_answer_that_nothing_gave_is_a_failure(region: BuildRegion, node: Callable[..., Json]) -> None:
@@ -79,7 +79,7 @@ def test_an_answer_that_nothing_gave_is_a_failure(region: BuildRegion, node: Cal
     built = region([given], takes=takes, answers={"n.output": "y: FP64[batch]"})
     message = _of({"x": np.array([1.0]), "c": np.array([1], np.int32)})
     with pytest.raises(RunError, match="unit `unit`: no branch was taken that gives `y`"):
-        Unit(built, {"n": dict}).answer(message)
+        LoadedUnit(built, {"n": dict}).answer(message)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_answer_that_nothing_gave_is_a_failure(region: BuildRegion, node: Cal
 def test_an_answer_that_is_not_what_the_graph_says_is_a_failure(
     region: BuildRegion, declared: str, value: float, message: str
 ) -> None:
-    unit = Unit(region(takes=["x: FP64[batch]"], answers={"x": declared}), {})
+    unit = LoadedUnit(region(takes=["x: FP64[batch]"], answers={"x": declared}), {})
     with pytest.raises(RunError, match=f"^{message}$"):
         unit.answer(_of({"x": np.array([value])}))
 
@@ -120,11 +120,11 @@ def test_an_answer_that_is_not_what_the_graph_says_is_a_failure(
 def test_a_choice_is_told_to_the_executor(
     region: BuildRegion, route: Json, choice: list[int] | None, child: int
 ) -> None:
-    unit = Unit(region(takes=["c: INT32[batch]"], optional=["c"], route=route), {})
+    unit = LoadedUnit(region(takes=["c: INT32[batch]"], optional=["c"], route=route), {})
     arrays: dict[str, Array] = {} if choice is None else {"c": np.array(choice, np.int32)}
     assert unit.route(_of(arrays)) == child
 
 
 def test_a_unit_that_does_not_route_says_so(region: BuildRegion) -> None:
     with pytest.raises(RequestError, match="unit `unit` does not route"):
-        Unit(region(), {}).route(Message({}))
+        LoadedUnit(region(), {}).route(Message({}))

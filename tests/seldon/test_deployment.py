@@ -9,7 +9,7 @@ import pytest
 from graphc.diagnostics import Sink
 from graphc.seldon.deployment import Deployment, deployment_of, made_name, read_deployment
 from graphc.seldon.documents import find_deployments
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 from graphc.source.located import NOWHERE, Plain
 from graphc.source.yaml_reader import read_manifests
 
@@ -51,7 +51,7 @@ STRANGE: Final[list[Plain]] = [
 
 def read(text: str) -> Iterator[Deployment]:
     for document in read_manifests(text, "m.yaml", Sink()):
-        yield from (read_deployment(Node(each)) for each in find_deployments(document))
+        yield from (read_deployment(ManifestNode(each)) for each in find_deployments(document))
 
 
 def test_what_a_file_says() -> None:

@@ -27,7 +27,7 @@ from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.messages import write_tensor
 from graphc_runtimes.reading import read_message, read_messages
-from graphc_runtimes.unit import Unit as LoadedUnit
+from graphc_runtimes.unit import LoadedUnit as LoadedUnit
 from graphc_runtimes.unit import load_unit
 
 Json = dict[str, Any]

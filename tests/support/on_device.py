@@ -25,7 +25,7 @@ from graphc_runtimes.environment import Environment, Gpu
 from graphc_runtimes.errors import LoadError, RegionError, RunError
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.providers import CPU, CUDA
-from graphc_runtimes.unit import Unit, load_unit
+from graphc_runtimes.unit import LoadedUnit, load_unit
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 Json = dict[str, Any]
@@ -56,7 +56,7 @@ class Worker:
         self._full = Path(job["full"])
         self._is_broken = False
         self._held: list[Any] = []
-        self._unit: Unit | None = None
+        self._unit: LoadedUnit | None = None
         region = json.dumps(job["region"])
         gpu = Gpu(memory_mib=job.get("memory_mib"))
         self._environment = Environment(region, None, Path(job["folder"]), job["device"], job["threads"], gpu)

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from graphc_runtimes.unit import Unit
+from graphc_runtimes.unit import LoadedUnit
 
 
 @dataclass
 class Model:
     """A model that is ready or not."""
 
-    unit: Unit | None
+    unit: LoadedUnit | None
     ready: bool = True
 
 

@@ -11,16 +11,16 @@ from aiohttp import ClientSession, web
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.engine.serve import Engine, EngineOptions
-from graphc.engine.service import Graph
+from graphc.engine.service import ServedGraph
 from graphc.engine.tree import bind_endpoints, read_timeout, read_tree
 from graphc.lower.options import Options
 from graphc.seldon.node import node_of
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 from graphc_runtimes.environment import Environment, read_environment
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
 from graphc_runtimes.messages import Message, write_tensor
 from graphc_runtimes.reading import read_message, read_messages
-from graphc_runtimes.unit import Unit as LoadedUnit
+from graphc_runtimes.unit import LoadedUnit as LoadedUnit
 from graphc_runtimes.unit import load_unit
 
 Json = dict[str, Any]
@@ -39,7 +39,7 @@ class Compiled:
     """A predictor's tree and the environments of its units."""
 
     name: str
-    root: Unit
+    root: SeldonUnit
     environments: dict[str, Environment]
     timeout_s: float | None
 
@@ -61,7 +61,7 @@ def compile_graph(path: Path, level: int, root: Path, version: str | None = None
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
     tree = read_tree(node_of(deployment), predictor["name"])
-    assert isinstance(tree, Unit)
+    assert isinstance(tree, SeldonUnit)
     containers = [each for pod in predictor["componentSpecs"] for each in pod["spec"]["containers"]]
     environments = {each["name"]: _environment(each, root) for each in containers}
     name = str(cast("Json", deployment["metadata"])["name"])
@@ -88,7 +88,7 @@ async def _call(graph: Compiled, calls: Sequence[Call]) -> list[tuple[int, Json]
             port = await _listen(await load_unit(environment), stack)
             endpoints[name] = Endpoint("127.0.0.1", port)
         root = bind_endpoints(graph.root, endpoints)
-        named = Graph(graph.name, {"name": graph.name})
+        named = ServedGraph(graph.name, {"name": graph.name})
         engine = Engine(root, EngineOptions(graph=named, unit_timeout_s=graph.timeout_s))
         await engine.start()
         stack.push_async_callback(engine.stop)

@@ -13,8 +13,8 @@ from graphc.engine.limits import LimitError
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.tree import TreeProblem, check_endpoints, read_timeout, read_tree
 from graphc.seldon.documents import KIND, flatten
-from graphc.seldon.node import Node
-from graphc.seldon.unit import Unit
+from graphc.seldon.node import ManifestNode
+from graphc.seldon.unit import SeldonUnit
 from graphc.source.yaml_reader import read_manifests
 
 _PORT: Final = click.IntRange(0, 65535)
@@ -67,7 +67,7 @@ def command(
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
 
 
-def read_deployment(manifest: Path) -> Node:
+def read_deployment(manifest: Path) -> ManifestNode:
     """Return the only SeldonDeployment of a file; end with the problems where there are some."""
     try:
         text = manifest.read_text("utf-8-sig")
@@ -76,7 +76,9 @@ def read_deployment(manifest: Path) -> Node:
     except UnicodeDecodeError as error:
         raise click.ClickException(f"`{manifest}` is not UTF-8") from error
     sink = Sink()
-    documents = [Node(each) for found in read_manifests(text, str(manifest), sink) for each in flatten(found)]
+    documents = [
+        ManifestNode(each) for found in read_manifests(text, str(manifest), sink) for each in flatten(found)
+    ]
     write_problems(sink, {str(manifest): text})
     if sink.has_errors:
         raise SystemExit(REJECTED)
@@ -87,7 +89,7 @@ def read_deployment(manifest: Path) -> Node:
     return deployments[0]
 
 
-def _read(manifest: Path, document: Node, predictor: str | None, *, admitted: bool) -> Unit:
+def _read(manifest: Path, document: ManifestNode, predictor: str | None, *, admitted: bool) -> SeldonUnit:
     root = read_tree(document, predictor, admitted=admitted)
     problem = root if isinstance(root, TreeProblem) else check_endpoints(root)
     if isinstance(root, TreeProblem) or problem:

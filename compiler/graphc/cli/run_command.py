@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphc.compare.observer import Observer
     from graphc.run.console import RunConsole
     from graphc.run.load import Loaded
-    from graphc.seldon.node import Node
+    from graphc.seldon.node import ManifestNode
 
 _PORT = click.IntRange(0, 65535)
 
@@ -108,7 +108,9 @@ def command(
     )
 
 
-def _observe(documents: "Sequence[Node]", console: "RunConsole", keep_samples: int) -> "Observer | None":
+def _observe(
+    documents: "Sequence[ManifestNode]", console: "RunConsole", keep_samples: int
+) -> "Observer | None":
     """Compare versions where there are several."""
     from graphc.compare.start import open_recorder
     from graphc.seldon.deployment import read_deployment

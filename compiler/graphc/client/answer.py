@@ -20,14 +20,14 @@ _RAW: Final = "base64"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class InferAnswer:
     """A V2 answer: its text as it came, and its tensors."""
 
     text: str
     tensors: tuple[Tensor, ...]
 
 
-def read_answer(text: str) -> Answer:
+def read_answer(text: str) -> InferAnswer:
     """Read the body of an answer; raises InferError where it is not V2."""
     try:
         value = cast("Plain", json.loads(text))
@@ -37,7 +37,7 @@ def read_answer(text: str) -> Answer:
     outputs = (value.get("outputs") or value.get("inputs")) if isinstance(value, dict) else None
     if not isinstance(outputs, list):
         raise InferError("the answer is not V2: it has no list of outputs")
-    return Answer(text, tuple(read_tensor(each) for each in outputs))
+    return InferAnswer(text, tuple(read_tensor(each) for each in outputs))
 
 
 def read_error(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from graphc_components.tensors import TensorType
 
-from graphc.client.answer import Answer
+from graphc.client.answer import InferAnswer
 from graphc.client.tensor import Tensor
 
 Parameter = bool | int | float | str
@@ -33,6 +33,6 @@ class Caller(Protocol):
         """Return the types of a model's inputs, as far as its metadata tells."""
         ...
 
-    async def infer(self, call: Call) -> Answer:
+    async def infer(self, call: Call) -> InferAnswer:
         """Ask for an inference."""
         ...

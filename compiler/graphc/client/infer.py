@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from graphc.client.answer import Answer
+from graphc.client.answer import InferAnswer
 from graphc.client.call import Call, Caller, Parameter
 from graphc.client.inputs import read_inputs
 from graphc.client.rest import MOST_BYTES, RestCaller
@@ -23,7 +23,7 @@ class InferOptions:
     timeout: float
 
 
-async def infer(target: Target, options: InferOptions) -> Answer:
+async def infer(target: Target, options: InferOptions) -> InferAnswer:
     """Call a model; raises InferError."""
     async with connect(target, options) as caller:
         model = target.model or await caller.find_model()

@@ -9,7 +9,7 @@ import aiohttp
 import numpy as np
 from graphc_components.tensors import TensorType
 
-from graphc.client.answer import Answer, read_answer, read_error, read_types
+from graphc.client.answer import InferAnswer, read_answer, read_error, read_types
 from graphc.client.call import Call
 from graphc.client.failure import InferError
 from graphc.client.tensor import Tensor
@@ -45,7 +45,7 @@ class RestCaller:
             raise InferError(f"the metadata of `{model}` is not JSON") from error
         return read_types(cast("dict[str, object]", facts).get("inputs")) if isinstance(facts, dict) else {}
 
-    async def infer(self, call: Call) -> Answer:
+    async def infer(self, call: Call) -> InferAnswer:
         """Post the request as JSON."""
         body: dict[str, object] = {"inputs": [write_tensor(each) for each in call.tensors]}
         if call.parameters:

@@ -8,7 +8,7 @@ from typing import Final, cast
 from graphc_components.tensors import TensorType
 from grpc import StatusCode, aio
 
-from graphc.client.answer import Answer, read_answer, read_types
+from graphc.client.answer import InferAnswer, read_answer, read_types
 from graphc.client.call import Call, Parameter
 from graphc.client.failure import InferError
 from graphc.client.printing import shorten
@@ -57,7 +57,7 @@ class GrpcCaller:
             ]
         )
 
-    async def infer(self, call: Call) -> Answer:
+    async def infer(self, call: Call) -> InferAnswer:
         """Send the request with raw contents, which every datatype has."""
         response = cast("InferResponse", await self._ask("ModelInfer", make_request(call)))
         return read_answer(write_answer(response))

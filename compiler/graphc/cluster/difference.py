@@ -15,7 +15,7 @@ MOST_CHARACTERS: Final = 72
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Difference:
     """One difference: what was there, and what will be."""
 
     path: Path
@@ -55,7 +55,7 @@ def _clip(words: str) -> str:
     return words if len(words) <= MOST_CHARACTERS else f"{words[: MOST_CHARACTERS - 3]}..."
 
 
-def find_changes(before: Value, after: Value, path: Path = ()) -> Iterator[Change]:
+def find_changes(before: Value, after: Value, path: Path = ()) -> Iterator[Difference]:
     """Yield the differences in the order of the new view, what is gone last."""
     if _same(before, after):
         return
@@ -64,16 +64,16 @@ def find_changes(before: Value, after: Value, path: Path = ()) -> Iterator[Chang
             if key in before:
                 yield from find_changes(before[key], value, (*path, key))
             elif value not in ({}, []):
-                yield Change((*path, key), "add", None, value)
+                yield Difference((*path, key), "add", None, value)
         for key, value in before.items():
             if key not in after and value not in ({}, []):
-                yield Change((*path, key), "remove", value, None)
+                yield Difference((*path, key), "remove", value, None)
         return
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
             yield from find_changes(old, new, (*path, str(index)))
         return
-    yield Change(path, "change", before, after)
+    yield Difference(path, "change", before, after)
 
 
 def _same(before: Value, after: Value) -> bool:

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Final, Literal
 
 from graphc.seldon.deployment import Deployment, Pod, Predictor
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 from graphc.unchecked import Data, fields
 
 FIRST: Final[Mapping[str, int]] = {"http": 9000, "grpc": 9500, "metrics": 6000}
@@ -123,7 +123,7 @@ def _without_numbers(pod: Pod) -> Data:
     return _without(pod.node, _OWN)
 
 
-def _without(node: Node, names: Collection[str]) -> Data:
+def _without(node: ManifestNode, names: Collection[str]) -> Data:
     return {name: value for name, value in fields(node.plain).items() if name not in names}
 
 

@@ -18,7 +18,7 @@ from graphc.cluster.bundle import (
 )
 from graphc.cluster.client import Cluster, Ref, ref_of, shorten
 from graphc.cluster.dangers import Danger, find_dangers
-from graphc.cluster.difference import Change, find_changes
+from graphc.cluster.difference import Difference, find_changes
 from graphc.cluster.problem import ClusterError, RefusedError
 from graphc.cluster.records import Promotion, State, digest_of
 from graphc.cluster.view import FindMap, view_document
@@ -43,7 +43,7 @@ class Step:
 
     ref: Ref
     verb: Verb
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def _step(cluster: Cluster, ref: Ref, live: Data | None, result: Data, results: 
     return Step(ref, "update" if changes else "keep", tuple(changes))
 
 
-def compare(before: Data, after: Data, find_before: FindMap, find_after: FindMap) -> list[Change]:
+def compare(before: Data, after: Data, find_before: FindMap, find_after: FindMap) -> list[Difference]:
     """Return what differs between two documents, in the words of their graph."""
     return list(find_changes(view_document(before, find_before), view_document(after, find_after)))
 

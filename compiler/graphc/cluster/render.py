@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from graphc.cluster.client import Ref
-from graphc.cluster.difference import Change
+from graphc.cluster.difference import Difference
 from graphc.cluster.planning import GraphPlan, Step, Verb
 from graphc.cluster.records import Entry, Pending, State
 from graphc.cluster.view import conceal
@@ -86,10 +86,10 @@ def describe_pending(pending: Pending) -> str:
     )
 
 
-def _group(changes: Sequence[Change]) -> Iterator[str]:
+def _group(changes: Sequence[Difference]) -> Iterator[str]:
     """Yield a line for each change; one that all predictors share is one."""
     names = {each.path[1] for each in changes if len(each.path) > 2 and each.path[0] == "predictors"}
-    seen: dict[tuple[object, ...], list[Change]] = {}
+    seen: dict[tuple[object, ...], list[Difference]] = {}
     for each in changes:
         key = (each.action, each.path[2:], json.dumps([each.before, each.after], sort_keys=True))
         inner = len(each.path) > 2 and each.path[0] == "predictors"
@@ -146,7 +146,7 @@ def _step(step: Step) -> Data:
     return {**_ref(step.ref), "action": step.verb, "changes": [_change(each) for each in step.changes]}
 
 
-def _change(change: Change) -> Data:
+def _change(change: Difference) -> Data:
     path: list[Value] = list(change.path)
     before, after = change.show(change.before), change.show(change.after)
     plain = isinstance(change.before, int | float | None) and isinstance(change.after, int | float | None)

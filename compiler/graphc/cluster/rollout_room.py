@@ -12,7 +12,7 @@ from graphc.cluster.planning import GraphPlan
 from graphc.cluster.pod_needs import may_go_to, needs_of, room_of
 from graphc.gpus.choices import list_choices
 from graphc.gpus.pools import WHOLE
-from graphc.gpus.room import Demand, Fit, Place, find_room
+from graphc.gpus.room import Demand, Fit, Place, fit_demands
 from graphc.ir.graph import Value
 from graphc.seldon.deployment import Deployment, Predictor, deployment_of
 from graphc.unchecked import Data, fields, objects, text, texts
@@ -111,7 +111,7 @@ def find_places(nodes: Sequence[Data], pods: Sequence[Data], owners: Collection[
 
 def fit_stage(stage: Sequence[Pods], nodes: Sequence[Data], places: Sequence[Place]) -> Fit:
     """Say whether all pods of a stage find room."""
-    return find_room([_demand(each, nodes) for each in stage], places)
+    return fit_demands([_demand(each, nodes) for each in stage], places)
 
 
 def _demand(pods: Pods, nodes: Sequence[Data]) -> Demand:

@@ -16,7 +16,7 @@ from graphc.diagnostics.printable import conceal as conceal_uris
 from graphc.ir.graph import Value
 from graphc.seldon.deployment import Container, Pod, Predictor, deployment_of
 from graphc.seldon.documents import KIND
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 from graphc.targets.storing import find_content
 from graphc.unchecked import Data, fields, items, objects, parse, text
 
@@ -84,7 +84,7 @@ class _Taking:
         self._rest.pop("name", None)
         return {**view, "nodes": self._nodes, "units": self._units, **self._types, "rest": self._rest}
 
-    def _walk(self, unit: Unit) -> str:
+    def _walk(self, unit: SeldonUnit) -> str:
         said = fields(unit.node.plain)
         children = said.get("children")
         if isinstance(children, list) and all(each.node.is_mapping for each in unit.children):

@@ -22,7 +22,7 @@ from graphc.engine.proto import (
     read_message,
 )
 from graphc.engine.walk import ALL_CHILDREN
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 HINT: Final = "over gRPC it serves chains of MODEL units alone"
 
@@ -40,7 +40,7 @@ _Passing = InferRequest | InferResponse
 class SeldonCalls:
     """Answers calls as the executor does."""
 
-    def __init__(self, root: Unit, client: CallClient) -> None:
+    def __init__(self, root: SeldonUnit, client: CallClient) -> None:
         self._root, self._client = root, client
 
     @property
@@ -54,7 +54,7 @@ class SeldonCalls:
 
 
 async def answer_call(
-    root: Unit, method: str, message: bytes, client: CallClient, incoming: Incoming
+    root: SeldonUnit, method: str, message: bytes, client: CallClient, incoming: Incoming
 ) -> bytes:
     """Return the executor's answer to a call of the protocol; raises EndedCallError, and DeathError where it ends."""
     if method == _INFER:
@@ -68,7 +68,7 @@ async def answer_call(
     raise DeathError("panic: Not Implemented", HINT)
 
 
-async def _infer(root: Unit, message: bytes, client: CallClient, incoming: Incoming) -> bytes:
+async def _infer(root: SeldonUnit, message: bytes, client: CallClient, incoming: Incoming) -> bytes:
     request = cast("InferRequest", read_call(_INFER, message))
     walk = _Walk(client, incoming, request.model_name)
     answer = await walk.predict(root, request)
@@ -93,7 +93,7 @@ class _Walk:
     incoming: Incoming
     model: str
 
-    async def predict(self, unit: Unit, message: _Passing) -> _Passing:
+    async def predict(self, unit: SeldonUnit, message: _Passing) -> _Passing:
         """Send a message through one unit and all below it."""
         if unit.type == "MODEL":
             message = await self._ask(unit, message)
@@ -105,7 +105,7 @@ class _Walk:
             raise DeathError(_NOT_THERE, HINT)
         return message
 
-    async def _ask(self, unit: Unit, message: _Passing) -> InferResponse:
+    async def _ask(self, unit: SeldonUnit, message: _Passing) -> InferResponse:
         request = _chain(message)
         if not request.model_name:
             # A request that siblings share is named by the one that comes first, for all of them.
@@ -117,7 +117,7 @@ class _Walk:
             text = f"unit {unit.name}: failed to unmarshal the received message"
             raise EndedCallError(grpc.StatusCode.INTERNAL, text) from None
 
-    async def _ask_children(self, unit: Unit, message: _Passing) -> _Passing:
+    async def _ask_children(self, unit: SeldonUnit, message: _Passing) -> _Passing:
         if unit.routes:
             raise DeathError(_NOT_THERE, HINT)
         route = _toss(unit) if unit.implementation == "RANDOM_ABTEST" else ALL_CHILDREN
@@ -132,7 +132,7 @@ class _Walk:
             raise DeathError(_NOT_THERE, HINT)
         return first
 
-    async def _ask_all(self, unit: Unit, message: _Passing) -> _Passing:
+    async def _ask_all(self, unit: SeldonUnit, message: _Passing) -> _Passing:
         """Ask all children at once, and return the first one's answer; a death counts before an error."""
         asked = (self.predict(child, message) for child in unit.children)
         answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -158,7 +158,7 @@ def _chain(message: _Passing) -> InferRequest:
     return cast("InferRequest", message_class("ModelInferRequest").FromString(answer.SerializeToString()))
 
 
-def _toss(unit: Unit) -> int:
+def _toss(unit: SeldonUnit) -> int:
     try:
         return 0 if random.random() < unit.ratio else 1
     except ValueError as error:

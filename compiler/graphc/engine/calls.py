@@ -14,7 +14,7 @@ from grpc import aio
 from graphc.engine.headers import PUID, Headers, forward
 from graphc.engine.metrics import Metrics
 from graphc.engine.proto import SERVICE
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 
 Pair = tuple[str, str | bytes]
 Metadata = tuple[Pair, ...]
@@ -110,7 +110,7 @@ class CallClient:
         channels, self._channels = [*self._channels.values()], {}
         await asyncio.gather(*(channel.close() for channel in channels))
 
-    async def call(self, unit: Unit, method: str, message: bytes, incoming: Incoming) -> bytes:
+    async def call(self, unit: SeldonUnit, method: str, message: bytes, incoming: Incoming) -> bytes:
         """Ask a unit; raises EndedCallError with the unit's own code and details."""
         started, code = perf_counter(), "none"
         try:
@@ -123,7 +123,7 @@ class CallClient:
             self._metrics.count_unit(unit.name, method, code, perf_counter() - started)
         return answer
 
-    async def _ask(self, unit: Unit, method: str, message: bytes, incoming: Incoming) -> bytes:
+    async def _ask(self, unit: SeldonUnit, method: str, message: bytes, incoming: Incoming) -> bytes:
         if unit.endpoint is None or unit.endpoint.grpc is None:
             raise EndedCallError(grpc.StatusCode.UNAVAILABLE, f"unit {unit.name} has no endpoint for gRPC")
         channel = self._channel(unit.endpoint)

@@ -19,7 +19,7 @@ from graphc.engine.pool import ClosedError, LookupFailedError, Pool
 from graphc.engine.wire_json import WireError
 from graphc.http1 import Response, write_request
 from graphc.http1 import WireError as HttpError
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 
 VERBS: Final[Mapping[str, str]] = {
     "infer": "/infer",
@@ -53,7 +53,7 @@ _REASONS: Final = {
 class Target:
     """One unit under the name it is called by, and what it is asked."""
 
-    unit: Unit
+    unit: SeldonUnit
     model: str
     verb: str
 
@@ -115,7 +115,7 @@ class UnitClient:
             self._metrics.count_unit(target.unit.name, target.verb, code, perf_counter() - started)
         return answer
 
-    async def pass_on(self, unit: Unit, message: Message, headers: Headers) -> Answer:
+    async def pass_on(self, unit: SeldonUnit, message: Message, headers: Headers) -> Answer:
         """Ask a unit in the client's own way and return its answer with its headers; raises CallError."""
         started, code, asked, endpoint = perf_counter(), "none", message.asked, unit.endpoint
         assert asked is not None

@@ -1,13 +1,13 @@
 """The V2 protocol over gRPC in front of a unit that stands alone: every call is the unit's own."""
 
 from graphc.engine.calls import CallClient, Incoming
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 
 class PassedCalls:
     """Has a unit answer calls, byte for byte."""
 
-    def __init__(self, unit: Unit, client: CallClient) -> None:
+    def __init__(self, unit: SeldonUnit, client: CallClient) -> None:
         self._unit, self._client = unit, client
 
     @property

@@ -10,8 +10,8 @@ from graphc.engine.grpc_lenient import ConvertedCalls
 from graphc.engine.limits import Limits, read_limits
 from graphc.engine.listen import Listener
 from graphc.engine.metrics import Metrics
-from graphc.engine.service import Graph, Service
-from graphc.seldon.unit import Unit
+from graphc.engine.service import ServedGraph, Service
+from graphc.seldon.unit import SeldonUnit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class EngineOptions:
     host: str = "127.0.0.1"
     http_port: int = 0
     grpc_port: int | None = None
-    graph: Graph | None = None
+    graph: ServedGraph | None = None
     full_health_checks: bool = False
     unit_timeout_s: float | None = None
     call_timeout_s: float | None = None
@@ -34,7 +34,7 @@ class EngineOptions:
 class Engine:
     """Serves one tree from `start` to `stop`; units without an endpoint answer with an error."""
 
-    def __init__(self, root: Unit, options: EngineOptions) -> None:
+    def __init__(self, root: SeldonUnit, options: EngineOptions) -> None:
         self._root = root
         self._options = options
         self._client: UnitClient | None = None

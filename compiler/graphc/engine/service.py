@@ -12,7 +12,7 @@ from graphc.engine.message import Answer, Message, executor_error, v2_error
 from graphc.engine.metrics import Metrics
 from graphc.engine.walk import walk
 from graphc.engine.wire_json import encode
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 from graphc.source.located import Plain
 
 _PROBE_S: Final = 2.0
@@ -23,7 +23,7 @@ Metadata = Mapping[str, Plain]
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class ServedGraph:
     """The name by which clients call the whole tree, and the metadata that they get for it."""
 
     name: str
@@ -46,7 +46,7 @@ class Serving(Protocol):
     """What a front offers its clients: one tree of units, or all versions of a graph."""
 
     @property
-    def graph(self) -> Graph | None:
+    def graph(self) -> ServedGraph | None:
         """The name and metadata of the whole."""
         ...
 
@@ -94,10 +94,10 @@ class Serving(Protocol):
 class Service:
     """One tree of units behind one client."""
 
-    root: Unit
+    root: SeldonUnit
     client: UnitClient
     metrics: Metrics
-    graph: Graph | None = None
+    graph: ServedGraph | None = None
     full_health_checks: bool = False
     as_seldon: bool = False
     """Whether it refuses what the executor cannot do: raw tensors, and a graph's own metadata and readiness."""
@@ -158,7 +158,7 @@ class Service:
         except CallError as error:
             return executor_error(str(error))
 
-    async def _probe(self, unit: Unit) -> bool:
+    async def _probe(self, unit: SeldonUnit) -> bool:
         try:
             async with asyncio.timeout(_PROBE_S):
                 if self.full_health_checks:
@@ -173,7 +173,7 @@ def is_segment(model: str) -> bool:
     return "/" not in model and model not in {".", ".."}
 
 
-async def _listens(unit: Unit) -> bool:
+async def _listens(unit: SeldonUnit) -> bool:
     if unit.endpoint is None:
         return True
     try:

@@ -8,8 +8,8 @@ from typing import Final, Literal
 from graphc.records import record
 from graphc.seldon.deployment import Deployment, Predictor, read_deployment
 from graphc.seldon.documents import KIND
-from graphc.seldon.node import Node
-from graphc.seldon.unit import Endpoint, Unit, read_unit
+from graphc.seldon.node import ManifestNode
+from graphc.seldon.unit import Endpoint, SeldonUnit, read_unit
 from graphc.source.located import Items
 
 MAX_DEPTH: Final = 64
@@ -40,7 +40,9 @@ class _UnreadableError(Exception):
         self.problem = TreeProblem(place, message)
 
 
-def read_tree(document: Node, predictor: str | None = None, *, admitted: bool = False) -> Unit | TreeProblem:
+def read_tree(
+    document: ManifestNode, predictor: str | None = None, *, admitted: bool = False
+) -> SeldonUnit | TreeProblem:
     """Read the tree of the named predictor, or of the only one, out of a SeldonDeployment.
 
     One that has been admitted says each unit's type where it has one: of others the webhook makes models.
@@ -53,7 +55,7 @@ def read_tree(document: Node, predictor: str | None = None, *, admitted: bool = 
     return read_unit(graph, admitted=admitted)
 
 
-def read_predictor_tree(predictor: Node, place: str) -> Unit | TreeProblem:
+def read_predictor_tree(predictor: ManifestNode, place: str) -> SeldonUnit | TreeProblem:
     """Read the tree of a predictor of a SeldonDeployment, which stands at that place in it."""
     try:
         _check_mapping(predictor, place)
@@ -67,7 +69,9 @@ def read_predictor_tree(predictor: Node, place: str) -> Unit | TreeProblem:
 Transport = Literal["rest", "grpc"]
 
 
-def read_timeout(document: Node, predictor: str | None = None, transport: Transport = "rest") -> float | None:
+def read_timeout(
+    document: ManifestNode, predictor: str | None = None, transport: Transport = "rest"
+) -> float | None:
     """Return how many seconds the executor gives a call: an annotation of the predictor, else of the spec."""
     deployment = read_deployment(document)
     try:
@@ -90,13 +94,13 @@ def _timeout_of(annotations: Mapping[str, str], transport: Transport) -> float |
     return int(given.lstrip("0") or "0") / 1000 if is_number else None
 
 
-def bind_endpoints(root: Unit, endpoints: Mapping[str, Endpoint]) -> Unit:
+def bind_endpoints(root: SeldonUnit, endpoints: Mapping[str, Endpoint]) -> SeldonUnit:
     """Return the tree with the endpoints given by unit name; others keep their own."""
     children = tuple(bind_endpoints(child, endpoints) for child in root.children)
     return replace(root, endpoint=endpoints.get(root.name, root.endpoint), children=children)
 
 
-def check_endpoints(root: Unit) -> TreeProblem | None:
+def check_endpoints(root: SeldonUnit) -> TreeProblem | None:
     """Report the first unit that will be called and has no endpoint."""
     unbound = next((unit for unit in root.walk() if unit.is_called and not unit.endpoint), None)
     if unbound is None:
@@ -106,7 +110,7 @@ def check_endpoints(root: Unit) -> TreeProblem | None:
     )
 
 
-def _find_graph(document: Node, predictor: str | None) -> tuple[str, Node]:
+def _find_graph(document: ManifestNode, predictor: str | None) -> tuple[str, ManifestNode]:
     _check_mapping(document, "document")
     if document.text("kind") != KIND:
         raise _UnreadableError("document", f"is not a {KIND}")
@@ -135,7 +139,7 @@ class _Checker:
     def __init__(self) -> None:
         self._count = 0
 
-    def check(self, unit: Node, place: str, depth: int) -> None:
+    def check(self, unit: ManifestNode, place: str, depth: int) -> None:
         """Check one unit with all below it."""
         self._count += 1
         if depth > MAX_DEPTH:
@@ -157,13 +161,13 @@ class _Checker:
             self.check(child, f"{place}.children[{index}]", depth + 1)
 
 
-def _check_name(unit: Node, place: str) -> None:
+def _check_name(unit: ManifestNode, place: str) -> None:
     _check_is_text(unit.find("name"), f"{place}.name")
     if not unit.text("name"):
         raise _UnreadableError(place, "a unit has no name")
 
 
-def _check_endpoint(unit: Node, place: str) -> None:
+def _check_endpoint(unit: ManifestNode, place: str) -> None:
     endpoint = unit.find("endpoint")
     if endpoint is None:
         return
@@ -178,25 +182,25 @@ def _check_endpoint(unit: Node, place: str) -> None:
             raise _UnreadableError(place, f"`{key}` is not a port number")
 
 
-def _check_text(node: Node, key: str, place: str) -> None:
+def _check_text(node: ManifestNode, key: str, place: str) -> None:
     found = node.find(key)
     if found is not None:
         _check_is_text(found, f"{place}.{key}")
 
 
-def _check_is_text(node: Node | None, place: str) -> None:
+def _check_is_text(node: ManifestNode | None, place: str) -> None:
     if node is None or node.as_text is None:
         raise _UnreadableError(place, "is not a text")
 
 
-def _items(node: Node, key: str, place: str) -> tuple[Node, ...]:
+def _items(node: ManifestNode, key: str, place: str) -> tuple[ManifestNode, ...]:
     found = node.find(key)
     if found is not None and not isinstance(found.value, Items):
         raise _UnreadableError(place, "is not a list")
     return node.items(key)
 
 
-def _mapping(node: Node, key: str, place: str) -> Node:
+def _mapping(node: ManifestNode, key: str, place: str) -> ManifestNode:
     found = node.find(key)
     if found is None:
         raise _UnreadableError(place, "is missing")
@@ -204,6 +208,6 @@ def _mapping(node: Node, key: str, place: str) -> Node:
     return found
 
 
-def _check_mapping(node: Node, place: str) -> None:
+def _check_mapping(node: ManifestNode, place: str) -> None:
     if not node.is_mapping:
         raise _UnreadableError(place, "is missing" if node.is_nothing else "is not a mapping")

@@ -10,7 +10,7 @@ from graphc.engine.headers import Headers
 from graphc.engine.message import Answer, Message, combine, executor_error, read_route
 from graphc.engine.offload import offload
 from graphc.engine.wire_json import WireError
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 ALL_CHILDREN: Final = -1
 NO_CHILDREN: Final = -2
@@ -25,7 +25,7 @@ class _FailedError(Exception):
 
 
 async def walk(
-    root: Unit, message: Message, client: UnitClient, headers: Headers, model: str | None
+    root: SeldonUnit, message: Message, client: UnitClient, headers: Headers, model: str | None
 ) -> Answer:
     """Send a message through the tree; `model` replaces every unit's own name where it is given."""
     try:
@@ -42,7 +42,7 @@ class _Walk:
     headers: Headers
     model: str | None
 
-    async def predict(self, unit: Unit, message: Message) -> Message:
+    async def predict(self, unit: SeldonUnit, message: Message) -> Message:
         """Send a message through one unit and all below it."""
         if unit.transforms_input:
             message = await self._infer(unit, message)
@@ -52,11 +52,11 @@ class _Walk:
             message = await self._infer(unit, message)
         return message
 
-    async def _infer(self, unit: Unit, message: Message) -> Message:
+    async def _infer(self, unit: SeldonUnit, message: Message) -> Message:
         chained = await offload(len(message.body), lambda: _chained(message))
         return await self._call(unit, "infer", chained)
 
-    async def _ask_children(self, unit: Unit, message: Message) -> Message:
+    async def _ask_children(self, unit: SeldonUnit, message: Message) -> Message:
         route = await self._route(unit, message)
         if route == NO_CHILDREN:
             return message
@@ -66,7 +66,7 @@ class _Walk:
             answers = [await self.predict(_child(unit, route), message)]
         return await self._aggregate(unit, answers)
 
-    async def _ask_all(self, unit: Unit, message: Message) -> list[Message]:
+    async def _ask_all(self, unit: SeldonUnit, message: Message) -> list[Message]:
         # All are waited for, as the executor does, even where one has failed; the first in order decides.
         asked = (self.predict(child, message) for child in unit.children)
         answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -77,14 +77,14 @@ class _Walk:
             messages.append(answer)
         return messages
 
-    async def _route(self, unit: Unit, message: Message) -> int:
+    async def _route(self, unit: SeldonUnit, message: Message) -> int:
         if unit.routes:
             return await self._ask_router(unit, message)
         if unit.implementation == "RANDOM_ABTEST":
             return _toss(unit)
         return ALL_CHILDREN
 
-    async def _ask_router(self, unit: Unit, message: Message) -> int:
+    async def _ask_router(self, unit: SeldonUnit, message: Message) -> int:
         target = self._target(unit, "route")
         answer = await self._answer(target, message)
         if answer.status != 200:
@@ -98,7 +98,7 @@ class _Walk:
         except WireError as error:
             raise _FailedError(executor_error(str(error))) from error
 
-    async def _aggregate(self, unit: Unit, answers: list[Message]) -> Message:
+    async def _aggregate(self, unit: SeldonUnit, answers: list[Message]) -> Message:
         if not unit.aggregates:
             return answers[0]
         try:
@@ -107,7 +107,7 @@ class _Walk:
             raise _FailedError(executor_error(str(error))) from error
         return await self._call(unit, "aggregate", message)
 
-    async def _call(self, unit: Unit, verb: str, message: Message) -> Message:
+    async def _call(self, unit: SeldonUnit, verb: str, message: Message) -> Message:
         answer = await self._answer(self._target(unit, verb), message)
         if answer.status != 200:
             raise _FailedError(answer)
@@ -119,7 +119,7 @@ class _Walk:
         except CallError as error:
             raise _FailedError(executor_error(str(error))) from error
 
-    def _target(self, unit: Unit, verb: str) -> Target:
+    def _target(self, unit: SeldonUnit, verb: str) -> Target:
         return Target(unit, self.model or unit.name, verb)
 
 
@@ -130,7 +130,7 @@ def _chained(message: Message) -> Message:
         raise _FailedError(executor_error(str(error))) from error
 
 
-def _child(unit: Unit, route: int) -> Unit:
+def _child(unit: SeldonUnit, route: int) -> SeldonUnit:
     # The executor does not look: it drops the connection, or dies where the router is itself in parallel.
     if not 0 <= route < len(unit.children):
         text = f"route {route} of unit {unit.name} is out of range, it has {len(unit.children)} children"
@@ -138,7 +138,7 @@ def _child(unit: Unit, route: int) -> Unit:
     return unit.children[route]
 
 
-def _toss(unit: Unit) -> int:
+def _toss(unit: SeldonUnit) -> int:
     try:
         return 0 if random.random() < unit.ratio else 1
     except ValueError as error:

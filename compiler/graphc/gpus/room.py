@@ -103,7 +103,7 @@ def _costs(kind: _Kind, resource: str, step: int) -> Iterator[tuple[int, int]]:
             yield ceil(enough / step) * step, place.nodes
 
 
-def find_room(demands: Sequence[Demand], places: Sequence[Place]) -> Fit:
+def fit_demands(demands: Sequence[Demand], places: Sequence[Place]) -> Fit:
     """Say whether the pods of all demands find room in the places."""
     wanted = [each for each in demands if each.count]
     fleet = _Fleet(places, _group(wanted, places))

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from graphc.gpus.choose import Grant
 from graphc.gpus.pools import Pool, offers_of
-from graphc.gpus.room import CPU, MEMORY, PODS, Amounts, Demand, Fit, Place, find_room
+from graphc.gpus.room import CPU, MEMORY, PODS, Amounts, Demand, Fit, Place, fit_demands
 
 SURGE: Final = 25
 """Percent of a Deployment's pods that may be too many while it rolls, as Kubernetes has it where nothing is said."""
@@ -65,7 +65,7 @@ def fit_pods(asks: Sequence[PodAsk], pools: Sequence[Pool], phase: Phase = "stea
         )
         for ask in asks
     ]
-    return find_room(demands, [Place(pool.name, pool.nodes, _room(pool)) for pool in pools])
+    return fit_demands(demands, [Place(pool.name, pool.nodes, _room(pool)) for pool in pools])
 
 
 def _room(pool: Pool) -> Amounts:

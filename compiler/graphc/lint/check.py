@@ -22,7 +22,7 @@ from graphc.lint.check_units import check_units
 from graphc.lint.check_values import check_values
 from graphc.profiles.profile import Installation
 from graphc.seldon.deployment import Deployment, read_deployment
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 from graphc.source.located import Fields
 
 # The API server looks at fields before the webhook sees a manifest; the operator's defaults come after both.
@@ -51,13 +51,13 @@ UNKNOWN: Final = Installation()
 def check_manifest(document: Fields, sink: Sink, installation: Installation = UNKNOWN) -> None:
     """Report what a cluster would refuse, fail on, or accept and not do."""
     fields = Sink()
-    check_identity(Node(document), fields)
+    check_identity(ManifestNode(document), fields)
     check_fields(document, fields, installation.seldon)
     for diagnostic in fields:
         sink.report(diagnostic)
     if fields.has_errors:
         return
-    deployment = read_deployment(Node(document))
+    deployment = read_deployment(ManifestNode(document))
     for check in CHECKS:
         check(deployment, sink)
     for check in CHECKS_OF_INSTALLATION:

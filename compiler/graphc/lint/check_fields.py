@@ -28,7 +28,7 @@ from graphc.lint.schema import (
     records,
 )
 from graphc.lint.words import parse_quantity
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 
 _INT32: Final = 2**31
@@ -64,7 +64,7 @@ def _record(value: Fields, record: Record, level: int, version: str | None) -> I
         elif not _is_null(entry.value) or entry.key == "creationTimestamp":
             yield from _value(entry.value, field.type, entry.key, level, version)
     for name, field in record.fields.items():
-        if field.required and not Node(value).has(name):
+        if field.required and not ManifestNode(value).has(name):
             yield Diagnostic(FIELD_MISSING, f"{record.noun} needs the field `{name}`", value.span)
 
 
@@ -122,7 +122,7 @@ def _repeated(value: Items, name: str) -> Iterator[Diagnostic]:
     if keys is None:
         return
     seen: set[tuple[str, ...]] = set()
-    for item in map(Node, value.items):
+    for item in map(ManifestNode, value.items):
         own = tuple(_identity(item, key) for key in keys)
         if own in seen:
             words = " and ".join(f"`{key}`" for key in keys)
@@ -130,7 +130,7 @@ def _repeated(value: Items, name: str) -> Iterator[Diagnostic]:
         seen.add(own)
 
 
-def _identity(item: Node, key: str) -> str:
+def _identity(item: ManifestNode, key: str) -> str:
     found = item.find(key)
     value = found.value.value if found and isinstance(found.value, Scalar) else None
     return _FALLBACKS.get(key, "") if value is None else str(value)
@@ -148,14 +148,14 @@ def _map(value: Located, type_: MapOf, name: str, version: str | None) -> Iterat
 def _scalar(value: Located, type_: str, name: str) -> Iterator[Diagnostic]:
     if type_ == "time" and _is_null(value):
         return
-    if not isinstance(value, Scalar) or not _fits(Node(value), type_):
+    if not isinstance(value, Scalar) or not _fits(ManifestNode(value), type_):
         yield _other_type(value, name, _NOUNS[type_])
     elif type_ == "quantity" and isinstance(value.value, str) and parse_quantity(value.value) is None:
         message = f"{quoted(value.value)} is not a quantity"
         yield Diagnostic(QUANTITY, message, value.span, "write a number such as `500m`, `2` or `4Gi`")
 
 
-def _fits(node: Node, type_: str) -> bool:
+def _fits(node: ManifestNode, type_: str) -> bool:
     number, text = node.as_int, node.as_text
     match type_:
         case "text":

@@ -9,18 +9,18 @@ from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import nearest
 from graphc.lint.words import is_label, is_label_value, is_qualified_name, is_subdomain
 from graphc.seldon.documents import GROUP, KIND
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 VERSIONS: Final = ("v1", "v1alpha2", "v1alpha3")
 
 
-def check_identity(root: Node, sink: Sink) -> None:
+def check_identity(root: ManifestNode, sink: Sink) -> None:
     """Report a kind or version that Seldon has not, and names that no object can have."""
     for problem in (*_kind(root), *_names(root.child("metadata"))):
         sink.report(problem)
 
 
-def _kind(root: Node) -> Iterator[Diagnostic]:
+def _kind(root: ManifestNode) -> Iterator[Diagnostic]:
     known = [f"{GROUP}/{version}" for version in VERSIONS]
     version, kind = root.text("apiVersion"), root.text("kind")
     if version not in known:
@@ -35,7 +35,7 @@ def _kind(root: Node) -> Iterator[Diagnostic]:
         yield Diagnostic(MANIFEST_KIND, message, root.at("kind"), f"write `{KIND}`")
 
 
-def _names(metadata: Node) -> Iterator[Diagnostic]:
+def _names(metadata: ManifestNode) -> Iterator[Diagnostic]:
     name, prefix, namespace = map(metadata.text, ("name", "generateName", "namespace"))
     if not name and not prefix:
         yield Diagnostic(MANIFEST_NAME, "the manifest has no name", metadata.span, "add `metadata.name`")

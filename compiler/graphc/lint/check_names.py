@@ -14,8 +14,8 @@ from graphc.lint.words import (
     is_subdomain,
 )
 from graphc.seldon.deployment import SERVICE_NAME, TFSERVING, Container, Deployment, Pod, Predictor
-from graphc.seldon.node import Node
-from graphc.seldon.unit import Unit
+from graphc.seldon.node import ManifestNode
+from graphc.seldon.unit import SeldonUnit
 
 _UNIT_LABEL: Final = "seldon-app-svc-"
 _SERVICE_HINT: Final = "use lower-case letters, digits and `-`, and begin with a letter"
@@ -71,7 +71,7 @@ def _refused(made: str, place: Span) -> Diagnostic:
     )
 
 
-def _served(predictor: Predictor) -> Iterator[Unit]:
+def _served(predictor: Predictor) -> Iterator[SeldonUnit]:
     """Yield the units that get a Service: those with a container."""
     seen: set[str] = set()
     for unit in predictor.units:
@@ -81,7 +81,7 @@ def _served(predictor: Predictor) -> Iterator[Unit]:
         seen.add(unit.name)
 
 
-def _unit(deployment: Deployment, predictor: Predictor, unit: Unit) -> Iterator[Diagnostic]:
+def _unit(deployment: Deployment, predictor: Predictor, unit: SeldonUnit) -> Iterator[Diagnostic]:
     made = deployment.made_name(predictor.name, unit.name)
     is_own_fault = not is_service_name(f"x-{unit.name}"[:LABEL_LENGTH])
     if not is_service_name(made) and (is_own_fault or _is_served(deployment, predictor)):
@@ -120,7 +120,7 @@ def _labels(deployment: Deployment, predictor: Predictor) -> Iterator[Diagnostic
         yield Diagnostic(MADE_LABEL, message, predictor.node.at("name"))
 
 
-def _label_values(node: Node, deployment: Deployment) -> Iterator[Diagnostic]:
+def _label_values(node: ManifestNode, deployment: Deployment) -> Iterator[Diagnostic]:
     owned: Mapping[str, str] = {_OWNED: deployment.made_name()}
     labels = node.child("labels")
     for key, span in labels.keys():  # noqa: SIM118 - not a dict
@@ -134,7 +134,7 @@ def _label_values(node: Node, deployment: Deployment) -> Iterator[Diagnostic]:
             yield Diagnostic(MADE_LABEL, message, span, "remove it")
 
 
-def _annotations(node: Node) -> Iterator[Diagnostic]:
+def _annotations(node: ManifestNode) -> Iterator[Diagnostic]:
     for key, span in node.child("annotations").keys():  # noqa: SIM118 - not a dict
         if not is_qualified_name(key.lower()):
             yield Diagnostic(MADE_LABEL, f"{quoted(key)} cannot be an annotation's name", span)

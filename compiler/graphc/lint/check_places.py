@@ -11,7 +11,7 @@ from graphc.lint.schema import Record
 from graphc.lint.visit import visit
 from graphc.lint.words import is_label_value, is_qualified_name, parse_quantity
 from graphc.seldon.deployment import Deployment
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 _LABELS: Final = {"PodSpec": "nodeSelector", "LabelSelector": "matchLabels"}
 _VALUES: Final[Mapping[str, tuple[int, int | None]]] = {
@@ -36,20 +36,20 @@ def check_places(deployment: Deployment, sink: Sink) -> None:
                 sink.report(problem)
 
 
-def _record(record: Record, node: Node) -> Iterator[Diagnostic]:
+def _record(record: Record, node: ManifestNode) -> Iterator[Diagnostic]:
     if field := _LABELS.get(record.name):
         yield from _labels(node.child(field))
     if check := _CHECKS.get(record.name):
         yield from check(node)
 
 
-def _labels(node: Node) -> Iterator[Diagnostic]:
+def _labels(node: ManifestNode) -> Iterator[Diagnostic]:
     for key, span in node.keys():  # noqa: SIM118 - not a dict
         if not is_qualified_name(key) or not is_label_value(node.text(key)):
             yield Diagnostic(POD_VALUE, f"{quoted(f'{key}: {node.text(key)}')} cannot be a label", span)
 
 
-def _requirement(node: Node) -> Iterator[Diagnostic]:
+def _requirement(node: ManifestNode) -> Iterator[Diagnostic]:
     operator, count = node.text("operator"), len(node.items("values"))
     if operator not in _VALUES:
         known = " or ".join(f"`{each}`" for each in _VALUES)
@@ -63,7 +63,7 @@ def _requirement(node: Node) -> Iterator[Diagnostic]:
         yield Diagnostic(POD_VALUE, f"`{operator}` needs {words}", node.at("values"))
 
 
-def _toleration(node: Node) -> Iterator[Diagnostic]:
+def _toleration(node: ManifestNode) -> Iterator[Diagnostic]:
     operator = node.text("operator")
     if operator == "Exists" and node.text("value"):
         yield Diagnostic(POD_VALUE, "a toleration that `Exists` has no value", node.at("value"))
@@ -74,7 +74,7 @@ def _toleration(node: Node) -> Iterator[Diagnostic]:
         yield Diagnostic(POD_VALUE, message, node.at("tolerationSeconds"))
 
 
-def _privileges(node: Node) -> Iterator[Diagnostic]:
+def _privileges(node: ManifestNode) -> Iterator[Diagnostic]:
     forbids = node.has("allowPrivilegeEscalation") and not node.flag("allowPrivilegeEscalation")
     added = {each.as_text for each in node.child("capabilities").items("add")}
     if forbids and (node.flag("privileged") or "CAP_SYS_ADMIN" in added):
@@ -82,7 +82,7 @@ def _privileges(node: Node) -> Iterator[Diagnostic]:
         yield Diagnostic(POD_VALUE, message, node.at("allowPrivilegeEscalation"))
 
 
-def _variable(node: Node) -> Iterator[Diagnostic]:
+def _variable(node: ManifestNode) -> Iterator[Diagnostic]:
     if node.text("value") and node.has("valueFrom"):
         message = f"the variable {quoted(node.text('name'))} has `value` and `valueFrom`"
         yield Diagnostic(POD_CHOICE, message, node.key_at("valueFrom"))
@@ -94,7 +94,7 @@ def _variable(node: Node) -> Iterator[Diagnostic]:
         )
 
 
-def _file(node: Node) -> Iterator[Diagnostic]:
+def _file(node: ManifestNode) -> Iterator[Diagnostic]:
     path, resource = node.child("fieldRef"), node.find("resourceFieldRef")
     if path.text("fieldPath") and not path.text("fieldPath").startswith("metadata."):
         message = f"a file cannot hold {quoted(path.text('fieldPath'))}"
@@ -103,13 +103,13 @@ def _file(node: Node) -> Iterator[Diagnostic]:
         yield Diagnostic(POD_VALUE, "a file that tells a resource needs `containerName`", resource.span)
 
 
-def _seccomp(node: Node) -> Iterator[Diagnostic]:
+def _seccomp(node: ManifestNode) -> Iterator[Diagnostic]:
     if node.has("localhostProfile") != (node.text("type") == "Localhost"):
         message = "a profile of type `Localhost`, and no other, has a `localhostProfile`"
         yield Diagnostic(POD_VALUE, message, node.at("type"))
 
 
-def _pod(node: Node) -> Iterator[Diagnostic]:
+def _pod(node: ManifestNode) -> Iterator[Diagnostic]:
     if node.text("dnsPolicy") == "None" and not node.child("dnsConfig").items("nameservers"):
         message = "without a DNS policy a pod needs `dnsConfig.nameservers`"
         yield Diagnostic(POD_VALUE, message, node.at("dnsPolicy"))
@@ -121,14 +121,14 @@ def _pod(node: Node) -> Iterator[Diagnostic]:
             yield Diagnostic(POD_VALUE, message, port.at("hostPort"))
 
 
-def _node_selector(node: Node) -> Iterator[Diagnostic]:
+def _node_selector(node: ManifestNode) -> Iterator[Diagnostic]:
     if not node.items("nodeSelectorTerms"):
         yield Diagnostic(POD_VALUE, "a node selector needs a term", node.span)
     for term in node.items("nodeSelectorTerms"):
         yield from _label_values(term)
 
 
-def _label_selector(node: Node) -> Iterator[Diagnostic]:
+def _label_selector(node: ManifestNode) -> Iterator[Diagnostic]:
     yield from _label_values(node)
     for each in node.items("matchExpressions"):
         if each.text("operator") in _NODES_ONLY:
@@ -136,7 +136,7 @@ def _label_selector(node: Node) -> Iterator[Diagnostic]:
             yield Diagnostic(POD_VALUE, message, each.at("operator"))
 
 
-def _label_values(node: Node) -> Iterator[Diagnostic]:
+def _label_values(node: ManifestNode) -> Iterator[Diagnostic]:
     for value in (value for each in node.items("matchExpressions") for value in each.items("values")):
         if not is_label_value(value.as_text or ""):
             yield Diagnostic(
@@ -144,14 +144,14 @@ def _label_values(node: Node) -> Iterator[Diagnostic]:
             )
 
 
-def _scratch(node: Node) -> Iterator[Diagnostic]:
+def _scratch(node: ManifestNode) -> Iterator[Diagnostic]:
     limit = node.find("sizeLimit")
     amount = parse_quantity(limit.as_text or "") or limit.as_int if limit else None
     if limit and amount is not None and amount < 0:
         yield Diagnostic(POD_VALUE, "a volume's size cannot be negative", limit.span)
 
 
-_CHECKS: Final[Mapping[str, Callable[[Node], Iterator[Diagnostic]]]] = {
+_CHECKS: Final[Mapping[str, Callable[[ManifestNode], Iterator[Diagnostic]]]] = {
     "DownwardFile": _file,
     "EmptyDir": _scratch,
     "EnvVar": _variable,

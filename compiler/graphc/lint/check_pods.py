@@ -18,8 +18,8 @@ from graphc.diagnostics.suggest import did_you_mean
 from graphc.lint.parts import left_by_operator, running_pods
 from graphc.lint.words import LABEL_LENGTH
 from graphc.seldon.deployment import TFSERVING, V2, Deployment, Pod, Predictor
-from graphc.seldon.node import Node
-from graphc.seldon.unit import Unit
+from graphc.seldon.node import ManifestNode
+from graphc.seldon.unit import SeldonUnit
 
 _ENGINE: Final = "seldon-container-engine"
 _PODINFO: Final = "seldon-podinfo"
@@ -55,7 +55,7 @@ def _engine_place(deployment: Deployment, predictor: Predictor) -> Iterator[Diag
     yield Diagnostic(NO_PLACE, message, predictor.node.at("name"), hint)
 
 
-def _is_beside_engine(predictor: Predictor, unit: Unit) -> bool:
+def _is_beside_engine(predictor: Predictor, unit: SeldonUnit) -> bool:
     pod = predictor.pod_of(unit)
     return pod.index == 0 if pod else unit.is_server
 
@@ -63,7 +63,7 @@ def _is_beside_engine(predictor: Predictor, unit: Unit) -> bool:
 class _PodCheck:
     """The checks of one pod."""
 
-    def __init__(self, deployment: Deployment, predictor: Predictor, pod: Pod, spec: Node) -> None:
+    def __init__(self, deployment: Deployment, predictor: Predictor, pod: Pod, spec: ManifestNode) -> None:
         self._deployment = deployment
         self._predictor = predictor
         self._spec = spec
@@ -115,7 +115,7 @@ class _PodCheck:
                     message = f"a container that starts the pod cannot have `{field}`"
                     yield Diagnostic(NOT_IN_POD, message, node.key_at(field))
 
-    def _is_unit(self, node: Node) -> bool:
+    def _is_unit(self, node: ManifestNode) -> bool:
         return self._predictor.unit(node.text("name")) is not None
 
     def _is_given_image(self, name: str) -> bool:
@@ -130,7 +130,7 @@ class _PodCheck:
             unit.implementation == "TENSORFLOW_SERVER" for unit in self._predictor.units
         )
 
-    def _mounts(self, node: Node, known: set[str], *, is_unit: bool) -> Iterator[Diagnostic]:
+    def _mounts(self, node: ManifestNode, known: set[str], *, is_unit: bool) -> Iterator[Diagnostic]:
         name = node.text("name")
         added = self._added_paths(name, node) if is_unit else {}
         paths = set(added)
@@ -158,7 +158,7 @@ class _PodCheck:
                 added.add(_CLAIM)
         return added
 
-    def _added_paths(self, name: str, node: Node) -> dict[str, str]:
+    def _added_paths(self, name: str, node: ManifestNode) -> dict[str, str]:
         """Return the paths that the operator mounts something at, unless the container mounts the same."""
         own = {mount.text("name") for mount in node.items("volumeMounts")}
         added = {} if _PODINFO in own else {_PODINFO_PATH: _PODINFO}
@@ -174,7 +174,7 @@ def _cut(name: str) -> str:
     return name if len(name) <= LABEL_LENGTH else name[:LABEL_LENGTH].removesuffix("-")
 
 
-def _repeated(nodes: Iterable[Node], field: str, noun: str) -> Iterator[Diagnostic]:
+def _repeated(nodes: Iterable[ManifestNode], field: str, noun: str) -> Iterator[Diagnostic]:
     seen: set[str] = set()
     for node in nodes:
         name = node.text(field)
@@ -183,7 +183,7 @@ def _repeated(nodes: Iterable[Node], field: str, noun: str) -> Iterator[Diagnost
         seen.add(name)
 
 
-def _host_ports(containers: tuple[Node, ...]) -> Iterator[Diagnostic]:
+def _host_ports(containers: tuple[ManifestNode, ...]) -> Iterator[Diagnostic]:
     seen: set[tuple[str, str, int]] = set()
     for port in (port for container in containers for port in container.items("ports")):
         number = port.number("hostPort")
@@ -193,7 +193,7 @@ def _host_ports(containers: tuple[Node, ...]) -> Iterator[Diagnostic]:
         seen.add(own)
 
 
-def _probes(node: Node) -> Iterator[Diagnostic]:
+def _probes(node: ManifestNode) -> Iterator[Diagnostic]:
     for name in ("livenessProbe", "startupProbe"):
         probe = node.child(name)
         threshold = probe.number("successThreshold")

@@ -8,7 +8,7 @@ from graphc.diagnostics.codes.manifests import PORT_TAKEN, UNKNOWN_PORT
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 _FIRST_HTTP: Final = 9000
 _FIRST_GRPC: Final = 9500
@@ -70,7 +70,7 @@ def _probes(predictor: Predictor, pod: Pod) -> Iterator[Diagnostic]:
                 yield from _probe(container, handler, names)
 
 
-def _probe(container: Container, handler: Node, names: frozenset[str]) -> Iterator[Diagnostic]:
+def _probe(container: Container, handler: ManifestNode, names: frozenset[str]) -> Iterator[Diagnostic]:
     name = handler.text("port")
     if name and name not in names:
         message = f"{quoted(container.name)} has no port {quoted(name)} to be probed"

@@ -10,7 +10,7 @@ from graphc.lint.parts import pod_parts
 from graphc.lint.visit import visit
 from graphc.profiles.profile import Installation
 from graphc.seldon.deployment import Deployment
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 _NAMED: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Container": {"env": ("name", "the variable")},
@@ -31,7 +31,7 @@ def check_repeated(deployment: Deployment, installation: Installation, sink: Sin
                     sink.report(problem)
 
 
-def _repeated(node: Node, field: str, key: str, noun: str) -> Iterator[Diagnostic]:
+def _repeated(node: ManifestNode, field: str, key: str, noun: str) -> Iterator[Diagnostic]:
     seen: set[str] = set()
     for item in node.items(field):
         name = item.text(key)

@@ -13,7 +13,7 @@ from graphc.lint.parts import pod_parts
 from graphc.lint.visit import visit
 from graphc.lint.words import is_qualified_name, parse_quantity
 from graphc.seldon.deployment import Deployment
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 _STANDARD: Final = frozenset({"cpu", "memory", "ephemeral-storage"})
 _PAGES: Final = "hugepages-"
@@ -44,7 +44,7 @@ def check_resources(deployment: Deployment, sink: Sink) -> None:
                 sink.report(problem)
 
 
-def _requirements(node: Node) -> Iterator[Diagnostic]:
+def _requirements(node: ManifestNode) -> Iterator[Diagnostic]:
     limits, requests = node.child("limits"), node.child("requests")
     for bound in (limits, requests):
         for name, span in bound.keys():  # noqa: SIM118 - not a dict
@@ -56,7 +56,7 @@ def _requirements(node: Node) -> Iterator[Diagnostic]:
     yield from _huge_pages(limits, requests)
 
 
-def _claim(node: Node) -> Iterator[Diagnostic]:
+def _claim(node: ManifestNode) -> Iterator[Diagnostic]:
     """Yield what is wrong with the resources of a volume claim, which are its size."""
     requests = node.child("requests")
     size = _amount(requests, _STORAGE)
@@ -66,14 +66,14 @@ def _claim(node: Node) -> Iterator[Diagnostic]:
         yield Diagnostic(RESOURCES, "a volume has a size of more than nothing", requests.at(_STORAGE))
 
 
-_CHECKS: Final[Mapping[str, Callable[[Node], Iterator[Diagnostic]]]] = {
+_CHECKS: Final[Mapping[str, Callable[[ManifestNode], Iterator[Diagnostic]]]] = {
     "ResourceRequirements": _requirements,
     "ClaimResources": _claim,
 }
 _STORAGE: Final = "storage"
 
 
-def _amount(bound: Node, name: str) -> Fraction | None:
+def _amount(bound: ManifestNode, name: str) -> Fraction | None:
     found = bound.find(name)
     if found is None:
         return None
@@ -131,7 +131,7 @@ def _pair(name: str, request: Fraction | None, limit: Fraction | None, at: Span)
         yield Diagnostic(RESOURCES, f"the request of {quoted(name)} is above its limit", at)
 
 
-def _huge_pages(limits: Node, requests: Node) -> Iterator[Diagnostic]:
+def _huge_pages(limits: ManifestNode, requests: ManifestNode) -> Iterator[Diagnostic]:
     names = {**dict(requests.keys()), **dict(limits.keys())}
     pages = [span for name, span in names.items() if name.startswith(_PAGES)]
     if pages and not {"cpu", "memory"} & set(names):

@@ -9,7 +9,7 @@ from graphc.diagnostics.printable import quoted
 from graphc.lint.parts import explainer_of, running_pods
 from graphc.lint.words import is_label, parse_percent, parse_quantity
 from graphc.seldon.deployment import Deployment, Pod, Predictor
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 _SOURCES: Final[Mapping[str, str]] = {
     "Object": "object",
@@ -23,7 +23,7 @@ _TARGETS: Final = frozenset({"Utilization", "Value", "AverageValue"})
 
 def check_scaling(deployment: Deployment, sink: Sink) -> None:
     """Report numbers of replicas that Kubernetes refuses, or that nothing reads."""
-    used: list[Node] = []
+    used: list[ManifestNode] = []
     for predictor in deployment.predictors:
         used += _used_replicas(deployment, predictor)
         for problem in _predictor(predictor):
@@ -46,7 +46,7 @@ def _predictor(predictor: Predictor) -> Iterator[Diagnostic]:
             yield from _autoscaler(autoscaler)
 
 
-def _used_replicas(deployment: Deployment, predictor: Predictor) -> Iterator[Node]:
+def _used_replicas(deployment: Deployment, predictor: Predictor) -> Iterator[ManifestNode]:
     general = predictor.node.find("replicas") or deployment.spec.find("replicas")
     pods = running_pods(predictor)
     found = [_own_replicas(pod) or general for pod in pods if not _is_autoscaled(pod)]
@@ -59,7 +59,7 @@ def _used_replicas(deployment: Deployment, predictor: Predictor) -> Iterator[Nod
     yield from (node for node in found if node)
 
 
-def _own_replicas(pod: Pod) -> Node | None:
+def _own_replicas(pod: Pod) -> ManifestNode | None:
     return pod.node.find("replicas")
 
 
@@ -67,7 +67,7 @@ def _is_autoscaled(pod: Pod) -> bool:
     return pod.node.has("hpaSpec") or pod.node.has("kedaSpec")
 
 
-def _all_replicas(deployment: Deployment) -> Iterator[Node]:
+def _all_replicas(deployment: Deployment) -> Iterator[ManifestNode]:
     owners = [deployment.spec]
     for predictor in deployment.predictors:
         parts = (predictor.node.child("svcOrchSpec"), predictor.node.child("explainer"))
@@ -75,7 +75,7 @@ def _all_replicas(deployment: Deployment) -> Iterator[Node]:
     yield from (node for owner in owners if (node := owner.find("replicas")))
 
 
-def _autoscaler(node: Node) -> Iterator[Diagnostic]:
+def _autoscaler(node: ManifestNode) -> Iterator[Diagnostic]:
     low, high = node.number("minReplicas"), node.number("maxReplicas") or 0
     field = "metrics" if node.has("metrics") else "metricsv2"
     metrics = node.items(field)
@@ -90,7 +90,7 @@ def _autoscaler(node: Node) -> Iterator[Diagnostic]:
         yield from _metric(metric, is_old=field == "metrics")
 
 
-def _metric(metric: Node, *, is_old: bool) -> Iterator[Diagnostic]:
+def _metric(metric: ManifestNode, *, is_old: bool) -> Iterator[Diagnostic]:
     kind = metric.text("type")
     # The operator reads an unknown word among the older metrics as `Object`.
     wanted = _SOURCES.get(kind, "object" if is_old else "")
@@ -108,7 +108,7 @@ def _metric(metric: Node, *, is_old: bool) -> Iterator[Diagnostic]:
             yield Diagnostic(SCALING, message, source.at("container"))
 
 
-def _target(target: Node, source: str, *, is_old: bool) -> Iterator[Diagnostic]:
+def _target(target: ManifestNode, source: str, *, is_old: bool) -> Iterator[Diagnostic]:
     average, value, use = _target_fields(is_old=is_old, source=source)
     if not is_old and target.text("type") not in _TARGETS:
         yield Diagnostic(SCALING, f"{quoted(target.text('type'))} is not a target's type", target.at("type"))
@@ -138,13 +138,13 @@ def _target_fields(*, is_old: bool, source: str) -> tuple[str, str, str]:
     return average, "targetValue", "targetAverageUtilization"
 
 
-def _is_not_positive(node: Node) -> bool:
+def _is_not_positive(node: ManifestNode) -> bool:
     number = node.as_int
     amount = number if number is not None else parse_quantity(node.as_text or "")
     return amount is not None and amount <= 0
 
 
-def _keda(node: Node) -> Iterator[Diagnostic]:
+def _keda(node: ManifestNode) -> Iterator[Diagnostic]:
     low, high = node.number("minReplicaCount"), node.number("maxReplicaCount")
     is_negative = (low is not None and low < 0) or (high is not None and high < 1)
     if is_negative or (low is not None and high is not None and low > high):
@@ -152,7 +152,7 @@ def _keda(node: Node) -> Iterator[Diagnostic]:
         yield Diagnostic(IGNORED, message, node.at("maxReplicaCount"))
 
 
-def _disruption(node: Node) -> Iterator[Diagnostic]:
+def _disruption(node: ManifestNode) -> Iterator[Diagnostic]:
     if node.has("minAvailable") and node.has("maxUnavailable"):
         message = "a disruption budget has only one of `minAvailable` and `maxUnavailable`"
         yield Diagnostic(SCALING, message, node.key_at("maxUnavailable"))
@@ -163,7 +163,7 @@ def _disruption(node: Node) -> Iterator[Diagnostic]:
             yield Diagnostic(SCALING, message, found.span)
 
 
-def _is_share(node: Node) -> bool:
+def _is_share(node: ManifestNode) -> bool:
     if (number := node.as_int) is not None:
         return number >= 0
     percent = parse_percent(node.as_text or "")

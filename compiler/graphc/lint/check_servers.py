@@ -10,7 +10,7 @@ from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean, nearest
 from graphc.profiles.profile import Installation
 from graphc.seldon.deployment import PROTOCOLS, V2, Deployment, Predictor
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 SERVERS: Final[Mapping[str, frozenset[str]]] = {
     "SKLEARN_SERVER": frozenset({"seldon", "v2"}),
@@ -42,7 +42,7 @@ def check_servers(deployment: Deployment, installation: Installation, sink: Sink
 
 
 def _unit(
-    deployment: Deployment, predictor: Predictor, unit: Unit, added: Collection[str]
+    deployment: Deployment, predictor: Predictor, unit: SeldonUnit, added: Collection[str]
 ) -> Iterator[Diagnostic]:
     if unit.needs_container and predictor.container(unit.name) is None:
         names = [container.name for _, container in predictor.containers()]
@@ -55,7 +55,7 @@ def _unit(
 
 
 def _server(
-    deployment: Deployment, predictor: Predictor, unit: Unit, added: Collection[str]
+    deployment: Deployment, predictor: Predictor, unit: SeldonUnit, added: Collection[str]
 ) -> Iterator[Diagnostic]:
     server, place = unit.implementation, unit.node.at("implementation")
     if not unit.model_uri and server not in _NEEDS_NO_MODEL:
@@ -83,7 +83,7 @@ def _suggest(server: str, known: Iterable[str]) -> str | None:
     return None if found is None else f"did you mean `{found}{_SUFFIX}`?"
 
 
-def _speaks(deployment: Deployment, predictor: Predictor, unit: Unit) -> bool:
+def _speaks(deployment: Deployment, predictor: Predictor, unit: SeldonUnit) -> bool:
     protocol = "v2" if deployment.protocol in V2 else deployment.protocol
     if protocol in SERVERS[unit.implementation] or protocol not in PROTOCOLS:
         return True

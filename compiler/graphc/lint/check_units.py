@@ -22,8 +22,8 @@ from graphc.diagnostics.codes.manifests import (
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.seldon.deployment import Deployment, Predictor
-from graphc.seldon.node import Node
-from graphc.seldon.unit import ABTEST, Unit
+from graphc.seldon.node import ManifestNode
+from graphc.seldon.unit import ABTEST, SeldonUnit
 
 TYPES: Final = ("UNKNOWN_TYPE", "MODEL", "ROUTER", "COMBINER", "TRANSFORMER", "OUTPUT_TRANSFORMER")
 METHODS: Final = ("TRANSFORM_INPUT", "TRANSFORM_OUTPUT", "ROUTE", "AGGREGATE", "SEND_FEEDBACK")
@@ -93,7 +93,7 @@ def _over_grpc(deployment: Deployment, predictor: Predictor) -> Iterator[Diagnos
             return
 
 
-def _words(unit: Unit) -> Iterator[Diagnostic]:
+def _words(unit: SeldonUnit) -> Iterator[Diagnostic]:
     endpoint, logger = unit.node.child("endpoint"), unit.node.child("logger")
     yield from _word(unit.node, "type", TYPES, "a unit's type")
     yield from _word(endpoint, "type", ENDPOINTS, "an endpoint's type")
@@ -106,7 +106,7 @@ def _words(unit: Unit) -> Iterator[Diagnostic]:
             yield _unknown(method.as_text or "", method, METHODS, "a unit's method")
 
 
-def _ports(unit: Unit) -> Iterator[Diagnostic]:
+def _ports(unit: SeldonUnit) -> Iterator[Diagnostic]:
     endpoint = unit.node.child("endpoint")
     for field in ("httpPort", "grpcPort", "service_port"):
         number = endpoint.number(field)
@@ -115,7 +115,7 @@ def _ports(unit: Unit) -> Iterator[Diagnostic]:
             yield Diagnostic(IGNORED, message, endpoint.at(field))
 
 
-def _parameter(node: Node) -> Iterator[Diagnostic]:
+def _parameter(node: ManifestNode) -> Iterator[Diagnostic]:
     kind, value = node.text("type"), node.text("value")
     if not _is_of(kind, value):
         yield Diagnostic(
@@ -143,26 +143,26 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _word(node: Node, field: str, known: tuple[str, ...], noun: str) -> Iterator[Diagnostic]:
+def _word(node: ManifestNode, field: str, known: tuple[str, ...], noun: str) -> Iterator[Diagnostic]:
     found = node.find(field)
     if found and found.as_text and found.as_text not in known:
         yield _unknown(found.as_text, found, known, noun)
 
 
-def _unknown(word: str, node: Node, known: tuple[str, ...], noun: str) -> Diagnostic:
+def _unknown(word: str, node: ManifestNode, known: tuple[str, ...], noun: str) -> Diagnostic:
     message = f"{quoted(word)} is not {noun}, and nothing complains"
     hint = did_you_mean(word, known) or f"write one of {', '.join(f'`{each}`' for each in known)}"
     return Diagnostic(UNKNOWN_WORD, message, node.span, hint)
 
 
-def _logger(unit: Unit) -> Iterator[Diagnostic]:
+def _logger(unit: SeldonUnit) -> Iterator[Diagnostic]:
     logger = unit.node.find("logger")
     if logger and not logger.text("mode"):
         message = f"the logger of {quoted(unit.name)} has no mode"
         yield Diagnostic(LOGGER_MODE, message, logger.span, "write `mode: all`, `request` or `response`")
 
 
-def _work(unit: Unit) -> Iterator[Diagnostic]:
+def _work(unit: SeldonUnit) -> Iterator[Diagnostic]:
     place = unit.node.at("implementation") if unit.node.has("implementation") else unit.node.at("name")
     said = unit.node.text("type")
     if unit.needs_container and said == "UNKNOWN_TYPE" and not unit.methods:
@@ -180,7 +180,7 @@ def _work(unit: Unit) -> Iterator[Diagnostic]:
         yield Diagnostic(IDLE_UNIT, message, unit.node.at("type"))
 
 
-def _children(unit: Unit) -> Iterator[Diagnostic]:
+def _children(unit: SeldonUnit) -> Iterator[Diagnostic]:
     name, children = quoted(unit.name), unit.children
     if not children and (unit.chooses or unit.aggregates):
         does = "route to" if unit.chooses else "combine"
@@ -194,7 +194,7 @@ def _children(unit: Unit) -> Iterator[Diagnostic]:
         )
 
 
-def _abtest(unit: Unit) -> Iterator[Diagnostic]:
+def _abtest(unit: SeldonUnit) -> Iterator[Diagnostic]:
     name, parameters = quoted(unit.name), unit.node.items("parameters")
     if len(unit.children) != 2:
         message = f"{name} has {len(unit.children)} children, and the test chooses between the first two"

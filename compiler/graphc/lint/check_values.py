@@ -11,7 +11,7 @@ from graphc.lint.parts import PodPart, pod_parts
 from graphc.lint.schema import Record
 from graphc.lint.visit import scalars_or_items, visit
 from graphc.seldon.deployment import Deployment
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 from graphc.source.located import Items
 
 
@@ -23,7 +23,7 @@ def check_values(deployment: Deployment, sink: Sink) -> None:
                 sink.report(problem)
 
 
-def _record(record: Record, node: Node, part: PodPart) -> Iterator[Diagnostic]:
+def _record(record: Record, node: ManifestNode, part: PodPart) -> Iterator[Diagnostic]:
     yield from _exclusive(record, node)
     for name in record.fields:
         key = f"{_alias(record.name)}.{name}"
@@ -44,7 +44,7 @@ def _alias(name: str) -> str:
     return "Container" if name == "EphemeralContainer" else name
 
 
-def _value(key: str, what: str, value: Node, *, is_item: bool) -> Iterator[Diagnostic]:
+def _value(key: str, what: str, value: ManifestNode, *, is_item: bool) -> Iterator[Diagnostic]:
     number, text, name = value.as_int, value.as_text, key.partition(".")[2]
     if number is not None and key in RANGES:
         low, high = RANGES[key]
@@ -61,7 +61,7 @@ def _value(key: str, what: str, value: Node, *, is_item: bool) -> Iterator[Diagn
         yield Diagnostic(POD_VALUE, f"{quoted(text)} cannot be the {what}", value.span)
 
 
-def _exclusive(record: Record, node: Node) -> Iterator[Diagnostic]:
+def _exclusive(record: Record, node: ManifestNode) -> Iterator[Diagnostic]:
     fields, is_needed = EXCLUSIVE.get(record.name, ((), False))
     found = [name for name in fields if node.has(name)]
     if len(found) > 1:

@@ -5,8 +5,8 @@ from typing import Final
 
 from graphc.records import record
 from graphc.seldon.deployment import Deployment, Pod, Predictor
-from graphc.seldon.node import Node
-from graphc.seldon.unit import Unit
+from graphc.seldon.node import ManifestNode
+from graphc.seldon.unit import SeldonUnit
 from graphc.source.located import Entry, Fields, Items, Located, Scalar
 
 HANDLERS: Final = frozenset({"exec", "httpGet", "tcpSocket", "grpc"})
@@ -17,7 +17,7 @@ _PROBES: Final = frozenset({"livenessProbe", "readinessProbe"})
 class PodPart:
     """A pod's spec, a container, or an environment of a container, by the record that it is."""
 
-    node: Node
+    node: ManifestNode
     record: str
     is_explainer: bool = False
 
@@ -46,7 +46,7 @@ def running_pods(predictor: Predictor) -> Iterator[Pod]:
             yield pod
 
 
-def explainer_of(predictor: Predictor) -> Node | None:
+def explainer_of(predictor: Predictor) -> ManifestNode | None:
     """Return the explainer, if the operator makes one: without a type it does not."""
     explainer = predictor.node.find("explainer")
     return explainer if explainer and explainer.text("type") else None
@@ -60,13 +60,13 @@ def _orchestrator(predictor: Predictor) -> Iterator[PodPart]:
         yield PodPart(resources, "ResourceRequirements")
 
 
-def left_by_operator(deployment: Deployment, predictor: Predictor, pod: Pod) -> Node:
+def left_by_operator(deployment: Deployment, predictor: Predictor, pod: Pod) -> ManifestNode:
     """Return a pod's spec without what the operator replaces in the containers of prepackaged servers."""
     spec = pod.spec
     if not isinstance(spec.value, Fields):
         return spec
     entries = (_replaced(entry, deployment, predictor) for entry in spec.value.entries)
-    return Node(Fields(tuple(entries), spec.span))
+    return ManifestNode(Fields(tuple(entries), spec.span))
 
 
 def _replaced(entry: Entry, deployment: Deployment, predictor: Predictor) -> Entry:
@@ -77,14 +77,14 @@ def _replaced(entry: Entry, deployment: Deployment, predictor: Predictor) -> Ent
 
 
 def _container(item: Located, deployment: Deployment, predictor: Predictor) -> Located:
-    unit = predictor.unit(Node(item).text("name"))
+    unit = predictor.unit(ManifestNode(item).text("name"))
     if unit is None or not unit.is_server or not deployment.speaks_v2 or not isinstance(item, Fields):
         return item
     entries = (entry for entry in item.entries if entry.key != "ports")
     return Fields(tuple(_probe(entry, unit) for entry in entries), item.span)
 
 
-def _probe(entry: Entry, unit: Unit) -> Entry:
+def _probe(entry: Entry, unit: SeldonUnit) -> Entry:
     is_mlserver = unit.implementation not in {"TRITON_SERVER", "TENSORFLOW_SERVER"}
     if entry.key not in _PROBES or not is_mlserver or not isinstance(entry.value, Fields):
         return entry

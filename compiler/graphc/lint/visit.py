@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from graphc.lint.schema import FieldType, ListOf, MapOf, Named, Record, records
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 from graphc.source.located import Fields, Items, Scalar
 
 
-def visit(node: Node, name: str) -> Iterator[tuple[Record, Node]]:
+def visit(node: ManifestNode, name: str) -> Iterator[tuple[Record, ManifestNode]]:
     """Yield the record of that name, and all records below it."""
     record = records().get(name)
     if record is None or not isinstance(node.value, Fields):
@@ -18,7 +18,7 @@ def visit(node: Node, name: str) -> Iterator[tuple[Record, Node]]:
             yield from _below(found, described.type)
 
 
-def _below(node: Node, type_: FieldType) -> Iterator[tuple[Record, Node]]:
+def _below(node: ManifestNode, type_: FieldType) -> Iterator[tuple[Record, ManifestNode]]:
     match type_:
         case Named():
             yield from visit(node, type_.name)
@@ -30,8 +30,8 @@ def _below(node: Node, type_: FieldType) -> Iterator[tuple[Record, Node]]:
                 yield from _below(node.child(key), type_.value)
 
 
-def scalars_or_items(node: Node) -> tuple[Node, ...]:
+def scalars_or_items(node: ManifestNode) -> tuple[ManifestNode, ...]:
     """Return a list's items, or a single value as the only one."""
     if isinstance(node.value, Items):
-        return tuple(map(Node, node.value.items))
+        return tuple(map(ManifestNode, node.value.items))
     return (node,) if isinstance(node.value, Scalar) else ()

@@ -19,7 +19,7 @@ from graphc.run.mounts import Mounts, below, lay_mounts
 from graphc.run.servers import MODELS, SERVERS
 from graphc.run.volumes import PodVolumes, say_claim_missing
 from graphc.seldon.deployment import Container
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 FETCH_MODULE: Final = "graphc_runtimes.fetch"
 
@@ -87,7 +87,7 @@ def _plan_fetch(
     return []
 
 
-def plan_model(unit: Unit, mounts: Mounts, volumes: PodVolumes, around: Surroundings) -> list[Fetch]:
+def plan_model(unit: SeldonUnit, mounts: Mounts, volumes: PodVolumes, around: Surroundings) -> list[Fetch]:
     """Put a prepackaged server's model in its place, or return the fetch that does."""
     server, uri = SERVERS.get(unit.implementation), unit.model_uri
     if server is None or not server.runtime or not uri:

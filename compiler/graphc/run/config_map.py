@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from graphc.run.problem import Findings
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 KIND: Final = "ConfigMap"
 
@@ -20,7 +20,7 @@ class ConfigMap:
     entries: Mapping[str, bytes]
 
 
-def read_config_map(document: Node, findings: Findings) -> ConfigMap:
+def read_config_map(document: ManifestNode, findings: Findings) -> ConfigMap:
     """Return the entries of a config map; what is not base64 goes to `findings`."""
     name = document.child("metadata").text("name")
     entries = {key: value.encode() for key, value in document.texts("data").items()}

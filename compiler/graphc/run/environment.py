@@ -12,8 +12,8 @@ from graphc.run.config_map import ConfigMap
 from graphc.run.problem import Findings
 from graphc.run.servers import MODELS, SERVERS
 from graphc.seldon.deployment import Container, Deployment, Predictor
-from graphc.seldon.node import Node
-from graphc.seldon.unit import Unit
+from graphc.seldon.node import ManifestNode
+from graphc.seldon.unit import SeldonUnit
 
 METRICS_ENDPOINT: Final = "/prometheus"
 
@@ -60,7 +60,7 @@ class Surroundings:
 
 
 def operator_environment(
-    deployment: Deployment, predictor: Predictor, unit: Unit, image: str, ports: Ports
+    deployment: Deployment, predictor: Predictor, unit: SeldonUnit, image: str, ports: Ports
 ) -> dict[str, str]:
     """Return what the operator adds to a unit's container."""
     grpc = deployment.transport == "grpc"
@@ -88,11 +88,11 @@ def operator_environment(
     return env | _server_environment(deployment, unit)
 
 
-def _parameters(unit: Unit) -> str:
+def _parameters(unit: SeldonUnit) -> str:
     return json.dumps([each._asdict() for each in unit.parameters], separators=(",", ":"))
 
 
-def _server_environment(deployment: Deployment, unit: Unit) -> dict[str, str]:
+def _server_environment(deployment: Deployment, unit: SeldonUnit) -> dict[str, str]:
     server = SERVERS.get(unit.implementation)
     if server is None:
         return {}
@@ -162,7 +162,7 @@ def _replace(match: re.Match[str], values: Mapping[str, str]) -> str:
 
 
 def _add_variable(
-    env: dict[str, str], container: str, entry: Node, around: Surroundings, findings: Findings
+    env: dict[str, str], container: str, entry: ManifestNode, around: Surroundings, findings: Findings
 ) -> None:
     name, value = entry.text("name"), entry.find("value")
     if not name or "=" in name or "\0" in name:
@@ -181,7 +181,7 @@ def _add_variable(
 
 
 def _read_reference(
-    container: str, name: str, source: Node, around: Surroundings, findings: Findings
+    container: str, name: str, source: ManifestNode, around: Surroundings, findings: Findings
 ) -> str | None:
     if reference := source.find("configMapKeyRef"):
         return _read_config_map_key(container, name, reference, around, findings)
@@ -200,7 +200,7 @@ def _read_reference(
 
 
 def _read_config_map_key(
-    container: str, name: str, source: Node, around: Surroundings, findings: Findings
+    container: str, name: str, source: ManifestNode, around: Surroundings, findings: Findings
 ) -> str | None:
     config_map, key = source.text("name"), source.text("key")
     found = around.config_maps.get(config_map)
@@ -215,7 +215,7 @@ def _read_config_map_key(
 
 
 def _read_secret_key(
-    container: str, name: str, source: Node, around: Surroundings, findings: Findings
+    container: str, name: str, source: ManifestNode, around: Surroundings, findings: Findings
 ) -> str | None:
     if name in around.exported:
         return around.exported[name]
@@ -228,7 +228,9 @@ def _read_secret_key(
     return None
 
 
-def _read_env_from(container: str, source: Node, around: Surroundings, findings: Findings) -> dict[str, str]:
+def _read_env_from(
+    container: str, source: ManifestNode, around: Surroundings, findings: Findings
+) -> dict[str, str]:
     prefix = source.text("prefix")
     if reference := source.find("configMapRef"):
         name = reference.text("name")

@@ -13,7 +13,7 @@ from graphc.rollout.read import read_rollout
 from graphc.run.load import Loaded
 from graphc.seldon.deployment import read_deployment
 from graphc.seldon.documents import KIND
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 from graphc.unchecked import Data, fields, objects
 
 LOOK_SECONDS: Final = 0.5
@@ -87,7 +87,7 @@ def _content(loaded: Loaded) -> str:
     )
 
 
-def _strip(document: Node) -> object:
+def _strip(document: ManifestNode) -> object:
     if document.text("kind") != KIND:
         return document.plain
     whole = fields(document.plain)

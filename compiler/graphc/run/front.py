@@ -10,11 +10,11 @@ from graphc.engine.tree import bind_endpoints
 from graphc.run.plan import HOST, UnitProcess
 from graphc.run.signature import Signature, find_signature, read_tensors
 from graphc.seldon.deployment import Predictor
-from graphc.seldon.unit import Endpoint, Unit
+from graphc.seldon.unit import Endpoint, SeldonUnit
 from graphc.unchecked import find
 
 
-def bind_units(root: Unit, processes: Iterable[UnitProcess]) -> Unit:
+def bind_units(root: SeldonUnit, processes: Iterable[UnitProcess]) -> SeldonUnit:
     """Return the tree with the ports of this run's processes."""
     return bind_endpoints(
         root, {each.unit: Endpoint(HOST, each.ports.http, each.ports.grpc) for each in processes}
@@ -26,7 +26,7 @@ def stands_alone(predictor: Predictor) -> bool:
     return not predictor.has_engine and not predictor.graph.children
 
 
-async def describe_graph(deployment: str, root: Unit, processes: Iterable[UnitProcess]) -> Signature:
+async def describe_graph(deployment: str, root: SeldonUnit, processes: Iterable[UnitProcess]) -> Signature:
     """Return the graph's signature: graphc's own, else that of the units at the ends of the tree."""
     if signature := find_signature(each.env for each in processes):
         return signature
@@ -38,21 +38,21 @@ async def describe_graph(deployment: str, root: Unit, processes: Iterable[UnitPr
     return Signature(alone, inputs, outputs)
 
 
-def infer_path(root: Unit, signature: Signature, *, foreign: bool) -> str:
+def infer_path(root: SeldonUnit, signature: Signature, *, foreign: bool) -> str:
     """Return the path that clients post to; foreign units in a tree know only their own names."""
     if foreign and len(_called(root)) > 1:
         return "/v2/models/infer"
     return f"/v2/models/{quote(signature.name, safe='')}/infer"
 
 
-def find_first(unit: Unit) -> Unit | None:
+def find_first(unit: SeldonUnit) -> SeldonUnit | None:
     """Return the unit that surely sees a request first."""
     if unit.transforms_input:
         return unit
     return None if unit.routes or not unit.children else find_first(unit.children[0])
 
 
-def find_last(unit: Unit) -> Unit | None:
+def find_last(unit: SeldonUnit) -> SeldonUnit | None:
     """Return the unit whose answer is surely the client's."""
     if unit.transforms_output or (unit.children and unit.aggregates):
         return unit
@@ -61,11 +61,11 @@ def find_last(unit: Unit) -> Unit | None:
     return unit if unit.transforms_input else None
 
 
-def _called(root: Unit) -> list[Unit]:
+def _called(root: SeldonUnit) -> list[SeldonUnit]:
     return [unit for unit in root.walk() if unit.is_called]
 
 
-async def _ask(http: aiohttp.ClientSession, unit: Unit, part: str) -> dict[str, TensorType]:
+async def _ask(http: aiohttp.ClientSession, unit: SeldonUnit, part: str) -> dict[str, TensorType]:
     if unit.endpoint is None:
         return {}
     url = f"http://{unit.endpoint.authority}/v2/models/{quote(unit.name, safe='')}"

@@ -16,7 +16,7 @@ from graphc.run.plan import ARTIFACTS
 from graphc.run.problem import Findings, Problem
 from graphc.run.volumes import LocalFiles
 from graphc.seldon.documents import KIND, flatten
-from graphc.seldon.node import Node, node_of
+from graphc.seldon.node import ManifestNode, node_of
 from graphc.source.files import STDIN
 from graphc.source.located import Fields
 from graphc.source.yaml_reader import read_manifests
@@ -33,7 +33,7 @@ Files = Mapping[str, LocalFiles]
 class Loaded:
     """The documents to run, and local files that stand for what the cluster would mount."""
 
-    documents: Sequence[Node]
+    documents: Sequence[ManifestNode]
     overrides: Mapping[str, Files] = field(default_factory=dict[str, Files])
     """By predictor."""
     requirements: Mapping[str, Requirements] = field(default_factory=dict[str, Requirements])
@@ -64,7 +64,7 @@ def are_graphs(texts: Mapping[str, str], findings: Findings) -> bool:
 
 def load_manifests(texts: Mapping[str, str], sink: Sink, findings: Findings) -> Loaded:
     """Read manifests as kubectl reads them; what is wrong with a file goes to `sink`."""
-    documents = list[Node]()
+    documents = list[ManifestNode]()
     for path, text in texts.items():
         if len(text) > MAX_CHARACTERS:
             findings.refuse(f"`{path}` is larger than {MAX_CHARACTERS // 1024 // 1024} MiB")
@@ -72,7 +72,7 @@ def load_manifests(texts: Mapping[str, str], sink: Sink, findings: Findings) -> 
         for document in read_manifests(text, name_source(path), sink):
             if not isinstance(document, Fields):
                 findings.refuse(f"`{path}` holds a document that is not a mapping")
-            documents += map(Node, flatten(document))
+            documents += map(ManifestNode, flatten(document))
     folders = [Path() if path == "-" else Path(path).parent for path in texts]
     return Loaded(documents, requirements=_read_requirements(documents, findings), folders=folders)
 
@@ -82,7 +82,7 @@ def name_source(path: str) -> str:
     return STDIN if path == "-" else path
 
 
-def _read_requirements(documents: Sequence[Node], findings: Findings) -> dict[str, Requirements]:
+def _read_requirements(documents: Sequence[ManifestNode], findings: Findings) -> dict[str, Requirements]:
     """Return what the predictors of a manifest require, as graphc noted it there."""
     found: dict[str, Requirements] = {}
     for document in documents:

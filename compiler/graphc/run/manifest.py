@@ -11,7 +11,7 @@ from graphc.run.problem import Findings
 from graphc.run.volumes import LABEL
 from graphc.seldon.deployment import Deployment, Predictor, read_deployment
 from graphc.seldon.documents import KIND
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Manifest:
     config_maps: Mapping[str, ConfigMap]
 
 
-def read_manifest(documents: Sequence[Node], findings: Findings) -> Manifest:
+def read_manifest(documents: Sequence[ManifestNode], findings: Findings) -> Manifest:
     """Find the SeldonDeployments and config maps among documents; report what no local run can run."""
     config_maps = [read_config_map(each, findings) for each in documents if each.text("kind") == CONFIG_MAP]
     deployments = tuple(read_deployment(each) for each in documents if each.text("kind") == KIND)

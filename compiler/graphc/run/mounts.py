@@ -9,7 +9,7 @@ from graphc.diagnostics.printable import quoted
 from graphc.run.problem import Findings, say_reason
 from graphc.run.volumes import LocalFiles, PodVolumes
 from graphc.seldon.deployment import Container
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 LARGEST_COPY: Final = 256 << 20
 """Bytes; the folder for temporary files may be in memory."""
@@ -121,7 +121,7 @@ def lay_mounts(container: Container, root: Path, volumes: PodVolumes) -> Mounts:
     return mounts
 
 
-def _lay_mount(mounts: Mounts, path: str, mount: Node, container: str, volumes: PodVolumes) -> None:
+def _lay_mount(mounts: Mounts, path: str, mount: ManifestNode, container: str, volumes: PodVolumes) -> None:
     above = [mounts.place(each) for each in mounts.paths if path.startswith(f"{each}/")]
     # Below another mount the link is left inside that volume: fine in a copy, not in the user's folder.
     if any(_leads_away(place, volumes) for place in above):

@@ -23,7 +23,7 @@ from graphc.run.servers import MODELS, SERVERS, WITHOUT_CONTAINER
 from graphc.run.start import check_runtime, find_model_folder
 from graphc.run.volumes import LABEL, PodVolumes, Sources
 from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
-from graphc.seldon.unit import SHARED, Unit
+from graphc.seldon.unit import SHARED, SeldonUnit
 
 ARTIFACTS: Final = "/mnt/graphc"
 HOST: Final = "127.0.0.1"
@@ -76,7 +76,7 @@ class Workplace:
 class _Placed:
     """A unit with the container, the pod's volumes and the ports that are its own."""
 
-    unit: Unit
+    unit: SeldonUnit
     container: Container
     volumes: PodVolumes
     ports: Ports
@@ -101,7 +101,7 @@ def free_ports(count: int, taken: set[int] | None = None) -> list[Ports]:
     return [Ports(*numbers[index : index + 3]) for index in range(0, len(numbers), 3)]
 
 
-def find_container(predictor: Predictor, unit: Unit) -> tuple[Pod, Container] | None:
+def find_container(predictor: Predictor, unit: SeldonUnit) -> tuple[Pod, Container] | None:
     """Return the pod and container that run a unit; a prepackaged server may have none written down."""
     if found := predictor.place_of(unit.name):
         return found[0], _with_image(found[1], unit)
@@ -110,7 +110,7 @@ def find_container(predictor: Predictor, unit: Unit) -> tuple[Pod, Container] | 
     return None
 
 
-def _with_image(container: Container, unit: Unit) -> Container:
+def _with_image(container: Container, unit: SeldonUnit) -> Container:
     server = SERVERS.get(unit.implementation)
     return replace(container, image=server.image) if server and not container.image else container
 
@@ -172,7 +172,7 @@ def _place_units(predictor: Predictor, place: Workplace, findings: Findings) -> 
     return placed
 
 
-def _say_no_container(unit: Unit) -> str:
+def _say_no_container(unit: SeldonUnit) -> str:
     if unit.implementation not in {"", SHARED}:
         return f"unit `{unit.name}` is a `{unit.implementation}`, which graphc cannot run here"
     return f"unit `{unit.name}` has no container of its name"

@@ -24,13 +24,13 @@ from graphc.run.pythons import find_pythons
 from graphc.run.running import Chosen, Follow, Run, RunOptions, Version
 from graphc.run.volumes import LocalFiles, Sources
 from graphc.seldon.deployment import Deployment, Predictor
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 INTERRUPTED: Final = 130
 
 
 def run_documents(
-    documents: Sequence[Node],
+    documents: Sequence[ManifestNode],
     overrides: Mapping[str, Mapping[str, LocalFiles]],
     options: RunOptions,
     console: RunConsole,

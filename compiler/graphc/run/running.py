@@ -12,7 +12,7 @@ from graphc.compare.observer import Observer
 from graphc.engine.faults import note_fault
 from graphc.engine.limits import LimitError, read_limits
 from graphc.engine.listen import Listener
-from graphc.engine.service import Graph
+from graphc.engine.service import ServedGraph
 from graphc.rollout.choose import Chooser
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
@@ -26,7 +26,7 @@ from graphc.run.signature import REGION, Signature
 from graphc.run.supervisor import Failure, Patience, Supervisor
 from graphc.run.versions import Mode, Tree, Versions
 from graphc.seldon.deployment import Deployment, Predictor
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 Follow = Callable[[Callable[[Rollout], Awaitable[None]]], Coroutine[None, None, None]]
 """Calls what it is given whenever the requests are to be shared otherwise, until it is cancelled."""
@@ -59,7 +59,7 @@ class Version:
     """A predictor that runs: its units, the time a call may take, and what is started for it."""
 
     predictor: Predictor
-    tree: Unit
+    tree: SeldonUnit
     timeout_s: float | None
     call_timeout_s: float | None = None
     plan: RunPlan = field(default_factory=lambda: RunPlan((), ()))
@@ -288,8 +288,8 @@ class Run:
         return url
 
 
-def _graph(signature: Signature) -> Graph:
-    return Graph(signature.name, signature.to_metadata())
+def _graph(signature: Signature) -> ServedGraph:
+    return ServedGraph(signature.name, signature.to_metadata())
 
 
 def common_place(logs: Sequence[Path]) -> str:

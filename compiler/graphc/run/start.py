@@ -12,7 +12,7 @@ from graphc.run.mounts import Mounts
 from graphc.run.problem import Findings
 from graphc.run.servers import MODELS, SERVERS
 from graphc.seldon.deployment import Container
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 _DISTRIBUTIONS: Final = {
     server.runtime.partition(".")[0]: server.distribution for server in SERVERS.values() if server.runtime
@@ -20,7 +20,7 @@ _DISTRIBUTIONS: Final = {
 
 
 def find_model_folder(
-    unit: Unit, container: Container, mounts: Mounts, env: Mapping[str, str], findings: Findings
+    unit: SeldonUnit, container: Container, mounts: Mounts, env: Mapping[str, str], findings: Findings
 ) -> Path | None:
     """Return the folder that MLServer is started on, or None where the container starts something else."""
     server = SERVERS.get(unit.implementation)
@@ -53,7 +53,7 @@ def _ensure_folder(folder: Path, mounts: Mounts) -> Path:
 
 
 def check_runtime(
-    unit: Unit, image: str, folder: Path, env: Mapping[str, str], findings: Findings, *, brought: bool
+    unit: SeldonUnit, image: str, folder: Path, env: Mapping[str, str], findings: Findings, *, brought: bool
 ) -> None:
     """Refuse a unit whose MLServer runtime is not named or not installed; what is `brought` comes later."""
     runtime = env.get("MLSERVER_MODEL_IMPLEMENTATION", "")

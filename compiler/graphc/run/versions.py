@@ -19,7 +19,7 @@ from graphc.engine.headers import PUID, Headers
 from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, decompress, v2_error
 from graphc.engine.metrics import Metrics
-from graphc.engine.service import Graph, Rendered, Service, Serving
+from graphc.engine.service import Rendered, ServedGraph, Service, Serving
 from graphc.engine.wire_json import WireError
 from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Rollout
@@ -27,7 +27,7 @@ from graphc.run.hints import Hints
 from graphc.run.mirroring import Bounds, Copy, Mirrored, Shadow
 from graphc.run.version_calls import VersionCalls, say_unknown
 from graphc.run.version_metrics import VersionMetrics
-from graphc.seldon.unit import Unit
+from graphc.seldon.unit import SeldonUnit
 
 Mode = Literal["executor", "unit", "lenient"]
 """Who stands before the units on a cluster, Seldon's executor or nobody, or that more is answered than on one."""
@@ -39,8 +39,8 @@ OK: Final = 200
 class Tree:
     """One predictor: its units with their endpoints, what clients are told of it, and the time a call may take."""
 
-    root: Unit
-    graph: Graph
+    root: SeldonUnit
+    graph: ServedGraph
     timeout_s: float | None = None
     call_timeout_s: float | None = None
     mode: Mode = "lenient"
@@ -245,7 +245,7 @@ class _Entry:
     by_name: bool = False
 
     @property
-    def graph(self) -> Graph | None:
+    def graph(self) -> ServedGraph | None:
         chosen = self.choose(())
         return self.versions.service(chosen).graph if chosen is not None else None
 
@@ -321,7 +321,7 @@ def _described(message: Message) -> str:
     return unquote(name) if path.startswith("/v2/models/") and "/" not in name else ""
 
 
-def _list_versions(answer: Answer, graph: Graph | None, model: str, names: Mapping[str, str]) -> Answer:
+def _list_versions(answer: Answer, graph: ServedGraph | None, model: str, names: Mapping[str, str]) -> Answer:
     """Return a graph's metadata with all of its versions: a unit knows its own alone."""
     if answer.status != OK or graph is None or model != graph.name or len(names) == 1:
         return answer

@@ -9,7 +9,7 @@ from typing import Final
 from graphc.run.config_map import ConfigMap
 from graphc.run.problem import Findings, say_reason
 from graphc.seldon.deployment import Pod
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 
 _KEY: Final = re.compile(r"(?!\.\.)[-._a-zA-Z0-9]{1,253}\Z")
 LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
@@ -88,7 +88,7 @@ class PodVolumes:
             say_claim_missing(claim, self.findings)
         return folder
 
-    def _make_config_map(self, name: str, source: Node, target: Path) -> Path | None:
+    def _make_config_map(self, name: str, source: ManifestNode, target: Path) -> Path | None:
         config_map = self.sources.config_maps.get(source.text("name"))
         target.mkdir(parents=True, exist_ok=True)
         if config_map is None:

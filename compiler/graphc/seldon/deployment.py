@@ -6,8 +6,8 @@ from dataclasses import field
 from typing import Final
 
 from graphc.records import record
-from graphc.seldon.node import NOTHING, Node, node_of
-from graphc.seldon.unit import Unit, read_unit
+from graphc.seldon.node import NOTHING, ManifestNode, node_of
+from graphc.seldon.unit import SeldonUnit, read_unit
 
 NO_ENGINE: Final = "seldon.io/no-engine"
 SEPARATE_ENGINE: Final = "seldon.io/engine-separate-pod"
@@ -31,10 +31,10 @@ class Container:
     image: str = ""
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-    env: tuple[Node, ...] = ()
-    env_from: tuple[Node, ...] = ()
-    mounts: tuple[Node, ...] = ()
-    node: Node = field(default=NOTHING, compare=False, repr=False)
+    env: tuple[ManifestNode, ...] = ()
+    env_from: tuple[ManifestNode, ...] = ()
+    mounts: tuple[ManifestNode, ...] = ()
+    node: ManifestNode = field(default=NOTHING, compare=False, repr=False)
 
 
 @record
@@ -44,11 +44,11 @@ class Pod:
     index: int = 0
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
-    volumes: Mapping[str, Node] = field(default_factory=dict[str, Node])
-    node: Node = field(default=NOTHING, compare=False, repr=False)
+    volumes: Mapping[str, ManifestNode] = field(default_factory=dict[str, ManifestNode])
+    node: ManifestNode = field(default=NOTHING, compare=False, repr=False)
 
     @property
-    def spec(self) -> Node:
+    def spec(self) -> ManifestNode:
         """Return the pod's own part."""
         return self.node.child("spec")
 
@@ -58,12 +58,12 @@ class Predictor:
     """A version of the graph."""
 
     name: str
-    graph: Unit
+    graph: SeldonUnit
     pods: tuple[Pod, ...] = ()
-    node: Node = field(default=NOTHING, compare=False, repr=False)
-    units: tuple[Unit, ...] = field(init=False, compare=False, repr=False)
+    node: ManifestNode = field(default=NOTHING, compare=False, repr=False)
+    units: tuple[SeldonUnit, ...] = field(init=False, compare=False, repr=False)
     """All units, parents first."""
-    _units: Mapping[str, Unit] = field(init=False, compare=False, repr=False)
+    _units: Mapping[str, SeldonUnit] = field(init=False, compare=False, repr=False)
     _containers: Mapping[str, tuple[Pod, Container]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class Predictor:
         """Say whether the executor stands before the units."""
         return self.annotations.get(NO_ENGINE, "").lower() != "true"
 
-    def unit(self, name: str) -> Unit | None:
+    def unit(self, name: str) -> SeldonUnit | None:
         """Return the first unit of that name."""
         return self._units.get(name)
 
@@ -126,7 +126,7 @@ class Predictor:
         found = self.place_of(name)
         return found[1] if found else None
 
-    def pod_of(self, unit: Unit) -> Pod | None:
+    def pod_of(self, unit: SeldonUnit) -> Pod | None:
         """Return the pod whose container is the unit; a prepackaged server without one joins the first."""
         found = self.place_of(unit.name)
         return found[0] if found else self.pods[0] if unit.is_server and self.pods else None
@@ -138,7 +138,7 @@ class Deployment:
 
     name: str
     predictors: tuple[Predictor, ...]
-    node: Node = field(default=NOTHING, compare=False, repr=False)
+    node: ManifestNode = field(default=NOTHING, compare=False, repr=False)
 
     @property
     def namespace(self) -> str:
@@ -156,7 +156,7 @@ class Deployment:
         return self.spec.text("transport") or "rest"
 
     @property
-    def spec(self) -> Node:
+    def spec(self) -> ManifestNode:
         """Return what is deployed."""
         return self.node.child("spec")
 
@@ -185,7 +185,7 @@ class Deployment:
         """Say whether the executor has a pod of its own."""
         return self.spec.texts("annotations").get(SEPARATE_ENGINE, "").lower() == "true"
 
-    def annotation(self, name: str) -> Node | None:
+    def annotation(self, name: str) -> ManifestNode | None:
         """Return an annotation where the operator looks for it: on the spec first."""
         return self.spec.child("annotations").find(name) or self.node.child("metadata").child(
             "annotations"
@@ -204,7 +204,7 @@ def made_name(*parts: str) -> str:
     return f"seldon-{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}"
 
 
-def read_deployment(node: Node) -> Deployment:
+def read_deployment(node: ManifestNode) -> Deployment:
     """Return the typed view of a SeldonDeployment; what is of another kind than it has it counts as absent."""
     predictors = tuple(map(_predictor, node.child("spec").items("predictors")))
     metadata = node.child("metadata")
@@ -218,12 +218,12 @@ def deployment_of(document: object) -> Deployment:
     return read_deployment(node_of(document))
 
 
-def _predictor(node: Node) -> Predictor:
+def _predictor(node: ManifestNode) -> Predictor:
     pods = tuple(_pod(each, index) for index, each in enumerate(node.items("componentSpecs")))
     return Predictor(node.text("name"), read_unit(node.child("graph")), pods, node)
 
 
-def _pod(node: Node, index: int) -> Pod:
+def _pod(node: ManifestNode, index: int) -> Pod:
     spec = node.child("spec")
     return Pod(
         index=index,
@@ -234,7 +234,7 @@ def _pod(node: Node, index: int) -> Pod:
     )
 
 
-def _container(node: Node) -> Container:
+def _container(node: ManifestNode) -> Container:
     return Container(
         name=node.text("name"),
         image=node.text("image"),

@@ -9,7 +9,7 @@ from graphc.source.located import NOWHERE, Fields, Items, Located, Plain, Scalar
 
 
 @record
-class Node:
+class ManifestNode:
     """A value with its place; what is of another type than asked for counts as absent."""
 
     value: Located
@@ -24,20 +24,20 @@ class Node:
         """Return where the value stands."""
         return self.value.span
 
-    def find(self, key: str) -> "Node | None":
+    def find(self, key: str) -> "ManifestNode | None":
         """Return a field; `null` is none, as the API server drops it."""
         entry = self.value.find(key) if isinstance(self.value, Fields) else None
         if entry is None or (isinstance(entry.value, Scalar) and entry.value.value is None):
             return None
-        return Node(entry.value)
+        return ManifestNode(entry.value)
 
     def has(self, key: str) -> bool:
         """Say whether there is such a field."""
         return self.find(key) is not None
 
-    def child(self, key: str) -> "Node":
+    def child(self, key: str) -> "ManifestNode":
         """Return a field, or nothing at this place."""
-        return self.find(key) or Node(Fields((), self.span))
+        return self.find(key) or ManifestNode(Fields((), self.span))
 
     def at(self, key: str) -> Span:
         """Return where a field's value stands, or the whole where there is none."""
@@ -88,10 +88,10 @@ class Node:
         found = self.find(key)
         return found is not None and isinstance(found.value, Scalar) and found.value.value is True
 
-    def items(self, key: str) -> tuple["Node", ...]:
+    def items(self, key: str) -> tuple["ManifestNode", ...]:
         """Return the items of a list."""
         found = self.find(key)
-        return tuple(map(Node, found.value.items)) if found and isinstance(found.value, Items) else ()
+        return tuple(map(ManifestNode, found.value.items)) if found and isinstance(found.value, Items) else ()
 
     def strings(self, key: str) -> tuple[str, ...]:
         """Return the texts among the items of a list."""
@@ -108,10 +108,10 @@ class Node:
         return {name: found.text(name) for name, _ in found.keys() if found.has(name)}  # noqa: SIM118 - not a dict
 
 
-NOTHING: Final = Node(Fields((), NOWHERE))
+NOTHING: Final = ManifestNode(Fields((), NOWHERE))
 """No fields, at no place."""
 
 
-def node_of(value: object) -> Node:
+def node_of(value: object) -> ManifestNode:
     """Return what came without places: as JSON from an API server, or as graphc compiled it."""
-    return Node(place(value, NOWHERE))
+    return ManifestNode(place(value, NOWHERE))

@@ -5,7 +5,7 @@ from dataclasses import field
 from typing import Final, NamedTuple
 
 from graphc.records import record
-from graphc.seldon.node import NOTHING, Node
+from graphc.seldon.node import NOTHING, ManifestNode
 from graphc.source.located import Scalar
 
 SHARED: Final = "UNKNOWN_IMPLEMENTATION"
@@ -46,7 +46,7 @@ class Parameter(NamedTuple):
 
 
 @record
-class Unit:
+class SeldonUnit:
     """One unit with its children; `type` and `methods` say together what it is asked."""
 
     name: str
@@ -55,8 +55,8 @@ class Unit:
     implementation: str = SHARED
     parameters: tuple[Parameter, ...] = ()
     endpoint: Endpoint | None = None
-    children: tuple["Unit", ...] = ()
-    node: Node = field(default=NOTHING, compare=False, repr=False)
+    children: tuple["SeldonUnit", ...] = ()
+    node: ManifestNode = field(default=NOTHING, compare=False, repr=False)
 
     @property
     def is_server(self) -> bool:
@@ -125,24 +125,24 @@ class Unit:
         except ValueError:
             raise ValueError(f'strconv.ParseFloat: parsing "{text}": invalid syntax') from None
 
-    def walk(self) -> Iterator["Unit"]:
+    def walk(self) -> Iterator["SeldonUnit"]:
         """Yield the unit and all below it, parents first."""
         yield self
         for child in self.children:
             yield from child.walk()
 
-    def find(self, name: str) -> "Unit | None":
+    def find(self, name: str) -> "SeldonUnit | None":
         """Return the first unit of that name, parents first."""
         return next((unit for unit in self.walk() if unit.name == name), None)
 
 
-def read_unit(node: Node, *, admitted: bool = False) -> Unit:
+def read_unit(node: ManifestNode, *, admitted: bool = False) -> SeldonUnit:
     """Return a unit with all below it; what is of another kind than a unit has it counts as absent.
 
     One that has been admitted says its type where it has one: of others the webhook makes models.
     """
     implementation = node.text("implementation") if node.has("implementation") else SHARED
-    return Unit(
+    return SeldonUnit(
         name=node.text("name"),
         type=_type(node, implementation, admitted=admitted),
         methods=frozenset(each.as_text or "" for each in node.items("methods")),
@@ -154,20 +154,20 @@ def read_unit(node: Node, *, admitted: bool = False) -> Unit:
     )
 
 
-def _type(node: Node, implementation: str, *, admitted: bool) -> str | None:
+def _type(node: ManifestNode, implementation: str, *, admitted: bool) -> str | None:
     says_nothing = not any(map(node.has, ("type", "methods", "implementation")))
     if not admitted and (says_nothing or implementation not in BUILT_IN):
         return "MODEL"
     return node.text("type") or None
 
 
-def _parameter(node: Node) -> Parameter:
+def _parameter(node: ManifestNode) -> Parameter:
     value = node.child("value").value
     written = str(value.value) if isinstance(value, Scalar) else ""
     return Parameter(node.text("name"), written, node.text("type"))
 
 
-def _endpoint(node: Node | None) -> Endpoint | None:
+def _endpoint(node: ManifestNode | None) -> Endpoint | None:
     if node is None:
         return None
     port, calls = (node.number(key) or node.number("service_port") for key in ("httpPort", "grpcPort"))

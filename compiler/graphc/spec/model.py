@@ -355,7 +355,7 @@ class Predictor(Spec):
     )
 
 
-class Node(Spec):
+class NodeFields(Spec):
     """What every node may say."""
 
     unit: str | None = Field(
@@ -416,7 +416,7 @@ _ON_ERROR_SCHEMA: Final = {
 OnErrorValue = Annotated[OnError, BeforeValidator(_read_on_error), WithJsonSchema(_ON_ERROR_SCHEMA)]
 
 
-class Working(Node):
+class Working(NodeFields):
     """What a node may say that runs something which can fail."""
 
     timeout: Duration | None = Field(None, description="how long one try may take")
@@ -649,7 +649,7 @@ class Branch(Spec):
     weight: Annotated[Number, Field(ge=0)] | None = Field(None, description="random: its share")
 
 
-class Router(Node):
+class Router(NodeFields):
     """An if-expression: only the branch that is taken runs."""
 
     router: Literal["threshold", "equals", "parameter", "header", "random"] = Field(
@@ -675,7 +675,7 @@ class Step(Spec):
     )
 
 
-class Cascade(Node):
+class Cascade(NodeFields):
     """Steps from cheap to costly; the first that is confident answers."""
 
     cascade: list[Step] = Field(min_length=2, description="the steps, cheapest first")
