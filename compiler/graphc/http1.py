@@ -181,7 +181,7 @@ class ResponseReader:
         return None if end < 0 else self._finish(end + 4, b"".join(self._chunks))
 
     def _finish(self, end: int, body: bytes) -> Response:
-        # What comes after an answer belongs to nobody, and neither does what will come on this connection.
+        # Bytes after an answer belong to no request, and neither do later ones on this connection.
         keeps = self._keeps and len(self._buffer) == end
         response = Response(self._status, self._head, body, keeps)
         self._clear()

@@ -1,4 +1,4 @@
-"""Looks into JSON that nobody has checked: a value of the kind asked for comes back, or none."""
+"""Looks into unchecked JSON: returns a value of the kind asked for, or none."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from json import loads
@@ -63,7 +63,7 @@ def texts(value: object, *path: str) -> dict[str, str]:
 
 
 def copy(value: Plain) -> Plain:
-    """Return the same value, of which nothing is shared."""
+    """Return a copy of the value that shares nothing with it."""
     if isinstance(value, Mapping):
         return {name: copy(each) for name, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -72,5 +72,5 @@ def copy(value: Plain) -> Plain:
 
 
 def copy_fields(value: Mapping[str, Plain]) -> Data:
-    """Return the same mapping, of which nothing is shared."""
+    """Return a copy of the mapping that shares nothing with it."""
     return {name: copy(each) for name, each in value.items()}

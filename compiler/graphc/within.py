@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 def within(seconds: float | None, work: Callable[[], Result]) -> Result:
     """Return what some work returns or raise what it raises; raises TimeoutError once the time is over.
 
-    The work then goes on, and nobody hears of it: it must be one that a process may end in the midst of.
+    The work then goes on unheard: it must be safe for a process to end in the midst of it.
     """
     if seconds is None:
         return work()

@@ -179,7 +179,7 @@ def _operators() -> list[str]:
 
 def _fits(since: int, first: int, last: int) -> bool:
     """Say whether a kernel of some versions is taken for an operator's, as onnxruntime does."""
-    # Without a last version it is of the first alone: nobody knew yet what would change.
+    # Without a last version it holds for the first alone: later changes were not known yet.
     return first == since or (first < since <= last and last != _OPEN)
 
 

@@ -57,7 +57,7 @@ def start_thread(work: Callable[[], _T]) -> Future[_T]:
     def do() -> None:
         try:
             result = work()
-        # Whoever waits for it is told, whatever it is; its frames would hold on to the future, and so to itself.
+        # The waiting request is told of every error; its frames would hold on to the future, and so to itself.
         except BaseException as error:
             future.set_exception(stripped(error))
         else:

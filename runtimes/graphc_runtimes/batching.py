@@ -52,7 +52,7 @@ class Writer(Protocol):
 
 
 class Entry(Protocol):
-    """A request that waits to run, in whatever form it came."""
+    """A request that waits to run, in the form in which it came."""
 
     @property
     def rows(self) -> int:
@@ -87,7 +87,7 @@ class Entry(Protocol):
         ...
 
     def settle(self, outcome: object, /) -> None:
-        """Take the answer, or the failure, on the event loop; None where nobody waits for it any more."""
+        """Take the answer, or the failure, on the event loop; None where its client has left."""
         ...
 
 
@@ -123,7 +123,7 @@ class _Waiting:
 
     @property
     def is_gone(self) -> bool:
-        """Whether nobody awaits the answer any more."""
+        """Whether the answer is no longer awaited."""
         return self.answer.done()
 
     def read(self) -> tuple[Mapping[str, Array], Call]:

@@ -32,7 +32,7 @@ class Call:
         return _text(self.parameters.get(name))
 
     def header(self, name: str) -> str | None:
-        """Return a header, whatever its case."""
+        """Return a header by its name, in upper or lower case."""
         wanted = name.lower()
         return next((value for key, value in self.headers.items() if key.lower() == wanted), None)
 
@@ -70,7 +70,7 @@ def find_looks(region: Region) -> Looks:
 
 
 def check_choice(node: ChoiceNode) -> None:
-    """Refuse a choice that could not be made, whatever the request; raises LoadError."""
+    """Refuse a choice that could be made for no request; raises LoadError."""
     if node.router in _BY_TEXT:
         sound = isinstance(node.parameters.get("name"), str) and isinstance(
             node.parameters.get("equals"), list

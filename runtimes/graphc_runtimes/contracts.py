@@ -91,7 +91,7 @@ class NoBooks:
         return NoCounts()
 
     def ask(self, publish: Callable[[], None], /) -> None:
-        """Ask nobody."""
+        """Ignore the question."""
 
 
 class Contract:
@@ -126,7 +126,7 @@ class Contract:
         return all(isinstance(dim, int) or dim in self._bound for dim in shape)
 
     def blank(self, inputs: Arrays) -> Arrays:
-        """Return the outputs for inputs without rows; a dimension that nobody knows is nought."""
+        """Return the outputs for inputs without rows; an unknown dimension is 0."""
         sizes = self._sizes(inputs)
         return {
             name: np.zeros([self._size(dim, sizes) for dim in each.shape], self.dtypes[name])

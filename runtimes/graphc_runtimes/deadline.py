@@ -51,7 +51,7 @@ class Deadlines:
         return self._last.left_s
 
     def check(self, node: str) -> None:
-        """Note whose deadline passed before a node, and raise DeadlineError if nobody's is left."""
+        """Note which deadlines passed before a node, and raise DeadlineError if none is left."""
         for place, member in enumerate(self._members):
             if place not in self.passed_by and member.left_s <= 0:
                 self.passed_by[place] = member.passed(node)

@@ -79,7 +79,7 @@ class Doors:
         self._catalog, self._count, self._root = catalog, count, root
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def knows(self, request: Request) -> bool:  # noqa: ARG002 - whatever is asked has an answer
+    def knows(self, request: Request) -> bool:  # noqa: ARG002 - every path has an answer
         """Say that every request is answered here."""
         return True
 

@@ -40,7 +40,7 @@ _LONGEST: Final = 1000
 
 
 class Runner(Protocol):
-    """A loaded node: named input tensors to its outputs, of which it may compute those in use only."""
+    """A loaded node: named input tensors to its outputs; it may compute only those in use."""
 
     def __call__(self, inputs: Mapping[str, Array], /) -> Mapping[str, Array]:
         """Run once."""
@@ -367,7 +367,7 @@ def _reads(node: Node) -> set[str]:
 def _guarded(
     node: Node, call: Call, work: Callable[[], Mapping[str, Array]], counts: Counts | None = None
 ) -> Mapping[str, Array]:
-    """Work, and name the node in whatever goes wrong."""
+    """Work, and name the node in every error."""
     try:
         return work()
     # Models and the user's own Python raise what they like, `SystemExit` too, and the client must learn which node

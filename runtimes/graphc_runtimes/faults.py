@@ -1,4 +1,4 @@
-"""What nobody foresaw: told to the client by an id, and logged under that id without anything that the client sent."""
+"""Unexpected errors: told to the client by an id, and logged under that id without anything that the client sent."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ def trace(error: BaseException) -> str:
 
 
 def tell_fault(error: BaseException, what: str) -> RunError:
-    """Log and count what nobody foresaw, and return the error that the client is told."""
+    """Log and count an unexpected error, and return the error that the client is told."""
     identity = secrets.token_hex(8)
     # Memory or the stack may have run out: the client is answered all the same.
     with suppress(Exception):
@@ -75,7 +75,7 @@ def watch_threads() -> None:
 
 
 def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Log and count what callbacks and tasks raise that nobody awaits; asyncio's own words may hold a whole body."""
+    """Log and count what callbacks and unawaited tasks raise; asyncio's own words may hold a whole body."""
 
     def told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG001
         error = context.get("exception")

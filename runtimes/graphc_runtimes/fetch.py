@@ -39,7 +39,7 @@ def fetch(
     `beside` are further files, relative to the one that the URI names, such as the weights of an ONNX model. `sha256`
     are hashes that the files have to have, in their order. An archive to `unpack` is replaced by what it holds.
 
-    Raises FetchError, OSError, and whatever the file system of the URI's scheme raises.
+    Raises FetchError, OSError, and what the file system of the URI's scheme raises.
     """
     parts = urlsplit(uri)
     get = _SCHEMES.get(parts.scheme)

@@ -27,7 +27,7 @@ class _Value(Protocol):
 
 
 class Tally:
-    """Requests of one kind, and how long each took; or whatever else a histogram is of, without a counter."""
+    """Requests of one kind, and how long each took; or another quantity of a histogram, without a counter."""
 
     def __init__(self, counter: Counter | None, durations: Histogram | Summary, most: int = _MOST) -> None:
         self._counter, self._durations, self._most = counter, durations, most

@@ -46,7 +46,7 @@ class WireTensor:
     array: Array | None = None
     """The tensor itself, in the place of `data`: it came as raw bytes, or its reader asked for arrays."""
     text: bytes | memoryview | None = None
-    """The JSON of a list, in the place of `data`: nobody has read it yet."""
+    """The JSON of a list, in the place of `data`, not read yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def from_raw(raw: bytes | memoryview, datatype: str, shape: Sequence[int]) -> Ar
 
 
 def _split(raw: bytes | memoryview, shape: Sequence[int], count: int) -> list[bytes]:
-    """Return the texts of a tensor, each of which has its length before it."""
+    """Return the texts of a tensor; each has its length before it."""
     if len(raw) < _LENGTH.size * count:
         raise ArrayError(f"has {len(raw)} bytes, which is not BYTES {show_shape(shape)}")
     found: list[bytes] = []

@@ -127,7 +127,7 @@ class NodeBooks:
 
 @cache
 def faults() -> Counter:
-    """Return the counter of what nobody foresaw: each has an id, and a line in the log."""
+    """Return the counter of unexpected errors: each has an id, and a line in the log."""
     return Counter("graphc_faults", "What failed that nobody foresaw; the log has each by its id.")
 
 

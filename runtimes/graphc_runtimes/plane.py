@@ -138,7 +138,7 @@ class DataPlane:
         """Answer a request: here where that is known to be short, else in a thread or a batch."""
         try:
             self._begin(exchange)
-        # The outermost door: whatever it is, the client is answered, and the connection goes on.
+        # The outermost door: every error is answered, and the connection goes on.
         except BaseException as error:
             answer = _fail(tell_fault(error, "the unit"))
             exchange.respond(answer.status, answer.head, *answer.parts)
@@ -231,7 +231,7 @@ class DataPlane:
 
 
 def _guarded(work: Callable[[], WireAnswer]) -> WireAnswer:
-    """Work in a thread, and answer whatever is raised there."""
+    """Work in a thread, and answer any error raised there."""
     try:
         return work()
     except BaseException as error:
@@ -239,7 +239,7 @@ def _guarded(work: Callable[[], WireAnswer]) -> WireAnswer:
 
 
 async def _guarded_later(work: Awaitable[WireAnswer]) -> WireAnswer:
-    """Work in a task, and answer whatever is raised there but that it is to end."""
+    """Work in a task, and answer any error raised there but its cancellation."""
     try:
         return await work
     except asyncio.CancelledError:
@@ -436,7 +436,7 @@ def _choose_coding(accepted: bytes) -> bytes | None:
 
 
 def _may_take_long(exchange: HotExchange) -> bool:
-    """Say whether reading a body may take a while, whatever others of its size took."""
+    """Say whether reading a body may take a while, even if others of its size did not."""
     if exchange.request.is_plain:
         return exchange.size > LONGEST
     raw = exchange.request.header(LENGTH_HEADER.encode()) or b""

@@ -1,4 +1,4 @@
-"""The connections of a server, of which it takes so many: whoever only waits makes room for others."""
+"""The connections of a server, up to a limit: those that only wait make room for others."""
 
 import logging
 import time

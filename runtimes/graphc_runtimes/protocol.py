@@ -111,7 +111,7 @@ class HotExchange(Exchange):
             cast("HttpProtocol", self.connection).give_back(held)
 
     def disconnect(self) -> None:
-        """Note that the client is gone; a body that nobody works on is let go of."""
+        """Note that the client is gone; a body that no worker reads is let go of."""
         super().disconnect()
         if not self.is_started:
             self.drop()

@@ -18,7 +18,7 @@ _MIB: Final = 2**20
 
 
 def find_providers(environment: Environment, worker: int = 0) -> list[Provider]:
-    """Return the providers of a session, the first of which is the device that was asked for.
+    """Return the providers of a session; the first is the device that was asked for.
 
     What TensorRT has no kernel for, CUDA runs; the processes of a unit take its devices in turn.
     """

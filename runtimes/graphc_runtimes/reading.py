@@ -1,8 +1,8 @@
 """V2 messages out of the JSON that a stranger sends: the one reader of them, which names what is wrong.
 
 The structure is read first, and the reader stops at the first thing that is not of it: tensors' data, parameters and
-fields that nobody knows are passed over, and nothing is made of them. What is tolerated is what MLServer tolerates:
-fields that nobody knows, and a field that comes twice, of which the last counts.
+unknown fields are passed over, and nothing is made of them. What is tolerated is what MLServer tolerates:
+unknown fields, and a field that comes twice: the last one counts.
 """
 
 import re

@@ -39,7 +39,7 @@ def _several(value: object) -> object:
 Branches = Annotated[tuple[Annotated[int, Strict()], ...], Strict(False), BeforeValidator(_several)]
 """Branches of a choice; a single one is written as its number."""
 Guard = tuple[str, Branches]
-"""The name of a choice tensor, and the branches of which it must have taken one."""
+"""The name of a choice tensor, and branches; the choice must have taken one of them."""
 Gather = Annotated[tuple[Guard, ...], Field(max_length=2)]
 """Which rows are read, and which the tensor has; with one only, it has all, and with none, all are read."""
 
@@ -220,7 +220,7 @@ class EitherNode(_Node):
 
     @property
     def reads(self) -> Iterable[Read]:
-        """The choices, of which some may be absent."""
+        """The choices; some may be absent."""
         return [Read(choice) for case in self.cases for choice, _ in case.guards]
 
 

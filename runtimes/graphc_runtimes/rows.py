@@ -39,7 +39,7 @@ def gather(read: Read, tensors: Tensors) -> Array | None:
 
 
 def place(choice: Array, among: Guard, tensors: Tensors) -> Array:
-    """Put the branches of some rows among all rows of the batch, of which the others take none, -1."""
+    """Put the branches of some rows among all rows of the batch; the other rows take none, -1."""
     mask = _find_rows(among, tensors)
     if mask is None or (mask.size == 1 and choice.size != 1):
         return choice
@@ -97,7 +97,7 @@ def scatter(choice: Array, parts: Sequence[Array | None]) -> Array:
     for branch, part in enumerate(parts):
         mask = np.asarray(choice == branch)
         count = int(mask.sum())
-        # What has no rows may have other dimensions, where nobody knew them.
+        # A tensor without rows may have other dimensions where they were unknown.
         if count or (part is not None and len(part)):
             merged[mask] = _check_part(branch, part, first, count)
         placed += count

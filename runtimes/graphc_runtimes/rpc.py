@@ -35,7 +35,7 @@ _CODES: Final[Mapping[type[Exception], grpc.StatusCode]] = {
     BusyError: grpc.StatusCode.UNAVAILABLE,
 }
 _MOST_DETAILS: Final = 2000
-"""Details travel in the trailers, of which clients accept a few kilobytes."""
+"""Details travel in the trailers, and clients accept only a few kilobytes of those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class RpcPlane:
             await _abort(call, error)
         except asyncio.CancelledError:
             raise
-        # The outermost door: whatever it is, the client is answered in our own words.
+        # The outermost door: every error is answered in our own words.
         except BaseException as error:
             self._meter.count_inference(served.name, time.perf_counter() - start, failed=True)
             await _abort(call, tell_fault(error, "the unit"))

@@ -70,7 +70,7 @@ class RpcDoors:
                 return response.SerializeToString()
             except (aio.AbortError, asyncio.CancelledError):
                 raise
-            # The outermost door: whatever it is, the client is answered in our own words.
+            # The outermost door: every error is answered in our own words.
             except BaseException as error:
                 await call.abort(grpc.StatusCode.INTERNAL, str(tell_fault(error, "the unit")))
 

@@ -1,6 +1,6 @@
 """The frame of a request over gRPC, looked at in its bytes before protobuf makes objects of all that it holds.
 
-An empty tensor is two bytes, of which protobuf makes ninety: a large message is told by its parts first.
+An empty tensor is two bytes, and protobuf makes ninety of them: so a large message is judged by its parts first.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from graphc_runtimes.reading import MOST_TENSORS
 from graphc_runtimes.shapes import MOST_DIMS
 
 LEAST: Final = 2**16
-"""What is made of a smaller message is small enough, whatever it is."""
+"""Anything made of a smaller message is small enough."""
 _MOST_FIELDS: Final = 16 * MOST_TENSORS
 """Of a message and its tensors: names, shapes, parameters, contents."""
 _INPUTS: Final = 5

@@ -48,7 +48,7 @@ _INT64: Final = range(-(2**63), 2**63)
 
 
 class Asked:
-    """A request, of which only the frame has been read."""
+    """A request whose frame alone has been read."""
 
     __slots__ = ("_request", "is_raw", "model", "version")
 

@@ -25,7 +25,7 @@ def _code(character: str) -> str:
 
 
 def show_shape(shape: Sequence[int]) -> str:
-    """Return a shape, of which no more sizes than can be meant."""
+    """Return a shape as text, cut after the most sizes that a tensor can have."""
     told = [str(size)[:24] for size in shape[:_MOST_SIZES]]
     return f"[{', '.join(told)}{', ' + _CUT if len(shape) > _MOST_SIZES else ''}]"
 

@@ -232,7 +232,7 @@ _LOADING: Final[dict[Environment, "asyncio.Task[LoadedUnit]"]] = {}
 
 
 async def share_unit(environment: Environment) -> LoadedUnit:
-    """Return the unit of an environment, loaded once per process whatever the number of names it has."""
+    """Return the unit of an environment, loaded once per process, even where it has several names."""
     task = _LOADING.get(environment)
     if task is None:
         task = _LOADING[environment] = asyncio.create_task(load_unit(environment))

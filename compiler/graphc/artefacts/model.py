@@ -56,7 +56,7 @@ class Origin:
 
 @record
 class Column:
-    """A column of the data frame that a model was fitted on: `text`, `numbers`, or what nobody knows."""
+    """A column of the data frame that a model was fitted on: `text`, `numbers`, or unknown."""
 
     name: str
     kind: str | None

@@ -63,7 +63,7 @@ class ModuleFiles:
 
 @record
 class _Statement:
-    """One import: `from` has names, of which some may be modules; `level` counts the dots of a relative one."""
+    """One import: `from` has names, and some of them may be modules; `level` counts the dots of a relative one."""
 
     module: str
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The signature of a model file, whatever framework made it."""
+"""The signature of a model file of any framework."""
 
 import hashlib
 import io

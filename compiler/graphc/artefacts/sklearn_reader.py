@@ -28,7 +28,7 @@ _MAX_NESTING: Final = 16
 
 _BROUGHT: Final = frozenset({"sklearn", "numpy", "scipy", "joblib", "threadpoolctl"})
 _OF_PYTHON_2: Final = frozenset({"__builtin__", "copy_reg"})
-"""What older protocols call modules of Python, by whatever wrote them."""
+"""The names of Python's modules in older protocols."""
 
 
 def read_sklearn(file: io.BufferedReader, called: str) -> Signature | ArtefactFault:
@@ -89,7 +89,7 @@ def _width(estimator: Estimator, first: Estimator) -> Dim:
 
 
 def _way_inside(estimator: Estimator) -> list[Estimator]:
-    """Return an estimator and those inside it, the last of which sees the input first."""
+    """Return an estimator and those inside it; the last one sees the input first."""
     way = [estimator]
     while len(way) <= _MAX_NESTING and (nested := _first_nested(way[-1])) is not None:
         way.append(nested)

@@ -1,4 +1,4 @@
-"""Bytes read in order from a file that nobody vouches for: exact reads, cheap skips, firm limits."""
+"""Bytes read in order from an untrusted file: exact reads, cheap skips, firm limits."""
 
 import io
 from typing import Final

@@ -61,7 +61,7 @@ class Generators:
 
     @contextmanager
     def _start(self, jobs: Sequence[Job]) -> Generator[list[Worker]]:
-        # In a session of their own, so that Ctrl-C reaches the one that asked, and nobody twice.
+        # In a session of their own, so that Ctrl-C reaches the command, and no process twice.
         workers = [
             subprocess.Popen(
                 [sys.executable, "-c", _START],

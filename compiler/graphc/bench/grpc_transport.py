@@ -1,4 +1,4 @@
-"""Requests over gRPC: messages as bytes, written once and read by nobody but who compares them."""
+"""Requests over gRPC: messages as bytes, written once and read only to compare them."""
 
 import queue
 import time

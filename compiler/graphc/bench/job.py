@@ -14,14 +14,14 @@ Protocol = Literal["http", "grpc"]
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """So many clients, each of which sends its next request when the last one is answered."""
+    """So many clients; each sends its next request when the last one is answered."""
 
     clients: int
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """So many requests a second whatever becomes of them, on as many connections as it takes, up to a limit."""
+    """So many requests a second, answered or not, on as many connections as it takes, up to a limit."""
 
     rate: float
     arrivals: Arrivals

@@ -67,7 +67,7 @@ class _Recorder:
         self.add(start, done.at, _kind(done, self._check))
 
     def add(self, start: float, end: float, kind: str) -> None:
-        """Take one request, of which the kind is known."""
+        """Take one request of a known kind."""
         if start < self.outcome.begin:
             return
         if self._cpu is None:

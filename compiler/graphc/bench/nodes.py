@@ -68,7 +68,7 @@ class NodeTimes:
     work_ms: float
     """All units' own time, one after another, what nodes take and what is between them."""
     seen_ms: float = math.nan
-    """The median that one client sees when nobody else calls."""
+    """The median that a single client sees."""
 
     @property
     def costs(self) -> dict[str, dict[str, float]]:

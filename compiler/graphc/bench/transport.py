@@ -1,4 +1,4 @@
-"""How requests travel, whichever protocol takes them: by slots, of which each has one request under way."""
+"""How requests travel over any protocol: by slots, with one request under way in each."""
 
 from typing import NamedTuple, Protocol
 
@@ -32,5 +32,5 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave whatever is under way."""
+        """Leave all requests that are under way."""
         ...

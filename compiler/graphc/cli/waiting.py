@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 LINE_SECONDS: Final = 15.0
-"""How often a wait writes a line where nobody looks at it as it goes."""
+"""How often a wait writes a line where no terminal shows its progress."""
 
 _CLEAR: Final = "\r\x1b[2K"
 

@@ -1,4 +1,4 @@
-"""Read a V2 answer that nobody has checked."""
+"""Read an unchecked V2 answer."""
 
 import base64
 import binascii

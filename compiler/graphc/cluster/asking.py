@@ -43,7 +43,7 @@ class Waiting(Protocol):
 
 
 class Silent:
-    """Nobody who wants to know."""
+    """A listener that ignores all it is told."""
 
     def show(self, words: str) -> None:
         """Say nothing."""

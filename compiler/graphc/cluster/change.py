@@ -83,7 +83,7 @@ class Change:
     _beat_at: float = field(init=False, default=0.0)
 
     def make(self) -> Outcome:
-        """Make the change; whatever happens, the graph is left whole, or what is left is said."""
+        """Make the change; in every case the graph is left whole, or what is left undone is said."""
         self._state = self.plan.state
         try:
             self._begin()
@@ -165,7 +165,7 @@ class Change:
         self._step("applying")
         routes = [each for each in documents if is_route(ref_of(each))]
         if routes and self._only_removes():
-            # Nobody may be sent to a predictor that is about to go.
+            # No request may be sent to a predictor that is about to go.
             self._put(routes, force=self.orders.force)
         self._put([each for each in documents if each not in routes], force=self.orders.force)
         deployment = self.plan.bundle.deployment
@@ -193,7 +193,7 @@ class Change:
             self._beat()
 
     def _finish(self) -> None:
-        """Make the new revision the current one, and only then delete what nobody needs any more."""
+        """Make the new revision the current one, and only then delete what it no longer needs."""
         pending = self._state.pending
         assert pending is not None
         entry = self._entry(pending, "serving")

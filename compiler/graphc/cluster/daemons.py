@@ -15,7 +15,7 @@ DAEMON_SET: Final = Kind("apps/v1", "DaemonSet")
 
 _HELD: Final = (CPU, MEMORY, PODS)
 
-# What the controller of DaemonSets lets their pods tolerate, whatever their template says.
+# What the controller of DaemonSets lets their pods tolerate, beside what their template says.
 _TOLERATED: Final = tuple(
     f"node.kubernetes.io/{name}"
     for name in (

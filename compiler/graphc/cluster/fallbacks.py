@@ -41,7 +41,7 @@ class Fallback:
 def find_fallbacks(cluster: Cluster, ref: Ref, deployments: list[Data]) -> list[Fallback]:
     """Return the units of a SeldonDeployment that go without the GPU that they prefer, wholly or in part.
 
-    Those that prefer one and whose logs cannot be read are among them, as nobody can tell.
+    Those that prefer one and whose logs cannot be read are among them: they may have fallen back.
     """
     # A node that does not answer is not asked again and again for something that is not in the way.
     asked = replace(cluster, access=replace(cluster.access, retry_seconds=0))

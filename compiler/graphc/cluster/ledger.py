@@ -139,7 +139,7 @@ class Ledger:
         return [fill(each, self.cluster.get(ref_of(each, self.namespace))) for each in read_revision(found)]
 
     def take_over(self, say: Callable[[str], None]) -> State:
-        """Return the state when nobody changes the graph: a change that was killed is left to the caller."""
+        """Return the state when no change is under way: one that was killed is left to the caller."""
         state = self.load()
         if state.pending is None or self._is_dead(state.pending):
             return state

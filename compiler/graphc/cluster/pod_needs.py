@@ -62,7 +62,7 @@ def _most(left: Mapping[str, float], right: Mapping[str, float]) -> dict[str, fl
 
 
 def may_go_to(spec: Data, node: Data) -> bool:
-    """Say whether a node is one for a pod, whatever room it has."""
+    """Say whether a pod may run on a node, leaving its room aside."""
     if fields(node, "spec").get("unschedulable") is True:
         return False
     labels = texts(node, "metadata", "labels")

@@ -9,7 +9,7 @@ class ClusterError(Exception):
 
 
 class UnreachableError(ClusterError):
-    """The API server does not answer, so that nobody can say what became of a request."""
+    """The API server does not answer, so that it is unknown what became of a request."""
 
 
 @dataclass(frozen=True, slots=True)

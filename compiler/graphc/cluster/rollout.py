@@ -91,7 +91,7 @@ class Rollout:
             self._once(f"{trouble.subject}: {trouble.reason}")
 
     def _unsaid(self, troubles: list[Trouble]) -> list[Trouble]:
-        """Return the troubles of which there is more to tell than was said while waiting."""
+        """Return the troubles that can be told in more words than were said while waiting."""
         return [each for each in troubles if each.log or f"{each.subject}: {each.reason}" not in self._said]
 
     def _once(self, words: str) -> None:

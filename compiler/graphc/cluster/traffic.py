@@ -1,4 +1,4 @@
-"""Moves shares of the requests between predictors, in whatever documents say them."""
+"""Moves shares of the requests between predictors, in all documents that state them."""
 
 import json
 import math

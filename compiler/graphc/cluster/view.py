@@ -48,7 +48,7 @@ def view_document(document: Mapping[str, Value], find_map: FindMap) -> Data:
 
 
 def _view_map(document: Data) -> Data:
-    """Show a config map by its keys with their sizes and digests: nobody reads a model's bytes."""
+    """Show a config map by its keys with their sizes and digests: a model's bytes tell a reader nothing."""
     view = dict(document)
     for part in ("data", "binaryData"):
         if part in view:

@@ -9,7 +9,7 @@ from graphc.compare.plain import Plain, number_of
 
 @dataclass(slots=True)
 class Agreement:
-    """Sums over requests, each with `total` decisions of which `agreed` agree; merging adds them, exactly."""
+    """Sums over requests: of `total` decisions, `agreed` agree; merging adds them, exactly."""
 
     requests: int = 0
     total: int = 0

@@ -232,7 +232,7 @@ def _kind(metric: Metric, unit: str) -> Kind | None:
     kind = _UNITS.get(unit)
     if kind in metric.kinds:
         return kind
-    # A number without a unit is an amount, a share or a count, whatever the metric has.
+    # A number without a unit is an amount, a share or a count, for every metric.
     return next((each for each in metric.kinds if unit == "" and each in {"share", "count"}), None)
 
 

@@ -137,7 +137,7 @@ def _half(event: Event) -> Seen:
 
 def _read_time(text: str) -> float:
     try:
-        # Go writes nanoseconds, of which Python reads six digits.
+        # Go writes nanoseconds, and Python reads only the first six digits.
         head, point, rest = text.partition(".")
         digits = rest.rstrip("Zz")[:6]
         moment = datetime.fromisoformat(

@@ -42,7 +42,7 @@ def find_report(target: str | None, database: str) -> Report:
 def find_report_of(graphs: Sequence[str], place: str) -> Report:
     """Return the latest report of a graph, called by any of its names, from a database or service.
 
-    Raises StoreError, also where the report is one of another graph: nobody is to be promoted by that.
+    Raises StoreError, also where the report is of another graph: that must not promote a candidate.
     """
     if not place.startswith(("http://", "https://")):
         return _of_store(place, graphs, is_waited_for=True)

@@ -142,7 +142,7 @@ class Recorder:
             try:
                 self._compare()
             except Exception as error:
-                # A thread that ended would leave figures standing still, and nobody would know.
+                # A thread that ended would leave the figures as they are, and no one would notice.
                 self._fail(error)
                 self._closing.wait(_RECOVER_S)
         try:
@@ -163,7 +163,7 @@ class Recorder:
                 self._closing.wait(_WAKE_S)
 
     def _fail(self, error: Exception) -> None:
-        """Count what nobody expected, and log it under an id, without what clients sent."""
+        """Count an unexpected error, and log it under an id, without what clients sent."""
         with self._queue_lock:
             self._refused["failed"] += 1
         note_fault("comparing", error)

@@ -93,7 +93,7 @@ class CompareService:
         return None
 
     async def answer(self, head: Head, body: bytes) -> Response:
-        """Answer a request; what nobody expected is told by an id, and logged under it without what was sent."""
+        """Answer a request; an unexpected error is told by an id, and logged under it without what was sent."""
         try:
             return self.refuse(head) or await self._answer(head, body)
         except Exception as error:

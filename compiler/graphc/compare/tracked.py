@@ -92,7 +92,7 @@ class TrackedGraphs:
         return self._begin(key, options, contents, now)
 
     def tend(self, now: float) -> None:
-        """Give up events that waited too long, and graphs of which nothing was heard for long."""
+        """Give up events that waited too long, and graphs that have sent nothing for long."""
         for key, graph in self:
             graph.intake.expire(now)
             if now - graph.heard > self.limits.idle_s:

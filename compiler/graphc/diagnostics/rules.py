@@ -1,4 +1,4 @@
-"""Every rule of graphc, gathered from the modules of `codes`, of which each stage imports only its own."""
+"""Every rule of graphc, gathered from the modules of `codes`; each stage imports only its own module."""
 
 import importlib
 import pkgutil

@@ -28,7 +28,7 @@ def is_unread(connected: socket.socket, sent_before: int) -> bool:
 
 
 def is_silent(connected: socket.socket) -> bool:
-    """Say whether a connection that nobody uses is as it was left: neither closed nor spoken on by the other end."""
+    """Say whether an idle connection is as it was left: the other end has neither closed it nor sent anything."""
     try:
         connected.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:

@@ -10,12 +10,12 @@ from typing import Final, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 from graphc.engine.headers import Headers, read_headers
+from graphc.engine.kept_connections import ClosedError, LookupFailedError, Pool
 from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, gunzip
 from graphc.engine.metrics import Metrics
 from graphc.engine.offload import offload
 from graphc.engine.patience import Patience
-from graphc.engine.pool import ClosedError, LookupFailedError, Pool
 from graphc.engine.wire_json import WireError
 from graphc.http1 import Response, write_request
 from graphc.http1 import WireError as HttpError
@@ -59,7 +59,7 @@ class Target:
 
     @property
     def url(self) -> str:
-        """Write the URL, of which the executor's errors tell."""
+        """Write the URL that the executor names in its errors."""
         authority = self.unit.endpoint.authority if self.unit.endpoint else ""
         return f"http://{authority}{self.path}"
 

@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Give up what is under way: nobody waits for it any more."""
+        """Give up what is under way: the client has left."""
         self._transport = None
         self._flow.resume()
         self._drop_body()
@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """Close the connection, whatever is under way."""
+        """Close the connection, with any request that is under way."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -307,7 +307,7 @@ class Connection(asyncio.Protocol):
         self._respond_and_close(refusal(503, "too many bytes are in flight; try again later", _RETRY))
 
     def _respond_and_close(self, response: Response) -> None:
-        """Answer a request of which more may still come, which is thrown away for a moment."""
+        """Answer a request before it has come whole; for a moment, its remaining bytes are thrown away."""
         self._drop_body()
         self._buffer.clear()
         self._lingers = True

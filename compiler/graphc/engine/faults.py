@@ -1,4 +1,4 @@
-"""The outermost door of every request: what nobody expected is told by an id, and logged without what a client sent."""
+"""The outermost door of every request: an unexpected error is told by an id, and logged without what a client sent."""
 
 import logging
 import secrets
@@ -9,7 +9,7 @@ _LOG: Final = logging.getLogger("graphc.engine")
 
 
 def note_fault(where: str, fault: BaseException) -> str:
-    """Log what nobody expected, without its text, in which a payload may stand; return what a client is told."""
+    """Log an unexpected error without its text, which may hold a payload; return what the client is told."""
     identity = secrets.token_hex(8)
     places = [
         f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(fault.__traceback__)

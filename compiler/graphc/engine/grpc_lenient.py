@@ -28,7 +28,7 @@ from graphc.engine.wire_json import WireError
 
 Handler = Callable[[Readable, Headers], Awaitable[Readable]]
 
-# Details travel in the trailers, of which clients accept a few kilobytes.
+# Details travel in the trailers, and clients accept only a few kilobytes of those.
 _MAX_DETAILS: Final = 2000
 _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,

@@ -108,7 +108,7 @@ def _most_connections() -> int:
 
 
 class Room:
-    """The bytes of all requests in flight, of which there is only so much."""
+    """The bytes of all requests in flight, which are limited together."""
 
     def __init__(self, size: int) -> None:
         self.size = size

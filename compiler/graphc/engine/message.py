@@ -48,7 +48,7 @@ class Message:
         return self._chained is self
 
     def known_request(self) -> "Message":
-        """Return the message, of which the caller knows that it holds `inputs`."""
+        """Return the message; the caller knows that it holds `inputs`."""
         self._chained = self
         return self
 

@@ -1,4 +1,4 @@
-"""A predictor's tree of units, read from a SeldonDeployment that nobody has checked."""
+"""A predictor's tree of units, read from an unchecked SeldonDeployment."""
 
 import re
 from collections.abc import Mapping, Sequence

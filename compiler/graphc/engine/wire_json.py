@@ -113,7 +113,7 @@ def _to_floats(value: Plain, data: bytes) -> Plain:
         case int() | float():
             return _numbers_to_floats([value], data)[0]
         case list():
-            # Most lists are a tensor's data: numbers alone, of which there may be millions.
+            # Most lists are a tensor's data: only numbers, and maybe millions of them.
             if set(map(type, value)) <= {float, int}:
                 return _numbers_to_floats(value, data)
             return [_to_floats(each, data) for each in value]
@@ -171,7 +171,7 @@ def _has_infinity(value: Plain) -> bool:
 
 
 def _containers(values: list[Plain]) -> list[Plain]:
-    # Most lists are a tensor's data: numbers alone, of which there may be millions.
+    # Most lists are a tensor's data: only numbers, and maybe millions of them.
     return [] if set(map(type, values)) == {float} else values
 
 

@@ -1,6 +1,6 @@
 """Says whether pods find room on nodes, wherever a scheduler puts each of them.
 
-A scheduler puts one pod after another somewhere, and moves none. So pods *fit* where they do whatever the order, are
+A scheduler puts one pod after another somewhere, and moves none. So pods *fit* where they do in every order, are
 *short* of room where no order helps, and are *tight* between the two.
 """
 

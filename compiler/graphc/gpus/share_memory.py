@@ -24,7 +24,7 @@ def share_memory(limit_mib: int, needs: Mapping[str, Need]) -> dict[str, int]:
         return {
             name: need.mib + (0 if need.is_whole else left // len(partly)) for name, need in needs.items()
         }
-    # Nobody is left with nothing because nothing is known of it.
+    # A model of unknown size is not left without memory.
     least = limit_mib // len(needs)
     counted = {
         name: need if need.is_whole else replace(need, mib=max(need.mib, least))

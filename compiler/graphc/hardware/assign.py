@@ -28,7 +28,7 @@ def name_device(ask: GpuAsk) -> str:
 
 
 def limit_memory(ask: GpuAsk, grant: Grant | None, workers: int) -> int | None:
-    """Return the MiB that each process may take of a device that others share; None where nobody else has it."""
+    """Return the MiB that each process may take of a device that others share; None where it has the device alone."""
     if grant is None or grant.first.mode not in {"mps", "time-slicing"}:
         return None
     part = (
@@ -107,7 +107,7 @@ def choose_hardware(
 ) -> Hardware:
     """Return what a pod's units get; `given` is for those that say nothing themselves.
 
-    Of a cluster of which nothing is known, whole devices and slices can be had by name alone.
+    On an unknown cluster, whole devices and slices can be had by name alone.
     """
     wishes = tuple(
         _wish(unit, ask, at, loads.get(unit.name, Load()) if pools is not None else None)
@@ -149,7 +149,7 @@ def _wish(unit: Unit, ask: GpuAsk, at: Span, load: Load | None) -> Wish:
     return Wish(unit, name, ask, said, estimate.weights + estimate.measured, estimate.total)
 
 
-# A cluster of which nothing is known
+# An unknown cluster
 
 
 def _name(ask: GpuAsk) -> tuple[str, int] | None:

@@ -168,7 +168,7 @@ def estimate_unit(
 ) -> Estimate:
     """Return what a container needs that runs models: each worker has a session, and so a copy, of each.
 
-    `measured_mib` are models of which it is known what a session takes, activations included.
+    `measured_mib` has what a session of each measured model takes, activations included.
     """
     weights = sum(each.weights for each in models)
     activations = sum(each.activations for each in models) * assumed.arena

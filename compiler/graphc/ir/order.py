@@ -1,4 +1,4 @@
-"""Orders of a graph of names, the same whatever order the graph is given in.
+"""Orders of a graph of names, independent of the order in which the graph is given.
 
 This is all that most graphs ask for, and the standard library has it; networkx, which takes as long to import as a
 small graph takes to compile, is asked about those that have a cycle.

@@ -1,4 +1,4 @@
-"""The plan: a tree of units, each of which runs one region; emitters and the local engine read it."""
+"""The plan: a tree of units that run one region each; emitters and the local engine read it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal

@@ -17,7 +17,7 @@ _NAMED: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "PodSpec": {"imagePullSecrets": ("name", "the pull secret"), "hostAliases": ("ip", "the host alias")},
 }
 _FIRST: Final = "1.18"
-"""The version of which no CRD refuses them."""
+"""No CRD of this version refuses them."""
 
 
 def check_repeated(deployment: Deployment, installation: Installation, sink: Sink) -> None:

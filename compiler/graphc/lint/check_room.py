@@ -1,4 +1,4 @@
-"""Checks that the executor can be told of a predictor, all of which the operator writes into one variable."""
+"""Checks that a predictor fits the one variable in which the operator hands all of it to the executor."""
 
 import math
 from typing import Final

@@ -185,4 +185,4 @@ EXCLUSIVE: Final[Mapping[str, tuple[tuple[str, ...], bool]]] = {
     "DownwardFile": (("fieldRef", "resourceFieldRef"), True),
     "VolumeMount": (("subPath", "subPathExpr"), False),
 }
-"""Fields of which one may be set at most, and whether one must be."""
+"""Groups of fields: at most one of each may be set; and whether one must be."""

@@ -2,7 +2,7 @@
 
 The sticky choice is weighted rendezvous hashing. For each predictor, SHA-256 of `GRAPH NUL PREDICTOR NUL KEY` (UTF-8;
 NUL is one zero byte) gives, from its first 8 bytes as a big-endian number `n`, the fraction `u = (n + 0.5) / 2**64`;
-the predictor with the least `-ln(u) / weight` takes the request. So a key keeps its predictor whatever the order of
+the predictor with the least `-ln(u) / weight` takes the request. So a key keeps its predictor in any order of
 predictors, and where weights change only as many keys move as have to, all of them to predictors that have grown.
 """
 

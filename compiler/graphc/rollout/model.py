@@ -43,7 +43,7 @@ class Way:
 
 @record
 class Mirror:
-    """A shadow with the percentage of all requests of which it gets a copy."""
+    """A shadow with the percentage of all requests that it gets copies of."""
 
     predictor: str
     percent: int = ALL

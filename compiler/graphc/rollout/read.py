@@ -27,7 +27,7 @@ def read_rollout(deployment: Deployment) -> Rollout:
 
 def _of_predictors(predictors: Sequence[Predictor]) -> Rollout:
     live = [each for each in predictors if not each.is_shadow]
-    # Seldon sends everything to a predictor that is alone, whatever its traffic says.
+    # Seldon sends everything to a predictor that is alone, even if its traffic says less.
     shares = tuple(Share(each.name, ALL if len(live) == 1 else _percent(each)) for each in live)
     if len(live) > 1 and not any(share.weight for share in shares):
         raise ValueError("no live predictor gets any traffic")

@@ -28,7 +28,7 @@ PORT_VARIABLES: Final = frozenset(
         "PREDICTIVE_UNIT_METRICS_SERVICE_PORT",
     }
 )
-"""Where a unit listens: always what the engine calls, whatever the manifest says."""
+"""Where a unit listens: always where the engine calls it, even if the manifest says otherwise."""
 
 _LONGEST: Final = (128 << 10) - 1
 """Bytes of one argument or variable that Linux takes; the environment grows at every `$(NAME)`."""

@@ -37,7 +37,7 @@ def write_curl(url: str, body: Mapping[str, object]) -> str:
 
 
 def _size(dim: Dim) -> int:
-    # One row, and one of whatever else may have any size.
+    # One row, and a size of one for every other open dimension.
     return dim if isinstance(dim, int) else 1
 
 

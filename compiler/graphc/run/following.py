@@ -103,7 +103,7 @@ def _strip(document: ManifestNode) -> object:
 
 
 def _strip_predictor(predictor: Data) -> Mapping[str, object]:
-    # Who hears of its answers names its role; a local run tells nobody.
+    # On a cluster, the receiver of its answers names its role; a local run has no receiver.
     graph = _without(fields(predictor, "graph"), frozenset({"logger"}))
     return {**_without(predictor, _SHARING), "graph": graph}
 

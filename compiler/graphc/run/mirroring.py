@@ -60,7 +60,7 @@ class Shadow:
         self._paused_until = 0.0
 
     def offer(self, copy: Copy) -> bool:
-        """Take a copy, or say at once that there is no room for it, or nobody who listens."""
+        """Take a copy, or say at once that there is no room for it, or that the shadow has ended."""
         size = self._waiting_bytes + len(copy.message.body)
         is_full = len(self._waiting) >= self._bounds.waiting or size > self._bounds.waiting_bytes
         if is_full or perf_counter() < self._paused_until:

@@ -86,7 +86,7 @@ class Mounts:
                 self.link(f"{path}/{name}", source, findings)
 
     def copy(self, path: str, source: Path, findings: Findings) -> None:
-        """Make a copy of a file that nobody writes to; one too large for that is linked."""
+        """Make a copy of a file that is only read; a file too large for that is linked."""
         try:
             if source.stat().st_size > LARGEST_COPY:
                 self.link(path, source, findings)

@@ -84,7 +84,7 @@ class _Placed:
 
 
 def free_ports(count: int, taken: set[int] | None = None) -> list[Ports]:
-    """Return that many triples of ports, all distinct, that nobody listens on; they are added to those taken."""
+    """Return that many triples of free ports, all distinct; they are added to those taken."""
     taken = set() if taken is None else taken
     sockets, numbers = list[socket.socket](), list[int]()
     try:

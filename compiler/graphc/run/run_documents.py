@@ -141,7 +141,7 @@ def _check_machine(options: RunOptions, findings: Findings) -> None:
     except UnicodeError:
         findings.refuse(f"cannot listen at {options.host}: it is not the name of a host")
         return
-    # Whatever the ports are, the address is tried before units are started.
+    # The address is tried before units are started, even where ports are given.
     for port in sorted({options.port, options.grpc_port}):
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         try:

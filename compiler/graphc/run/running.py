@@ -172,7 +172,7 @@ class Run:
                     await _cancel(task)
 
     async def _watch_shadow(self, name: str, shadow: Supervisor) -> None:
-        """Say that a shadow has given up; nobody waits for its answers, unless it was promoted meanwhile."""
+        """Say that a shadow has given up; no client waits for its answers, unless it was promoted meanwhile."""
         failure = await shadow.watch()
         if self._versions is not None and name in self._versions.live:
             if not self._lost.done():

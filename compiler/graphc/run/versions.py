@@ -30,7 +30,7 @@ from graphc.run.version_metrics import VersionMetrics
 from graphc.seldon.unit import SeldonUnit
 
 Mode = Literal["executor", "unit", "lenient"]
-"""Who stands before the units on a cluster, Seldon's executor or nobody, or that more is answered than on one."""
+"""What stands before the units on a cluster: Seldon's executor, nothing, or a mode that answers more than a cluster."""
 
 OK: Final = 200
 
@@ -169,7 +169,7 @@ class Versions:
 
     @property
     def names(self) -> Mapping[str, str]:
-        """The predictors by the names of their versions, of which each has one or two."""
+        """The predictors by the names of their versions; a predictor has one or two names."""
         return self._names
 
     def service(self, predictor: str) -> Service:
@@ -177,7 +177,7 @@ class Versions:
         return self._services[predictor]
 
     async def ready(self) -> bool:
-        """Say whether all live predictors are ready; a shadow keeps nobody waiting."""
+        """Say whether all live predictors are ready; shadows are not waited for."""
         for name in sorted(self._live):
             if not await self._services[name].ready():
                 return False

@@ -43,7 +43,7 @@ class Sources:
 
 
 def say_claim_missing(claim: str, findings: Findings) -> None:
-    """Report that nobody said where a volume claim's folder is."""
+    """Report that no option says where a volume claim's folder is."""
     findings.refuse(f"the volume claim `{claim}` is not here", f"give it with `--mount {claim}=DIR`")
 
 

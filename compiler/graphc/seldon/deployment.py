@@ -39,7 +39,7 @@ class Container:
 
 @record
 class Pod:
-    """A component spec, of which the operator makes a Deployment if it has containers."""
+    """A component spec; the operator makes a Deployment of it if it has containers."""
 
     index: int = 0
     containers: tuple[Container, ...] = ()

@@ -1,4 +1,4 @@
-"""Reading a file's text, with a diagnostic for whatever stands in the way."""
+"""Reading a file's text, with a diagnostic where it cannot be read."""
 
 import re
 import sys

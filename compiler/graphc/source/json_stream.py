@@ -18,7 +18,7 @@ _TEXT_OR_TAB: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\t')
 def split_objects(text: str) -> Sequence[str]:
     """Return a text that YAML reads at the same places for each object; the text itself where it is no JSON.
 
-    YAML, of which JSON is a part by and large, takes no tab before a value and nothing behind one.
+    YAML, which contains most of JSON, takes no tab before a value and nothing behind one.
     """
     start = _skip(text, 0)
     if not text.startswith("{", start):

@@ -22,7 +22,7 @@ _OCTAL: Final = re.compile(r"[-+]?0[0-7_]*[1-7][0-7_]*")
 _LONGEST: Final = 1000
 """A longer scalar is no number that anybody wrote, and takes long to convert."""
 _DIGITS: Final = 80
-"""No integer of 64 bits has more digits than this, whatever its base."""
+"""No integer of 64 bits has more digits than this, in any base."""
 
 
 def resolve_plain(text: str) -> Value:

@@ -1,4 +1,4 @@
-"""A document as a tree of values, each of which knows where it stands in its file."""
+"""A document as a tree of values; each knows its place in the file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -71,7 +71,7 @@ def to_plain(value: Located) -> Plain:
 
 
 def place(value: object, span: Span) -> Located:
-    """Return a value all parts of which stand at one place."""
+    """Return a value whose parts all stand at one place."""
     if isinstance(value, str):
         return Scalar(value, span)
     if isinstance(value, Mapping):

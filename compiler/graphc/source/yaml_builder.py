@@ -26,7 +26,7 @@ MOST_VALUES: Final = 1_000_000
 MOST_ALIASED: Final = 200_000
 """Values and keys that aliases stand for: few lines of them can ask for a lot of work."""
 MOST_PROBLEMS: Final = 10_000
-"""Reading ends when there are as many: nobody wrote that file, and nobody reads on."""
+"""Reading ends at this number of problems: such a file was not written by hand."""
 MOST_NESTING: Final = 100
 """Levels; far below Python's recursion limit, which the later stages may come near."""
 

@@ -135,7 +135,7 @@ class Spec:
         )
 
     def __init__(self) -> None:
-        """Make a thing of which everything is left out."""
+        """Make an instance with every field left out."""
         for name, (_, info) in self.spec_fields.items():
             if info.factory is not None:
                 setattr(self, name, info.factory())

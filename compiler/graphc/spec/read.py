@@ -29,7 +29,7 @@ class GraphSpec:
         return locate(self.root, path, key=key)
 
     def says(self, *path: str) -> bool:
-        """Say whether the document has a field, whatever its value."""
+        """Say whether the document has a field, with any value."""
         value: Located = self.root
         for step in path:
             entry = value.find(step) if isinstance(value, Fields) else None

@@ -78,7 +78,7 @@ def why_unjudged(node: Node, *, was_run: bool) -> str | None:
 
 
 def report_unjudged(done: Compilation, sink: Sink, *, was_run: bool) -> None:
-    """Report what nobody has judged, each node at its line."""
+    """Report the nodes that no trial has judged, each at its line."""
     for subject in find_subjects(done):
         reason = why_unjudged(subject.node, was_run=was_run)
         if reason is not None:
@@ -88,7 +88,7 @@ def report_unjudged(done: Compilation, sink: Sink, *, was_run: bool) -> None:
 
 
 def list_unjudged(done: Compilation, *, was_run: bool) -> list[str]:
-    """Return the names of the nodes that nobody has judged."""
+    """Return the names of the nodes that no trial has judged."""
     found = (each.node for each in find_subjects(done))
     return list(dict.fromkeys(each.origin for each in found if why_unjudged(each, was_run=was_run)))
 

@@ -53,7 +53,7 @@ class NodeFailedError(Exception):
 
 
 def interpret(graph: Graph, inputs: Ports, run: RunNode, choose: Choose) -> dict[str, Array]:
-    """Return the graph's outputs by name; raises whatever a node or a decision that is needed raises."""
+    """Return the graph's outputs by name; raises what a needed node or decision raises."""
     meaning = _Meaning(graph, inputs, run, choose)
     for node in graph.nodes:
         meaning.make(node)

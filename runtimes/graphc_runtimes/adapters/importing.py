@@ -1,4 +1,4 @@
-"""Imports the user's own modules: each node has its own, whatever they are called and whoever else has such names.
+"""Imports the user's own modules: each node has its own, even where other modules have the same names.
 
 A module of a node's folder is imported inside a package of the node's own. Its plain `import helper` means the
 folder's `helper.py` there, at the top of a module and in a function alike, and all else as anywhere. What imports

@@ -24,7 +24,7 @@ class _Booster(Protocol):
 def load_lightgbm(node: ModelNode, environment: Environment) -> Runner:
     """Return the runner of a booster; its input is `X`, its output `predict` (FP64). Raises LoadError.
 
-    LightGBM computes on the CPU whatever the device. A file holds the trees up to the best iteration only.
+    LightGBM computes on the CPU, even if a GPU is asked for. A file holds the trees up to the best iteration only.
     """
     if list(node.inputs) != ["X"] or list(node.outputs) != ["predict"]:
         raise LoadError("a LightGBM model takes `X` and gives `predict`")

@@ -30,7 +30,7 @@ def load_sklearn(node: ModelNode, environment: Environment) -> Runner:
 
     Its input is `X`, or a tensor for each column by name where it was fitted on a data frame.
 
-    scikit-learn computes on the CPU whatever the device. Floats come out as FP64 and whole numbers as INT64.
+    scikit-learn computes on the CPU, even if a GPU is asked for. Floats come out as FP64 and whole numbers as INT64.
     """
     estimator = joblib.load(find_file(node.path, environment, (".joblib", ".pkl")))
     if environment.threads is not None:

@@ -30,7 +30,7 @@ class ClosedError(ConnectionError):
 
 
 class _UnreadError(ConnectionError):
-    """A kept connection turned out to be closed, and surely nobody has read the request that was sent on it."""
+    """A kept connection turned out to be closed, and the server cannot have read the request sent on it."""
 
 
 class Pool:
@@ -40,7 +40,7 @@ class Pool:
     no error but in JSON: other errors are a server's own, which closes the connection after them without a word. Before
     it is used again it is looked at: one that the unit has closed meanwhile, or spoken on, is given up.
 
-    A request is sent again, once and on a new connection, where surely nobody has read it: on a kept connection that
+    A request is sent again, once and on a new connection, where no server can have read it: on a kept connection that
     the unit closes before any byte of an answer, while its kernel has acknowledged no byte of the request. What is
     safe to ask twice is asked again without that proof. Nothing else is: a unit that dies of a request gets it once.
     """
@@ -196,7 +196,7 @@ class _Connection(asyncio.Protocol):
         self._flow.resume()
 
     def close(self) -> None:
-        """Close the connection, whatever is on it."""
+        """Close the connection, with any call that is on it."""
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
@@ -238,7 +238,7 @@ class _Connection(asyncio.Protocol):
     def _finish(self, outcome: Response | Exception) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is None or waiting.done():
-            # Nobody asked, or nobody waits any more: what comes belongs to no call.
+            # No call was made, or its caller has left: these bytes belong to no call.
             self.close()
         elif isinstance(outcome, Exception):
             waiting.set_exception(outcome)
