@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from graphc.engine import pool
+from graphc.engine import kept_connections
 from graphc.engine.acknowledged import is_silent
 from graphc.engine.client import CallError, Target, UnitClient
 from graphc.engine.limits import Limits
@@ -237,7 +237,7 @@ def test_a_request_that_nobody_read_is_sent_again() -> None:
                     return found
 
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(pool, "is_silent", look)
+                    patch.setattr(kept_connections, "is_silent", look)
                     second = asyncio.create_task(client.call(target, Message(b"{}"), ()))
                     again, _ = await loop.sock_accept(server)
                 assert (await loop.sock_recv(again, 10_000)).startswith(b"POST")
@@ -349,7 +349,7 @@ def test_a_call_ends_with_whoever_waits_for_it() -> None:
 
 def test_connections_that_units_closed_are_not_kept() -> None:
     async def ask() -> int:
-        kept = pool.Pool()
+        kept = kept_connections.KeptConnections()
         async with listening(answering(OK)) as target:
             assert target.unit.endpoint is not None
             head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Calls to units: one pool of connections, the executor's paths, and its words where a call fails."""
+"""Calls to units: kept connections, the executor's paths, and its words where a call fails."""
 
 import errno
 import json
@@ -10,7 +10,7 @@ from typing import Final, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 from graphc.engine.headers import Headers, read_headers
-from graphc.engine.kept_connections import ClosedError, LookupFailedError, Pool
+from graphc.engine.kept_connections import ClosedError, KeptConnections, LookupFailedError
 from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, gunzip
 from graphc.engine.metrics import Metrics
@@ -80,7 +80,7 @@ class CallLateError(CallError):
 
 
 class UnitClient:
-    """A pool of connections to the units."""
+    """Kept connections to the units."""
 
     def __init__(
         self, metrics: Metrics, timeout_s: float | None = None, limits: Limits | None = None
@@ -89,21 +89,21 @@ class UnitClient:
         self._metrics = metrics
         self._patience = Patience(timeout_s or limits.unit_timeout_s)
         self._max_answer = limits.max_answer
-        self._pool = Pool(limits.max_answer)
+        self._kept = KeptConnections(limits.max_answer)
 
     async def __aenter__(self) -> Self:
-        """Open the pool."""
+        """Open the client."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the pool."""
+        """Close all connections."""
         await self.close()
 
     async def close(self) -> None:
         """Close every connection."""
-        self._pool.close()
+        self._kept.close()
 
     async def call(self, target: Target, message: Message | None, headers: Headers) -> Answer:
         """Ask a unit; raises CallError where it gives no answer."""
@@ -126,7 +126,7 @@ class UnitClient:
             sent.append(("Content-Length", str(len(message.body))))
         try:
             with self._patience.limit():
-                response = await self._pool.ask(
+                response = await self._kept.ask(
                     endpoint,
                     write_request(asked.method, asked.path, sent),
                     message.body,
@@ -181,7 +181,7 @@ class UnitClient:
     ) -> Response:
         for _ in range(_MAX_REDIRECTS):
             head = write_request(method, path, [("Host", endpoint.authority), *headers])
-            response = await self._pool.ask(endpoint, head, body, is_safe=method == "GET")
+            response = await self._kept.ask(endpoint, head, body, is_safe=method == "GET")
             place = response.header("location") if response.status in _REDIRECTS else None
             if place is None:
                 return response

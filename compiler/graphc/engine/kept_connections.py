@@ -33,7 +33,7 @@ class _UnreadError(ConnectionError):
     """A kept connection turned out to be closed, and the server cannot have read the request sent on it."""
 
 
-class Pool:
+class KeptConnections:
     """Kept connections by endpoint.
 
     A connection is kept after an answer that came whole, that did not say `close`, that nothing followed, and that is
@@ -151,10 +151,10 @@ class _Connection(asyncio.Protocol):
     """One connection, and the call that waits on it."""
 
     def __init__(
-        self, endpoint: Endpoint, pool: Pool, connected: socket.socket, max_answer: int | None
+        self, endpoint: Endpoint, kept: KeptConnections, connected: socket.socket, max_answer: int | None
     ) -> None:
         self.endpoint = endpoint
-        self._pool = pool
+        self._kept = kept
         self._reader = ResponseReader(max_answer)
         self._transport: asyncio.Transport | None = None
         self._socket = connected
@@ -200,13 +200,13 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
-        self._pool.forget(self)
+        self._kept.forget(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._pool.add(self)
+        self._kept.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take a part of an answer."""
@@ -224,7 +224,7 @@ class _Connection(asyncio.Protocol):
         is_unasked = self._reader.is_empty and is_unread(self._socket, self._sent_before)
         self._transport = None
         self._flow.resume()
-        self._pool.forget(self)
+        self._kept.forget(self)
         if is_unasked:
             self._finish(_UnreadError())
         elif exc is None and not self._reader.is_empty:
