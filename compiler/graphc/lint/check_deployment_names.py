@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.manifests import DEPLOYMENT_TWICE
 from graphc.diagnostics.printable import quoted
-from graphc.seldon.node import Node
+from graphc.seldon.node import ManifestNode
 from graphc.source.located import Fields
 
 
@@ -13,7 +13,7 @@ def check_deployment_names(documents: Iterable[Fields], sink: Sink) -> None:
     """Report deployments of one file and namespace that are called alike; files may be of several clusters."""
     seen: set[tuple[str, str, str, str]] = set()
     for document in documents:
-        node = Node(document)
+        node = ManifestNode(document)
         metadata = node.child("metadata")
         name = metadata.text("name")
         key = (document.span.file, node.text("apiVersion"), metadata.text("namespace"), name)
