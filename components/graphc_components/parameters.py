@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
-from graphc_components.component import Component, Parameter, ParameterKind, Scalar, Value
+from graphc_components.component import Parameter, ParameterKind, Scalar, Value
 from graphc_components.tensors import DATATYPES, FLOAT_LIMITS
 
 _PHRASES: Final = {
@@ -34,6 +34,20 @@ class ParameterProblem:
     nearest: str | None = None
 
 
+class Parametered(Protocol):
+    """What has parameters: a component, or a kind of server."""
+
+    @property
+    def name(self) -> str:
+        """The name by which messages call it."""
+        ...
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Its parameters."""
+        ...
+
+
 class _WrongValueError(ValueError):
     def __init__(self, message: str, nearest: str | None = None) -> None:
         super().__init__(message)
@@ -41,7 +55,7 @@ class _WrongValueError(ValueError):
 
 
 def check_parameters(
-    component: Component, values: Mapping[str, object]
+    component: Parametered, values: Mapping[str, object]
 ) -> tuple[dict[str, Value], list[ParameterProblem]]:
     """Return the sound parameters with defaults filled in, in declared order, and every problem found."""
     known = {parameter.name: parameter for parameter in component.parameters}
@@ -61,7 +75,7 @@ def check_parameters(
     return checked, problems
 
 
-def parameters_schema(component: Component) -> dict[str, object]:
+def parameters_schema(component: Parametered) -> dict[str, object]:
     """Return the JSON Schema of a component's parameters, as plain data."""
     return {
         "type": "object",
@@ -71,7 +85,7 @@ def parameters_schema(component: Component) -> dict[str, object]:
     }
 
 
-def _unknown(component: Component, name: str, known: Mapping[str, Parameter]) -> ParameterProblem:
+def _unknown(component: Parametered, name: str, known: Mapping[str, Parameter]) -> ParameterProblem:
     message = f"`{name}` is not a parameter of `{component.name}`"
     return ParameterProblem(name, message, _nearest(name, known))
 

@@ -29,8 +29,10 @@ class Written:
     json_length: int | None = None
 
 
-def write_infer(fields: Fields, tensors: Sequence[WireTensor], asked: Asked | None, unit: str) -> Written:
-    """Write an answer: `fields` with the tensors as `outputs`; raises RunError."""
+def write_infer(
+    fields: Fields, tensors: Sequence[WireTensor], asked: Asked | None, unit: str, key: str = "outputs"
+) -> Written:
+    """Write an answer: `fields` with the tensors as `outputs`, or as another `key`; raises RunError."""
     raws: list[bytes] = []
     outputs: list[Fields] = []
     for tensor in tensors:
@@ -39,7 +41,7 @@ def write_infer(fields: Fields, tensors: Sequence[WireTensor], asked: Asked | No
             outputs.append({**_describe(tensor), "parameters": {SIZE: len(raws[-1])}})
         else:
             outputs.append(_write_tensor(tensor, unit))
-    text = orjson.dumps(fields | {"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
+    text = orjson.dumps(fields | {key: outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
     return Written([text, *raws], len(text)) if raws else Written([text])
 
 

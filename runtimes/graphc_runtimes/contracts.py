@@ -12,7 +12,7 @@ from graphc_components.datatypes import Array, to_numpy
 from graphc_components.tensors import Dim
 
 from graphc_runtimes.arrays import ArrayError, check_type
-from graphc_runtimes.region import ComponentNode, Declared, PythonNode, RunnableNode
+from graphc_runtimes.region import ComponentNode, Declared, PythonNode, RunnableNode, ServerNode
 
 _MOST_KNOWN: Final = 64
 """As many pairs of shapes are remembered as sound."""
@@ -118,8 +118,8 @@ class Contract:
         bound = self._bound.get(first) if isinstance(first, str) else None
         if bound is None or bound[1] != 0:
             return None
-        # A model is not the user's own code: what it would give without rows it may say itself.
-        is_known = isinstance(node, PythonNode) or all(map(self._is_known, shapes))
+        # A model here is not the user's own code: what it would give without rows it may say itself.
+        is_known = isinstance(node, PythonNode | ServerNode) or all(map(self._is_known, shapes))
         return bound[0] if is_known else None
 
     def _is_known(self, shape: tuple[Dim, ...]) -> bool:

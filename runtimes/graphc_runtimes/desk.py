@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from graphc_runtimes.region import PythonNode, Region
+from graphc_runtimes.region import PythonNode, Region, ServerNode
 
 _T = TypeVar("_T")
 
@@ -33,9 +33,10 @@ class Pace:
     """How long the work of a unit takes, by the size of what it is asked."""
 
     def __init__(self, region: Region) -> None:
-        # The user's own code may sleep whenever it likes, and a time limit needs a thread to be kept.
+        # The user's own code and other servers may take as long as they like; a time limit needs a thread.
         self._is_predictable = not any(
-            isinstance(node, PythonNode) or getattr(getattr(node, "policy", None), "timeout_ms", None)
+            isinstance(node, PythonNode | ServerNode)
+            or getattr(getattr(node, "policy", None), "timeout_ms", None)
             for node in region.nodes
         )
         self._seconds: dict[int, float] = {}

@@ -151,6 +151,19 @@ def read_infer(body: Text, headers: Mapping[str, str], json_length: int | None =
     return Asked(message, bool(parameters.get("binary_data_output", False)), by_name)
 
 
+def read_answer(body: Text, json_length: int | None = None) -> Message:
+    """Read the body of a server's answer to a request for inference; raises RequestError.
+
+    What lies behind the JSON is not copied: the arrays are views of the body.
+    """
+    is_mixed = json_length is not None and json_length != len(body)
+    found, cut = _decode(_ONE, memoryview(body)[:json_length] if is_mixed else body)
+    if not isinstance(found.outputs, list):
+        raise RequestError("a V2 answer has a list of `outputs`")
+    raws = _part(memoryview(body)[json_length:], found.outputs) if is_mixed else {}
+    return Message(_read_tensors(found.outputs, cut, raws))
+
+
 def read_message(body: Text, headers: Mapping[str, str]) -> Message:
     """Read a request or a response, as a router is asked; raises RequestError."""
     found, cut = _decode(_ONE, body)

@@ -186,6 +186,23 @@ class PythonNode(_DeclaringNode):
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerNode(_DeclaringNode):
+    """A model that another server has; `url` stands before the server's own paths."""
+
+    kind: Literal["server"]
+    server: str
+    url: str
+    model: str
+    parameters: Mapping[str, JsonValue]
+    version: str | None = None
+    token: str | None = None
+    """The variable that holds the token that the server is asked with."""
+    timeout_ms: Annotated[int, Field(ge=1)] | None = None
+    """How long a call may take, where the node or the graph says."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceNode(_ReadingNode):
     """Chooses a branch for each row, or for the request as a whole; rows that are not `among` those take none, -1."""
 
@@ -240,9 +257,9 @@ class MergeNode(_Node):
         return (self.choice, *(read for branch in self.branches for read in branch.values()))
 
 
-Node = ComponentNode | ModelNode | PythonNode | ChoiceNode | EitherNode | MergeNode
+Node = ComponentNode | ModelNode | PythonNode | ServerNode | ChoiceNode | EitherNode | MergeNode
 DecidingNode = ChoiceNode | EitherNode | MergeNode
-RunnableNode = ComponentNode | ModelNode | PythonNode
+RunnableNode = ComponentNode | ModelNode | PythonNode | ServerNode
 
 
 @with_config(_STRICT)

@@ -5,11 +5,13 @@ from math import ceil
 from pathlib import Path
 from typing import Final, cast
 
+from graphc_components.servers import SERVERS
 from graphc_components.tensors import TensorType
 
 from graphc.diagnostics import Span
 from graphc.frontend.decisions import choice_parameters
 from graphc.frontend.draft import Draft, DraftNode
+from graphc.frontend.draft_servers import token_variable
 from graphc.frontend.infer import Inferred
 from graphc.frontend.model_ports import framework_of
 from graphc.frontend.policies import find_defaults
@@ -32,6 +34,7 @@ from graphc.ir.graph import (
     Resources,
     Result,
     RouterWork,
+    ServerWork,
     Use,
     Value,
     Variable,
@@ -39,7 +42,7 @@ from graphc.ir.graph import (
 )
 from graphc.quantities import parse_quantity
 from graphc.spec import model as spec_model
-from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router, Working
+from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router, Server, Working
 from graphc.spec.model import Batch as BatchSpec
 from graphc.spec.read import GraphSpec
 
@@ -139,6 +142,8 @@ def _work(
                 _mib(python.gpu_memory),
                 tuple((name, folder / name) for name in node.files),
             )
+        case Server() as server:
+            return _server_work(node, server)
         case Router() as router:
             takes = tuple(_takes(uses, index) for index in range(len(router.branches)))
             value = next((use for use in uses if use.port == "in"), None)
@@ -150,6 +155,20 @@ def _work(
                 for index, step in enumerate(cascade.cascade)
             )
             return CascadeWork(decisions[node.name], steps)
+
+
+def _server_work(node: DraftNode, server: Server) -> ServerWork:
+    kind = SERVERS[server.server]
+    token = server.token
+    return ServerWork(
+        server.server,
+        server.url,
+        server.model or node.name,
+        server.version,
+        cast("Mapping[str, Value]", node.parameters),
+        kind.is_rowwise if server.rowwise is None else server.rowwise,
+        None if token is None else Variable(token_variable(node.name), None, token.secret, token.key),
+    )
 
 
 def _mib(memory: str | None) -> int | None:

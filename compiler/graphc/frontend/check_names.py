@@ -8,7 +8,7 @@ from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.limits import BAD_NAME, LONG_NAME
 from graphc.diagnostics.printable import quoted
 from graphc.ir.limits import LABEL, Limits
-from graphc.spec.model import AnyNode, Cascade, Model, Python, Resources, Router
+from graphc.spec.model import AnyNode, Cascade, Model, Python, Resources, Router, Server
 from graphc.spec.read import GraphSpec
 from graphc.spec.scalars import SHORT
 
@@ -150,6 +150,8 @@ def _check_objects(spec: GraphSpec, sink: Sink) -> None:
     _check_object(fields.service_account, "service account", spec.at("service_account"), sink)
     _check_object(fields.runtime.pull_secret, "Secret", spec.at("runtime", "pull_secret"), sink)
     for name, node in spec.nodes.items():
+        if isinstance(node, Server) and node.token is not None:
+            _check_object(node.token.secret, "Secret", spec.at("nodes", name, "token", "secret"), sink)
         if isinstance(node, Model):
             _check_object(node.credentials, "Secret", spec.at("nodes", name, "credentials"), sink)
 

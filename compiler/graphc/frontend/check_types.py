@@ -11,7 +11,7 @@ from graphc.frontend.draft import Draft
 from graphc.frontend.infer import Inferred, Problem, infer_types
 from graphc.frontend.resolve import Resolved
 from graphc.records import record
-from graphc.spec.model import Model, Python
+from graphc.spec.model import Model, Python, Server
 
 _OF_TYPES: Final = frozenset({WRONG_DATATYPE, WRONG_SHAPE, WRONG_INPUTS, BRANCHES_DISAGREE})
 _USUAL: Final = ("FP32", "FP64", "INT64", "INT32", "BYTES", "BOOL")
@@ -96,7 +96,9 @@ class Blaming:
         for name in spec.fields.inputs:
             yield name, spec.at("inputs", name)
         for name, node in self.draft.nodes.items():
-            if isinstance(node.spec, Model | Python) and node.signature is None:
+            if isinstance(node.spec, Server) or (
+                isinstance(node.spec, Model | Python) and node.signature is None
+            ):
                 for port in node.spec.out:
                     yield f"{name}.{port}", spec.at("nodes", name, "out", port)
 

@@ -1,6 +1,7 @@
 """A spec's nodes with their ports, before references are resolved and types inferred."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 
 from graphc_components.catalog import Component as CatalogEntry
@@ -39,6 +40,8 @@ class DraftNode:
     files: tuple[str, ...] = ()
     """What a Python node's module needs, itself included, relative to the graph's folder."""
     arguments: tuple[str, ...] | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    """The parameters of a server, with their defaults."""
     required: tuple[str, ...] = ()
 
 

@@ -27,11 +27,12 @@ from graphc.diagnostics.suggest import nearest
 from graphc.frontend.check_origin import find_origin_faults, judges_image
 from graphc.frontend.compare_signatures import find_differences
 from graphc.frontend.draft import Draft, DraftNode, DraftUse
+from graphc.frontend.draft_servers import draft_server
 from graphc.frontend.model_ports import PORTS, framework_of
 from graphc.ir.graph import CpuModel
 from graphc.packages.requirements import Requirements, suggest_package
 from graphc.runtime_image import read_image
-from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router
+from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router, Server
 from graphc.spec.read import GraphSpec
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class _Drafting:
                 return self._draft_component(self.node)
             case Python():
                 return self._draft_python(self.node)
+            case Server():
+                return draft_server(self.spec, self.name, self.node, self._uses(self.node.in_), self.sink)
             case Router():
                 return self._draft_router(self.node)
             case Cascade():

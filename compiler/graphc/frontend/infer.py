@@ -7,6 +7,7 @@ from typing import cast
 from graphc_components.catalog import check_parameters
 from graphc_components.component import Component as CatalogEntry
 from graphc_components.component import Role, SignatureError, Value
+from graphc_components.servers import SERVERS, ServerKind
 from graphc_components.tensors import FLOATS, NUMERIC, TensorType, parse_tensor_type
 
 from graphc.artefacts.model import Column
@@ -25,15 +26,17 @@ from graphc.diagnostics.codes.flow import (
     WRONG_INPUTS,
     WRONG_SHAPE,
 )
+from graphc.diagnostics.codes.servers import DATATYPE_NOT_CARRIED
 from graphc.diagnostics.suggest import did_you_mean, nearest
 from graphc.frontend.check_branches import check_branches
 from graphc.frontend.draft import Draft, DraftNode
+from graphc.frontend.draft_servers import say_carried
 from graphc.frontend.model_ports import PORTS, framework_of
 from graphc.frontend.resolve import Resolved
 from graphc.frontend.shapes import Bindings, agree, bind_shape, fill_shape, name_rows, refine
 from graphc.ir.graph import Use
 from graphc.records import record
-from graphc.spec.model import Cascade, Component, Model, Python, Router
+from graphc.spec.model import Cascade, Component, Model, Python, Router, Server
 
 Ports = dict[str, TensorType]
 
@@ -97,6 +100,8 @@ class _Inference:
                 return self._infer_component()
             case Python():
                 return self._infer_python(self.node.spec)
+            case Server():
+                return self._infer_server(self.node.spec)
             case Router():
                 check_branches(self.draft, self.node, self._type_of(self._port("in")), self.sink)
                 return self._infer_branches()
@@ -374,6 +379,28 @@ class _Inference:
         if self.node.arguments is not None:
             self._name_ports(self.node.arguments, f"`{spec.python.partition(':')[2]}`", self.node.required)
         return {port: parse_tensor_type(text) for port, text in spec.out.items()}
+
+    # Servers
+
+    def _infer_server(self, spec: Server) -> Ports:
+        declared = {port: parse_tensor_type(text) for port, text in spec.out.items()}
+        signature = self.node.signature
+        if signature is None:
+            self._check_carried(SERVERS[spec.server])
+            return declared
+        bindings: Bindings = {}
+        names = [tensor.name for tensor in signature.inputs]
+        if self._name_ports(names, "the server", names) and self.is_whole:
+            self._bind_inputs(signature, bindings)
+        return self._outputs_of(signature, {}, bindings)
+
+    def _check_carried(self, kind: ServerKind) -> None:
+        for use in self.uses:
+            type_ = self._type_of(use)
+            if type_ is not None and type_.datatype not in kind.takes:
+                carried = say_carried(kind, kind.takes)
+                message = f"`{self.name}` is fed `{use.tensor}`, which is `{type_}`, and {carried}"
+                self._report(Diagnostic(DATATYPE_NOT_CARRIED, message, use.at, "`cast` it"))
 
     # Routers and cascades
 

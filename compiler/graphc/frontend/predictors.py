@@ -6,13 +6,12 @@ from typing import Final
 
 from graphc.rollout.model import ALL, Match, Mirror, Rollout, Share, order_ways
 from graphc.source.located import Entry, Fields, Located
-from graphc.spec.model import NODE_KINDS, Predictor
+from graphc.spec.model import Predictor, kinds_of
 from graphc.spec.read import GraphSpec
 
 DEFAULT: Final = "main"
 """The name of the one predictor of a graph that names none."""
 
-_KIND_FIELDS: Final = frozenset(NODE_KINDS)
 _OVERLAID: Final = frozenset({"nodes", "outputs", "resources", "runtime", "deadline"})
 """Fields of the graph that a predictor may have otherwise; `outputs` and `deadline` replace the graph's."""
 
@@ -136,10 +135,12 @@ def _merge_node(node: Located, change: Located) -> Located:
     """Join a node with its change; a change of what the node is replaces the node."""
     if not isinstance(node, Fields) or not isinstance(change, Fields):
         return node  # what could not be read is reported where it stands
-    if sum(entry.key in _KIND_FIELDS for entry in node.entries) != 1:
+    fields = [entry.key for entry in node.entries]
+    if len(kinds_of(fields)) != 1:
         return node
-    kinds = {entry.key for entry in change.entries} & _KIND_FIELDS
-    if kinds and not kinds & {entry.key for entry in node.entries}:
+    kinds = set(kinds_of([entry.key for entry in change.entries]))
+    is_servers = kinds == {"model"} and "server" in fields
+    if kinds and not kinds & {*fields} and not is_servers:
         return change
     if change.find("model") is not None:
         # A variant of one model says nothing of another.

@@ -150,6 +150,21 @@ class PythonWork:
 
 
 @record
+class ServerWork:
+    """Ask another server for a model: by its protocol, at a URL that stands before the server's own paths."""
+
+    server: str
+    url: str
+    model: str
+    version: str | None
+    parameters: Mapping[str, Value]
+    rowwise: bool
+    """Whether a row of its outputs hangs on that row of its inputs alone."""
+    token: "Variable | None" = None
+    """The variable of the unit that holds the token it is asked with."""
+
+
+@record
 class RouterWork:
     """Answer with one branch; `takes[i]` are the uses of branch i by output port."""
 
@@ -218,6 +233,7 @@ Work = (
     ModelWork
     | ComponentWork
     | PythonWork
+    | ServerWork
     | RouterWork
     | CascadeWork
     | FallbackWork

@@ -6,7 +6,17 @@ from graphc_components.tensors import Dim
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import NO_BATCH_ROWS, NOT_ROWWISE
-from graphc.ir.graph import Batch, ChoiceWork, EitherWork, Graph, MergeWork, Node, PythonWork, Types
+from graphc.ir.graph import (
+    Batch,
+    ChoiceWork,
+    EitherWork,
+    Graph,
+    MergeWork,
+    Node,
+    PythonWork,
+    ServerWork,
+    Types,
+)
 from graphc.ir.plan import Plan, Unit, Wire
 
 _BY_REQUEST = ("parameter", "header")
@@ -78,7 +88,7 @@ def _check_nodes(unit: Unit, batch: Batch) -> Iterator[Diagnostic]:
 def _describe_node(node: Node) -> tuple[str, str | None] | None:
     """Return why requests must not meet in a node, and what to do about it."""
     match node.work:
-        case PythonWork(rowwise=False):
+        case PythonWork(rowwise=False) | ServerWork(rowwise=False):
             message = f"`{node.origin}` does not say that it takes each row for itself"
             return message, "say `rowwise: true` in it if it does"
         case PythonWork(idempotent=False):

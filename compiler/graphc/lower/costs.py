@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from graphc_components.tensors import Dim, TensorType
 
-from graphc.ir.graph import ChoiceWork, Graph, ModelWork, Node, PythonWork
+from graphc.ir.graph import ChoiceWork, Graph, ModelWork, Node, PythonWork, ServerWork
 from graphc.ir.plan import Costs, NodeCost
 from graphc.lower.options import Options
 from graphc.records import record
@@ -75,6 +75,8 @@ def _guess(node: Node) -> NodeCost:
             size = sum((local.parent / name).stat().st_size for name in (local.name, *files))
             return NodeCost(MODEL.model + MODEL.model_mib * size / 2**20, "size")
         case ModelWork():
+            return NodeCost(MODEL.remote_model, "kind")
+        case ServerWork():
             return NodeCost(MODEL.remote_model, "kind")
         case PythonWork():
             return NodeCost(MODEL.python, "kind")

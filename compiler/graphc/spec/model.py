@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, cast
 from urllib.parse import urlsplit
@@ -604,6 +605,64 @@ class Python(Working):
     )
 
 
+def _read_url(value: str) -> str:
+    """Refuse what is no root of a server, or would show a password in a manifest."""
+    try:
+        parts = urlsplit(value)
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    else:
+        if "@" in parts.netloc:
+            raise ValueError("the URL has a user or password, which a manifest would show: use `token`")
+        if parts.query or parts.fragment:
+            raise ValueError(f"{show(value)} has a query, and is to be where the server's own paths begin")
+    if not is_whole or not re.fullmatch(r"[\x21-\x7e]+", value):
+        raise ValueError(f"{show(value)} is not the URL of a server, such as `http://triton.models:8000`")
+    return value.rstrip("/")
+
+
+class SecretKey(Spec):
+    """One key of a Secret, by reference."""
+
+    secret: str = Field(description="the Secret's name")
+    key: str = Field(description="the key in it")
+
+
+class Server(Working):
+    """A model that another server has: of the V2 protocol, of a framework's own, or of OpenAI's."""
+
+    server: Literal["v2", "triton", "mlserver", "tensorflow", "torchserve", "bentoml", "seldon", "openai"] = (
+        Field(description="the kind of server, which says how it is asked")
+    )
+    url: Annotated[str, AfterValidator(_read_url)] = Field(
+        description="where it answers, as its clients call it: http:// or https://, a host, and a path if any",
+        json_schema_extra={"pattern": "^https?://"},
+    )
+    model: str | None = Field(
+        None,
+        description="the model's name on the server; the node's where absent",
+        json_schema_extra={"minLength": 1},
+    )
+    version: str | None = Field(None, description="the model's version; the server's choice where absent")
+    in_: References = Field(alias="in", description="tensors by the names that the server has for its inputs")
+    inputs: dict[str, TypeText] = Field(
+        default_factory=dict[str, str],
+        description="the types that the server takes, by its names; unchecked if absent",
+    )
+    out: Outputs = Field(min_length=1, description="the types that the server answers with, by its names")
+    parameters: dict[str, Anything] = Field(
+        default_factory=dict, description="the parameters of this kind of server"
+    )
+    token: SecretKey | None = Field(
+        None, description="the key of a Secret that is sent as `Authorization: Bearer`"
+    )
+    rowwise: bool | None = Field(
+        None,
+        description="a row of its outputs hangs on that row of its inputs alone, so that it may be batched",
+    )
+
+
 class RandomKey(Spec):
     """What makes a random router sticky: equal keys take the same branch."""
 
@@ -684,16 +743,25 @@ class Cascade(NodeFields):
     )
 
 
-NODE_KINDS: Final[dict[str, type[Model | Component | Python | Router | Cascade]]] = {
+NODE_KINDS: Final[dict[str, type[Model | Component | Python | Server | Router | Cascade]]] = {
     "model": Model,
     "component": Component,
     "python": Python,
+    "server": Server,
     "router": Router,
     "cascade": Cascade,
 }
 """The field that makes a node what it is, and what it then may say."""
 
-AnyNode = Model | Component | Python | Router | Cascade
+
+
+def kinds_of(fields: Collection[str]) -> list[str]:
+    """Return the kinds that a node's fields make it; a server has a `model` without being one."""
+    kinds = [each for each in fields if each in NODE_KINDS]
+    return [each for each in kinds if each != "model"] if "server" in kinds else kinds
+
+
+AnyNode = Model | Component | Python | Server | Router | Cascade
 
 
 def _read_store(value: str) -> str:

@@ -8,7 +8,7 @@ from graphc.diagnostics.suggest import nearest
 from graphc.records import record
 from graphc.source.located import Fields, Located, Path, Plain, locate, to_plain
 from graphc.spec.declare import Spec, accept
-from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph
+from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph, kinds_of
 from graphc.spec.scalars import show
 
 
@@ -116,11 +116,11 @@ def read_node(root: Fields, node: Located, path: Path, sink: Sink) -> AnyNode | 
         message = f"`{path[-1]}` is not a mapping"
         sink.report(Diagnostic(NODE_KIND, message, node.span, "say what it is: `model:`, `component:`, ..."))
         return None
-    kinds = [entry for entry in node.entries if entry.key in NODE_KINDS]
+    kinds = kinds_of([entry.key for entry in node.entries])
     if len(kinds) != 1:
-        sink.report(_wrong_kinds(root, node, path, [entry.key for entry in kinds]))
+        sink.report(_wrong_kinds(root, node, path, kinds))
         return None
-    kind = kinds[0].key
+    kind = kinds[0]
     plain = to_plain(node)
     return accept(NODE_KINDS[kind], plain) or _examine_node(kind, plain, root, path, sink)
 

@@ -101,10 +101,16 @@ def _any_node() -> Schema:
         "description": "a node: one of " + ", ".join(NODE_KINDS),
         "anyOf": [{"required": [kind]} for kind in NODE_KINDS],
         "allOf": [
-            {"if": {"required": [kind]}, "then": {"$ref": f"#/$defs/{model.__name__}"}}
+            {"if": _is_of(kind), "then": {"$ref": f"#/$defs/{model.__name__}"}}
             for kind, model in NODE_KINDS.items()
         ],
     }
+
+
+def _is_of(kind: str) -> Schema:
+    # A server has a model without being one.
+    others: Schema = {"not": {"required": ["server"]}} if kind == "model" else {}
+    return {"required": [kind]} | others
 
 
 def _allow_uses(schema: Schema) -> Schema:

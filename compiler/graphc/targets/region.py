@@ -21,6 +21,7 @@ from graphc.ir.graph import (
     Output,
     Policy,
     PythonWork,
+    ServerWork,
     Types,
     Use,
     Value,
@@ -49,7 +50,7 @@ def describe_region(plan: Plan, unit: Unit, gpu_mib: Mapping[str, int] | None = 
         "graph": graph,
         "unit": unit.name,
         "takes": [_tensor(wire.name, wire.type) | {"optional": wire.optional} for wire in unit.takes],
-        "nodes": [_node(node, parts.get(node.name), types) for node in unit.region.nodes],
+        "nodes": [_node(node, parts.get(node.name), types, plan.deadline_ms) for node in unit.region.nodes],
         "answers": [_answer(wire) for wire in unit.answers],
         "wire": "plain" if unit.is_last else "base64",
         "route": _route(unit),
@@ -80,7 +81,7 @@ def _route(unit: Unit) -> Value:
     return {"choice": unit.route.choice, "children": children}
 
 
-def _node(node: Node, gpu_mib: int | None, types: Types) -> Data:
+def _node(node: Node, gpu_mib: int | None, types: Types, deadline_ms: int | None) -> Data:
     data: Data = {"name": node.origin}
     if not isinstance(node.work, MergeWork | EitherWork):
         data["inputs"] = {use.port: _use(use) for use in node.uses}
@@ -91,12 +92,15 @@ def _node(node: Node, gpu_mib: int | None, types: Types) -> Data:
         data["policy"] = policy
     if gpu_mib is not None and isinstance(node.work, ModelWork):
         data["gpu_mib"] = gpu_mib
+    limits = [each for each in (node.policy.timeout_ms, deadline_ms) if each is not None]
+    if limits and isinstance(node.work, ServerWork):
+        data["timeout_ms"] = min(limits)
     return data | _work(node) | _declares(node, types)
 
 
 def _declares(node: Node, types: Types) -> Data:
     """Return what a node's answer has to be like, and which inputs have the sizes that are only named in it."""
-    if not isinstance(node.work, ModelWork | PythonWork):
+    if not isinstance(node.work, ModelWork | PythonWork | ServerWork):
         return {}
     shapes = {output.port: _shape(output) for output in _own_outputs(node)}
     named = {dim for shape in shapes.values() for dim in shape if isinstance(dim, str)}
@@ -198,6 +202,8 @@ def _work(node: Node) -> Data:
         case PythonWork() as work:
             path = node.origin if work.local else None
             return {"kind": "python", "entry": work.entry, "path": path}
+        case ServerWork() as work:
+            return _server(work)
         case ChoiceWork() as work:
             parameters = dict(work.parameters)
             chosen: Data = {
@@ -218,6 +224,21 @@ def _work(node: Node) -> Data:
             }
         case work:
             raise TypeError(f"{type(work).__name__} is lowered before it is emitted")
+
+
+def _server(work: ServerWork) -> Data:
+    data: Data = {
+        "kind": "server",
+        "server": work.server,
+        "url": work.url,
+        "model": work.model,
+        "parameters": dict(work.parameters),
+    }
+    if work.version is not None:
+        data["version"] = work.version
+    if work.token is not None:
+        data["token"] = work.token.name
+    return data
 
 
 def _case(case: Case) -> Value:

@@ -9,7 +9,7 @@ from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import LoadError
 from graphc_runtimes.execute import Runner
 from graphc_runtimes.faults import describe
-from graphc_runtimes.region import ComponentNode, ModelNode, PythonNode, RunnableNode
+from graphc_runtimes.region import ComponentNode, ModelNode, PythonNode, RunnableNode, ServerNode
 
 _ONNXRUNTIME: Final = "[ONNXRuntimeError] : "
 
@@ -43,7 +43,11 @@ def _place(error: BaseException, environment: Environment) -> str:
     return f" (`{path}`, line {lines[-1].lineno})"
 
 
-def _load(node: ComponentNode | ModelNode, environment: Environment) -> Runner:
+def _load(node: ComponentNode | ModelNode | ServerNode, environment: Environment) -> Runner:
+    if isinstance(node, ServerNode):
+        from graphc_runtimes.adapters.server import load_server
+
+        return load_server(node)
     if isinstance(node, ComponentNode):
         from graphc_runtimes.adapters.component import load_component
 

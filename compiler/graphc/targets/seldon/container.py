@@ -6,7 +6,7 @@ from typing import Final
 
 from graphc.gpus.ask import Engine, GpuAsk
 from graphc.hardware.assign import ask_of, name_device
-from graphc.ir.graph import ModelWork, PythonWork, Resources, Value, Variable
+from graphc.ir.graph import ModelWork, PythonWork, Resources, ServerWork, Value, Variable
 from graphc.quantities import parse_quantity
 from graphc.targets.model import Data
 from graphc.targets.seldon.pods import Container, escape
@@ -176,7 +176,14 @@ def _env(container: Container) -> Iterable[Data]:
         if all(each.name != _HOME["name"] for each in env):
             yield _HOME
     yield from _hardware(container)
-    yield from (_variable(each) for each in env)
+    yield from (_variable(each) for each in (*_tokens(container), *env))
+
+
+def _tokens(container: Container) -> Iterable[Variable]:
+    """Yield the variables with the tokens by which the unit's nodes ask other servers."""
+    works = (node.work for node in container.unit.region.nodes)
+    found = {work.token.name: work.token for work in works if isinstance(work, ServerWork) and work.token}
+    yield from found.values()
 
 
 def _hardware(container: Container) -> Iterable[Data]:

@@ -1,0 +1,137 @@
+"""Sends calls to one server: kept connections, bounded in time and bytes, with the server's own words in errors."""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import orjson
+import urllib3
+from graphc_components.servers import SERVERS
+
+from graphc_runtimes.limits import read_limits
+from graphc_runtimes.region import ServerNode
+from graphc_runtimes.servers.model import Answer, Call
+
+USUAL_S: Final = 60.0
+"""How long a server may take where neither the node nor the graph says."""
+_CONNECT_S: Final = 5.0
+_KEPT: Final = 64
+"""Connections that are kept for later calls; more are made where more calls go at once."""
+_PIECE: Final = 2**16
+_LONGEST: Final = 500
+"""As much of what a server says of an error is passed on."""
+_WORDS: Final = ("error", "message", "detail", "reason", "info", "status")
+
+
+class ServerError(Exception):
+    """A server did not answer, or not with success; the message reads on after "its server"."""
+
+
+class Connection:
+    """Calls one server, from any thread."""
+
+    def __init__(
+        self, node: ServerNode, find_token: Callable[[], str | None], allowed_s: float = USUAL_S
+    ) -> None:
+        self._title = SERVERS[node.server].title
+        self._find_token = find_token
+        self._allowed_s = allowed_s
+        self._most = read_limits().max_body
+        self._root = urlsplit(node.url).path.rstrip("/")
+        timeout = urllib3.Timeout(connect=min(_CONNECT_S, allowed_s), read=allowed_s)
+        self._pool = urllib3.connection_from_url(
+            node.url, maxsize=_KEPT, block=False, timeout=timeout, retries=False
+        )
+
+    def send(self, call: Call) -> Answer:
+        """Return what the server answers with success; raises ServerError."""
+        answer = self._exchange(call)
+        if answer.status // 100 != 2:
+            said = say_error(answer.body)
+            raise ServerError(f"({self._title}) answered {answer.status}" + (f": {said}" if said else ""))
+        return answer
+
+    def _exchange(self, call: Call) -> Answer:
+        until = time.monotonic() + self._allowed_s
+        headers = {"Accept-Encoding": "identity", "User-Agent": "graphc", **call.headers}
+        if (token := self._find_token()) is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            response = self._pool.urlopen(
+                "GET" if call.body is None else "POST",
+                self._root + call.path,
+                call.body,
+                headers,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                body = self._read(response, until)
+            except BaseException:
+                # What is left of the answer would be taken for the next one.
+                response.close()
+                raise
+            response.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise ServerError(f"({self._title}) {_say_failure(error)}") from None
+        names = cast("Mapping[str, str]", response.headers)
+        return Answer(response.status, {name.lower(): value for name, value in names.items()}, body)
+
+    def _read(self, response: urllib3.BaseHTTPResponse, until: float) -> bytes:
+        pieces: list[bytes] = []
+        left = self._most
+        while piece := response.read1(_PIECE):
+            pieces.append(piece)
+            left -= len(piece)
+            if left < 0:
+                raise ServerError(f"({self._title}) answered with more than {self._most} bytes")
+            if time.monotonic() > until:
+                raise ServerError(f"({self._title}) did not finish its answer in time")
+        return b"".join(pieces)
+
+
+def _say_failure(error: Exception) -> str:
+    """Say what became of a call, without the address that it was for: clients read it."""
+    match error:
+        case urllib3.exceptions.ConnectTimeoutError():
+            return "cannot be reached in time"
+        case urllib3.exceptions.TimeoutError():
+            return "gave no answer in time"
+        case urllib3.exceptions.NameResolutionError():
+            return "has a name that cannot be resolved"
+        case urllib3.exceptions.SSLError():
+            return "has no certificate that is trusted here"
+        case urllib3.exceptions.NewConnectionError():
+            return "refuses connections"
+        case urllib3.exceptions.ProtocolError():
+            return "closed the connection before its answer was whole"
+        case _:
+            return "answered with something that is not HTTP"
+
+
+def say_error(body: bytes) -> str:
+    """Return what a server says of an error: the text of its JSON, or the first line of its text."""
+    text = ""
+    with contextlib.suppress(orjson.JSONDecodeError):
+        text = _find_words(orjson.loads(body), 0)
+    if not text and body.lstrip()[:1] not in (b"<", b"{", b"["):
+        text = body.decode("utf-8", "replace").strip().split("\n", 1)[0]
+    cleaned = "".join(each if each.isprintable() else " " for each in text[: 2 * _LONGEST])
+    return " ".join(cleaned.split())[:_LONGEST]
+
+
+def _find_words(value: object, depth: int) -> str:
+    if isinstance(value, str):
+        return value
+    if depth > 4:
+        return ""
+    if isinstance(value, list):
+        return next(
+            (found for each in cast("list[object]", value) if (found := _find_words(each, depth + 1))), ""
+        )
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        return next((found for name in _WORDS if (found := _find_words(fields.get(name), depth + 1))), "")
+    return ""
