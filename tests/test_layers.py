@@ -32,7 +32,7 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
 SERVING: Final = frozenset({"mlserver", "onnxruntime", "joblib", "sklearn", "xgboost", "lightgbm"})
 """What only the runtimes may import; merging runs models too, through the door below."""
 
-LIGHT: Final = frozenset({"catalog", "component", "parameters", "tensors"})
+LIGHT: Final = frozenset({"catalog", "component", "parameters", "servers", "tensors"})
 """The modules of the components that are data: the compiler imports them and no others, unless it merges."""
 
 MERGING: Final[Mapping[str, frozenset[str]]] = {
@@ -74,7 +74,8 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
 ROOMS: Final = (
     *("records", "diagnostics", "source", "unchecked", "seldon", "http1", "engine"),
     *("within", "client", "fetch", "version", "regular_files", "gpus", "compare", "artefacts", "quantities"),
-    *("ir", "runtime_image", "spec", "caching", "durations", "hardware", "rollout", "packages", "builder"),
+    *("ir", "runtime_image", "server_start", "spec", "caching", "durations", "hardware", "rollout", "packages"),
+    "builder",
     *("profiles", "lower", "frontend", "builder_files", "targets", "measured", "compile", "documents"),
     *("run", "explain", "krm", "bench", "push", "cluster", "lint", "trial", "verify", "cli"),
 )

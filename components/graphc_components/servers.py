@@ -40,8 +40,8 @@ class ServerKind:
     is_rowwise: bool = True
     has_versions: bool = True
     """Whether a client can ask for a version of a model."""
-    has_model: bool = True
-    """Whether a client has to name a model."""
+    is_single: bool = False
+    """Whether a request and an answer have one tensor each."""
 
 
 def _choice(name: str, doc: str, *options: str) -> Parameter:
@@ -129,7 +129,6 @@ _BENTOML: Final = ServerKind(
     parameters=(_text("api", "The API's route, without its slash; the model's name where absent."),),
     is_rowwise=False,
     has_versions=False,
-    has_model=False,
 )
 
 _SELDON: Final = ServerKind(
@@ -152,7 +151,7 @@ _SELDON: Final = ServerKind(
     ),
     is_rowwise=False,
     has_versions=False,
-    has_model=False,
+    is_single=True,
 )
 
 _OPENAI: Final = ServerKind(
@@ -160,7 +159,7 @@ _OPENAI: Final = ServerKind(
     title="An OpenAI-compatible endpoint",
     summary="Chat, completions or embeddings: a text a row in, a text or a vector a row out.",
     ready="/v1/models",
-    port=8000,
+    port=8080,
     takes=_TEXTS,
     gives=_TEXTS | {"FP32", "FP64"},
     parameters=(
@@ -188,6 +187,7 @@ _OPENAI: Final = ServerKind(
         ),
     ),
     has_versions=False,
+    is_single=True,
 )
 
 SERVERS: Final[Mapping[str, ServerKind]] = MappingProxyType(

@@ -28,6 +28,7 @@ from graphc_runtimes.region import (
     Read,
     Region,
     RunnableNode,
+    ServerNode,
     made_by,
 )
 from graphc_runtimes.rows import either, find_rows, gather, holds, place, scatter, select
@@ -345,13 +346,17 @@ class _Execution:
 
 
 def _find_threaded(region: Region) -> set[str]:
-    """Return the nodes that run beside others: those with a timeout, and those that a quorum combiner reads."""
+    """Return the nodes that run beside others: those with a timeout, those that a quorum combiner reads, and servers.
+
+    One server alone has nothing to be asked beside.
+    """
     working = [node for node in region.nodes if not isinstance(node, DecidingNode)]
     quorums = [node for node in working if isinstance(node, ComponentNode) and node.quorum]
     read = {read.tensor for node in quorums for read in node.inputs.values()}
+    servers = [node.name for node in working if isinstance(node, ServerNode)]
     return {
         node.name for node in working if node.policy.timeout_ms or not read.isdisjoint(node.outputs.values())
-    }
+    }.union(servers if len(servers) > 1 else ())
 
 
 def _reads(node: Node) -> set[str]:

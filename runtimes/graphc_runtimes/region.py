@@ -191,6 +191,8 @@ class ServerNode(_DeclaringNode):
 
     kind: Literal["server"]
     server: str
+    at: str
+    """What the graph calls the server; the variable GRAPHC_AT_... of that name leads elsewhere."""
     url: str
     model: str
     parameters: Mapping[str, JsonValue]

@@ -6,6 +6,7 @@ import click
 
 from graphc.cli.mounts import mount_option, read_mounts
 from graphc.cli.no_cache import cache_option
+from graphc.cli.server_urls import read_servers
 from graphc.cli.target_option import target_option
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ _PORT = click.IntRange(0, 65535)
     metavar="[NAME=]FILE|JSON",
     help="Send these inputs, as `graphc infer` does, and print the answer.",
 )
+@click.option(
+    "--at", "servers", multiple=True, metavar="SERVER=URL", help="Where a server is that the graph asks."
+)
 @click.option("--seed", type=int, help="Draw versions and mirrored requests in a repeatable order.")
 @click.option("--follow", is_flag=True, help="Share the requests anew when the files change.")
 @click.option("--lenient", is_flag=True, help="Answer what Seldon's executor cannot; no cluster does.")
@@ -58,6 +62,7 @@ def command(
     mounts: tuple[str, ...],
     request: BinaryIO | None,
     inputs: tuple[str, ...],
+    servers: tuple[str, ...],
     seed: int | None,
     follow: bool,
     lenient: bool,
@@ -70,7 +75,7 @@ def command(
     in front calls the units as Seldon's executor does. It shares requests among predictors, and copies them
     to shadows, as a cluster does. Only the answer to --request or --input goes to standard output.
     """
-    claims = read_mounts(mounts)
+    claims, at = read_mounts(mounts), read_servers(servers)
     if follow and (predictor is not None or "-" in files):
         raise click.UsageError("`--follow` is for files, and for all of their predictors")
     if request is not None and inputs:
@@ -85,7 +90,9 @@ def command(
     console = RunConsole()
     loaded = load(files, settings, level, costs, console)
     body = None if request is None else request.read()
-    options = RunOptions(predictor, host, port, grpc_port, claims, body, once, seed, inputs, lenient, logs)
+    options = RunOptions(
+        predictor, host, port, grpc_port, claims, body, once, seed, inputs, lenient, logs, at
+    )
 
     def read() -> "Loaded | None":
         try:

@@ -11,7 +11,6 @@ from graphc_components.tensors import TensorType
 from graphc.diagnostics import Span
 from graphc.frontend.decisions import choice_parameters
 from graphc.frontend.draft import Draft, DraftNode
-from graphc.frontend.draft_servers import token_variable
 from graphc.frontend.infer import Inferred
 from graphc.frontend.model_ports import framework_of
 from graphc.frontend.policies import find_defaults
@@ -158,16 +157,18 @@ def _work(
 
 
 def _server_work(node: DraftNode, server: Server) -> ServerWork:
-    kind = SERVERS[server.server]
-    token = server.token
+    asked = node.server
+    assert asked is not None
     return ServerWork(
-        server.server,
-        server.url,
+        asked.name,
+        asked.kind,
+        asked.url,
         server.model or node.name,
         server.version,
         cast("Mapping[str, Value]", node.parameters),
-        kind.is_rowwise if server.rowwise is None else server.rowwise,
-        None if token is None else Variable(token_variable(node.name), None, token.secret, token.key),
+        SERVERS[asked.kind].is_rowwise if server.rowwise is None else server.rowwise,
+        asked.token,
+        asked.host,
     )
 
 

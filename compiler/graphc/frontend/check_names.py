@@ -3,10 +3,13 @@
 import re
 from typing import Final
 
+from graphc_components.servers import SERVERS
+
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.limits import BAD_NAME, LONG_NAME
 from graphc.diagnostics.printable import quoted
+from graphc.ir.graph import server_container
 from graphc.ir.limits import LABEL, Limits
 from graphc.spec.model import AnyNode, Cascade, Model, Python, Resources, Router, Server
 from graphc.spec.read import GraphSpec
@@ -69,6 +72,7 @@ def check_names(spec: GraphSpec, limits: Limits, sink: Sink) -> None:
         for name in names:
             _check_tensor(name, field[:-1], spec.at(field, name, key=True), sink)
     _check_objects(spec, sink)
+    _check_servers(spec, limits, sink)
     _check_labels(spec, sink)
 
 
@@ -115,7 +119,8 @@ def _check_variables(spec: GraphSpec, name: str, node: AnyNode, limits: Limits, 
     setter = "graphc" if limits.operator is None else f"graphc or by {limits.operator}"
     for variable, value in node.env.items():
         at = spec.at("nodes", name, "env", variable, key=True)
-        if variable in own | _hardware_variables(node.resources or spec.fields.resources):
+        hardware = _hardware_variables(node.resources or spec.fields.resources)
+        if variable in own | hardware or variable.startswith(_OF_SERVERS):
             message = f"the variable `{variable}` is set by {setter}"
             sink.report(Diagnostic(BAD_NAME, message, at, "choose another name"))
         elif not _VARIABLE.match(variable):
@@ -123,6 +128,9 @@ def _check_variables(spec: GraphSpec, name: str, node: AnyNode, limits: Limits, 
             sink.report(Diagnostic(BAD_NAME, message, at))
         _check_object(value.secret, "Secret", spec.at("nodes", name, "env", variable, "secret"), sink)
 
+
+_OF_SERVERS: Final = ("GRAPHC_TOKEN_", "GRAPHC_AT_")
+"""What the variables of servers begin with: their tokens, and where they are in a run on this machine."""
 
 _GPU_VARIABLES: Final = frozenset(
     {
@@ -154,6 +162,25 @@ def _check_objects(spec: GraphSpec, sink: Sink) -> None:
             _check_object(node.token.secret, "Secret", spec.at("nodes", name, "token", "secret"), sink)
         if isinstance(node, Model):
             _check_object(node.credentials, "Secret", spec.at("nodes", name, "credentials"), sink)
+
+
+def _check_servers(spec: GraphSpec, limits: Limits, sink: Sink) -> None:
+    names = {*spec.nodes, *spec.fields.placement.units.values()}
+    names |= {node.unit for node in spec.nodes.values() if node.unit is not None}
+    for name, server in spec.fields.servers.items():
+        at = spec.at("servers", name, key=True)
+        _check_label(name, "server", at, limits.unit_name - len(server_container("")), sink)
+        if server_container(name) in names or name in SERVERS:
+            what = "a kind of server" if name in SERVERS else f"a name for `{server_container(name)}`"
+            sink.report(Diagnostic(DUPLICATE_NAME, f"the server `{name}` has the name of {what}", at))
+        if server.token is not None:
+            _check_object(server.token.secret, "Secret", spec.at("servers", name, "token", "secret"), sink)
+        for variable, value in server.env.items():
+            path = ("servers", name, "env", variable)
+            if not _VARIABLE.match(variable):
+                message = f"{quoted(variable)} is not the name of an environment variable"
+                sink.report(Diagnostic(BAD_NAME, message, spec.at(*path, key=True)))
+            _check_object(value.secret, "Secret", spec.at(*path, "secret"), sink)
 
 
 def _check_object(name: str | None, what: str, at: Span, sink: Sink) -> None:

@@ -8,7 +8,7 @@ from graphc_components.catalog import Component as CatalogEntry
 
 from graphc.artefacts.signature import Signature
 from graphc.diagnostics import Span
-from graphc.ir.graph import CpuModel
+from graphc.ir.graph import CpuModel, Host, Variable
 from graphc.records import record
 from graphc.spec.model import AnyNode
 from graphc.spec.read import GraphSpec
@@ -21,6 +21,17 @@ class DraftUse:
     port: str
     reference: str
     at: Span
+
+
+@record
+class DraftServer:
+    """A server that nodes ask: its kind, where it answers, and how graphc runs it, if it does."""
+
+    name: str
+    kind: str
+    url: str
+    token: Variable | None
+    host: Host | None = None
 
 
 @record
@@ -40,6 +51,8 @@ class DraftNode:
     files: tuple[str, ...] = ()
     """What a Python node's module needs, itself included, relative to the graph's folder."""
     arguments: tuple[str, ...] | None = None
+    server: "DraftServer | None" = None
+    """The server that the node asks."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     """The parameters of a server, with their defaults."""
     required: tuple[str, ...] = ()

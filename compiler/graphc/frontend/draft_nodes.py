@@ -26,8 +26,8 @@ from graphc.diagnostics.codes.flow import BRANCHES_DISAGREE, UNKNOWN_INPUT, UNRE
 from graphc.diagnostics.suggest import nearest
 from graphc.frontend.check_origin import find_origin_faults, judges_image
 from graphc.frontend.compare_signatures import find_differences
-from graphc.frontend.draft import Draft, DraftNode, DraftUse
-from graphc.frontend.draft_servers import draft_server
+from graphc.frontend.draft import Draft, DraftNode, DraftServer, DraftUse
+from graphc.frontend.draft_servers import draft_server_node, draft_servers
 from graphc.frontend.model_ports import PORTS, framework_of
 from graphc.ir.graph import CpuModel
 from graphc.packages.requirements import Requirements, suggest_package
@@ -55,8 +55,9 @@ def draft_graph(
     spec: GraphSpec, folder: Path, signatures: Signatures, requirements: Requirements, sink: Sink
 ) -> Draft:
     """Make the draft of a graph whose local files lie beside `folder`, and whose image has its requirements."""
+    servers = draft_servers(spec, folder, sink)
     drafting = {
-        name: _Drafting(spec, folder, signatures, requirements, sink, name, node)
+        name: _Drafting(spec, folder, signatures, requirements, servers, sink, name, node)
         for name, node in spec.nodes.items()
     }
     return Draft(spec, {name: each.run() for name, each in drafting.items()}, folder)
@@ -86,12 +87,13 @@ class _Drafting:
         folder: Path,
         signatures: Signatures,
         requirements: Requirements,
+        servers: Mapping[str, DraftServer],
         sink: Sink,
         name: str,
         node: AnyNode,
     ) -> None:
         self.spec, self.folder, self.sink, self.name, self.node = spec, folder, sink, name, node
-        self.signatures, self.requirements = signatures, requirements
+        self.signatures, self.requirements, self.servers = signatures, requirements, servers
         self.at = spec.at("nodes", name, key=True)
 
     def run(self) -> DraftNode:
@@ -103,7 +105,9 @@ class _Drafting:
             case Python():
                 return self._draft_python(self.node)
             case Server():
-                return draft_server(self.spec, self.name, self.node, self._uses(self.node.in_), self.sink)
+                return draft_server_node(
+                    self.spec, self.name, self.node, self._uses(self.node.in_), self.servers, self.sink
+                )
             case Router():
                 return self._draft_router(self.node)
             case Cascade():

@@ -386,7 +386,8 @@ class _Inference:
         declared = {port: parse_tensor_type(text) for port, text in spec.out.items()}
         signature = self.node.signature
         if signature is None:
-            self._check_carried(SERVERS[spec.server])
+            if self.node.server is not None:
+                self._check_carried(SERVERS[self.node.server.kind])
             return declared
         bindings: Bindings = {}
         names = [tensor.name for tensor in signature.inputs]

@@ -150,10 +150,40 @@ class PythonWork:
 
 
 @record
+class Host:
+    """A server that runs in a container beside the units that ask it."""
+
+    name: str
+    kind: str
+    image: str
+    command: tuple[str, ...]
+    args: tuple[str, ...]
+    port: int
+    env: tuple["Variable", ...]
+    resources: "Resources | None"
+    gpus: int
+    """Whole GPUs."""
+    load_seconds: float | None
+    models: str | None
+    """Where what it serves lies: a path beside the graph file, or a URI."""
+    files: tuple[tuple[str, Path], ...]
+    """Local files of what it serves, by their paths below it."""
+    at: Span = field(compare=False)
+
+
+def server_container(name: str) -> str:
+    """Return the name of the container of a server."""
+    return f"server-{name}"
+
+
+@record
 class ServerWork:
     """Ask another server for a model: by its protocol, at a URL that stands before the server's own paths."""
 
+    name: str
+    """What the file calls the server; the node's own name where it only says a kind."""
     server: str
+    """The kind of server."""
     url: str
     model: str
     version: str | None
@@ -162,6 +192,8 @@ class ServerWork:
     """Whether a row of its outputs hangs on that row of its inputs alone."""
     token: "Variable | None" = None
     """The variable of the unit that holds the token it is asked with."""
+    host: Host | None = None
+    """Where graphc runs it itself."""
 
 
 @record

@@ -19,7 +19,7 @@ from graphc.run.environment import (
 )
 from graphc.run.mounts import Mounts, lay_mounts
 from graphc.run.problem import Findings, say_failure, say_reason
-from graphc.run.servers import MODELS, SERVERS, WITHOUT_CONTAINER
+from graphc.run.servers import MODELS, SERVERS, WITHOUT_CONTAINER, is_server
 from graphc.run.start import check_runtime, find_model_folder
 from graphc.run.volumes import LABEL, PodVolumes, Sources
 from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
@@ -44,6 +44,8 @@ class UnitProcess:
     ports: Ports
     is_ours: bool = False
     """Whether it runs graphc's runtime, and nothing else, on the folder that ends `argv`."""
+    ready: str = ""
+    """The path that answers 200 once it serves; as units have it where there is none."""
     predictor: str = ""
     """Its predictor, where several run; every predictor has its own units, of the same names."""
 
@@ -59,6 +61,13 @@ class RunPlan:
 
     processes: tuple[UnitProcess, ...]
     fetches: tuple[Fetch, ...]
+    servers: tuple[UnitProcess, ...] = ()
+    """Servers of other frameworks, beside the units."""
+
+    @property
+    def started(self) -> tuple[UnitProcess, ...]:
+        """Everything that is kept alive: units, and the servers that they ask."""
+        return (*self.processes, *self.servers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +190,7 @@ def _say_no_container(unit: SeldonUnit) -> str:
 def _warn_of_others(predictor: Predictor, placed: list[_Placed], findings: Findings) -> None:
     started = {each.container.name for each in placed}
     for _, container in predictor.containers():
-        if container.name not in started:
+        if container.name not in started and not is_server(container):
             findings.warn(f"container `{container.name}` is no unit of the graph and does not run here")
 
 

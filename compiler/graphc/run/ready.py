@@ -9,6 +9,8 @@ from graphc.run.plan import HOST, UnitProcess
 
 async def is_ready(http: aiohttp.ClientSession, process: UnitProcess) -> bool:
     """Say whether the server is up and has loaded the unit's model."""
+    if process.ready:
+        return await _is_ok(http, f"http://{HOST}:{process.ports.http}{process.ready}")
     base = f"http://{HOST}:{process.ports.http}/v2"
     model = quote(process.env.get("MLSERVER_MODEL_NAME", process.unit), safe="")
     return await _is_ok(http, f"{base}/health/ready") and await _is_ok(http, f"{base}/models/{model}/ready")

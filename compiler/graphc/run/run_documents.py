@@ -17,11 +17,13 @@ from graphc.packages.requirements import Requirements
 from graphc.rollout.model import ALL, Match, Rollout, Share, Way
 from graphc.rollout.read import read_rollout
 from graphc.run.console import RunConsole
+from graphc.run.environment import Surroundings
 from graphc.run.manifest import choose_predictors, read_manifest
 from graphc.run.plan import RunPlan, Workplace, plan_run
 from graphc.run.problem import Findings, say_reason
 from graphc.run.pythons import find_pythons
 from graphc.run.running import Chosen, Follow, Run, RunOptions, Version
+from graphc.run.servers_beside import check_names, plan_servers, with_variables
 from graphc.run.volumes import LocalFiles, Sources
 from graphc.seldon.deployment import Deployment, Predictor
 from graphc.seldon.node import ManifestNode
@@ -59,13 +61,17 @@ def run_documents(
         root, taken = Path(folder).resolve(), set[int]()
         planned = [
             replace(
-                version, plan=_plan(version, chosen, Workplace(place, sources, os.environ, taken), findings)
+                version,
+                plan=_plan(
+                    version, chosen, Workplace(place, sources, os.environ, taken), options.at, findings
+                ),
             )
             for index, version in enumerate(chosen.versions)
             for name in (version.predictor.name,)
             for place in (root / str(index),)
             for sources in (Sources(manifest.config_maps, options.claims, overrides.get(name, {}), folders),)
         ]
+        check_names([process for each in planned for process in each.plan.processes], options.at, findings)
         if code := report_findings(findings, console):
             return code
         whole = replace(chosen, versions=tuple(_with_python(each, pythons) for each in planned))
@@ -82,12 +88,19 @@ def _with_python(version: Version, pythons: Mapping[str, Path]) -> Version:
     return replace(version, plan=replace(version.plan, processes=tuple(moved)))
 
 
-def _plan(version: Version, chosen: Chosen, place: Workplace, findings: Findings) -> RunPlan:
+def _plan(
+    version: Version, chosen: Chosen, place: Workplace, at: Mapping[str, str], findings: Findings
+) -> RunPlan:
     plan = plan_run(chosen.deployment, version.predictor, place, findings)
-    if len(chosen.versions) == 1:
-        return plan
-    titled = (replace(each, predictor=version.predictor.name) for each in plan.processes)
-    return replace(plan, processes=tuple(titled))
+    around = Surroundings(chosen.deployment.namespace, place.sources.config_maps, place.exported)
+    servers, variables = plan_servers(version.predictor, place, around, at, findings)
+    processes = [with_variables(each, variables) for each in plan.processes]
+    name = version.predictor.name if len(chosen.versions) > 1 else ""
+    return replace(
+        plan,
+        processes=tuple(replace(each, predictor=name) for each in processes),
+        servers=tuple(replace(each, predictor=name) for each in servers),
+    )
 
 
 def _choose(deployments: Sequence[Deployment], options: RunOptions, findings: Findings) -> Chosen | None:

@@ -52,6 +52,8 @@ class RunOptions:
     """Whether more is answered than a cluster answers."""
     logs: bool = False
     """Whether what the units log is shown."""
+    at: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Where servers are that run already, by the names that the graph has for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +154,17 @@ class Run:
 
     @property
     def _processes(self) -> list[UnitProcess]:
-        return [process for each in self._chosen.versions for process in each.plan.processes]
+        return [process for each in self._chosen.versions for process in each.plan.started]
 
     def _supervise(self, versions: Sequence[Version]) -> Supervisor:
-        processes = [process for each in versions for process in each.plan.processes]
+        processes = [process for each in versions for process in each.plan.started]
         return Supervisor(processes, self.console.say, Patience())
 
     async def _wait_ready(self, live: Supervisor, shadows: Sequence[Supervisor]) -> Failure | None:
         count = sum(len(each.plan.processes) for each in self._chosen.versions)
-        with self.console.waiting(f"starting {count} unit{'s' if count != 1 else ''}"):
+        servers = sum(len(each.plan.servers) for each in self._chosen.versions)
+        beside = f" and {servers} server{'s' if servers != 1 else ''}" if servers else ""
+        with self.console.waiting(f"starting {count} unit{'s' if count != 1 else ''}{beside}"):
             waiting = [asyncio.create_task(each.wait_ready()) for each in shadows]
             try:
                 failure = await live.wait_ready()

@@ -40,7 +40,7 @@ def find_signature(environments: Iterable[Mapping[str, str]]) -> Signature | Non
     for env in environments:
         if REGION in env or REGION_FILE in env:
             try:
-                graph = fields(json.loads(_read_region(env)), "graph")
+                graph = fields(json.loads(read_region(env)), "graph")
             except (OSError, ValueError, RecursionError, zlib.error):
                 continue
             if name := text(graph, "name"):
@@ -48,7 +48,8 @@ def find_signature(environments: Iterable[Mapping[str, str]]) -> Signature | Non
     return None
 
 
-def _read_region(env: Mapping[str, str]) -> str | bytes:
+def read_region(env: Mapping[str, str]) -> str | bytes:
+    """Return the region that a unit is given, as JSON; raises KeyError, OSError and zlib.error."""
     if REGION in env:
         return env[REGION]
     content = Path(env[REGION_FILE]).read_bytes()

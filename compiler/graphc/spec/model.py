@@ -629,14 +629,76 @@ class SecretKey(Spec):
     key: str = Field(description="the key in it")
 
 
+Url = Annotated[str, AfterValidator(_read_url)]
+
+
+class ContainerResources(Spec):
+    """What the container of a server asks for; `gpu` and `memory` are limits too."""
+
+    cpu: Quantity | None = Field(None, description="processors requested, such as 500m")
+    memory: Memory | None = Field(None, description="memory requested and allowed, such as 2Gi")
+    gpu: Positive | None = Field(None, description="whole GPUs")
+
+
+class DeclaredServer(Spec):
+    """A server that nodes ask: one that runs already, or one that graphc runs beside the units that ask it."""
+
+    kind: Literal["v2", "triton", "mlserver", "tensorflow", "torchserve", "bentoml", "seldon", "openai"] = (
+        Field(description="the kind of server, which says how it is asked")
+    )
+    url: Url | None = Field(
+        None,
+        description="where it answers, as its clients call it: http:// or https://, a host, and a path if any",
+        json_schema_extra={"pattern": "^https?://"},
+    )
+    token: SecretKey | None = Field(
+        None, description="the key of a Secret that is sent as `Authorization: Bearer`"
+    )
+    image: str | None = Field(
+        None, description="the image that serves, in a container beside the units that ask it"
+    )
+    models: Location | None = Field(
+        None,
+        description="what it serves, at /mnt/models in its container: a folder beside the graph file, or pvc://",
+        json_schema_extra={"minLength": 1},
+    )
+    command: list[str] = Field(
+        default_factory=list[str], description="the container's command; the image's where absent"
+    )
+    args: list[str] = Field(
+        default_factory=list[str],
+        description="its arguments; those that graphc knows of its kind where absent",
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="where it listens for HTTP; the usual port of its kind where absent"
+    )
+    env: dict[str, EnvValue] = Field(
+        default_factory=dict[str, "Variable"], description="its environment: a text, or {secret, key}"
+    )
+    resources: ContainerResources | None = Field(None, description="what its container asks for")
+    load_seconds: Annotated[Number, Field(gt=0, le=MOST)] | None = Field(
+        None, description="how long it may take until it serves; the probes are set by it"
+    )
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> "DeclaredServer":
+        if (self.url is None) == (self.image is None):
+            raise ValueError("a server has either a `url`, or an `image` that graphc runs beside the units")
+        if self.url is not None and (self.models or self.command or self.args or self.env or self.resources):
+            raise ValueError("a server with a `url` runs already: fields of its container say nothing")
+        return self
+
+
 class Server(Working):
     """A model that another server has: of the V2 protocol, of a framework's own, or of OpenAI's."""
 
-    server: Literal["v2", "triton", "mlserver", "tensorflow", "torchserve", "bentoml", "seldon", "openai"] = (
-        Field(description="the kind of server, which says how it is asked")
+    server: str = Field(
+        description="a server of `servers:`; or a kind of server, such as `triton`, with a `url`",
+        json_schema_extra={"minLength": 1},
     )
-    url: Annotated[str, AfterValidator(_read_url)] = Field(
-        description="where it answers, as its clients call it: http:// or https://, a host, and a path if any",
+    url: Url | None = Field(
+        None,
+        description="where a server of that kind answers: http:// or https://, a host, and a path if any",
         json_schema_extra={"pattern": "^https?://"},
     )
     model: str | None = Field(
@@ -752,7 +814,6 @@ NODE_KINDS: Final[dict[str, type[Model | Component | Python | Server | Router | 
     "cascade": Cascade,
 }
 """The field that makes a node what it is, and what it then may say."""
-
 
 
 def kinds_of(fields: Collection[str]) -> list[str]:
@@ -872,6 +933,9 @@ class InferenceGraph(Spec):
     inputs: dict[str, TypeText] = Field(min_length=1, description="the graph's inputs and their types")
     nodes: dict[str, Anything] = Field(min_length=1, description="the nodes by name")
     outputs: dict[str, Reference] = Field(min_length=1, description="the graph's outputs and what they are")
+    servers: dict[str, DeclaredServer] = Field(
+        default_factory=dict[str, "DeclaredServer"], description="servers of other frameworks that nodes ask"
+    )
     predictors: dict[str, Predictor] = Field(
         default_factory=dict, description="versions of the graph; one named `main` where absent"
     )

@@ -230,6 +230,7 @@ def _server(work: ServerWork) -> Data:
     data: Data = {
         "kind": "server",
         "server": work.server,
+        "at": work.name,
         "url": work.url,
         "model": work.model,
         "parameters": dict(work.parameters),

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from graphc.diagnostics import Span
-from graphc.ir.graph import CpuModel, ModelWork, Node, PythonWork, Value
+from graphc.ir.graph import CpuModel, Host, ModelWork, Node, PythonWork, Value, server_container
 from graphc.records import record
 from graphc.regular_files import read_regular
 from graphc.targets.storing import Files, Upload, store_archive, store_files
@@ -119,10 +119,28 @@ def ship_node(graph: str, node: Node, store: Store | None, purpose: Purpose) -> 
             return _ship_files(graph, node, files, purpose)
         case PythonWork(local=Path()) as work:
             if store is not None and _is_large(work.files):
-                return _store_python(node.origin, work.files, store)
+                return _store_files(node.origin, work.files, store)
             return _ship_files(graph, node, list(work.files), purpose)
         case _:
             return None
+
+
+def ship_host(graph: str, host: Host, store: Store | None, purpose: Purpose) -> Shipment | TooLarge | None:
+    """Return how what a server serves travels to its container; None where its image has it."""
+    name = server_container(host.name)
+    if host.models is not None and host.models.startswith("pvc://"):
+        parts = urlsplit(host.models)
+        return ClaimShipment(name, parts.netloc, parts.path.strip("/"))
+    if not host.files:
+        return None
+    if purpose == "local":
+        return LocalShipment(name, host.files, copied=True)
+    if not _is_large(host.files):
+        return _config_map(graph, name, [(file, read_regular(path)) for file, path in host.files])
+    if store is None:
+        size = sum(path.stat().st_size for _, path in host.files)
+        return TooLarge(name, tuple(file for file, _ in host.files), size, host.at)
+    return _store_files(name, host.files, store)
 
 
 def _files_of(path: Path, beside: Sequence[str]) -> list[tuple[str, Path]]:
@@ -152,7 +170,7 @@ def _store_model(node: str, files: Files, work: ModelWork, store: Store) -> Ship
     return DownloadShipment(node, own[0].uri, credentials, work.files, variant, digests, uploads=uploads)
 
 
-def _store_python(node: str, files: Files, store: Store) -> Shipment:
+def _store_files(node: str, files: Files, store: Store) -> Shipment:
     if (claim := _claim_of(store)) is not None:
         # A claim holds them as they are: there is nobody to unpack an archive.
         uploads = store_files(node, store.uri, files)

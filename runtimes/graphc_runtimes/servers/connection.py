@@ -1,6 +1,7 @@
 """Sends calls to one server: kept connections, bounded in time and bytes, with the server's own words in errors."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, cast
@@ -29,6 +30,11 @@ class ServerError(Exception):
     """A server did not answer, or not with success; the message reads on after "its server"."""
 
 
+def where_is(node: ServerNode) -> str:
+    """Return the URL of a node's server: a run on one machine has it elsewhere than the cluster."""
+    return os.environ.get(f"GRAPHC_AT_{node.at.upper().replace('-', '_')}") or node.url
+
+
 class Connection:
     """Calls one server, from any thread."""
 
@@ -39,10 +45,11 @@ class Connection:
         self._find_token = find_token
         self._allowed_s = allowed_s
         self._most = read_limits().max_body
-        self._root = urlsplit(node.url).path.rstrip("/")
+        url = where_is(node)
+        self._root = urlsplit(url).path.rstrip("/")
         timeout = urllib3.Timeout(connect=min(_CONNECT_S, allowed_s), read=allowed_s)
         self._pool = urllib3.connection_from_url(
-            node.url, maxsize=_KEPT, block=False, timeout=timeout, retries=False
+            url, maxsize=_KEPT, block=False, timeout=timeout, retries=False
         )
 
     def send(self, call: Call) -> Answer:

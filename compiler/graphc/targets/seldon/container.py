@@ -9,8 +9,9 @@ from graphc.hardware.assign import ask_of, name_device
 from graphc.ir.graph import ModelWork, PythonWork, Resources, ServerWork, Value, Variable
 from graphc.quantities import parse_quantity
 from graphc.targets.model import Data
-from graphc.targets.seldon.pods import Container, escape
+from graphc.targets.seldon.pods import Container, Pod, escape
 from graphc.targets.seldon.ports import emit_ports
+from graphc.targets.seldon.servers import emit_server, emit_variable, models_of
 from graphc.targets.shipping import (
     REGION_FILE,
     VARIANTS,
@@ -90,6 +91,30 @@ def emit_volumes(container: Container) -> Iterable[Data]:
         if engine.claim is not None:
             kept = {"persistentVolumeClaim": {"claimName": engine.claim}}
         yield {"name": f"engines-{container.name}"} | kept
+
+
+def emit_servers(pod: Pod) -> Iterable[Data]:
+    """Yield the containers of the servers beside a pod's units."""
+    for server in pod.servers:
+        mounts = [_mount(shipment, read_only=True) for shipment in server.shipments]
+        models = sorted({*models_of(server.host, pod.units)})
+        yield emit_server(server.host, models, ARTEFACTS, mounts)
+
+
+def emit_server_loaders(pod: Pod) -> Iterable[Data]:
+    """Yield an init container for each download of what a server serves."""
+    for server in pod.servers:
+        for shipment in server.shipments:
+            if isinstance(shipment, DownloadShipment):
+                target = f"{ARTEFACTS}/{shipment.node}"
+                yield _loader(pod.containers[0], shipment, f"load-{shipment.node}", target)
+
+
+def emit_server_volumes(pod: Pod) -> Iterable[Data]:
+    """Yield the volumes that the servers mount."""
+    for server in pod.servers:
+        for shipment in server.shipments:
+            yield {"name": _volume(shipment)} | _source(shipment)
 
 
 def _image(container: Container) -> str:
@@ -176,7 +201,7 @@ def _env(container: Container) -> Iterable[Data]:
         if all(each.name != _HOME["name"] for each in env):
             yield _HOME
     yield from _hardware(container)
-    yield from (_variable(each) for each in (*_tokens(container), *env))
+    yield from (emit_variable(each) for each in (*_tokens(container), *env))
 
 
 def _tokens(container: Container) -> Iterable[Variable]:
@@ -214,15 +239,6 @@ def _gpu(container: Container, ask: GpuAsk) -> Iterable[Data]:
         yield {"name": "GRAPHC_TENSORRT_FP16", "value": "1"}
     if _engine(container) is not None:
         yield {"name": "GRAPHC_TENSORRT_CACHE", "value": ENGINES}
-
-
-def _variable(variable: Variable) -> Data:
-    if variable.value is not None:
-        return {"name": variable.name, "value": variable.value}
-    return {
-        "name": variable.name,
-        "valueFrom": {"secretKeyRef": {"name": variable.secret, "key": variable.key}},
-    }
 
 
 def _resources(resources: Resources | None, gpu: tuple[str, int] | None) -> Data:

@@ -8,7 +8,7 @@ from typing import Final
 from graphc.hardware.assign import Landing
 from graphc.hardware.peak import PodAsk
 from graphc.hardware.pod_asks import Amount, describe_pods
-from graphc.ir.graph import Value
+from graphc.ir.graph import Host, Resources, Value
 from graphc.packages.annotation import write_annotation
 from graphc.quantities import parse_quantity
 from graphc.rollout.model import ANNOTATION, Rollout
@@ -88,16 +88,22 @@ def _describe(version: Version, pod: Pod) -> PodAsk:
         version.settings.resources,
         pod.hardware,
         version.count_pods(pod.scaling.most if pod.scaling else pod.replicas),
-        [_EXECUTOR] if pod.has_executor else [],
+        [*([_EXECUTOR] if pod.has_executor else []), *(_amount(server.host) for server in pod.servers)],
         [_LOADER] if is_loaded else [],
     )
+
+
+def _amount(host: Host) -> Amount:
+    resources = host.resources or Resources()
+    return Amount(parse_quantity(resources.cpu or "0"), parse_quantity(resources.memory or "0"))
 
 
 def _shipments(layout: Layout) -> Iterator[tuple[str, Shipment]]:
     """Yield how all artefacts travel, with the predictor that each is for."""
     for predictor in layout.predictors:
-        for container in predictor.containers:
-            yield from ((predictor.version.name, each) for each in container.shipments)
+        servers = [server for pod in predictor.pods for server in pod.servers]
+        for each in (*predictor.containers, *servers):
+            yield from ((predictor.version.name, shipment) for shipment in each.shipments)
 
 
 def _list_local(layout: Layout) -> tuple[tuple[str, LocalShipment], ...]:

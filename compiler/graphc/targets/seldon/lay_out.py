@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from graphc.gpus.share_memory import share_memory
 from graphc.hardware.assign import Hardware, Load, ask_of, choose_hardware, limit_memory
+from graphc.ir.graph import Host
 from graphc.ir.plan import Plan, Unit
-from graphc.targets.model import Deployable, Version
+from graphc.targets.model import Deployable, Settings, Version
 from graphc.targets.region import describe_region
 from graphc.targets.seldon.autoscaling import ScaledPod
 from graphc.targets.seldon.ending import Ending, choose_ending, longest_ms
@@ -17,6 +18,7 @@ from graphc.targets.seldon.pods import (
     Layout,
     Pod,
     Predictor,
+    Sidecar,
     count_workers,
     escape,
     group_units,
@@ -24,7 +26,8 @@ from graphc.targets.seldon.pods import (
 )
 from graphc.targets.seldon.ports import Ports, choose_ports
 from graphc.targets.seldon.route_versions import needs_engine, order_versions, route_versions
-from graphc.targets.shipping import ConfigMapShipment, TooLarge, ship_node, ship_region
+from graphc.targets.seldon.servers import find_hosts
+from graphc.targets.shipping import ConfigMapShipment, TooLarge, ship_host, ship_node, ship_region
 
 
 def lay_out(deployable: Deployable) -> Layout:
@@ -50,7 +53,9 @@ def _lay_out_version(deployable: Deployable, version: Version, *, has_engine: bo
         for index, units in enumerate(groups)
     )
     maps = _config_maps(container for pod in pods for container in pod.containers)
-    return Predictor(version, pods, tuple(maps))
+    of_servers = [each for pod in pods for server in pod.servers for each in server.shipments]
+    more = (each for each in of_servers if isinstance(each, ConfigMapShipment))
+    return Predictor(version, pods, (*maps, *more))
 
 
 def _config_maps(containers: Iterable[Container]) -> Iterator[ConfigMapShipment]:
@@ -82,7 +87,16 @@ def _lay_out_pod(
         has_executor=is_first,
         is_called=not has_engine,
     )
-    return Pod(index, tuple(units), hardware, containers, is_first, scaling_of(version, units), scaled)
+    servers = tuple(_lay_out_server(deployable, settings, host) for host in find_hosts(units))
+    scaling = scaling_of(version, units)
+    return Pod(index, tuple(units), hardware, containers, is_first, scaling, scaled, servers)
+
+
+def _lay_out_server(deployable: Deployable, settings: Settings, host: Host) -> Sidecar:
+    shipped = ship_host(settings.name, host, settings.store, deployable.purpose)
+    if isinstance(shipped, TooLarge):
+        return Sidecar(host, (), (shipped,))
+    return Sidecar(host, () if shipped is None else (shipped,), ())
 
 
 def _choose_hardware(deployable: Deployable, version: Version, units: Sequence[Unit]) -> Hardware:

@@ -3,7 +3,14 @@
 from graphc.ir.graph import Value
 from graphc.targets.model import Data, Version
 from graphc.targets.seldon.autoscaling import emit_autoscaler
-from graphc.targets.seldon.container import emit_container, emit_loaders, emit_volumes
+from graphc.targets.seldon.container import (
+    emit_container,
+    emit_loaders,
+    emit_server_loaders,
+    emit_server_volumes,
+    emit_servers,
+    emit_volumes,
+)
 from graphc.targets.seldon.pods import Layout, Pod
 
 
@@ -30,12 +37,15 @@ def _emit_spec(layout: Layout, version: Version, pod: Pod) -> Data:
     if settings.pull_secret is not None:
         spec["imagePullSecrets"] = [{"name": settings.pull_secret}]
     loaders = [loader for container in pod.containers for loader in emit_loaders(container)]
+    loaders += emit_server_loaders(pod)
     if loaders:
         spec["initContainers"] = list[Value](loaders)
     if layout.deployable.is_for_cluster:
         spec["terminationGracePeriodSeconds"] = pod.containers[0].ending.pod_seconds
-    spec["containers"] = [emit_container(container) for container in pod.containers]
+    units = [emit_container(container) for container in pod.containers]
+    spec["containers"] = [*units, *emit_servers(pod)]
     volumes = {str(volume["name"]): volume for each in pod.containers for volume in emit_volumes(each)}
+    volumes |= {str(volume["name"]): volume for volume in emit_server_volumes(pod)}
     if volumes:
         spec["volumes"] = list[Value](volumes.values())
     return spec

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from graphc.hardware.assign import Hardware
-from graphc.ir.graph import Autoscaling, Resources
+from graphc.ir.graph import Autoscaling, Host, Resources
 from graphc.ir.plan import Unit
 from graphc.records import record
 from graphc.seldon.predictor_size import MAX_STRING
@@ -79,6 +79,15 @@ def escape(text: str) -> str:
 
 
 @record
+class Sidecar:
+    """A server beside a pod's units, and how what it serves comes there."""
+
+    host: Host
+    shipments: tuple[Shipment, ...]
+    too_large: tuple[TooLarge, ...]
+
+
+@record
 class Pod:
     """A pod's part of a predictor; the operator puts its executor into the first."""
 
@@ -89,6 +98,7 @@ class Pod:
     has_executor: bool
     scaling: Autoscaling | None
     scaled: ScaledPod
+    servers: tuple[Sidecar, ...] = ()
 
     @property
     def replicas(self) -> int | None:

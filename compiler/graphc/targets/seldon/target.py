@@ -46,6 +46,8 @@ def _check_artefacts(layout: Layout, sink: Sink) -> None:
     check_store(layout.deployable.settings, sink)
     for predictor in layout.predictors:
         check_shipments((large for each in predictor.containers for large in each.too_large), sink)
+        servers = (server for pod in predictor.pods for server in pod.servers)
+        check_shipments((large for each in servers for large in each.too_large), sink)
 
 
 def _check_pods(layout: Layout, sink: Sink) -> None:

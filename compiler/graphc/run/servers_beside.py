@@ -1,0 +1,141 @@
+"""Start, on this machine, the servers of other frameworks that run beside units in a pod.
+
+Only what graphc wrote is started, and only by the commands that it knows of each kind: a manifest cannot have this
+machine run what it likes.
+"""
+
+import json
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from graphc_components.servers import SERVERS
+
+from graphc.run.environment import Surroundings, base_environment, check_words, container_environment
+from graphc.run.mounts import lay_mounts
+from graphc.run.plan import UnitProcess, Workplace, free_ports
+from graphc.run.problem import Findings, say_failure
+from graphc.run.servers import SERVER_KIND, SERVER_PREFIX, is_server
+from graphc.run.signature import read_region
+from graphc.run.volumes import PodVolumes
+from graphc.seldon.deployment import Container, Pod, Predictor
+from graphc.server_start import Started, start_server
+from graphc.unchecked import fields, objects, text
+
+_INSTALL: Final = {
+    "mlserver": "pip install mlserver, and the runtime of the model, into an environment whose `bin` is on PATH",
+    "tritonserver": "install Triton, for instance with nvidia-pytriton, and have `tritonserver` on PATH",
+    "tensorflow_model_server": "install TensorFlow Serving's `tensorflow_model_server`",
+    "bentoml": "pip install bentoml, and what the service imports, into an environment whose `bin` is on PATH",
+}
+
+
+def variable_of(name: str) -> str:
+    """Return the variable that tells a unit where a server is, in the place of the region."""
+    return f"GRAPHC_AT_{name.upper().replace('-', '_')}"
+
+
+def plan_servers(
+    predictor: Predictor, place: Workplace, around: Surroundings, at: Mapping[str, str], findings: Findings
+) -> tuple[tuple[UnitProcess, ...], dict[str, str]]:
+    """Return what to start beside the units of a predictor, and the variables that tell units where that is.
+
+    `at` are the URLs of servers that run already, by the names that the graph has for them.
+    """
+    variables = {variable_of(name): url for name, url in at.items()}
+    processes = list[UnitProcess]()
+    for index, (pod, container, kind) in enumerate(_find_servers(predictor, findings)):
+        name = container.name.removeprefix(SERVER_PREFIX)
+        if name in at:
+            continue
+        try:
+            process = _plan(pod, container, kind, index, place, around, findings)
+        except (OSError, ValueError) as failure:
+            findings.refuse(f"server `{name}` cannot be prepared: {say_failure(failure)}")
+            continue
+        if process is not None:
+            processes.append(process)
+            variables[variable_of(name)] = f"http://127.0.0.1:{process.ports.http}"
+    return tuple(processes), variables
+
+
+def _find_servers(predictor: Predictor, findings: Findings) -> Iterator[tuple[Pod, Container, str]]:
+    seen: set[str] = set()
+    for pod, container in predictor.containers():
+        kinds = [each.text("value") for each in container.env if each.text("name") == SERVER_KIND]
+        if not is_server(container) or container.name in seen:
+            continue
+        # Pods of one predictor that have the same server share one process here.
+        seen.add(container.name)
+        if kinds[0] in SERVERS:
+            yield pod, container, kinds[0]
+        else:
+            findings.refuse(f"container `{container.name}` is a server of a kind that graphc does not know")
+
+
+def _plan(
+    pod: Pod,
+    container: Container,
+    kind: str,
+    index: int,
+    place: Workplace,
+    around: Surroundings,
+    findings: Findings,
+) -> UnitProcess | None:
+    name = container.name.removeprefix(SERVER_PREFIX)
+    (ports,) = free_ports(1, place.taken)
+    home = place.root / "servers" / str(index)
+    volumes = PodVolumes(pod, place.root / "volumes" / f"server-{index}", place.sources, findings)
+    mounts = lay_mounts(container, home / "root", volumes)
+    folder = str(mounts.place(mounts.paths[0])) if mounts.paths else str(home)
+    started = start_server(kind, ports.http, folder)
+    if not _is_known(container, started):
+        hint = f"start it yourself, and say where it is: `--at {name}=URL`"
+        findings.refuse(f"server `{name}` is started by its image alone, which does not run here", hint)
+        return None
+    program = shutil.which(started.command[0])
+    if program is None:
+        message = f"server `{name}` is started by `{started.command[0]}`, which is not installed here"
+        install = _INSTALL.get(started.command[0], "install it")
+        findings.refuse(message, f"{install}; or say where one runs: `--at {name}=URL`")
+        return None
+    for part in ("work", "tmp"):
+        (home / part).mkdir(parents=True, exist_ok=True)
+    env = container_environment(container, {}, around, findings)
+    own = base_environment(around.exported) | {each: mounts.translate(value) for each, value in env.items()}
+    own |= {**started.env, "MLSERVER_METRICS_DIR": str(home / "tmp")}
+    argv = (program, *started.command[1:])
+    check_words(argv, own)
+    ready = container.node.child("readinessProbe").child("httpGet").text("path")
+    return UnitProcess(container.name, argv, own, home / "work", home / "log", ports, ready=ready)
+
+
+def _is_known(container: Container, started: Started) -> bool:
+    """Say whether a container runs the command that graphc gives its kind."""
+    return bool(started.command) and not container.args and container.command[:1] == started.command[:1]
+
+
+def with_variables(process: UnitProcess, variables: Mapping[str, str]) -> UnitProcess:
+    """Return a unit's process that is told where servers are."""
+    return replace(process, env={**process.env, **variables}) if variables else process
+
+
+def check_names(processes: Sequence[UnitProcess], at: Mapping[str, str], findings: Findings) -> None:
+    """Refuse a URL for a server that no unit asks."""
+    asked = {name for each in processes for name in _names_asked(each.env)}
+    for name in at:
+        if name not in asked:
+            listed = ", ".join(f"`{each}`" for each in sorted(asked)) or "none"
+            findings.refuse(f"`--at` names `{name}`, which no unit asks", f"they ask {listed}")
+
+
+def _names_asked(env: Mapping[str, str]) -> Iterator[str]:
+    try:
+        region = json.loads(read_region(env))
+    except (OSError, KeyError, ValueError, RecursionError, zlib.error):
+        return
+    for node in objects(fields({"region": region}, "region").get("nodes")):
+        if text(node, "kind") == "server":
+            yield text(node, "at")

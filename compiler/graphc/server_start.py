@@ -1,0 +1,108 @@
+"""How servers of other frameworks are started: what their containers are told, and their processes on this machine.
+
+The commands and variables are those of each project's own documentation; a container's image has to have them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from typing import Final
+
+from graphc.records import record
+
+
+@record
+class Started:
+    """What a server is started with; an empty command leaves it to the image."""
+
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@record
+class ServerPorts:
+    """Where a server listens; what has nothing to do with HTTP follows in the next two."""
+
+    http: int
+
+    @property
+    def grpc(self) -> int:
+        """Where it listens for gRPC, or whatever else it has."""
+        return self.http + 1
+
+    @property
+    def metrics(self) -> int:
+        """Where it tells its metrics."""
+        return self.http + 2
+
+
+_Start = Callable[[ServerPorts, str], Started]
+
+
+def _triton(ports: ServerPorts, folder: str) -> Started:
+    return Started(
+        (
+            "tritonserver",
+            f"--model-repository={folder}",
+            f"--http-port={ports.http}",
+            f"--grpc-port={ports.grpc}",
+            f"--metrics-port={ports.metrics}",
+        )
+    )
+
+
+def _mlserver(ports: ServerPorts, folder: str) -> Started:
+    variables = {
+        "MLSERVER_HTTP_PORT": str(ports.http),
+        "MLSERVER_GRPC_PORT": str(ports.grpc),
+        "MLSERVER_METRICS_PORT": str(ports.metrics),
+        "MLSERVER_PARALLEL_WORKERS": "0",
+        "MLSERVER_METRICS_DIR": "/tmp",
+    }
+    return Started(("mlserver", "start", folder), variables)
+
+
+def _tensorflow(ports: ServerPorts, folder: str) -> Started:
+    return Started(
+        (
+            "tensorflow_model_server",
+            f"--rest_api_port={ports.http}",
+            f"--port={ports.grpc}",
+            f"--model_config_file={folder}/models.config",
+        )
+    )
+
+
+def _bentoml(ports: ServerPorts, folder: str) -> Started:
+    return Started(("bentoml", "serve", folder, "--host", "0.0.0.0", "--port", str(ports.http)))
+
+
+def _seldon(ports: ServerPorts, folder: str) -> Started:  # noqa: ARG001 (the image has the class)
+    return Started(
+        (),
+        {
+            "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(ports.http),
+            "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(ports.grpc),
+            "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(ports.metrics),
+        },
+    )
+
+
+_STARTS: Final[Mapping[str, _Start]] = {
+    "triton": _triton,
+    "mlserver": _mlserver,
+    "tensorflow": _tensorflow,
+    "bentoml": _bentoml,
+    "seldon": _seldon,
+}
+
+TAKES_PORT: Final = frozenset(_STARTS)
+"""The kinds that graphc can tell where to listen."""
+
+NEEDS_MODELS: Final = frozenset({"triton", "mlserver", "tensorflow", "bentoml"})
+"""The kinds whose command names the folder of what they serve."""
+
+
+def start_server(kind: str, port: int, folder: str) -> Started:
+    """Return what a server of a kind is started with, to listen on a port and serve a folder; nothing where unknown."""
+    start = _STARTS.get(kind)
+    return Started() if start is None else start(ServerPorts(port), folder)
