@@ -79,7 +79,8 @@ def test_everything_is_left_out_alike(model: type[Spec]) -> None:
     sound: dict[str, object] = {
         "apiVersion": "graphc/v1", "kind": "InferenceGraph", "metadata": {"name": "g"}, "inputs": {"x": "FP32[1]"},
         "nodes": {"n": {}}, "outputs": {"y": "n"}, "in": "x", "model": "m.onnx", "component": "mean",
-        "python": "post:run", "out": "FP32[1]", "router": "random", "branches": [{"take": "x"}, {"take": "y"}],
+        "python": "post:run", "server": "v2", "out": "FP32[1]", "router": "random",
+        "branches": [{"take": "x"}, {"take": "y"}],
         "cascade": [{"take": "x"}, {"take": "y"}],
     }  # fmt: skip
     names = {info.alias or name: info for name, (_, info) in model.spec_fields.items()}

@@ -616,7 +616,8 @@ def _read_url(value: str) -> str:
         if "@" in parts.netloc:
             raise ValueError("the URL has a user or password, which a manifest would show: use `token`")
         if parts.query or parts.fragment:
-            raise ValueError(f"{show(value)} has a query, and is to be where the server's own paths begin")
+            # A key may be in it.
+            raise ValueError("the URL has a query, and is to be where the server's own paths begin")
     if not is_whole or not re.fullmatch(r"[\x21-\x7e]+", value):
         raise ValueError(f"{show(value)} is not the URL of a server, such as `http://triton.models:8000`")
     return value.rstrip("/")

@@ -102,16 +102,17 @@ class Connection:
 def _say_failure(error: Exception) -> str:
     """Say what became of a call, without the address that it was for: clients read it."""
     match error:
-        case urllib3.exceptions.ConnectTimeoutError():
-            return "cannot be reached in time"
-        case urllib3.exceptions.TimeoutError():
-            return "gave no answer in time"
         case urllib3.exceptions.NameResolutionError():
             return "has a name that cannot be resolved"
         case urllib3.exceptions.SSLError():
             return "has no certificate that is trusted here"
+        # It is a kind of timeout to urllib3.
         case urllib3.exceptions.NewConnectionError():
             return "refuses connections"
+        case urllib3.exceptions.ConnectTimeoutError():
+            return "cannot be reached in time"
+        case urllib3.exceptions.TimeoutError():
+            return "gave no answer in time"
         case urllib3.exceptions.ProtocolError():
             return "closed the connection before its answer was whole"
         case _:

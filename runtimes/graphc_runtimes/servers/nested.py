@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
@@ -37,6 +38,11 @@ def load(body: bytes) -> Json:
     try:
         return cast("Json", orjson.loads(body))
     except orjson.JSONDecodeError:
+        pass
+    try:
+        # Servers in Python and TensorFlow Serving write NaN and Infinity, which JSON has no words for.
+        return cast("Json", json.loads(body))
+    except (ValueError, RecursionError):
         raise AnswerError("answered with something that is not JSON") from None
 
 
@@ -98,6 +104,8 @@ def read_array(value: Json, declared: Declared) -> Array:
 
     A single value is a tensor of one element where the node declares one dimension.
     """
+    if value is None:
+        raise ArrayError("is a null")
     value = value if isinstance(value, list) else [value]
     shape = _shape_of(value, declared.shape)
     flat = flatten(_only(value, len(shape)))

@@ -7,7 +7,7 @@ import orjson
 from graphc_components.datatypes import Array
 
 from graphc_runtimes.servers.model import Answer, AnswerError, Asked, Call, Dialect
-from graphc_runtimes.servers.nested import load_object, read_outputs, write_inputs
+from graphc_runtimes.servers.nested import Json, load_object, read_outputs, write_inputs
 
 
 def make_dialect(asked: Asked) -> Dialect:
@@ -34,7 +34,10 @@ class _Predict:
         return [Call(f"{self._path}:predict", orjson.dumps(fields))]
 
     def read(self, answers: Sequence[Answer], _inputs: Mapping[str, Array], /) -> Mapping[str, Array]:
-        outputs = load_object(answers[0].body).get("outputs")
+        found = load_object(answers[0].body)
+        if "outputs" not in found:
+            raise AnswerError("answered without `outputs`")
+        outputs: Json = found["outputs"]
         declared = self._asked.outputs
         if not isinstance(outputs, dict) and len(declared) == 1:
             # A signature of one output answers without its name.
