@@ -69,6 +69,7 @@ class GraphFields(TypedDict, total=False):
     """What a graph may say beside its inputs, nodes and outputs."""
 
     predictors: Mapping[str, Mapping[str, Data]]
+    servers: Mapping[str, Mapping[str, Data]]
     sticky: Mapping[str, str]
     runtime: Mapping[str, str]
     requirements: str | Sequence[str | Mapping[str, str | Sequence[str]]]
@@ -200,6 +201,35 @@ class Graph:
             "image": image,
             "load_seconds": load_seconds,
             "gpu_memory": gpu_memory,
+        }
+        return self._add(name, own, fields)
+
+    def server(
+        self,
+        name: str,
+        server: str,
+        inputs: Sources,
+        *,
+        out: str | Mapping[str, str],
+        url: str | None = None,
+        model: str | None = None,
+        version: str | None = None,
+        takes: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Data] | None = None,
+        token: Mapping[str, str] | None = None,
+        **fields: Unpack[NodeFields],
+    ) -> Node:
+        """Add a model that another server has; `takes` are the types of the server's inputs, by its names."""
+        own = {
+            "server": server,
+            "url": url,
+            "model": model,
+            "version": version,
+            "in": _sources(inputs),
+            "inputs": takes,
+            "out": out,
+            "parameters": parameters,
+            "token": token,
         }
         return self._add(name, own, fields)
 

@@ -456,10 +456,7 @@ def test_a_run_on_one_machine_has_the_server_elsewhere(told: Told, monkeypatch: 
     told.say({"outputs": [{"name": "y", "datatype": "FP32", "shape": [2, 1], "data": [5, 6]}]})
     monkeypatch.setenv("GRAPHC_AT_MY_SERVER", told.url + "/below")
     own = node("v2", "http://nowhere.invalid", {"y": Declared("FP32", ("batch", 1))})
-    moved = ServerNode(
-        **{name: getattr(own, name) for name in own.__dataclass_fields__} | {"at": "my-server"}
-    )
-    same(load_server(moved)({"x": X})["y"], [5], [6])
+    same(load_server(replace(own, at="my-server"))({"x": X})["y"], [5], [6])
     assert told.paths == ["/below/v2/models/m/infer"]
 
 
