@@ -18,12 +18,12 @@ USELESS_VERSION: Final = error(
 OPEN_TOKEN: Final = warning(
     "GC564", "open-token", "A token is sent over plain HTTP, where all on the way can read it."
 )
-UNKNOWN_SERVER: Final = error("GC565", "unknown-server", "A node asks a server that there is not.")
+UNKNOWN_SERVER: Final = error("GC565", "no-such-server", "A node asks a server that there is not.")
 SERVER_TWICE: Final = error(
     "GC566", "server-twice", "A node says where its server is, and the declaration of the server does, too."
 )
 MANY_TENSORS: Final = error(
     "GC567", "many-tensors", "A node has more tensors than the protocol of its server carries."
 )
-PORT_TAKEN: Final = error("GC568", "port-taken", "Two servers of a pod listen on one port.")
+PORT_TAKEN: Final = error("GC568", "server-port-taken", "Two servers of a pod listen on one port.")
 NO_MODELS: Final = error("GC569", "no-models", "A server is started, and nothing says what it serves.")
