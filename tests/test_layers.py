@@ -74,7 +74,17 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
 ROOMS: Final = (
     *("records", "diagnostics", "source", "unchecked", "seldon", "http1", "engine"),
     *("within", "client", "fetch", "version", "regular_files", "gpus", "compare", "artefacts", "quantities"),
-    *("ir", "runtime_image", "server_start", "spec", "caching", "durations", "hardware", "rollout", "packages"),
+    *(
+        "ir",
+        "runtime_image",
+        "server_start",
+        "spec",
+        "caching",
+        "durations",
+        "hardware",
+        "rollout",
+        "packages",
+    ),
     "builder",
     *("profiles", "lower", "frontend", "builder_files", "targets", "measured", "compile", "documents"),
     *("run", "explain", "krm", "bench", "push", "cluster", "lint", "trial", "verify", "cli"),
@@ -220,6 +230,7 @@ FINDS_FAULTS: Final = frozenset(
     {
         # They read files, and tell what is wrong where they find it.
         "graphc.frontend.draft_nodes",
+        "graphc.frontend.draft_servers",
         "graphc.frontend.read_requirements",
         # It returns the words for what is wrong: `check_types` reports them.
         "graphc.frontend.infer",
