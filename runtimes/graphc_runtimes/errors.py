@@ -28,5 +28,16 @@ class RunError(Exception):
     """A node or the answer is at fault (500); the message is for the client, so it names no path."""
 
 
+class ServerFaultError(Exception):
+    """The server that a node asks did not answer, or not rightly; the message reads on after "its server".
+
+    `logged` is what may stand in a log: a server's own words may hold what a client sent.
+    """
+
+    def __init__(self, message: str, logged: str) -> None:
+        super().__init__(message)
+        self.logged = logged
+
+
 class DeadlineError(Exception):
     """The request is past its deadline (504), and what was left of it was not done."""

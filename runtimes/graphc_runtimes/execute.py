@@ -15,7 +15,7 @@ from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.attempt import attempt, stand_in, start_thread
 from graphc_runtimes.choose import Call, choose
 from graphc_runtimes.contracts import Books, Contract, Counts, NoBooks, hold
-from graphc_runtimes.errors import BadInputError, DeadlineError, RequestError, RunError
+from graphc_runtimes.errors import BadInputError, DeadlineError, RequestError, RunError, ServerFaultError
 from graphc_runtimes.faults import describe, trace
 from graphc_runtimes.region import (
     ChoiceNode,
@@ -392,6 +392,9 @@ def _fail(node: Node, call: Call, error: BaseException, counts: Counts | None = 
     match error:
         case ArrayError():
             found = RunError(f"node `{node.name}` {error}")
+        case ServerFaultError():
+            _LOG.error("node `%s`: its server %s%s", node.name, error.logged, _of_request(call))
+            return RunError(f"node `{node.name}`: its server {error}")
         case ComponentError():
             found = RunError(f"node `{node.name}` failed: {error}")
         case _:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from compile_cases import Case, find_cases
 from graphc.run.environment import expand
-from graphc_runtimes.region import Region, parse_region
+from graphc_runtimes.region import Region, ServerNode, parse_region
 from jsonschema import Draft7Validator, ValidationError
 
 CRD: Final = Path(__file__).parents[3] / "shared" / "seldon" / "seldondeployment-crd.json"
@@ -53,6 +53,10 @@ def pods_of(predictor: Json) -> list[Json]:
     return [pod["spec"] for pod in predictor["componentSpecs"]]
 
 
+def unit_containers(pod: Json) -> list[Json]:
+    return [each for each in pod["containers"] if not each["name"].startswith("server-")]
+
+
 def units_of(graph: Json) -> Iterator[Json]:
     yield graph
     for child in graph["children"]:
@@ -71,7 +75,7 @@ def test_the_runtime_understands_every_region(case: Case, level: int) -> None:
         regions = {
             container["name"]: region_of(container)
             for pod in pods_of(predictor)
-            for container in pod["containers"]
+            for container in unit_containers(pod)
         }
         assert {region.unit for region in regions.values()} == set(regions)
         assert len({region.graph for region in regions.values()}) == 1
@@ -81,7 +85,7 @@ def test_the_runtime_understands_every_region(case: Case, level: int) -> None:
 def test_units_and_containers_are_the_same(case: Case, level: int) -> None:
     for predictor in predictors_of(case, level):
         units = [unit["name"] for unit in units_of(predictor["graph"])]
-        containers = [each["name"] for pod in pods_of(predictor) for each in pod["containers"]]
+        containers = [each["name"] for pod in pods_of(predictor) for each in unit_containers(pod)]
         assert sorted(units) == sorted(containers)
         assert len(units) == len(set(units))
         assert all(len(f"seldon-app-svc-{name}") <= LABEL for name in units)
@@ -90,7 +94,7 @@ def test_units_and_containers_are_the_same(case: Case, level: int) -> None:
 @each_manifest
 def test_a_unit_answers_what_the_next_one_takes(case: Case, level: int) -> None:
     for predictor in predictors_of(case, level):
-        containers = {each["name"]: each for pod in pods_of(predictor) for each in pod["containers"]}
+        containers = {each["name"]: each for pod in pods_of(predictor) for each in unit_containers(pod)}
         last = _follow(predictor["graph"], {name: region_of(each) for name, each in containers.items()}, None)
         region = region_of(next(iter(containers.values())))
         assert last >= {each.name for each in region.graph.outputs}
@@ -140,7 +144,7 @@ def test_mounts_volumes_and_config_maps_belong_together(case: Case, level: int) 
 @each_manifest
 def test_names_of_environment_variables_are_unique(case: Case, level: int) -> None:
     for pod in (pod for predictor in predictors_of(case, level) for pod in pods_of(predictor)):
-        for container in pod["containers"]:
+        for container in unit_containers(pod):
             names = [each["name"] for each in container["env"]]
             assert len(names) == len(set(names))
 
@@ -222,7 +226,7 @@ def test_containers_write_to_a_folder_of_their_own_alone(case: Case, level: int)
     for pod in (pod for predictor in predictors_of(case, level) for pod in pods_of(predictor)):
         volumes = {each["name"]: each for each in pod["volumes"]}
         scratch: list[str] = []
-        for container in (*pod.get("initContainers", []), *pod["containers"]):
+        for container in (*pod.get("initContainers", []), *unit_containers(pod)):
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
             mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
             env = {each["name"]: each.get("value") for each in container["env"]}
@@ -231,7 +235,7 @@ def test_containers_write_to_a_folder_of_their_own_alone(case: Case, level: int)
             assert env.get("MLSERVER_METRICS_DIR", "/tmp") == "/tmp"
             writable = [each for each in mounts.values() if not each.get("readOnly")]
             assert all({"emptyDir", "persistentVolumeClaim"} & set(volumes[it["name"]]) for it in writable)
-            if container in pod["containers"]:
+            if container in unit_containers(pod):
                 scratch.append(mounts["/tmp"]["name"])
         assert len(scratch) == len(set(scratch)), "two units would add up each other's metrics"
 
@@ -247,7 +251,7 @@ def test_a_pod_ends_after_what_its_units_have_begun(case: Case, level: int) -> N
     for predictor in predictors_of(case, level):
         has_executor = "seldon.io/no-engine" not in predictor.get("annotations", {})
         for index, pod in enumerate(pods_of(predictor)):
-            for container in pod["containers"]:
+            for container in unit_containers(pod):
                 (grace,) = [
                     int(each["value"]) for each in container["env"] if each["name"] == "GRAPHC_GRACE_S"
                 ]
@@ -265,7 +269,7 @@ def test_units_of_a_pod_listen_on_ports_that_nobody_else_there_has(case: Case, l
     for predictor in predictors_of(case, level):
         has_executor = "seldon.io/no-engine" not in predictor.get("annotations", {})
         for pod in pods_of(predictor):
-            listens = [each["ports"] for each in pod["containers"]]
+            listens = [each["ports"] for each in unit_containers(pod)]
             assert all([port["name"] for port in each] == ["http", "grpc", "metrics"] for each in listens)
             numbers = [port["containerPort"] for each in listens for port in each]
             assert len(numbers) == len(set(numbers))
@@ -273,3 +277,33 @@ def test_units_of_a_pod_listen_on_ports_that_nobody_else_there_has(case: Case, l
             assert (numbers[:2] == entry) is not has_executor
             # Those of Istio's proxy, and those that Linux gives to connections out of the pod.
             assert not any(15_000 <= each <= 15_090 or each >= 32_768 for each in numbers)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_servers_stand_beside_the_units_that_ask_them(level: int) -> None:
+    (case,) = [each for each in find_cases() if str(each) == "servers"]
+    (predictor,) = predictors_of(case, level)
+    (pod,) = pods_of(predictor)
+    servers = {each["name"].removeprefix("server-"): each for each in pod["containers"]}
+    listens = {name: servers[name]["ports"][0]["containerPort"] for name in ("own", "triton", "plain")}
+    ports = [port["containerPort"] for each in pod["containers"] for port in each["ports"]]
+    assert len(ports) == len(set(ports))
+    asked = {
+        node.url
+        for each in unit_containers(pod)
+        for node in region_of(each).nodes
+        if isinstance(node, ServerNode) and node.at in listens
+    }
+    assert asked == {f"http://127.0.0.1:{port}" for port in listens.values()}
+    assert servers["own"]["command"] == ["mlserver", "start", "/mnt/graphc/server-own"]
+    assert servers["plain"]["args"] == ["--port=8090"]
+    assert "command" not in servers["plain"]
+    assert servers["triton"]["resources"]["limits"] == {"nvidia.com/gpu": 1}
+    assert servers["triton"]["startupProbe"]["failureThreshold"] == 12
+    for name, port in listens.items():
+        assert servers[name]["readinessProbe"]["httpGet"] == {"path": "/v2/health/ready", "port": port}
+        assert servers[name]["lifecycle"] == unit_containers(pod)[0]["lifecycle"]
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    assert volumes["graphc-server-triton"]["persistentVolumeClaim"]["claimName"] == "models"
+    items = volumes["graphc-server-own"]["configMap"]["items"]
+    assert [each["path"] for each in items] == ["doubler/doubling.py", "doubler/model-settings.json"]

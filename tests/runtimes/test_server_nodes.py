@@ -15,9 +15,11 @@ from graphc_components.datatypes import Array, bytes_array
 from graphc_components.servers import SERVERS
 from graphc_runtimes.adapters.server import load_server
 from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.errors import LoadError, RunError
-from graphc_runtimes.execute import Runner
-from graphc_runtimes.region import Declared, Read, ServerNode
+from graphc_runtimes.choose import Call
+from graphc_runtimes.contracts import NoBooks, NoCounts
+from graphc_runtimes.errors import LoadError, RunError, ServerFaultError
+from graphc_runtimes.execute import Program, Runner
+from graphc_runtimes.region import Declared, Read, Region, RegionOutput, ServerNode, TensorSpec, WholeGraph
 
 Json = Any
 X: Final = np.array([[1.5, 2], [3, 4]], np.float32)
@@ -309,7 +311,7 @@ WRONG: Final = [
 @pytest.mark.parametrize(("kind", "body", "words"), WRONG)
 def test_an_answer_that_is_none_is_the_servers_fault(told: Told, kind: str, body: bytes, words: str) -> None:
     told.answer = (200, {}, body)
-    with pytest.raises(RunError, match="node `score`: its server ") as caught:
+    with pytest.raises(ServerFaultError) as caught:
         load(kind, told)({"x": X})
     assert words in str(caught.value)
     assert len(str(caught.value)) < 1000
@@ -329,7 +331,7 @@ def test_an_answer_that_is_none_is_the_servers_fault(told: Told, kind: str, body
 def test_what_openai_answers_is_looked_at(told: Told, task: str, body: bytes) -> None:
     told.answer = (200, {}, body)
     run = load("openai", told, {"y": Declared("FP32", ("batch", 1))}, parameters={"task": task})
-    with pytest.raises(RunError, match="node `score`: its server "):
+    with pytest.raises(ServerFaultError):
         run({"text": TEXTS})
 
 
@@ -348,10 +350,11 @@ def test_what_openai_answers_is_looked_at(told: Told, task: str, body: bytes) ->
 )
 def test_the_servers_own_words_are_told(told: Told, body: bytes, words: str) -> None:
     told.answer = (404, {}, body)
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(ServerFaultError) as caught:
         load("triton", told)({"x": X})
     said = str(caught.value)
-    assert said.startswith("node `score`: its server (NVIDIA Triton) ")
+    assert said.startswith("(NVIDIA Triton) ")
+    assert caught.value.logged == "(NVIDIA Triton) answered 404"
     assert words in said
     assert "secret" not in said
     assert len(said) < 700
@@ -377,7 +380,7 @@ def test_a_server_that_breaks_off_is_told_and_the_next_request_served(
 ) -> None:
     told.act = act
     run = load("v2", told)
-    with pytest.raises(RunError, match=r"node `score`: its server \(A V2 server\) "):
+    with pytest.raises(ServerFaultError, match=r"\(A V2 server\) "):
         run({"x": X})
     told.act = None
     told.say({"outputs": [{"name": "y", "datatype": "FP32", "shape": [2, 1], "data": [5, 6]}]})
@@ -397,7 +400,7 @@ def test_a_server_that_hangs_or_drips_is_given_up(told: Told) -> None:
 
     for act in (hang, drip):
         told.act = act
-        with pytest.raises(RunError, match="in time"):
+        with pytest.raises(ServerFaultError, match="in time"):
             load("v2", told, timeout_ms=100)({"x": X})
     ended.set()
 
@@ -405,7 +408,7 @@ def test_a_server_that_hangs_or_drips_is_given_up(told: Told) -> None:
 def test_an_answer_without_end_is_not_read_to_it(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAPHC_MAX_BODY_BYTES", "1000")
     told.answer = (200, {}, b" " * 100_000)
-    with pytest.raises(RunError, match="answered with more than 1000 bytes"):
+    with pytest.raises(ServerFaultError, match="answered with more than 1000 bytes"):
         load("v2", told)({"x": X})
 
 
@@ -414,14 +417,14 @@ def test_no_server_and_no_host_are_told_without_the_address(told: Told) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     told.url = f"http://127.0.0.1:{port}"
-    with pytest.raises(RunError, match="refuses connections") as caught:
+    with pytest.raises(ServerFaultError, match="refuses connections") as caught:
         load("v2", told)({"x": X})
     assert str(port) not in str(caught.value)
 
 
 def test_no_redirect_is_followed(told: Told) -> None:
     told.answer = (302, {"Location": told.url + "/elsewhere"}, b"")
-    with pytest.raises(RunError, match="answered 302"):
+    with pytest.raises(ServerFaultError, match="answered 302"):
         load("v2", told, token=None)({"x": X})
     assert len(told.paths) == 1
 
@@ -481,3 +484,36 @@ def test_every_kind_has_a_dialect(told: Told) -> None:
         assert callable(load(kind, told))
     with pytest.raises(LoadError, match="`other` is not a kind of server"):
         load_server(replace(node("v2", told.url, {"y": Declared("FP32", (1,))}), server="other"))
+
+
+def test_a_failure_is_counted_logged_without_the_servers_words_and_told(
+    told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    told.say({"error": "bad value 4711"}, 400)
+    asking = node("v2", told.url, {"y": Declared("FP32", ("batch", 1))})
+    region = Region(
+        graphc=1, graph=WholeGraph("g", (), ()), unit="u", nodes=(asking,),
+        takes=(TensorSpec("x", "FP32", ("batch", 2)),),
+        answers=(RegionOutput("y", "score.y", "FP32", ("batch", 1)),), wire="plain",
+    )  # fmt: skip
+    books = Failures()
+    program = Program(region, {"score": load_server(asking)}, books)
+    with pytest.raises(
+        RunError, match=r"node `score`: its server \(A V2 server\) answered 400: bad value 4711"
+    ):
+        program.run({"x": X}, Call({}, {}))
+    assert books.failed == 1
+    assert "node `score`: its server (A V2 server) answered 400" in caplog.text
+    assert "4711" not in caplog.text
+
+
+class Failures(NoCounts, NoBooks):
+    """Counts tries that failed."""
+
+    failed = 0
+
+    def open(self, _node: str, /) -> "Failures":
+        return self
+
+    def fail(self) -> None:
+        self.failed += 1

@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-from graphc_components.servers import SERVERS
-
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.limits import BAD_NAME, LONG_NAME
@@ -170,9 +168,9 @@ def _check_servers(spec: GraphSpec, limits: Limits, sink: Sink) -> None:
     for name, server in spec.fields.servers.items():
         at = spec.at("servers", name, key=True)
         _check_label(name, "server", at, limits.unit_name - len(server_container("")), sink)
-        if server_container(name) in names or name in SERVERS:
-            what = "a kind of server" if name in SERVERS else f"a name for `{server_container(name)}`"
-            sink.report(Diagnostic(DUPLICATE_NAME, f"the server `{name}` has the name of {what}", at))
+        if server_container(name) in names:
+            message = f"the container of the server `{name}` has the name of a node or unit, `{server_container(name)}`"
+            sink.report(Diagnostic(DUPLICATE_NAME, message, at))
         if server.token is not None:
             _check_object(server.token.secret, "Secret", spec.at("servers", name, "token", "secret"), sink)
         for variable, value in server.env.items():

@@ -7,10 +7,10 @@ from typing import Final
 
 from graphc_components.datatypes import Array
 
-from graphc_runtimes.errors import LoadError, RunError
+from graphc_runtimes.errors import LoadError, ServerFaultError
 from graphc_runtimes.execute import Runner
 from graphc_runtimes.region import ServerNode
-from graphc_runtimes.servers.connection import USUAL_S, Connection, ServerError
+from graphc_runtimes.servers.connection import USUAL_S, Connection
 from graphc_runtimes.servers.find import find_dialect
 from graphc_runtimes.servers.model import Answer, AnswerError, Call, describe_node
 
@@ -34,8 +34,8 @@ def load_server(node: ServerNode) -> Runner:
     def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         try:
             return dialect.read(send(dialect.ask(inputs)), inputs)
-        except (ServerError, AnswerError) as error:
-            raise RunError(f"node `{node.name}`: its server {error}") from None
+        except AnswerError as error:
+            raise ServerFaultError(str(error), str(error)) from None
 
     return run
 

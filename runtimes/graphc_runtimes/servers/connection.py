@@ -11,6 +11,7 @@ import orjson
 import urllib3
 from graphc_components.servers import SERVERS
 
+from graphc_runtimes.errors import ServerFaultError
 from graphc_runtimes.limits import read_limits
 from graphc_runtimes.region import ServerNode
 from graphc_runtimes.servers.model import Answer, Call
@@ -24,10 +25,6 @@ _PIECE: Final = 2**16
 _LONGEST: Final = 500
 """As much of what a server says of an error is passed on."""
 _WORDS: Final = ("error", "message", "detail", "reason", "info", "status")
-
-
-class ServerError(Exception):
-    """A server did not answer, or not with success; the message reads on after "its server"."""
 
 
 def where_is(node: ServerNode) -> str:
@@ -53,11 +50,12 @@ class Connection:
         )
 
     def send(self, call: Call) -> Answer:
-        """Return what the server answers with success; raises ServerError."""
+        """Return what the server answers with success; raises ServerFaultError."""
         answer = self._exchange(call)
         if answer.status // 100 != 2:
             said = say_error(answer.body)
-            raise ServerError(f"({self._title}) answered {answer.status}" + (f": {said}" if said else ""))
+            told = f"({self._title}) answered {answer.status}"
+            raise ServerFaultError(f"{told}: {said}" if said else told, told)
         return answer
 
     def _exchange(self, call: Call) -> Answer:
@@ -82,9 +80,13 @@ class Connection:
                 raise
             response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise ServerError(f"({self._title}) {_say_failure(error)}") from None
+            raise self._fault(_say_failure(error)) from None
         names = cast("Mapping[str, str]", response.headers)
         return Answer(response.status, {name.lower(): value for name, value in names.items()}, body)
+
+    def _fault(self, what: str) -> ServerFaultError:
+        told = f"({self._title}) {what}"
+        return ServerFaultError(told, told)
 
     def _read(self, response: urllib3.BaseHTTPResponse, until: float) -> bytes:
         pieces: list[bytes] = []
@@ -93,9 +95,9 @@ class Connection:
             pieces.append(piece)
             left -= len(piece)
             if left < 0:
-                raise ServerError(f"({self._title}) answered with more than {self._most} bytes")
+                raise self._fault(f"answered with more than {self._most} bytes")
             if time.monotonic() > until:
-                raise ServerError(f"({self._title}) did not finish its answer in time")
+                raise self._fault("did not finish its answer in time")
         return b"".join(pieces)
 
 

@@ -98,7 +98,9 @@ def emit_servers(pod: Pod) -> Iterable[Data]:
     for server in pod.servers:
         mounts = [_mount(shipment, read_only=True) for shipment in server.shipments]
         models = sorted({*models_of(server.host, pod.units)})
-        yield emit_server(server.host, models, ARTEFACTS, mounts)
+        unit = pod.containers[0]
+        ending = unit.ending.emit_hook() if unit.is_for_cluster else None
+        yield emit_server(server.host, models, ARTEFACTS, mounts, ending)
 
 
 def emit_server_loaders(pod: Pod) -> Iterable[Data]:

@@ -1,7 +1,7 @@
 """Emits the containers of servers beside the units that ask them."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from graphc_components.servers import SERVERS
@@ -32,8 +32,10 @@ def folder_of(host: Host, root: str) -> str:
     return f"{root}/{server_container(host.name)}"
 
 
-def emit_server(host: Host, models: Sequence[str], root: str, mounts: Sequence[Data]) -> Data:
-    """Return the container of a server; `models` are the models that nodes ask it for."""
+def emit_server(
+    host: Host, models: Sequence[str], root: str, mounts: Sequence[Data], ending: Mapping[str, Value] | None
+) -> Data:
+    """Return the container of a server; `models` are those that nodes ask it for, `ending` is the units' own hook."""
     started = start_server(host.kind, host.port, folder_of(host, root))
     is_own = bool(host.command or host.args)
     written: Data = {"name": server_container(host.name), "image": host.image}
@@ -53,6 +55,9 @@ def emit_server(host: Host, models: Sequence[str], root: str, mounts: Sequence[D
     if resources:
         written["resources"] = resources
     written |= _probes(host, models)
+    if ending is not None:
+        # A unit still asks it while it finishes what it has begun.
+        written["lifecycle"] = dict(ending)
     written["securityContext"] = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
