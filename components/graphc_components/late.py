@@ -1,10 +1,11 @@
 """Modules that are imported when something of them is first used, so that a compiler reads declarations without numpy.
 
-A type checker sees the modules themselves. After its first use a name is an attribute like any other, so that a
+A type checker sees the modules themselves. After the first use each is a plain module with the same contents, so that a
 function that runs for each request pays nothing.
 """
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 __all__ = ["choices", "datatypes", "limits", "np", "steps"]
@@ -16,14 +17,12 @@ if TYPE_CHECKING:
     from graphc_components.onnx_forms import steps
 else:
 
-    class _Late:
-        def __init__(self, module: str) -> None:
-            self._module = module
-
+    class _Late(ModuleType):
         def __getattr__(self, name: str) -> object:
-            found = getattr(import_module(self._module), name)
-            setattr(self, name, found)
-            return found
+            vars(self).update(vars(import_module(self.__name__)))
+            # Python reads attributes of a plain module fastest, as importlib's LazyLoader knows too.
+            self.__class__ = ModuleType
+            return getattr(self, name)
 
     np = _Late("numpy")
     choices = _Late("graphc_components.choices")
