@@ -46,6 +46,11 @@ def test_what_is_not_judged_is_said(tmp_path: Path) -> None:
     assert check(tmp_path, PYTHON, "--strict", "--load").output == "1 graph, no problems found\n"
     far = '{model: "s3://bucket/m.onnx", in: {X: x}, out: {y: "FP32[batch, 4]"}}'
     assert "not judged: whether `n` loads and runs" in check(tmp_path, far, "--load").output
+    asks = '{server: triton, url: "http://triton:8000", in: {X: x}, out: {y: "FP32[batch, 4]"}}'
+    assert "not judged: whether `n` loads and runs" in check(tmp_path, asks, "--load").output
+    told = check(tmp_path, asks, "--strict").output
+    assert "`n` asks a server, which has not been called" in told
+    assert "--load" not in told
 
 
 def test_every_framework_is_tried(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from graphc.compile.compile_files import Compilation
 from graphc.compile.pipeline import CheckedGraph
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.loading import NOT_JUDGED
-from graphc.ir.graph import ModelWork, Node, PythonWork
+from graphc.ir.graph import ModelWork, Node, PythonWork, ServerWork
 from graphc.ir.plan import Plan, Unit
 from graphc.packages.requirements import Requirements
 from graphc.records import record
@@ -30,7 +30,10 @@ class Subject:
     def key(self) -> tuple[object, ...]:
         """What makes two nodes of two versions the same to try."""
         types = tuple(output.type for output in self.node.outputs)
-        return self.node.origin, self.node.work, types, self.requirements
+        work = self.node.work
+        # The parameters of a server are a mapping, which cannot be a part of a key.
+        known = repr(work) if isinstance(work, ServerWork) else work
+        return self.node.origin, known, types, self.requirements
 
     @property
     def requirements(self) -> Requirements:
@@ -41,14 +44,14 @@ class Subject:
 
 
 def find_subjects(done: Compilation) -> Iterator[Subject]:
-    """Yield the models and Python nodes of all versions, each once."""
+    """Yield the models, Python nodes and nodes that ask servers of all versions, each once."""
     for graph in done.graphs:
         # Versions mostly differ in a node or two.
         seen: set[tuple[object, ...]] = set()
         for version, plan in graph.plans.items():
             for unit, node in _nodes(plan):
                 subject = Subject(graph, version, plan, unit, node)
-                if isinstance(node.work, ModelWork | PythonWork) and subject.key not in seen:
+                if isinstance(node.work, ModelWork | PythonWork | ServerWork) and subject.key not in seen:
                     seen.add(subject.key)
                     yield subject
 
@@ -69,6 +72,8 @@ def why_unjudged(node: Node, *, was_run: bool) -> str | None:
             return "is fetched on the cluster"
         case PythonWork(local=None):
             return "is in an image of its own"
+        case ServerWork():
+            return "asks a server, which has not been called"
         case PythonWork() if not was_run:
             return "is Python of your own"
         case ModelWork(framework=framework) if framework in _UNTOLD and not was_run:
@@ -83,7 +88,8 @@ def report_unjudged(done: Compilation, sink: Sink, *, was_run: bool) -> None:
         reason = why_unjudged(subject.node, was_run=was_run)
         if reason is not None:
             message = f"`{subject.node.origin}` {reason}, so nobody has seen that it loads and runs"
-            hint = None if was_run else "check it with `--load`"
+            is_hopeless = was_run or why_unjudged(subject.node, was_run=True) is not None
+            hint = None if is_hopeless else "check it with `--load`"
             sink.report(Diagnostic(NOT_JUDGED, message, place_of(subject), hint))
 
 
@@ -95,7 +101,8 @@ def list_unjudged(done: Compilation, *, was_run: bool) -> list[str]:
 
 def place_of(subject: Subject) -> Span:
     """Return where a node says what it runs."""
-    field = "model" if isinstance(subject.node.work, ModelWork) else "python"
+    fields: dict[type, str] = {ModelWork: "model", ServerWork: "server"}
+    field = fields.get(type(subject.node.work), "python")
     return subject.graph.spec.at("nodes", subject.node.origin, field)
 
 
