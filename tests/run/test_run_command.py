@@ -154,7 +154,7 @@ def test_a_port_in_use_is_said(
         ("kind: Pod", (), 1, "error: there is no SeldonDeployment among the documents"),
         ("kind: SeldonDeployment", (), 1, "error: a SeldonDeployment has no name"),
         ("kind: InferenceGraph", (), 1, "error[GC"),
-        ("kind: Pod", ("--set", "a=b"), 2, "`--set`, `-O` and `--costs` are for graph files"),
+        ("kind: Pod", ("--set", "a=b"), 2, "`--set`, `-O`, `--costs` and `--target` are for graph files"),
         ("kind: Pod", ("--mount", "c"), 2, "`c` is not CLAIM=DIR with a folder that exists"),
         (
             "kind: Pod",
