@@ -48,7 +48,16 @@ class Part:
 
 PARTS: Final[Mapping[str, Part]] = {
     "gpus": Part([COMPILER / "gpus"], ["gpus", "profiles", "reject/test_reject.py"]),
-    "hardware": Part([COMPILER / "hardware"], ["gpus", "profiles", "reject/test_reject.py"]),
+    "hardware": Part(
+        [COMPILER / "hardware"],
+        [
+            "gpus",
+            "profiles",
+            "artefacts/test_onnx_operators.py",
+            "changing/test_rollout_room.py",
+            "reject/test_reject.py",
+        ],
+    ),
     "http1": Part([COMPILER / "http1.py"], ["bench/test_http1.py", "engine/test_pool.py"]),
     "lower": Part([COMPILER / "lower"], ["plans", "lower", "meaning", "reject/test_reject.py"]),
     "packed": Part(

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -186,13 +187,26 @@ def find_busy(served: Served, workers: set[int]) -> int:
 
     A worker that sleeps in a thread still answers, so it is told by its open connections.
     """
-    for pid in workers:
-        for each in Path(f"/proc/{pid}/fd").iterdir():
-            if each.readlink().name.startswith("socket:") and str(each.readlink())[8:-1] in _established(
-                served.http
-            ):
-                return pid
-    raise AssertionError("nobody has the connection")
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        connected = _established(served.http)
+        busy = [pid for pid in workers if _sockets(pid) & connected]
+        # Connections of requests that were answered may close a moment later.
+        if len(busy) == 1:
+            return busy[0]
+        time.sleep(0.05)
+    raise AssertionError("no one worker has the connection")
+
+
+def _sockets(pid: int) -> set[str]:
+    """The inodes of a process's sockets; what it closes meanwhile is passed over."""
+    found = set[str]()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            kind, _, inode = str(each.readlink()).partition(":")
+            if kind == "socket":
+                found.add(inode.strip("[]"))
+    return found
 
 
 def _established(port: int) -> set[str]:
