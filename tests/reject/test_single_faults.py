@@ -29,8 +29,8 @@ from graphc.source.yaml_reader import read_documents
 Place = Sequence[str | int]
 Plain = dict[str, object] | list[object] | str | int | float | bool | None
 
-NAMES_WHAT_IS_GONE: Final = frozenset({"GC020", "GC021", "GC201", "GC202", "GC405"})
-NAMING: Final = frozenset({"inputs", "nodes", "out", "parameters", "take"})
+NAMES_WHAT_IS_GONE: Final = frozenset({"GC020", "GC021", "GC201", "GC202", "GC405", "GC565"})
+NAMING: Final = frozenset({"inputs", "nodes", "out", "parameters", "servers", "take"})
 """Mappings whose keys are names that other places of a file, or the command line, may say."""
 
 OF_UNUSED: Final = frozenset({"GC024", "GC205", "GC206", "GC215", "GC473"})
@@ -57,7 +57,7 @@ class Change:
             return False
         *above, step = self.place
         is_name = self.kind in {"drop", "rename"} and bool(above) and above[-1] in NAMING
-        return self.place == ("parameters",) or (is_name and str(step) in each.message)
+        return self.place in {("parameters",), ("servers",)} or (is_name and str(step) in each.message)
 
 
 def find_places(

@@ -26,11 +26,12 @@ from graphc.diagnostics.codes.servers import (
     USELESS_VERSION,
 )
 from graphc.diagnostics.printable import quoted
-from graphc.diagnostics.suggest import did_you_mean
+from graphc.diagnostics.suggest import did_you_mean, nearest
 from graphc.frontend.draft import DraftNode, DraftServer, DraftUse
 from graphc.ir.graph import Host, Resources, Variable
 from graphc.server_start import NEEDS_MODELS, TAKES_PORT
-from graphc.spec.model import DeclaredServer, SecretKey, Server
+from graphc.source.located import Fields
+from graphc.spec.model import DeclaredServer, InferenceGraph, SecretKey, Server
 from graphc.spec.read import GraphSpec
 
 _ONE_INPUT: Final = {"openai": "text"}
@@ -68,7 +69,8 @@ def draft_servers(spec: GraphSpec, folder: Path, sink: Sink) -> Mapping[str, Dra
 def _draft_host(
     spec: GraphSpec, name: str, declared: DeclaredServer, folder: Path, taken: dict[int, str], sink: Sink
 ) -> Host:
-    if declared.kind in NEEDS_MODELS and declared.models is None and not (declared.command or declared.args):
+    says = any(spec.says("servers", name, field) for field in ("models", "command", "args"))
+    if declared.kind in NEEDS_MODELS and not says and not _has_strange_fields(spec, name):
         message = f"`{name}` is a server of {SERVERS[declared.kind].title}, and nothing says what it serves"
         hint = "name a folder in `models`, or what it is started with in `args`"
         sink.report(Diagnostic(NO_MODELS, message, spec.at("servers", name, key=True), hint))
@@ -92,6 +94,14 @@ def _draft_host(
         tuple(_find_models(spec, name, declared, folder, sink)),
         spec.at("servers", name, key=True),
     )
+
+
+def _has_strange_fields(spec: GraphSpec, name: str) -> bool:
+    """Say whether a server has fields that are none, which is reported: one may be meant to say what it serves."""
+    servers = spec.root.find("servers")
+    entry = servers.value.find(name) if servers and isinstance(servers.value, Fields) else None
+    fields = entry.value.entries if entry and isinstance(entry.value, Fields) else ()
+    return any(each.key not in DeclaredServer.spec_fields for each in fields)
 
 
 def _choose_port(
@@ -197,6 +207,15 @@ def draft_server_node(
     )
 
 
+def _is_broken(spec: GraphSpec, name: str) -> bool:
+    """Say whether a server is there that could not be read; or all of them, as `servers` is misspelt or no mapping."""
+    entry = spec.root.find("servers")
+    if entry is None:
+        strange = (each.key for each in spec.root.entries if each.key not in InferenceGraph.spec_fields)
+        return any(nearest(key, ["servers"]) for key in strange)
+    return not isinstance(entry.value, Fields) or spec.says("servers", name)
+
+
 def _is_unnamed(use: DraftUse) -> bool:
     return use.port == "" or use.port.isdecimal()
 
@@ -238,6 +257,9 @@ class _Drafting:
                 message = f"says where `{called}` is, and `servers` does"
                 self._report(SERVER_TWICE, message, field, key=True, hint=f"leave `{field}` out")
             return declared
+        if _is_broken(self.spec, called):
+            # It could not be read, which is reported.
+            return None
         if called in SERVERS and url is not None:
             path = ("nodes", self.name, "url")
             _check_token(self.spec, url, self.server.token, path, f"the server of `{self.name}`", self.sink)

@@ -384,16 +384,23 @@ class _Inference:
 
     def _infer_server(self, spec: Server) -> Ports:
         declared = {port: parse_tensor_type(text) for port, text in spec.out.items()}
+        server = self.node.server
+        if server is None or any(
+            type_.datatype not in SERVERS[server.kind].gives for type_ in declared.values()
+        ):
+            return {}  # there is no such server, or it does not carry them, which is reported already
         signature = self.node.signature
         if signature is None:
-            if self.node.server is not None:
-                self._check_carried(SERVERS[self.node.server.kind])
+            self._check_carried(SERVERS[server.kind])
             return declared
         bindings: Bindings = {}
         names = [tensor.name for tensor in signature.inputs]
         if self._name_ports(names, "the server", names) and self.is_whole:
             self._bind_inputs(signature, bindings)
-        return self._outputs_of(signature, {}, bindings)
+        if not self.is_whole or not all(self._type_of(use) for use in self.uses):
+            return {}  # what is fed is not known, which is reported already
+        # Where the inputs do not fit, the outputs are what they would be.
+        return declared if self.sink.has_errors else self._outputs_of(signature, {}, bindings)
 
     def _check_carried(self, kind: ServerKind) -> None:
         for use in self.uses:

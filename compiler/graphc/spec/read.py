@@ -8,7 +8,7 @@ from graphc.diagnostics.suggest import nearest
 from graphc.records import record
 from graphc.source.located import Fields, Located, Path, Plain, locate, to_plain
 from graphc.spec.declare import Spec, accept
-from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph, kinds_of
+from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph, Model, kinds_of
 from graphc.spec.scalars import show
 
 
@@ -116,13 +116,20 @@ def read_node(root: Fields, node: Located, path: Path, sink: Sink) -> AnyNode | 
         message = f"`{path[-1]}` is not a mapping"
         sink.report(Diagnostic(NODE_KIND, message, node.span, "say what it is: `model:`, `component:`, ..."))
         return None
-    kinds = kinds_of([entry.key for entry in node.entries])
+    keys = [entry.key for entry in node.entries]
+    kinds = [] if _means_server(keys) else kinds_of(keys)
     if len(kinds) != 1:
         sink.report(_wrong_kinds(root, node, path, kinds))
         return None
     kind = kinds[0]
     plain = to_plain(node)
     return accept(NODE_KINDS[kind], plain) or _examine_node(kind, plain, root, path, sink)
+
+
+def _means_server(keys: list[str]) -> bool:
+    """Say whether `server` is misspelt in a node with a `model`, which would be taken for a model of its own."""
+    strange = [key for key in keys if key not in Model.spec_fields and key not in {"in", "server"}]
+    return "model" in keys and "server" not in keys and any(nearest(key, ["server"]) for key in strange)
 
 
 def _examine_node(kind: str, plain: Plain, root: Fields, path: Path, sink: Sink) -> AnyNode | None:
