@@ -85,6 +85,9 @@ def test_from_an_empty_folder_to_an_answer(tmp_path: Path, monkeypatch: pytest.M
     for name in (*FILES, "nearest.joblib"):
         (folder / name).unlink()
     ports = ("--port", "0", "--grpc-port", "0")
-    ran = graphc("run", "manifest.yaml", "--once", "--request", "request.json", *ports)
+    # The store lies outside the manifest's folder, which a manifest alone may not lead to.
+    ran = graphc(
+        "run", "manifest.yaml", "--once", "--request", "request.json", "--mount", f"store={store}", *ports
+    )
     (output,) = json.loads(ran.stdout)["outputs"]
     assert output["data"] == model.predict(np.array(COUNTS, dtype=np.float64)).tolist()
