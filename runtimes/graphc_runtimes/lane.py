@@ -38,6 +38,8 @@ _DESCRIBED: Final = 3
 """How many fields a tensor has beside its numbers."""
 _MOST_SHAPES: Final = 64
 
+_NOTHING: Final[Mapping[str, str]] = {}
+
 
 class Asked(NamedTuple):
     """What a request of the plain kind holds."""
@@ -62,6 +64,8 @@ class Lane:
         self._answers = tuple(
             (_Writer if _has_numbers(answer) else _TextWriter)(answer, unit) for answer in unit.region.answers
         )
+        # Nothing is noted where no policy may stand in: one list does for all requests.
+        self._no_fallbacks: list[str] = []
         self._notes_fallbacks = any(_may_stand_in(node) for node in unit.region.nodes)
 
     @classmethod
@@ -120,7 +124,9 @@ class Lane:
         identity = fields.get("id", identity)
         parameters = fields.get("parameters")
         if not parameters and not self._looks and not self._notes_fallbacks:
-            return Asked(tensors, identity, Call(identity=identity), b"{}")
+            return Asked(
+                tensors, identity, Call(_NOTHING, _NOTHING, None, identity, self._no_fallbacks), b"{}"
+            )
         call = Call(parameters or {}, headers, identity=identity)
         return Asked(tensors, identity, call, orjson.dumps(call.parameters))
 
