@@ -15,6 +15,7 @@ from graphc.frontend.infer import Inferred
 from graphc.frontend.model_ports import framework_of
 from graphc.frontend.policies import find_defaults
 from graphc.frontend.resolve import Resolved
+from graphc.frontend.variables import variables_of
 from graphc.gpus.ask import Amount, Engine, GpuAsk
 from graphc.ir.graph import (
     Autoscaling,
@@ -36,7 +37,6 @@ from graphc.ir.graph import (
     ServerWork,
     Use,
     Value,
-    Variable,
     Work,
 )
 from graphc.quantities import parse_quantity
@@ -217,10 +217,7 @@ def _placement(graph: GraphSpec, node: DraftNode, unit: str | None) -> Placement
         autoscaling=autoscaling_of(spec.autoscaling, graph, "nodes", node.name),
         workers=spec.workers,
         batch=_batch(graph, spec.batch, "nodes", node.name, "batch"),
-        env=tuple(
-            Variable(name, variable.value, variable.secret, variable.key)
-            for name, variable in sorted(spec.env.items())
-        ),
+        env=variables_of(spec.env),
     )
 
 

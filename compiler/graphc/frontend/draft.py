@@ -22,6 +22,11 @@ class DraftUse:
     reference: str
     at: Span
 
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether the file does not say the port, and leaves it to the order."""
+        return self.port == "" or self.port.isdecimal()
+
 
 @record
 class DraftServer:

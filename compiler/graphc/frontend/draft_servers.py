@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from graphc_components.parameters import check_parameters
-from graphc_components.servers import SERVERS, ServerKind
+from graphc_components.servers import SERVERS, ServerKind, token_variable
 from graphc_components.tensors import TensorType, parse_tensor_type
 
 from graphc.artefacts.model import ArtefactFault
@@ -28,6 +27,8 @@ from graphc.diagnostics.codes.servers import (
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean, nearest
 from graphc.frontend.draft import DraftNode, DraftServer, DraftUse
+from graphc.frontend.parameters import read_parameters
+from graphc.frontend.variables import variables_of
 from graphc.ir.graph import Host, Resources, Variable
 from graphc.server_start import NEEDS_MODELS, TAKES_PORT
 from graphc.source.located import Fields
@@ -83,10 +84,7 @@ def _draft_host(
         tuple(declared.command),
         tuple(declared.args),
         port,
-        tuple(
-            Variable(each, value.value, value.secret, value.key)
-            for each, value in sorted(declared.env.items())
-        ),
+        variables_of(declared.env),
         None if resources is None else Resources(resources.cpu, resources.memory),
         (resources.gpu or 0) if resources is not None else 0,
         declared.load_seconds,
@@ -154,12 +152,7 @@ def _find_models(
 def _token(token: SecretKey | None, name: str) -> Variable | None:
     if token is None:
         return None
-    return Variable(f"GRAPHC_TOKEN_{variable_name(name)}", None, token.secret, token.key)
-
-
-def variable_name(name: str) -> str:
-    """Return a name as variables have it."""
-    return name.upper().replace("-", "_")
+    return Variable(token_variable(name), None, token.secret, token.key)
 
 
 def _check_token(
@@ -192,9 +185,12 @@ def draft_server_node(
     drafting.check(kind, uses)
     own = _ONE_INPUT.get(asked.kind)
     if own is not None:
-        uses = tuple(DraftUse(own if _is_unnamed(use) else use.port, use.reference, use.at) for use in uses)
+        uses = tuple(DraftUse(own if use.is_unnamed else use.port, use.reference, use.at) for use in uses)
     else:
         drafting.check_named(uses)
+    parameters, problems = read_parameters(spec, name, "server", kind, server.parameters, BAD_PARAMETER)
+    for problem in problems:
+        sink.report(problem)
     return DraftNode(
         name,
         server,
@@ -203,7 +199,7 @@ def draft_server_node(
         tuple(server.out),
         signature=_signature(server, own),
         server=asked,
-        parameters=drafting.parameters(kind),
+        parameters=parameters,
     )
 
 
@@ -214,10 +210,6 @@ def _is_broken(spec: GraphSpec, name: str) -> bool:
         strange = (each.key for each in spec.root.entries if each.key not in InferenceGraph.spec_fields)
         return any(nearest(key, ["servers"]) for key in strange)
     return not isinstance(entry.value, Fields) or spec.says("servers", name)
-
-
-def _is_unnamed(use: DraftUse) -> bool:
-    return use.port == "" or use.port.isdecimal()
 
 
 def _signature(server: Server, own: str | None) -> Signature | None:
@@ -306,21 +298,9 @@ class _Drafting:
 
     def check_named(self, uses: tuple[DraftUse, ...]) -> None:
         """Report inputs without a name, unless the file declares the server's inputs in an order."""
-        if any(_is_unnamed(use) for use in uses) and not self.server.inputs:
+        if any(use.is_unnamed for use in uses) and not self.server.inputs:
             message = "feeds its server a tensor without the name that the server has for it"
             self._report(UNNAMED_INPUT, message, "in", hint="name it, as in `in: {INPUT0: x}`")
-
-    def parameters(self, kind: ServerKind) -> dict[str, object]:
-        """Return the parameters of the server with their defaults; report those that it does not have."""
-        values, problems = check_parameters(kind, self.server.parameters)
-        names = {each.name for each in kind.parameters}
-        for problem in problems:
-            known = problem.name in self.server.parameters
-            path = ("parameters", problem.name) if known else ("server",)
-            hint = f"did you mean `{problem.nearest}`?" if problem.nearest else None
-            at = self.spec.at("nodes", self.name, *path, key=known and problem.name not in names)
-            self.sink.report(Diagnostic(BAD_PARAMETER, f"`{self.name}`: {problem.message}", at, hint))
-        return dict(values)
 
 
 def say_carried(kind: ServerKind, known: frozenset[str]) -> str:

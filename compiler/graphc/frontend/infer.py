@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from graphc_components.catalog import check_parameters
 from graphc_components.component import Component as CatalogEntry
 from graphc_components.component import Role, SignatureError, Value
 from graphc_components.servers import SERVERS, ServerKind
@@ -32,6 +31,7 @@ from graphc.frontend.check_branches import check_branches
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.frontend.draft_servers import say_carried
 from graphc.frontend.model_ports import PORTS, framework_of
+from graphc.frontend.parameters import read_parameters
 from graphc.frontend.resolve import Resolved
 from graphc.frontend.shapes import Bindings, agree, bind_shape, fill_shape, name_rows, refine
 from graphc.ir.graph import Use
@@ -131,7 +131,7 @@ class _Inference:
 
     def _name_ports(self, names: Sequence[str], what: str, needed: Iterable[str]) -> bool:
         """Give unnamed references the ports in order; report those that are too many, unknown or missing."""
-        unnamed = [use for use in self.node.uses if use.port == "" or use.port.isdecimal()]
+        unnamed = [use for use in self.node.uses if use.is_unnamed]
         if unnamed and len(unnamed) > len(names):
             return self._report_fan_in(names, what)
         rename = {use.port: names[index] for index, use in enumerate(unnamed)}
@@ -334,14 +334,11 @@ class _Inference:
 
     def _check_parameters(self, component: CatalogEntry) -> dict[str, Value] | None:
         spec = cast("Component", self.node.spec)
-        values, problems = check_parameters(component, spec.parameters)
+        values, problems = read_parameters(
+            self.draft.spec, self.name, "component", component, spec.parameters, BAD_PARAMETER
+        )
         for problem in problems:
-            known = problem.name in spec.parameters
-            at = self._at("parameters", problem.name, key=known) if known else self._at("component")
-            if known and problem.name in {each.name for each in component.parameters}:
-                at = self._at("parameters", problem.name)
-            hint = f"did you mean `{problem.nearest}`?" if problem.nearest else None
-            self._report(Diagnostic(BAD_PARAMETER, f"`{self.name}`: {problem.message}", at, hint))
+            self._report(problem)
         self.found.parameters[self.name] = values
         return None if problems else values
 
