@@ -9,6 +9,17 @@ from typing import Final
 
 from graphc.records import record
 
+CONTAINER: Final = "server-"
+"""What the name of a server's container begins with."""
+
+KIND: Final = "GRAPHC_SERVER"
+"""The variable of such a container that says what kind of server it is."""
+
+
+def server_container(name: str) -> str:
+    """Return the name of the container of a server."""
+    return f"{CONTAINER}{name}"
+
 
 @record
 class Started:
@@ -20,19 +31,11 @@ class Started:
 
 @record
 class ServerPorts:
-    """Where a server listens; what has nothing to do with HTTP follows in the next two."""
+    """Where a server listens."""
 
     http: int
-
-    @property
-    def grpc(self) -> int:
-        """Where it listens for gRPC, or whatever else it has."""
-        return self.http + 1
-
-    @property
-    def metrics(self) -> int:
-        """Where it tells its metrics."""
-        return self.http + 2
+    grpc: int
+    metrics: int
 
 
 _Start = Callable[[ServerPorts, str], Started]
@@ -102,7 +105,7 @@ NEEDS_MODELS: Final = frozenset({"triton", "mlserver", "tensorflow", "bentoml"})
 """The kinds whose command names the folder of what they serve."""
 
 
-def start_server(kind: str, port: int, folder: str) -> Started:
-    """Return what a server of a kind is started with, to listen on a port and serve a folder; nothing where unknown."""
+def start_server(kind: str, ports: ServerPorts, folder: str) -> Started:
+    """Return what a server of a kind is started with, to listen on ports and serve a folder; nothing where unknown."""
     start = _STARTS.get(kind)
-    return Started() if start is None else start(ServerPorts(port), folder)
+    return Started() if start is None else start(ports, folder)

@@ -190,6 +190,24 @@ _OPENAI: Final = ServerKind(
     is_single=True,
 )
 
+VARIABLES: Final = ("GRAPHC_AT_", "GRAPHC_TOKEN_")
+"""What the variables of a unit begin with that tell it where a server is, in a run on one machine, and its token."""
+
+
+def place_variable(name: str) -> str:
+    """Return the variable that tells a unit where a server of that name is, in the place of its region."""
+    return _variable(VARIABLES[0], name)
+
+
+def token_variable(name: str) -> str:
+    """Return the variable that holds the token by which a unit asks a server of that name."""
+    return _variable(VARIABLES[1], name)
+
+
+def _variable(beginning: str, name: str) -> str:
+    return beginning + name.upper().replace("-", "_")
+
+
 SERVERS: Final[Mapping[str, ServerKind]] = MappingProxyType(
     {
         kind.name: kind

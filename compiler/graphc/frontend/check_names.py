@@ -3,12 +3,14 @@
 import re
 from typing import Final
 
+from graphc_components.servers import VARIABLES
+
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
 from graphc.diagnostics.codes.limits import BAD_NAME, LONG_NAME
 from graphc.diagnostics.printable import quoted
-from graphc.ir.graph import server_container
 from graphc.ir.limits import LABEL, Limits
+from graphc.server_start import server_container
 from graphc.spec.model import AnyNode, Cascade, Model, Python, Resources, Router, Server
 from graphc.spec.read import GraphSpec
 from graphc.spec.scalars import SHORT
@@ -118,7 +120,7 @@ def _check_variables(spec: GraphSpec, name: str, node: AnyNode, limits: Limits, 
     for variable, value in node.env.items():
         at = spec.at("nodes", name, "env", variable, key=True)
         hardware = _hardware_variables(node.resources or spec.fields.resources)
-        if variable in own | hardware or variable.startswith(_OF_SERVERS):
+        if variable in own | hardware or variable.startswith(VARIABLES):
             message = f"the variable `{variable}` is set by {setter}"
             sink.report(Diagnostic(BAD_NAME, message, at, "choose another name"))
         elif not _VARIABLE.match(variable):
@@ -126,9 +128,6 @@ def _check_variables(spec: GraphSpec, name: str, node: AnyNode, limits: Limits, 
             sink.report(Diagnostic(BAD_NAME, message, at))
         _check_object(value.secret, "Secret", spec.at("nodes", name, "env", variable, "secret"), sink)
 
-
-_OF_SERVERS: Final = ("GRAPHC_TOKEN_", "GRAPHC_AT_")
-"""What the variables of servers begin with: their tokens, and where they are in a run on this machine."""
 
 _GPU_VARIABLES: Final = frozenset(
     {

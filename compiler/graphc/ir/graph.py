@@ -171,11 +171,6 @@ class Host:
     at: Span = field(compare=False)
 
 
-def server_container(name: str) -> str:
-    """Return the name of the container of a server."""
-    return f"server-{name}"
-
-
 @record
 class ServerWork:
     """Ask another server for a model: by its protocol, at a URL that stands before the server's own paths."""

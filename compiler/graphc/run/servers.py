@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from graphc.seldon.deployment import Container
+from graphc.server_start import CONTAINER, KIND
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,7 @@ WITHOUT_CONTAINER: Final = frozenset({"RANDOM_ABTEST", "SIMPLE_ROUTER", "AVERAGE
 MODELS: Final = "/mnt/models"
 """Where a prepackaged server's artefact is put, and where MLServer's own images look for models."""
 
-SERVER_KIND: Final = "GRAPHC_SERVER"
-"""The variable of a server's container beside units that says what kind of server it is."""
-SERVER_PREFIX: Final = "server-"
-"""What the names of such containers begin with."""
-
 
 def is_server(container: Container) -> bool:
     """Say whether a container is a server that graphc put beside its units."""
-    return container.name.startswith(SERVER_PREFIX) and any(
-        each.text("name") == SERVER_KIND for each in container.env
-    )
+    return container.name.startswith(CONTAINER) and any(each.text("name") == KIND for each in container.env)

@@ -4,25 +4,23 @@ Only what graphc wrote is started, and only by the commands that it knows of eac
 machine run what it likes.
 """
 
-import json
 import shutil
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from graphc_components.servers import SERVERS
+from graphc_components.servers import SERVERS, place_variable
 
 from graphc.run.environment import Surroundings, base_environment, check_words, container_environment
 from graphc.run.mounts import lay_mounts
 from graphc.run.plan import UnitProcess, Workplace, free_ports
 from graphc.run.problem import Findings, say_failure
-from graphc.run.servers import SERVER_KIND, SERVER_PREFIX, is_server
-from graphc.run.signature import read_region
+from graphc.run.servers import is_server
+from graphc.run.signature import has_region, load_region
 from graphc.run.volumes import PodVolumes
 from graphc.seldon.deployment import Container, Pod, Predictor
-from graphc.server_start import Started, start_server
-from graphc.unchecked import fields, objects, text
+from graphc.server_start import CONTAINER, KIND, ServerPorts, Started, start_server
+from graphc.unchecked import objects, text
 
 _INSTALL: Final = {
     "mlserver": "pip install mlserver, and the runtime of the model, into an environment whose `bin` is on PATH",
@@ -32,11 +30,6 @@ _INSTALL: Final = {
 }
 
 
-def variable_of(name: str) -> str:
-    """Return the variable that tells a unit where a server is, in the place of the region."""
-    return f"GRAPHC_AT_{name.upper().replace('-', '_')}"
-
-
 def plan_servers(
     predictor: Predictor, place: Workplace, around: Surroundings, at: Mapping[str, str], findings: Findings
 ) -> tuple[tuple[UnitProcess, ...], dict[str, str]]:
@@ -44,10 +37,10 @@ def plan_servers(
 
     `at` are the URLs of servers that run already, by the names that the graph has for them.
     """
-    variables = {variable_of(name): url for name, url in at.items()}
+    variables = {place_variable(name): url for name, url in at.items()}
     processes = list[UnitProcess]()
     for index, (pod, container, kind) in enumerate(_find_servers(predictor, findings)):
-        name = container.name.removeprefix(SERVER_PREFIX)
+        name = container.name.removeprefix(CONTAINER)
         if name in at:
             continue
         try:
@@ -57,14 +50,14 @@ def plan_servers(
             continue
         if process is not None:
             processes.append(process)
-            variables[variable_of(name)] = f"http://127.0.0.1:{process.ports.http}"
+            variables[place_variable(name)] = f"http://127.0.0.1:{process.ports.http}"
     return tuple(processes), variables
 
 
 def _find_servers(predictor: Predictor, findings: Findings) -> Iterator[tuple[Pod, Container, str]]:
     seen: set[str] = set()
     for pod, container in predictor.containers():
-        kinds = [each.text("value") for each in container.env if each.text("name") == SERVER_KIND]
+        kinds = [each.text("value") for each in container.env if each.text("name") == KIND]
         if not is_server(container) or container.name in seen:
             continue
         # Pods of one predictor that have the same server share one process here.
@@ -84,13 +77,13 @@ def _plan(
     around: Surroundings,
     findings: Findings,
 ) -> UnitProcess | None:
-    name = container.name.removeprefix(SERVER_PREFIX)
+    name = container.name.removeprefix(CONTAINER)
     (ports,) = free_ports(1, place.taken)
     home = place.root / "servers" / str(index)
     volumes = PodVolumes(pod, place.root / "volumes" / f"server-{index}", place.sources, findings)
     mounts = lay_mounts(container, home / "root", volumes)
     folder = str(mounts.place(mounts.paths[0])) if mounts.paths else str(home)
-    started = start_server(kind, ports.http, folder)
+    started = start_server(kind, ServerPorts(ports.http, ports.grpc, ports.metrics), folder)
     if not _is_known(container, started):
         hint = f"start it yourself, and say where it is: `--at {name}=URL`"
         findings.refuse(f"server `{name}` is started by its image alone, which does not run here", hint)
@@ -132,10 +125,6 @@ def check_names(processes: Sequence[UnitProcess], at: Mapping[str, str], finding
 
 
 def _names_asked(env: Mapping[str, str]) -> Iterator[str]:
-    try:
-        region = json.loads(read_region(env))
-    except (OSError, KeyError, ValueError, RecursionError, zlib.error):
-        return
-    for node in objects(fields({"region": region}, "region").get("nodes")):
+    for node in objects(load_region(env), "nodes") if has_region(env) else ():
         if text(node, "kind") == "server":
             yield text(node, "at")

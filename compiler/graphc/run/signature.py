@@ -38,18 +38,27 @@ class Signature:
 def find_signature(environments: Iterable[Mapping[str, str]]) -> Signature | None:
     """Return the signature that graphc put into a unit's environment, if it wrote the units."""
     for env in environments:
-        if REGION in env or REGION_FILE in env:
-            try:
-                graph = fields(json.loads(read_region(env)), "graph")
-            except (OSError, ValueError, RecursionError, zlib.error):
-                continue
+        if has_region(env):
+            graph = fields(load_region(env), "graph")
             if name := text(graph, "name"):
                 return Signature(name, read_tensors(graph.get("inputs")), read_tensors(graph.get("outputs")))
     return None
 
 
-def read_region(env: Mapping[str, str]) -> str | bytes:
-    """Return the region that a unit is given, as JSON; raises KeyError, OSError and zlib.error."""
+def has_region(env: Mapping[str, str]) -> bool:
+    """Say whether graphc wrote the unit."""
+    return REGION in env or REGION_FILE in env
+
+
+def load_region(env: Mapping[str, str]) -> object:
+    """Return the region that a unit is given; None where it cannot be read, as the unit will say."""
+    try:
+        return json.loads(_read_region(env))
+    except (OSError, ValueError, RecursionError, zlib.error):
+        return None
+
+
+def _read_region(env: Mapping[str, str]) -> str | bytes:
     if REGION in env:
         return env[REGION]
     content = Path(env[REGION_FILE]).read_bytes()

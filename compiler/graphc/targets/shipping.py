@@ -10,9 +10,10 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from graphc.diagnostics import Span
-from graphc.ir.graph import CpuModel, Host, ModelWork, Node, PythonWork, Value, server_container
+from graphc.ir.graph import CpuModel, Host, ModelWork, Node, PythonWork, Value
 from graphc.records import record
 from graphc.regular_files import read_regular
+from graphc.server_start import server_container
 from graphc.targets.storing import Files, Upload, store_archive, store_files
 
 # Kubernetes refuses a config map with more bytes of data; it counts them decoded.

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import orjson
 import urllib3
-from graphc_components.servers import SERVERS
+from graphc_components.servers import SERVERS, place_variable
 
 from graphc_runtimes.errors import ServerFaultError
 from graphc_runtimes.limits import read_limits
@@ -29,7 +29,7 @@ _WORDS: Final = ("error", "message", "detail", "reason", "info", "status")
 
 def where_is(node: ServerNode) -> str:
     """Return the URL of a node's server: a run on one machine has it elsewhere than the cluster."""
-    return os.environ.get(f"GRAPHC_AT_{node.at.upper().replace('-', '_')}") or node.url
+    return os.environ.get(place_variable(node.at)) or node.url
 
 
 class Connection:

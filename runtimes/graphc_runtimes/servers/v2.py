@@ -14,7 +14,7 @@ from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, decode
 from graphc_runtimes.reading import Asked as Wanted
 from graphc_runtimes.reading import read_answer
-from graphc_runtimes.servers.model import Answer, AnswerError, Asked, Call, Dialect
+from graphc_runtimes.servers.model import JSON_HEADERS, Answer, AnswerError, Asked, Call, Dialect
 from graphc_runtimes.shown import show
 
 
@@ -45,7 +45,7 @@ class V2:
             written = write_infer(self._fields, tensors, wanted, self._asked.node, key="inputs")
         except RunError as error:
             raise ArrayError(f"cannot ask its server: {error}") from None
-        headers = {"Content-Type": "application/json"}
+        headers = JSON_HEADERS
         if written.json_length is not None:
             headers = {"Content-Type": "application/octet-stream", LENGTH_HEADER: str(written.json_length)}
         return [Call(self._path, b"".join(written.parts), headers)]

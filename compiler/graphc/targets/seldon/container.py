@@ -6,12 +6,13 @@ from typing import Final
 
 from graphc.gpus.ask import Engine, GpuAsk
 from graphc.hardware.assign import ask_of, name_device
-from graphc.ir.graph import ModelWork, PythonWork, Resources, ServerWork, Value, Variable
+from graphc.ir.graph import ModelWork, PythonWork, ServerWork, Value, Variable
 from graphc.quantities import parse_quantity
 from graphc.targets.model import Data
+from graphc.targets.seldon.parts import emit_resources, emit_variable, restrict
 from graphc.targets.seldon.pods import Container, Pod, escape
 from graphc.targets.seldon.ports import emit_ports
-from graphc.targets.seldon.servers import emit_server, emit_variable, models_of
+from graphc.targets.seldon.servers import emit_server, models_of
 from graphc.targets.shipping import (
     REGION_FILE,
     VARIANTS,
@@ -53,13 +54,13 @@ def emit_container(container: Container) -> Data:
     if container.is_for_cluster:
         written["ports"] = emit_ports(container.ports)
     written["env"] = list[Value](_env(container))
-    resources = _resources(container.resources, container.hardware.resources.get(container.name))
+    resources = emit_resources(container.resources, container.hardware.resources.get(container.name))
     if resources:
         written["resources"] = resources
     written |= _probes(_load_seconds(container))
     if container.is_for_cluster:
         written["lifecycle"] = container.ending.emit_hook()
-    written["securityContext"] = _security()
+    written["securityContext"] = restrict()
     mounts = [*_scratch(container), *_artefacts(container)]
     if mounts:
         written["volumeMounts"] = list[Value](mounts)
@@ -164,7 +165,7 @@ def _loader(container: Container, shipment: DownloadShipment, name: str, target:
     if shipment.credentials is not None:
         loader["envFrom"] = [{"secretRef": {"name": shipment.credentials}}]
     loader["resources"] = {"requests": dict(LOADER)}
-    loader["securityContext"] = _security()
+    loader["securityContext"] = restrict()
     loader["volumeMounts"] = [*_scratch(container), _mount(shipment, read_only=False)]
     return loader
 
@@ -243,20 +244,6 @@ def _gpu(container: Container, ask: GpuAsk) -> Iterable[Data]:
         yield {"name": "GRAPHC_TENSORRT_CACHE", "value": ENGINES}
 
 
-def _resources(resources: Resources | None, gpu: tuple[str, int] | None) -> Data:
-    if resources is None:
-        return {}
-    requests: Data = {}
-    limits: Data = {}
-    if resources.cpu is not None:
-        requests["cpu"] = resources.cpu
-    if resources.memory is not None:
-        requests["memory"] = limits["memory"] = resources.memory
-    if gpu is not None:
-        requests[gpu[0]] = limits[gpu[0]] = gpu[1]
-    return {name: each for name, each in (("requests", requests), ("limits", limits)) if each}
-
-
 def _probes(load_seconds: float) -> Data:
     """Probes by the port name that the operator gives; slow loading is the startup probe's business alone."""
 
@@ -275,17 +262,6 @@ def _probes(load_seconds: float) -> Data:
             "periodSeconds": PROBE_SECONDS,
             "timeoutSeconds": PROBE_SECONDS,
         },
-    }
-
-
-def _security() -> Data:
-    """Return what Kubernetes' `restricted` pod security standard asks of a container, and nothing to write to."""
-    return {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 

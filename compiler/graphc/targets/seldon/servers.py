@@ -6,13 +6,11 @@ from typing import Final
 
 from graphc_components.servers import SERVERS
 
-from graphc.ir.graph import Host, ServerWork, Value, Variable, server_container
+from graphc.ir.graph import Host, ServerWork, Value
 from graphc.ir.plan import Unit
-from graphc.server_start import start_server
+from graphc.server_start import KIND, ServerPorts, server_container, start_server
 from graphc.targets.model import Data
-
-KIND: Final = "GRAPHC_SERVER"
-"""The variable of such a container that says what kind of server it is."""
+from graphc.targets.seldon.parts import emit_resources, emit_variable, restrict
 
 _LOAD_SECONDS: Final = 300
 """Frameworks load large models: a server that does not say how long gets this before it is restarted."""
@@ -36,7 +34,7 @@ def emit_server(
     host: Host, models: Sequence[str], root: str, mounts: Sequence[Data], ending: Mapping[str, Value] | None
 ) -> Data:
     """Return the container of a server; `models` are those that nodes ask it for, `ending` is the units' own hook."""
-    started = start_server(host.kind, host.port, folder_of(host, root))
+    started = start_server(host.kind, _ports(host), folder_of(host, root))
     is_own = bool(host.command or host.args)
     written: Data = {"name": server_container(host.name), "image": host.image}
     command = list[Value](host.command if is_own else started.command)
@@ -51,32 +49,22 @@ def emit_server(
         {"name": name, "value": value} for name, value in named.items() if name not in own
     ]
     written["env"] = [*variables, *(emit_variable(each) for each in host.env)]
-    resources = _resources(host)
+    resources = emit_resources(host.resources, (_GPU, host.gpus) if host.gpus else None)
     if resources:
         written["resources"] = resources
     written |= _probes(host, models)
     if ending is not None:
         # A unit still asks it while it finishes what it has begun.
         written["lifecycle"] = dict(ending)
-    written["securityContext"] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+    written["securityContext"] = restrict(writes_nothing=False)
     if mounts:
         written["volumeMounts"] = list[Value](mounts)
     return written
 
 
-def emit_variable(variable: Variable) -> Data:
-    """Return an environment variable: a text, or one key of a Secret."""
-    if variable.value is not None:
-        return {"name": variable.name, "value": variable.value}
-    return {
-        "name": variable.name,
-        "valueFrom": {"secretKeyRef": {"name": variable.secret, "key": variable.key}},
-    }
+def _ports(host: Host) -> ServerPorts:
+    """Return where a server listens: the front end leaves room for gRPC and metrics after the port for HTTP."""
+    return ServerPorts(host.port, host.port + 1, host.port + 2)
 
 
 def models_of(host: Host, units: Iterable[Unit]) -> Iterator[str]:
@@ -85,18 +73,6 @@ def models_of(host: Host, units: Iterable[Unit]) -> Iterator[str]:
         for node in unit.region.nodes:
             if isinstance(node.work, ServerWork) and node.work.host == host:
                 yield node.work.model
-
-
-def _resources(host: Host) -> Data:
-    requests: Data = {}
-    limits: Data = {}
-    if host.resources is not None and host.resources.cpu is not None:
-        requests["cpu"] = host.resources.cpu
-    if host.resources is not None and host.resources.memory is not None:
-        requests["memory"] = limits["memory"] = host.resources.memory
-    if host.gpus:
-        requests[_GPU] = limits[_GPU] = host.gpus
-    return {name: each for name, each in (("requests", requests), ("limits", limits)) if each}
 
 
 def _probes(host: Host, models: Sequence[str]) -> Data:

@@ -1,0 +1,44 @@
+"""Parts that the containers of units and of other servers share."""
+
+from graphc.ir.graph import Resources, Value, Variable
+from graphc.targets.model import Data
+
+
+def emit_variable(variable: Variable) -> Data:
+    """Return an environment variable: a text, or one key of a Secret."""
+    if variable.value is not None:
+        return {"name": variable.name, "value": variable.value}
+    return {
+        "name": variable.name,
+        "valueFrom": {"secretKeyRef": {"name": variable.secret, "key": variable.key}},
+    }
+
+
+def emit_resources(resources: Resources | None, gpu: tuple[str, int] | None) -> Data:
+    """Return what a container asks for, with a number of GPUs by the name of their resource; empty for nothing."""
+    if resources is None:
+        return {}
+    requests: Data = {}
+    limits: Data = {}
+    if resources.cpu is not None:
+        requests["cpu"] = resources.cpu
+    if resources.memory is not None:
+        requests["memory"] = limits["memory"] = resources.memory
+    if gpu is not None:
+        requests[gpu[0]] = limits[gpu[0]] = gpu[1]
+    return {name: each for name, each in (("requests", requests), ("limits", limits)) if each}
+
+
+def restrict(*, writes_nothing: bool = True) -> Data:
+    """Return what Kubernetes' `restricted` pod security standard asks of a container.
+
+    Images of other frameworks write to their own root file system; graphc's do not.
+    """
+    own: dict[str, Value] = {"readOnlyRootFilesystem": True} if writes_nothing else {}
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        **own,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
