@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
-from graphc.targets.seldon.ports import choose_ports
+from graphc.targets.pods.ports import choose_ports
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -15,7 +14,8 @@ from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.hardware.assign import Hardware
 from graphc.ir.plan import Unit
-from graphc.targets.seldon.autoscaling import ADAPTED, WINDOW, ScaledPod
+from graphc.targets.pods.scaling import ADAPTED, UNIT_CALLS, WINDOW, ScaledPod
+from graphc.targets.seldon.rules import name_deployment
 
 CASES: Final = Path(__file__).parent / "cases"
 RULES: Final = Path(__file__).parents[2] / "k8s" / "autoscaling" / "hpa" / "rules.yaml"
@@ -71,11 +71,10 @@ def test_the_rules_of_the_adapter_are_of_the_metrics_that_are_written() -> None:
     assert written < set(ADAPTED.values())
 
 
-def scaled(graph: str, predictor: str, *units: str) -> ScaledPod:
+def scaled(graph: str, predictor: str, *units: str, index: int = 0) -> ScaledPod:
     named = tuple(cast("Unit", type("Named", (), {"name": name})()) for name in units)
-    return ScaledPod(
-        graph, predictor, "models", 0, named, None, Hardware(), has_executor=False, is_called=True
-    )
+    deployment = name_deployment(graph, predictor, index, named)
+    return ScaledPod(deployment, "models", named, None, Hardware(), UNIT_CALLS)
 
 
 def selects(pod: ScaledPod, name: str) -> bool:
@@ -88,7 +87,7 @@ def test_pods_are_selected_of_one_deployment_alone() -> None:
     assert pod.deployment == "fraud-main-0-a"
     assert selects(pod, "fraud-main-0-a-7c9d8f6b5-x2k4q")
     assert not selects(pod, "fraud-main-0-a-b-7c9d8f6b5-x2k4q")
-    assert not selects(replace(pod, index=1), "fraud-main-0-a-7c9d8f6b5-x2k4q")
+    assert not selects(scaled("fraud", "main", "a", index=1), "fraud-main-0-a-7c9d8f6b5-x2k4q")
 
 
 @pytest.mark.parametrize("length", range(30, 70))

@@ -11,7 +11,7 @@ from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.documents import write_yaml
 from graphc.run.signature import find_signature
-from graphc.targets.seldon.pods import MAX_VARIABLE
+from graphc.targets.pods.layout import MAX_VARIABLE
 from graphc_runtimes.environment import read_environment
 from graphc_runtimes.errors import RegionError
 from graphc_runtimes.region import parse_region

@@ -34,10 +34,14 @@ class Routing:
     predictors: Mapping[str, Routed]
     at: Span
     sticky_at: Span
+    has_operator: bool = True
+    """Whether Seldon's operator shares requests where nothing else does."""
 
     @property
     def is_ours(self) -> bool:
         """Say whether routes of our own share the requests; the operator knows nothing of the Gateway API."""
+        if not self.has_operator:
+            return self.ingress.kind in {"gateway", "istio"} or len(self.predictors) > 1
         return self.ingress.kind == "gateway" or not self.rollout.is_plain
 
 

@@ -1,110 +1,25 @@
 """Emits autoscalers through Seldon's own fields: Kubernetes' HPA, or KEDA, as the cluster has them."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Final
-
-from graphc.gpus.ask import GpuAsk
-from graphc.hardware.assign import Hardware, ask_of
-from graphc.ir.graph import Autoscaling, Resources, Value
-from graphc.ir.plan import Unit
+from graphc.ir.graph import Autoscaling, Value
 from graphc.profiles.profile import Scaler
-from graphc.records import record
-
-Data = dict[str, Value]
-
-WHOLE_USE: Final = "DCGM_FI_DEV_GPU_UTIL"
-SLICE_USE: Final = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
-"""What NVIDIA's exporter tells of a device in percent, and of a MIG slice as a part of 1."""
-
-EXECUTOR_CALLS: Final = "seldon_api_executor_server_requests_seconds_count"
-INFERENCES: Final = "model_infer_request_duration_count"
-UNIT_CALLS: Final = "rest_server_requests_total"
-"""What Seldon's executor counts, what a unit does that clients call, and what one does that the executor calls."""
-
-ADAPTED: Final[Mapping[str, str]] = {
-    WHOLE_USE: "graphc_gpu_utilization",
-    SLICE_USE: "graphc_gpu_slice_utilization",
-    EXECUTOR_CALLS: "graphc_executor_requests_per_second",
-    INFERENCES: "graphc_inferences_per_second",
-    UNIT_CALLS: "graphc_unit_requests_per_second",
-}
-"""What the rules for the Prometheus adapter (k8s/autoscaling/hpa) make of these, for each pod."""
-
-WINDOW: Final = "2m"
-"""How far back a rate looks: enough for four scrapes at the usual 30 s."""
-
-# Kubernetes cuts a name that it ends itself with five characters to this length, and lets none be longer than that.
-_LONGEST_BASE: Final = 58
-_LONGEST_NAME: Final = 63
-_REVISION: Final = 12
-"""What the name of a ReplicaSet adds to its Deployment's, at most, with the hyphen that follows."""
-
-
-@record
-class ScaledPod:
-    """The pod whose replicas follow a load; `is_called` is whether clients call it and not the executor."""
-
-    graph: str
-    predictor: str
-    namespace: str | None
-    index: int
-    units: tuple[Unit, ...]
-    given: Resources | None
-    hardware: Hardware
-    has_executor: bool
-    is_called: bool
-
-    @property
-    def asks(self) -> list[GpuAsk]:
-        """Return what its units ask of GPUs."""
-        return [ask for unit in self.units if (ask := ask_of(unit, self.given)) is not None]
-
-    @property
-    def prefers_gpu(self) -> bool:
-        """Say whether a unit of it runs without a GPU too."""
-        return any(ask.device == "prefer-gpu" for ask in self.asks)
-
-    @property
-    def deployment(self) -> str:
-        """Return the name that the operator gives to the Deployment: a hash where it would be too long."""
-        units = "-".join(unit.name for unit in self.units)
-        name = f"{self.graph}-{self.predictor}-{self.index}-{units}"
-        if len(name) <= _LONGEST_NAME:
-            return name
-        return f"seldon-{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}"
-
-    @property
-    def selector(self) -> str:
-        """Return what selects the pods in Prometheus."""
-        base = f"{self.deployment}-"
-        is_cut = len(base) + _REVISION > _LONGEST_BASE
-        # Another Deployment's name may begin with this one's, and goes on with more hyphens.
-        pods = f"{base[:_LONGEST_BASE]}.*" if is_cut else f"{base}[a-z0-9]+-[a-z0-9]{{5}}"
-        return f'namespace="{self.namespace}",pod=~"{pods}"'
-
-    @property
-    def calls(self) -> str:
-        """Return the metric that counts its requests."""
-        if self.has_executor:
-            return EXECUTOR_CALLS
-        return INFERENCES if self.is_called else UNIT_CALLS
-
-
-def follow_loads(scaling: Autoscaling, pod: ScaledPod) -> Autoscaling:
-    """Return the scaling by the loads that there are: where a GPU is merely preferred, there may be none."""
-    if scaling.gpu is None or pod.hardware.resources:
-        return scaling
-    others = scaling.cpu is not None or scaling.requests is not None
-    cpu = scaling.gpu if pod.prefers_gpu and not others else scaling.cpu
-    return replace(scaling, gpu=None, cpu=cpu)
+from graphc.targets.model import Data
+from graphc.targets.pods.scaling import (
+    ADAPTED,
+    ScaledPod,
+    emit_scaled_object,
+    follow_loads,
+    list_loads,
+    write_quantity,
+)
 
 
 def emit_autoscaler(scaling: Autoscaling, pod: ScaledPod, scaler: Scaler) -> Data:
     """Return the field of the pod that has its replicas follow the load."""
     found = follow_loads(scaling, pod)
-    return {"kedaSpec": _keda(found, pod, scaler)} if scaler.kind == "keda" else {"hpaSpec": _hpa(found, pod)}
+    if scaler.kind == "keda":
+        # The operator passes on these fields, and neither `fallback` nor `idleReplicaCount`.
+        return {"kedaSpec": emit_scaled_object(found, pod, scaler)}
+    return {"hpaSpec": _hpa(found, pod)}
 
 
 def _hpa(scaling: Autoscaling, pod: ScaledPod) -> Data:
@@ -112,57 +27,8 @@ def _hpa(scaling: Autoscaling, pod: ScaledPod) -> Data:
     if scaling.cpu is not None:
         resource: Data = {"name": "cpu", "targetAverageUtilization": scaling.cpu}
         metrics.append({"type": "Resource", "resource": resource})
-    for metric, target in _targets(scaling, pod):
-        pods: Data = {"metricName": ADAPTED[metric], "targetAverageValue": _quantity(target)}
+    for metric, target in list_loads(scaling, pod):
+        pods: Data = {"metricName": ADAPTED[metric], "targetAverageValue": write_quantity(target)}
         metrics.append({"type": "Pods", "pods": pods})
     # The field that the operator reads by default; it turns it into an autoscaling/v2 resource itself.
     return {"minReplicas": scaling.least, "maxReplicas": scaling.most, "metrics": metrics}
-
-
-def _keda(scaling: Autoscaling, pod: ScaledPod, scaler: Scaler) -> Data:
-    # The operator passes on these fields, and neither `fallback` nor `idleReplicaCount`.
-    triggers: list[Value] = []
-    if scaling.cpu is not None:
-        metadata: Data = {"value": str(scaling.cpu)}
-        triggers.append({"type": "cpu", "metricType": "Utilization", "metadata": metadata})
-    for metric, target in _targets(scaling, pod):
-        metadata = {
-            "serverAddress": scaler.prometheus,
-            "query": _query(metric, pod),
-            "threshold": _decimal(target),
-        }
-        triggers.append({"type": "prometheus", "metricType": "AverageValue", "metadata": metadata})
-    return {"minReplicaCount": scaling.least, "maxReplicaCount": scaling.most, "triggers": triggers}
-
-
-def _targets(scaling: Autoscaling, pod: ScaledPod) -> Iterator[tuple[str, float]]:
-    """Yield the metrics that are followed, each with what one replica should have of it."""
-    if scaling.gpu is not None:
-        yield _gpu_metric(pod.hardware), scaling.gpu
-    if scaling.requests is not None:
-        yield pod.calls, scaling.requests
-
-
-def _gpu_metric(hardware: Hardware) -> str:
-    resources: Sequence[str] = [name for name, _ in hardware.resources.values()]
-    is_sliced = any(grant.first.mode == "mig" for grant in hardware.grants.values())
-    return SLICE_USE if is_sliced or any("/mig-" in name for name in resources) else WHOLE_USE
-
-
-def _query(metric: str, pod: ScaledPod) -> str:
-    """Return the query for what all replicas have together, which KEDA divides by their number."""
-    if metric == WHOLE_USE:
-        return f"sum(avg by (pod) ({metric}{{{pod.selector}}}))"
-    if metric == SLICE_USE:
-        return f"sum(avg by (pod) (100 * {metric}{{{pod.selector}}}))"
-    counted = f'{pod.selector},method="POST"' if metric == UNIT_CALLS else pod.selector
-    return f"sum(rate({metric}{{{counted}}}[{WINDOW}]))"
-
-
-def _quantity(number: float) -> str:
-    """Write a number as the API server writes it back, in thousandths where it is not whole."""
-    return str(int(number)) if float(number).is_integer() else f"{max(1, round(number * 1000))}m"
-
-
-def _decimal(number: float) -> str:
-    return str(int(number)) if float(number).is_integer() else repr(float(number))

@@ -5,13 +5,13 @@ import math
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import EXECUTOR_FULL, EXECUTOR_REFUSED
 from graphc.seldon.predictor_size import MAX_STRING, MOST
-from graphc.targets.seldon.pods import Layout, Predictor
+from graphc.targets.pods.layout import Layout, Predictor
 
 
 def check_executor(layout: Layout, sink: Sink) -> None:
     """Report a graph whose pods are refused for the executor's sake, and predictors with which it cannot start."""
     deployable = layout.deployable
-    if deployable.profile.refuses_executor and deployable.is_for_cluster and layout.has_engine:
+    if deployable.profile.refuses_executor and deployable.is_for_cluster and layout.has_walker:
         _report_refused(layout, sink)
     for predictor in layout.predictors:
         if predictor.told is not None and predictor.told > MOST:

@@ -9,7 +9,7 @@ from graphc.diagnostics.codes.limits import CALL_TENSOR, CALLS_END_EXECUTOR
 from graphc.ir.plan import Plan
 from graphc.targets.model import Deployable
 from graphc.targets.routes.routing import Routing
-from graphc.targets.seldon.route_versions import needs_engine, route_versions
+from graphc.targets.seldon.routing import route_seldon
 
 LOSSES: Final[tuple[Rule, ...]] = (CALL_TENSOR, CALLS_END_EXECUTOR)
 """What is reported here."""
@@ -25,7 +25,7 @@ def check_losses(deployable: Deployable, sink: Sink) -> None:
         for version in deployable.versions:
             _check_tensors(version.plan, deployable.settings.calls_at, sink)
     if deployable.is_for_cluster:
-        routing = route_versions(deployable, has_engine=needs_engine(deployable))
+        routing = route_seldon(deployable)
         if routing.is_ours:
             _check_route(routing, sink)
 

@@ -2,7 +2,7 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.rollout import SERVICE_CLASH
-from graphc.targets.seldon.pods import Layout
+from graphc.targets.pods.layout import Layout
 
 
 def check_services(layout: Layout, sink: Sink) -> None:

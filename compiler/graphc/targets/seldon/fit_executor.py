@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphc.seldon.predictor_size import MOST, reckon_predictor
-from graphc.targets.seldon.lay_out import file_region
-from graphc.targets.seldon.pods import Layout, Predictor
+from graphc.targets.pods.lay_out import file_region
+from graphc.targets.pods.layout import Layout, Predictor
 from graphc.targets.seldon.predictor import emit_told
 
 
 def fit_executor(layout: Layout) -> Layout:
     """Return the layout with the largest regions in files, as many as have to be; perhaps all are not enough."""
-    if not layout.has_engine or not layout.deployable.is_for_cluster:
+    if not layout.has_walker or not layout.deployable.is_for_cluster:
         return layout
     return replace(layout, predictors=tuple(_fit(layout, each) for each in layout.predictors))
 

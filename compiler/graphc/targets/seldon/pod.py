@@ -1,17 +1,9 @@
-"""Emits a pod of a predictor: its containers, what they mount, and where it may run."""
+"""Emits a pod of a predictor as a SeldonDeployment lists it."""
 
-from graphc.ir.graph import Value
 from graphc.targets.model import Data, Version
+from graphc.targets.pods.layout import Layout, Pod
+from graphc.targets.pods.pod import emit_spec
 from graphc.targets.seldon.autoscaling import emit_autoscaler
-from graphc.targets.seldon.container import (
-    emit_container,
-    emit_loaders,
-    emit_server_loaders,
-    emit_server_volumes,
-    emit_servers,
-    emit_volumes,
-)
-from graphc.targets.seldon.pods import Layout, Pod
 
 
 def emit_pod(layout: Layout, version: Version, pod: Pod) -> Data:
@@ -22,30 +14,5 @@ def emit_pod(layout: Layout, version: Version, pod: Pod) -> Data:
     # On this machine nothing follows a load.
     if pod.scaling is not None and layout.deployable.is_for_cluster:
         written |= emit_autoscaler(pod.scaling, pod.scaled, layout.deployable.profile.scaler)
-    written["spec"] = _emit_spec(layout, version, pod)
+    written["spec"] = emit_spec(layout, version, pod)
     return written
-
-
-def _emit_spec(layout: Layout, version: Version, pod: Pod) -> Data:
-    settings = version.settings
-    spec: Data = dict(pod.hardware.pod)
-    if settings.service_account is not None:
-        spec["serviceAccountName"] = settings.service_account
-    else:
-        # Nothing in a unit asks the API server.
-        spec["automountServiceAccountToken"] = False
-    if settings.pull_secret is not None:
-        spec["imagePullSecrets"] = [{"name": settings.pull_secret}]
-    loaders = [loader for container in pod.containers for loader in emit_loaders(container)]
-    loaders += emit_server_loaders(pod)
-    if loaders:
-        spec["initContainers"] = list[Value](loaders)
-    if layout.deployable.is_for_cluster:
-        spec["terminationGracePeriodSeconds"] = pod.containers[0].ending.pod_seconds
-    units = [emit_container(container) for container in pod.containers]
-    spec["containers"] = [*units, *emit_servers(pod)]
-    volumes = {str(volume["name"]): volume for each in pod.containers for volume in emit_volumes(each)}
-    volumes |= {str(volume["name"]): volume for volume in emit_server_volumes(pod)}
-    if volumes:
-        spec["volumes"] = list[Value](volumes.values())
-    return spec

@@ -9,11 +9,11 @@ from graphc.compare.settings import read_settings
 from graphc.ir.graph import Value
 from graphc.ir.plan import Unit
 from graphc.targets.model import Comparing, Data
+from graphc.targets.pods.layout import Layout, Predictor
+from graphc.targets.pods.route_versions import list_shadows
 from graphc.targets.routes.istio import STICKY_LABEL, sticky_service
 from graphc.targets.routes.routing import traffic_of
 from graphc.targets.seldon.pod import emit_pod
-from graphc.targets.seldon.pods import Layout, Predictor
-from graphc.targets.seldon.route_versions import list_shadows
 
 
 def emit_predictor(layout: Layout, predictor: Predictor) -> Data:
@@ -44,7 +44,7 @@ def _emit(layout: Layout, predictor: Predictor) -> tuple[Data, Data, Sequence[Da
     replicas = version.settings.replicas if version.replicas is None else version.replicas
     if replicas is not None:
         written["replicas"] = replicas
-    if not layout.has_engine:
+    if not layout.has_walker:
         written["annotations"] = {"seldon.io/no-engine": "true"}
     written["graph"] = graph = _graph(version.plan.root)
     pods = [emit_pod(layout, version, pod) for pod in predictor.pods]

@@ -10,23 +10,26 @@ from graphc.hardware.check_operators import check_operators
 from graphc.targets.check_shipments import check_shipments
 from graphc.targets.check_store import check_store
 from graphc.targets.model import Deployable, Emission, Target
+from graphc.targets.pods.check_autoscaling import check_autoscaling
+from graphc.targets.pods.check_regions import check_regions
+from graphc.targets.pods.check_size import check_size
+from graphc.targets.pods.emission import describe_asks
+from graphc.targets.pods.lay_out import lay_out
+from graphc.targets.pods.layout import Layout
 from graphc.targets.routes.check_routing import check_routing
-from graphc.targets.seldon.check_autoscaling import check_autoscaling
 from graphc.targets.seldon.check_executor import check_executor
 from graphc.targets.seldon.check_losses import LOSSES, check_losses
-from graphc.targets.seldon.check_regions import check_regions
 from graphc.targets.seldon.check_services import check_services
-from graphc.targets.seldon.check_size import check_size
-from graphc.targets.seldon.document import describe_asks, emit_deployment
+from graphc.targets.seldon.document import EXECUTOR, emit_deployment
 from graphc.targets.seldon.fit_executor import fit_executor
-from graphc.targets.seldon.lay_out import lay_out
 from graphc.targets.seldon.limits import find_limits
-from graphc.targets.seldon.pods import Layout
+from graphc.targets.seldon.routing import route_seldon
+from graphc.targets.seldon.rules import find_rules
 
 
 def emit(deployable: Deployable, sink: Sink) -> Emission | None:
     """Return config maps, the SeldonDeployment and its routes; None, with the reasons in the sink, if it cannot be."""
-    layout = fit_executor(lay_out(deployable))
+    layout = fit_executor(lay_out(deployable, route_seldon(deployable), find_rules(deployable)))
     for stage in STAGES:
         for check in stage:
             check(layout, sink)
@@ -63,7 +66,9 @@ def _check_pods(layout: Layout, sink: Sink) -> None:
 def _check_room(layout: Layout, sink: Sink) -> None:
     deployable = layout.deployable
     if deployable.profile.pools is not None:
-        check_capacity(describe_asks(layout), deployable.profile.pools, deployable.settings.at, sink)
+        check_capacity(
+            describe_asks(layout, EXECUTOR), deployable.profile.pools, deployable.settings.at, sink
+        )
 
 
 STAGES: Final[tuple[tuple[Callable[[Layout, Sink], None], ...], ...]] = (

@@ -9,9 +9,6 @@ from graphc.records import record
 SETTLE_SECONDS: Final = 10
 """How long a unit that others call goes on as before: so long Services and proxies may still send to its pod."""
 
-EXECUTOR_SECONDS: Final = 15
-"""How long Seldon's executor, which is told to end at once, finishes what it has begun; nothing makes it longer."""
-
 FLIGHT_SECONDS: Final = 30
 """How long a request may take in a graph without a deadline."""
 
@@ -38,11 +35,14 @@ class Ending:
         return {"preStop": {"exec": {"command": ["sleep", str(self.linger)]}}}
 
 
-def choose_ending(longest_ms: float | None, *, has_executor: bool) -> Ending:
-    """Return how a pod ends whose requests take so long at most; `has_executor` says that it carries the executor."""
-    flight = FLIGHT_SECONDS if longest_ms is None else math.ceil(longest_ms / 1000)
-    # Beside the executor units only serve what that still finishes.
-    return Ending(min(flight, EXECUTOR_SECONDS) if has_executor else SETTLE_SECONDS, flight)
+def flight_seconds(longest_ms: float | None) -> int:
+    """Return how long a request may take that has begun, where it takes so long at most."""
+    return FLIGHT_SECONDS if longest_ms is None else math.ceil(longest_ms / 1000)
+
+
+def end_alone(longest_ms: float | None) -> Ending:
+    """Return how the units of a pod end that others call: Services may still send to it for a while."""
+    return Ending(SETTLE_SECONDS, flight_seconds(longest_ms))
 
 
 def longest_ms(deadline_ms: int | None) -> int | None:

@@ -10,7 +10,7 @@ from graphc.ir.graph import Host, ServerWork, Value
 from graphc.ir.plan import Unit
 from graphc.server_start import KIND, ServerPorts, server_container, start_server
 from graphc.targets.model import Data
-from graphc.targets.seldon.parts import emit_resources, emit_variable, restrict
+from graphc.targets.pods.parts import emit_resources, emit_variable, restrict
 
 _LOAD_SECONDS: Final = 300
 """Frameworks load large models: a server that does not say how long gets this before it is restarted."""

@@ -1,30 +1,20 @@
-"""Says what a cluster's ingress has to do for a graph that Seldon runs."""
+"""Says what a cluster's ingress has to do for the versions of a graph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from graphc.rollout.model import Rollout
 from graphc.targets.model import Deployable, Version
+from graphc.targets.pods.ending import longest_ms
+from graphc.targets.pods.layout import group_units, scaling_of
+from graphc.targets.pods.ports import ENTRY
 from graphc.targets.routes.parts import Backend, Calls
 from graphc.targets.routes.routing import Routed, Routing
-from graphc.targets.seldon.ending import longest_ms
-from graphc.targets.seldon.pods import group_units, scaling_of
-from graphc.targets.seldon.ports import ENTRY
 
 
-def needs_engine(deployable: Deployable) -> bool:
-    """Say whether Seldon's executor has to stand in front: admission refuses a mixture."""
-    settings = deployable.settings
-    # It is the executor that logs what it sees.
-    is_logged = settings.comparing.url is not None
-    return (
-        bool(settings.executor)
-        or is_logged
-        or any(version.plan.root.children for version in deployable.versions)
-    )
-
-
-def route_versions(deployable: Deployable, *, has_engine: bool) -> Routing:
-    """Return who gets the requests of a graph."""
+def route_versions(
+    deployable: Deployable, find_calls: Callable[[Version], Calls], *, has_operator: bool
+) -> Routing:
+    """Return who gets the requests of a graph; `find_calls` says which gRPC calls a version survives."""
     settings = deployable.settings
     predictors = {
         version.name: Routed(
@@ -33,7 +23,7 @@ def route_versions(deployable: Deployable, *, has_engine: bool) -> Routing:
             longest_ms(version.plan.deadline_ms),
             version.at,
             version.names,
-            _survived(version, has_engine=has_engine),
+            find_calls(version),
         )
         for version in deployable.versions
     }
@@ -45,11 +35,12 @@ def route_versions(deployable: Deployable, *, has_engine: bool) -> Routing:
         predictors,
         settings.at,
         settings.sticky_at,
+        has_operator=has_operator,
     )
 
 
 def find_backend(graph: str, predictor: str) -> Backend:
-    """Return the Service that the operator makes for a predictor of a graph."""
+    """Return the Service in front of a predictor of a graph."""
     return Backend(f"{graph}-{predictor}", *ENTRY)
 
 
@@ -66,15 +57,8 @@ def order_versions(deployable: Deployable) -> Sequence[Version]:
 
 def _count_live_pods(version: Version) -> int | None:
     """Return how many pods take the requests; None where that changes with the load."""
-    # The first pod takes them: it carries the executor.
+    # The first pod takes them.
     units = group_units([*version.plan.root.walk()])[0]
     if scaling_of(version, units) is not None:
         return None
     return version.count_pods(units[0].region.placement.replicas)
-
-
-def _survived(version: Version, *, has_engine: bool) -> Calls:
-    """Return which gRPC calls a version survives."""
-    if not has_engine:
-        return "all"
-    return "some" if {unit.type for unit in version.plan.root.walk()} == {"MODEL"} else "none"

@@ -11,7 +11,7 @@ from graphc.diagnostics.codes.rollout import (
 from graphc.gpus.choose import Grant
 from graphc.ir.graph import Autoscaling
 from graphc.profiles.profile import Scaler
-from graphc.targets.seldon.autoscaling import ScaledPod, follow_loads
+from graphc.targets.pods.scaling import ScaledPod, follow_loads
 
 
 def check_autoscaling(scaling: Autoscaling, pod: ScaledPod, scaler: Scaler, sink: Sink) -> None:

@@ -1,7 +1,7 @@
 """Emits the container of a unit, with what it mounts and what is downloaded for it."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from graphc.gpus.ask import Engine, GpuAsk
@@ -9,10 +9,10 @@ from graphc.hardware.assign import ask_of, name_device
 from graphc.ir.graph import ModelWork, PythonWork, ServerWork, Value, Variable
 from graphc.quantities import parse_quantity
 from graphc.targets.model import Data
-from graphc.targets.seldon.parts import emit_resources, emit_variable, restrict
-from graphc.targets.seldon.pods import Container, Pod, escape
-from graphc.targets.seldon.ports import emit_ports
-from graphc.targets.seldon.servers import emit_server, models_of
+from graphc.targets.pods.layout import Container, Pod, escape
+from graphc.targets.pods.parts import emit_resources, emit_variable, restrict
+from graphc.targets.pods.ports import emit_ports
+from graphc.targets.pods.servers import emit_server, models_of
 from graphc.targets.shipping import (
     REGION_FILE,
     VARIANTS,
@@ -48,12 +48,21 @@ LOADER: Final[Mapping[str, str]] = {"cpu": "100m", "memory": "256Mi"}
 _HOME: Final[Data] = {"name": "HOME", "value": SCRATCH}
 
 
-def emit_container(container: Container) -> Data:
-    """Return the container."""
+Tell = Callable[[Container], Mapping[str, str]]
+"""Returns the variables that a target tells a container, where no operator does."""
+
+
+def tell_nothing(_: Container) -> Mapping[str, str]:
+    """Return no variables: an operator tells a container all that it needs beside."""
+    return {}
+
+
+def emit_container(container: Container, told: Mapping[str, str]) -> Data:
+    """Return the container; `told` are variables that a target adds."""
     written: Data = {"name": container.name, "image": _image(container)}
     if container.is_for_cluster:
         written["ports"] = emit_ports(container.ports)
-    written["env"] = list[Value](_env(container))
+    written["env"] = list[Value](_env(container, told))
     resources = emit_resources(container.resources, container.hardware.resources.get(container.name))
     if resources:
         written["resources"] = resources
@@ -181,7 +190,7 @@ def _load_seconds(container: Container) -> float:
 # What it is told
 
 
-def _env(container: Container) -> Iterable[Data]:
+def _env(container: Container, told: Mapping[str, str]) -> Iterable[Data]:
     env = container.unit.region.placement.env
     if container.region_map:
         yield {"name": "GRAPHC_REGION_FILE", "value": f"{REGIONS}/{REGION_FILE}"}
@@ -196,7 +205,9 @@ def _env(container: Container) -> Iterable[Data]:
     # The executor forwards Accept-Encoding and cannot read what MLServer then compresses.
     yield {"name": "MLSERVER_GZIP_ENABLED", "value": "false"}
     yield {"name": "MLSERVER_METRICS_DIR", "value": SCRATCH}
-    if len(container.names) > 1:
+    for name, value in told.items():
+        yield {"name": name, "value": value}
+    if len(container.names) > 1 and "GRAPHC_VERSIONS" not in told:
         # The operator tells a unit its predictor, and no other name of it.
         yield {"name": "GRAPHC_VERSIONS", "value": ",".join(container.names)}
     if container.is_for_cluster:

@@ -1,4 +1,4 @@
-"""Lays a graph out for Seldon: which units share a pod, and what each container of it gets."""
+"""Lays a graph out: which units share a pod, and what each container of it gets."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,10 +9,8 @@ from graphc.hardware.assign import Hardware, Load, ask_of, choose_hardware, limi
 from graphc.ir.graph import Host
 from graphc.ir.plan import Plan, Unit
 from graphc.targets.model import Deployable, Settings, Version
-from graphc.targets.region import describe_region
-from graphc.targets.seldon.autoscaling import ScaledPod
-from graphc.targets.seldon.ending import Ending, choose_ending, longest_ms
-from graphc.targets.seldon.pods import (
+from graphc.targets.pods.ending import Ending, end_alone, longest_ms
+from graphc.targets.pods.layout import (
     MAX_VARIABLE,
     Container,
     Layout,
@@ -24,20 +22,22 @@ from graphc.targets.seldon.pods import (
     group_units,
     scaling_of,
 )
-from graphc.targets.seldon.ports import Ports, choose_ports
-from graphc.targets.seldon.route_versions import needs_engine, order_versions, route_versions
-from graphc.targets.seldon.servers import find_hosts
+from graphc.targets.pods.ports import Ports, choose_ports
+from graphc.targets.pods.route_versions import order_versions
+from graphc.targets.pods.rules import PodRules
+from graphc.targets.pods.scaling import INFERENCES, UNIT_CALLS, ScaledPod
+from graphc.targets.pods.servers import find_hosts
+from graphc.targets.region import describe_region
+from graphc.targets.routes.routing import Routing
 from graphc.targets.shipping import ConfigMapShipment, TooLarge, ship_host, ship_node, ship_region
 
 
-def lay_out(deployable: Deployable) -> Layout:
+def lay_out(deployable: Deployable, routing: Routing, rules: PodRules) -> Layout:
     """Return the predictors with their pods and containers; what cannot be is in it for the checks to see."""
-    has_engine = needs_engine(deployable)
-    routing = route_versions(deployable, has_engine=has_engine)
-    predictors = tuple(
-        _lay_out_version(deployable, version, has_engine=has_engine) for version in order_versions(deployable)
+    versions = order_versions(deployable)
+    return Layout(
+        deployable, routing, tuple(_lay_out_version(deployable, version, rules) for version in versions)
     )
-    return Layout(deployable, routing, has_engine, predictors)
 
 
 def file_region(container: Container) -> Container:
@@ -46,12 +46,9 @@ def file_region(container: Container) -> Container:
     return replace(container, region_map=shipment, is_unreadable=shipment is None)
 
 
-def _lay_out_version(deployable: Deployable, version: Version, *, has_engine: bool) -> Predictor:
+def _lay_out_version(deployable: Deployable, version: Version, rules: PodRules) -> Predictor:
     groups = group_units([*version.plan.root.walk()])
-    pods = tuple(
-        _lay_out_pod(deployable, version, index, units, has_engine=has_engine)
-        for index, units in enumerate(groups)
-    )
+    pods = tuple(_lay_out_pod(deployable, version, index, units, rules) for index, units in enumerate(groups))
     maps = _config_maps(container for pod in pods for container in pod.containers)
     of_servers = [each for pod in pods for server in pod.servers for each in server.shipments]
     more = (each for each in of_servers if isinstance(each, ConfigMapShipment))
@@ -66,30 +63,27 @@ def _config_maps(containers: Iterable[Container]) -> Iterator[ConfigMapShipment]
 
 
 def _lay_out_pod(
-    deployable: Deployable, version: Version, index: int, units: Sequence[Unit], *, has_engine: bool
+    deployable: Deployable, version: Version, index: int, units: Sequence[Unit], rules: PodRules
 ) -> Pod:
     settings, hardware = version.settings, _choose_hardware(deployable, version, units)
-    # The operator puts its executor into the first pod.
-    is_first = has_engine and not index
-    ports = choose_ports((unit.name for unit in units), is_entry=not has_engine)
-    ending = choose_ending(longest_ms(version.plan.deadline_ms), has_executor=is_first)
+    is_walked = rules.has_walker(version)
+    has_walker, longest = is_walked and not index, longest_ms(version.plan.deadline_ms)
+    ports = choose_ports((unit.name for unit in units), is_entry=not is_walked)
+    ending = rules.end_beside(longest) if has_walker else end_alone(longest)
     containers = tuple(
         _lay_out_container(deployable, version, unit, hardware, ports[unit.name], ending) for unit in units
     )
     scaled = ScaledPod(
-        settings.name,
-        version.name,
+        rules.name_deployment(version, index, units),
         settings.namespace,
-        index,
         tuple(units),
         settings.resources,
         hardware,
-        has_executor=is_first,
-        is_called=not has_engine,
+        rules.walker_calls if has_walker else UNIT_CALLS if is_walked else INFERENCES,
     )
     servers = tuple(_lay_out_server(deployable, settings, host) for host in find_hosts(units))
     scaling = scaling_of(version, units)
-    return Pod(index, tuple(units), hardware, containers, is_first, scaling, scaled, servers)
+    return Pod(index, tuple(units), hardware, containers, has_walker, scaling, scaled, servers)
 
 
 def _lay_out_server(deployable: Deployable, settings: Settings, host: Host) -> Sidecar:

@@ -1,4 +1,4 @@
-"""A graph as it is laid out for Seldon: predictors in pods, pods in containers; nothing is written yet."""
+"""A graph as it is laid out: predictors in pods, pods in containers; nothing is written yet."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,10 @@ from graphc.ir.plan import Unit
 from graphc.records import record
 from graphc.seldon.predictor_size import MAX_STRING
 from graphc.targets.model import Deployable, Settings, Version
+from graphc.targets.pods.ending import Ending
+from graphc.targets.pods.ports import Ports
+from graphc.targets.pods.scaling import ScaledPod
 from graphc.targets.routes.routing import Routing
-from graphc.targets.seldon.autoscaling import ScaledPod
-from graphc.targets.seldon.ending import Ending
-from graphc.targets.seldon.ports import Ports
 from graphc.targets.shipping import ConfigMapShipment, Shipment, TooLarge
 
 # A string of the environment has a name and an end.
@@ -89,13 +89,13 @@ class Sidecar:
 
 @record
 class Pod:
-    """A pod's part of a predictor; the operator puts its executor into the first."""
+    """A pod of a predictor; what walks its units shares the first."""
 
     index: int
     units: tuple[Unit, ...]
     hardware: Hardware
     containers: tuple[Container, ...]
-    has_executor: bool
+    has_walker: bool
     scaling: Autoscaling | None
     scaled: ScaledPod
     servers: tuple[Sidecar, ...] = ()
@@ -108,7 +108,7 @@ class Pod:
 
 @record
 class Predictor:
-    """A version's pods, the config maps that they mount, and how much the executor is told of them."""
+    """A version's pods, the config maps that they mount, and how much Seldon's executor is told of them."""
 
     version: Version
     pods: tuple[Pod, ...]
@@ -129,9 +129,12 @@ class Layout:
 
     deployable: Deployable
     routing: Routing
-    has_engine: bool
-    """Whether Seldon's executor stands in front."""
     predictors: tuple[Predictor, ...]
+
+    @property
+    def has_walker(self) -> bool:
+        """Say whether something stands in front of units, and walks them."""
+        return any(pod.has_walker for _, pod in self.pods)
 
     @property
     def pods(self) -> Iterator[tuple[Version, Pod]]:
@@ -142,7 +145,7 @@ class Layout:
 
 
 def group_units(units: Sequence[Unit]) -> list[list[Unit]]:
-    """Return the units of each pod: those that scale on their own get one each, the others share the executor's."""
+    """Return the units of each pod: those that scale on their own get one each, the others share the first."""
     alone = [unit for unit in units if _scales_alone(unit)]
     shared = [unit for unit in units if not _scales_alone(unit)]
     return [group for group in (shared, *([unit] for unit in alone)) if group]

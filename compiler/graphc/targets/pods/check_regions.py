@@ -2,7 +2,7 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import TOO_LARGE
-from graphc.targets.seldon.pods import Layout
+from graphc.targets.pods.layout import Layout
 from graphc.targets.shipping import MOST_REGION
 
 
