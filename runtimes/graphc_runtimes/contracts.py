@@ -15,7 +15,7 @@ from graphc_runtimes.arrays import ArrayError, check_type
 from graphc_runtimes.region import ComponentNode, Declared, PythonNode, RunnableNode, ServerNode
 
 _MOST_KNOWN: Final = 64
-"""As many pairs of shapes are remembered as sound."""
+"""The shapes of as many inputs are remembered."""
 
 Arrays = Mapping[str, Array]
 Run = Callable[[Arrays], Arrays]
@@ -28,8 +28,8 @@ class Counts(Protocol):
         """Count a try, and how long it took."""
         ...
 
-    def note_all(self, durations: Sequence[float], /) -> None:
-        """Count tries, and how long each took."""
+    def note_all(self, durations: Sequence[float], untimed: int, /) -> None:
+        """Count tries: how long each took, and how many more there were."""
         ...
 
     def fail(self) -> None:
@@ -67,7 +67,7 @@ class NoCounts:
     def note(self, seconds: float, /) -> None:
         """Count nothing."""
 
-    def note_all(self, durations: Sequence[float], /) -> None:
+    def note_all(self, durations: Sequence[float], untimed: int, /) -> None:
         """Count nothing."""
 
     def fail(self) -> None:
@@ -104,8 +104,8 @@ class Contract:
         """The element types of the outputs that are looked at."""
         self.rows = self._find_rows(node)
         """The input whose rows all outputs have; None where the node is always asked."""
-        self.known: Final = set[object]()
-        """Shapes that were found sound: of the one input and the one output, or of all, with None between them."""
+        self.known: Final = dict[object, object]()
+        """The outputs' shapes that were last found sound for the inputs' shapes; of one input or output, its shape."""
 
     def __bool__(self) -> bool:
         """Say whether there is anything to look at."""
@@ -143,8 +143,8 @@ class Contract:
             if name in inputs and axis < inputs[name].ndim
         }
 
-    def check(self, inputs: Arrays, results: Arrays, shapes: object) -> None:
-        """Raise ArrayError where an output is not as declared; else remember the shapes."""
+    def check(self, inputs: Arrays, results: Arrays, given: object, found: object) -> None:
+        """Raise ArrayError where an output is not as declared; else remember the shapes of inputs and outputs."""
         sizes = self._sizes(inputs)
         for name, each in self._declared.items():
             array = results.get(name)
@@ -156,18 +156,18 @@ class Contract:
                 raise ArrayError(f"gave an output `{name}` that {error}, as declared") from None
         if len(self.known) >= _MOST_KNOWN:
             self.known.clear()
-        self.known.add(shapes)
+        self.known[given] = found
 
     def check_all(self, inputs: Arrays, results: Arrays) -> None:
         """Raise ArrayError where an output is not as declared; shapes that were found sound are known by then."""
         try:
             is_sound = all(results[name].dtype is dtype for name, dtype in self.dtypes.items())
             given = tuple([each.shape for each in inputs.values()])
-            shapes = (*given, None, *[results[name].shape for name in self.dtypes])
+            shapes = tuple([results[name].shape for name in self.dtypes])
         except KeyError as error:
             raise ArrayError(f"gave no output `{error.args[0]}`") from None
-        if not is_sound or shapes not in self.known:
-            self.check(inputs, results, shapes)
+        if not is_sound or self.known.get(given) != shapes:
+            self.check(inputs, results, given, shapes)
 
     def lacks_rows(self, inputs: Arrays) -> bool:
         """Say whether a node need not run, as it is given no row and gives as many."""

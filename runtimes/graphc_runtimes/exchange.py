@@ -117,6 +117,14 @@ class Request:
     keep_alive: bool
     expects_continue: bool
     _is_plain: bool | None = None
+    _mapping: Headers | None = None
+
+    @property
+    def mapping(self) -> Headers:
+        """The headers by name; a head that comes again is decoded once."""
+        if self._mapping is None:
+            self._mapping = Headers(self.headers)
+        return self._mapping
 
     @property
     def is_plain(self) -> bool:
@@ -136,12 +144,13 @@ class Request:
 class Exchange(ABC):
     """A request that is being read or answered; what answers it is for the kinds below."""
 
+    is_read = False
+    is_started = False
+    is_done = False
+    is_disconnected = False
+
     def __init__(self, connection: Connection, request: Request) -> None:
         self.connection, self.request = connection, request
-        self.is_read = False
-        self.is_started = False
-        self.is_done = False
-        self.is_disconnected = False
 
     @property
     def can_start(self) -> bool:

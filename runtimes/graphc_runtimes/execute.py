@@ -103,6 +103,9 @@ class Program:
             execution.run()
             return execution.environment
         environment = dict(tensors)
+        if call.deadline is None and not self._timings.is_due():
+            self._run_untimed(environment, call)
+            return environment
         # One look at the clock a node: two in each would cost as much as the smallest nodes do.
         clock = time.perf_counter
         times = [START, clock()]
@@ -120,6 +123,17 @@ class Program:
         finally:
             self._timings.add(times)
         return environment
+
+    def _run_untimed(self, environment: dict[str, Array], call: Call) -> None:
+        ran: list[bool] = []
+        try:
+            for step in self._steps:
+                ran.append(step(environment, call))
+        except (RequestError, RunError):
+            ran.append(True)
+            raise
+        finally:
+            self._timings.pass_over(ran)
 
 
 def _make_ready(region: Region, runners: Mapping[str, Runner], books: Books) -> dict[str, Ready]:
@@ -202,8 +216,8 @@ def _single_step(node: RunnableNode, ready: Ready, read: tuple[str, str], give: 
             found = results.get(output)
             if found is None:
                 raise ArrayError(f"gave no output `{output}`")
-            if dtype is not None and (found.dtype is not dtype or (shape, found.shape) not in known):
-                contract.check(inputs, results, (shape, found.shape))
+            if dtype is not None and (found.dtype is not dtype or known.get(shape) != found.shape):
+                contract.check(inputs, results, shape, found.shape)
         except BaseException as error:
             raise _fail(node, call, error, ready.counts) from None
         environment[made] = found

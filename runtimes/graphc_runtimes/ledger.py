@@ -44,29 +44,30 @@ class Tally:
         """Add what was counted to the metrics."""
         self.note_all(self._kept.take())
 
-    def note_all(self, durations: Sequence[float]) -> None:
-        """Count several requests, in the metrics at once."""
-        if not durations:
-            return
-        if self._counter is not None:
-            self._counter.inc(len(durations))
-        if isinstance(self._durations, Summary) or len(durations) == 1:
-            for seconds in durations:
-                self._durations.observe(seconds)
-        else:
-            _observe(self._durations, durations)
+    def note_all(self, durations: Sequence[float], untimed: int = 0) -> None:
+        """Count several requests, in the metrics at once; those whose time is not known took as long as the others."""
+        count = len(durations) + untimed
+        if self._counter is not None and count:
+            self._counter.inc(count)
+        if len(durations):
+            _observe(self._durations, durations, count)
 
 
-def _observe(histogram: Histogram, durations: Sequence[float]) -> None:
+def _observe(metric: Histogram | Summary, durations: Sequence[float], count: int) -> None:
     """Observe several at once: looking for the bucket of each takes a histogram longer."""
-    bounds = histogram._upper_bounds
-    places = np.searchsorted(bounds, durations)
-    found = np.bincount(places, minlength=len(bounds)).tolist()
-    buckets = cast("Sequence[_Value]", histogram._buckets)
-    for bucket, count in zip(buckets, found, strict=True):
-        if count:
-            bucket.inc(count)
-    cast("_Value", histogram._sum).inc(sum(durations))
+    cast("_Value", metric._sum).inc(sum(durations) * count / len(durations))
+    if isinstance(metric, Summary):
+        cast("_Value", metric._count).inc(count)
+        return
+    bounds = metric._upper_bounds
+    found = np.bincount(np.searchsorted(bounds, durations), minlength=len(bounds))
+    shares = found * count // len(durations)
+    # What does not come out even goes where most are.
+    shares[found.argmax()] += count - shares.sum()
+    buckets = cast("Sequence[_Value]", metric._buckets)
+    for bucket, share in zip(buckets, shares.tolist(), strict=True):
+        if share:
+            bucket.inc(share)
 
 
 class Ledger:

@@ -20,7 +20,7 @@ from graphc_runtimes.bodies import LENGTH_HEADER, Written, write_infer
 from graphc_runtimes.choose import Call
 from graphc_runtimes.desk import BusyError, Desk, Pace
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
-from graphc_runtimes.exchange import Headers, Request
+from graphc_runtimes.exchange import Request
 from graphc_runtimes.faults import tell_fault
 from graphc_runtimes.lane import LONGEST, Asked, Lane
 from graphc_runtimes.messages import Message, WireTensor, write_tensor
@@ -252,7 +252,7 @@ def _ask(lane: Lane, exchange: HotExchange) -> Asked | None:
     """Return what a request asks where there is a short way to its answer."""
     if exchange.size > LONGEST or not exchange.request.is_plain:
         return None
-    return lane.read(exchange.body, Headers(exchange.request.headers), make_id())
+    return lane.read(exchange.body, exchange.request.mapping, make_id())
 
 
 def _take(lane: Lane, path: Path, exchange: HotExchange) -> WireAnswer | None:
@@ -348,7 +348,7 @@ class _Work:
     # --- Reading -------------------------------------------------------------------------------------
 
     def _headers(self) -> Mapping[str, str]:
-        return Headers(self._exchange.request.headers)
+        return self._exchange.request.mapping
 
     def _body(self) -> Body:
         body, request = self._exchange.body, self._exchange.request

@@ -61,14 +61,15 @@ class Refusal(NamedTuple):
 class HotExchange(Exchange):
     """A request that is answered from its bytes, once all of them are there."""
 
+    size = 0
+    buffer: memoryview | None = None
+    refusal: Refusal | None = None
+    _held = 0
+
     def __init__(self, connection: "HttpProtocol", request: Request, handler: "Handler", most: int) -> None:
         super().__init__(connection, request)
         self.handler, self.most = handler, most
         self.parts: list[bytes] = []
-        self.size = 0
-        self.buffer: memoryview | None = None
-        self.refusal: Refusal | None = None
-        self._held = 0
 
     @property
     def can_start(self) -> bool:

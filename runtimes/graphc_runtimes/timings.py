@@ -1,15 +1,29 @@
 """When the nodes of a region ran: kept at little cost, and told to what counts them when somebody looks."""
 
+import random
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-Note = Callable[[Sequence[float]], None]
+Note = Callable[[Sequence[float], int], None]
+"""Counts a node's tries: how long those took that were timed, and how many were not."""
+
+Places = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 START: Final = 0.0
-"""Stands before each run among the times that are kept."""
+"""Stands before each run that was timed, among the times that are kept."""
+_UNTIMED: Final = float("inf")
+"""Stands before one that was not; for each node a 1 follows, negative where the node had nothing to do."""
+_USUAL: Final = float("-inf")
+"""Stands for one that was not, and in which each node that is told of here ran."""
+_ALL: Final = 256
+"""As many runs are timed, after somebody looked, before only some are: clocks cost more than the smallest nodes."""
+_MOST_BETWEEN: Final = 31
+"""From one run that is timed to the next it is at most as many; at random, so that no pattern of requests hides."""
 _MOST: Final = 4096
 """As many times are kept, or those of as many runs as the next says: telling them costs each node something."""
 _MOST_RUNS: Final = 256
@@ -39,8 +53,19 @@ class Timings:
     def __init__(self, notes: Sequence[Note | None]) -> None:
         """Take what counts each node's tries, in seconds; None for a node that counts its own."""
         self._notes = notes
+        self._usual = [note is not None for note in notes]
         self._most = max(_MOST, _MOST_RUNS * (len(notes) + 2))
         self._kept = Kept()
+        self._runs = 0
+        self._next = _ALL
+
+    def is_due(self) -> bool:
+        """Say whether the next run is to be timed; threads that ask at once may get the same answer."""
+        self._runs += 1
+        if self._runs < self._next:
+            return self._runs < _ALL
+        self._next = self._runs + random.randint(1, _MOST_BETWEEN)
+        return True
 
     def add(self, times: Sequence[float]) -> None:
         """Keep one run: START, when it began, and when each node of it ended.
@@ -50,15 +75,38 @@ class Timings:
         kept = self._kept.numbers
         kept.extend(times)
         if len(kept) >= self._most:
-            self.publish()
+            self._tell()
+
+    def pass_over(self, ran: list[bool]) -> None:
+        """Keep one run that was not timed: whether each node of it had something to do; a failure ends it."""
+        kept = self._kept.numbers
+        if ran == self._usual:
+            kept.append(_USUAL)
+        else:
+            kept.extend([_UNTIMED, *[1.0 if each else -1.0 for each in ran]])
+        if len(kept) >= self._most:
+            self._tell()
 
     def publish(self) -> None:
-        """Tell what was kept."""
-        times = np.array(self._kept.take())
-        starts = np.flatnonzero(times == START)
-        ends = np.append(starts[1:], len(times))
-        for place, note in enumerate(self._notes, 2):
+        """Tell what was kept to somebody who looks."""
+        self._runs, self._next = 0, _ALL
+        self._tell()
+
+    def _tell(self) -> None:
+        kept = np.array(self._kept.take())
+        heads = np.flatnonzero((kept == START) | np.isinf(kept))
+        ends = np.append(heads[1:], len(kept))
+        kinds = kept[heads]
+        timed, untimed = kinds == START, kinds == _UNTIMED
+        usual = int(np.count_nonzero(kinds == _USUAL))
+        for place, note in enumerate(self._notes):
             if note is not None:
-                found = starts[starts + place < ends] + place
-                found = found[times[found] > 0]
-                note((times[found] - np.abs(times[found - 1])).tolist())
+                found = _places(heads[timed] + place + 2, ends[timed], kept)
+                others = _places(heads[untimed] + place + 1, ends[untimed], kept)
+                note((kept[found] - np.abs(kept[found - 1])).tolist(), usual + len(others))
+
+
+def _places(found: Places, ends: Places, kept: Floats) -> Places:
+    """Return those of the places, one a run, that lie within it and say that the node had something to do."""
+    within = found[found < ends]
+    return within[kept[within] > 0]

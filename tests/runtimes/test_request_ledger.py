@@ -100,3 +100,23 @@ def test_several_threads_that_count_and_tell_lose_none() -> None:
 def _repeat(work: Callable[[], object], until: threading.Event) -> None:
     while not until.is_set():
         work()
+
+
+@pytest.mark.parametrize("kind", [Histogram, Summary])
+@pytest.mark.parametrize("untimed", [0, 1, 94, 1000])
+def test_requests_that_were_not_timed_count_as_the_others_took(
+    kind: type[Histogram | Summary], untimed: int
+) -> None:
+    registry = CollectorRegistry()
+    counter, durations = Counter("asked", "Requests.", registry=registry), _make(kind, registry)
+    tally = Ledger([counter, durations], registry).open(counter, durations.labels("a"))
+    tally.note_all(DURATIONS, untimed)
+    tally.note_all((), 7)
+    count = len(DURATIONS) + untimed
+    look = registry.get_sample_value
+    assert look("asked_total") == count + 7
+    assert look("took_count", {"path": "a"}) == count
+    assert look("took_sum", {"path": "a"}) == pytest.approx(sum(DURATIONS) * count / len(DURATIONS))
+    if kind is Histogram:
+        below = [look("took_bucket", {"path": "a", "le": le}) for le in ("0.1", "0.5", "1.0", "+Inf")]
+        assert below == pytest.approx([count * share for share in (2 / 6, 4 / 6, 5 / 6, 1)], abs=4)

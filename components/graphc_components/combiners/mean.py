@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from graphc_components.component import Component, Role, Values
-from graphc_components.late import datatypes, np, steps
+from graphc_components.late import datatypes, quiet, steps
 from graphc_components.signatures import average
 
 
+@quiet
 def mean(*tensors: datatypes.Array) -> datatypes.Array:
     """Average the inputs, element by element."""
     datatypes.require_one_shape(tensors)
-    with np.errstate(all="ignore"):
-        total = datatypes.floats(tensors[0])
-        for tensor in tensors[1:]:
-            # numpy adds arrays of two datatypes more slowly than it makes one of them the other's.
-            total += datatypes.floats(tensor)
-        total /= len(tensors)
-        return total.astype(datatypes.float_dtype(tensors))
+    total = datatypes.floats(tensors[0])
+    for tensor in tensors[1:]:
+        # numpy adds arrays of two datatypes more slowly than it makes one of them the other's.
+        total += datatypes.floats(tensor)
+    total /= len(tensors)
+    return total.astype(datatypes.float_dtype(tensors))
 
 
 def _onnx(writer: steps.Writer, values: Values) -> list[str] | None:  # noqa: ARG001

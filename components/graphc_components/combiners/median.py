@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from graphc_components.component import Component, Role, Values
-from graphc_components.late import datatypes, np, steps
+from graphc_components.late import datatypes, np, quiet, steps
 from graphc_components.signatures import average, float_datatype
 
 
+@quiet
 def median(*tensors: datatypes.Array) -> datatypes.Array:
     """Return the median of the inputs, element by element: the mean of the middle two of an even number."""
     datatypes.require_one_shape(tensors)
-    with np.errstate(all="ignore"):
-        ordered = np.sort(np.stack([datatypes.floats(tensor) for tensor in tensors]), axis=0)
-        half, odd = divmod(len(tensors), 2)
-        middle = ordered[half] if odd else (ordered[half - 1] + ordered[half]) / 2
-        # NaN sorts last, so the last one tells whether there is any.
-        result = np.where(np.isnan(ordered[-1]), np.nan, middle)
-        return result.astype(datatypes.float_dtype(tensors))
+    ordered = np.sort(np.stack([datatypes.floats(tensor) for tensor in tensors]), axis=0)
+    half, odd = divmod(len(tensors), 2)
+    middle = ordered[half] if odd else (ordered[half - 1] + ordered[half]) / 2
+    # NaN sorts last, so the last one tells whether there is any.
+    result = np.where(np.isnan(ordered[-1]), np.nan, middle)
+    return result.astype(datatypes.float_dtype(tensors))
 
 
 def _onnx(writer: steps.Writer, values: Values) -> list[str] | None:  # noqa: ARG001

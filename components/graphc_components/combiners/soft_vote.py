@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from graphc_components.arguments import numbers
 from graphc_components.component import Component, Role, SignatureError, Values, weights_parameter
-from graphc_components.late import datatypes, np, steps
+from graphc_components.late import datatypes, np, quiet, steps
 from graphc_components.signatures import average, float_datatype, require_rank
 from graphc_components.tensors import TensorType
 
 
+@quiet
 def soft_vote(
     *tensors: datatypes.Array, weights: Sequence[float] | None = None
 ) -> tuple[datatypes.Array, datatypes.Array]:
@@ -18,11 +19,10 @@ def soft_vote(
 
     The first of equals wins; NaN counts as minus infinity.
     """
-    with np.errstate(all="ignore"):
-        weighed = datatypes.weigh(tensors, weights or [1.0] * len(tensors))
-        probabilities = weighed.astype(datatypes.float_dtype(tensors))
-        ranked = np.where(np.isnan(probabilities), -np.inf, probabilities)
-        return probabilities, ranked.argmax(axis=-1).astype(np.int64)
+    weighed = datatypes.weigh(tensors, weights or [1.0] * len(tensors))
+    probabilities = weighed.astype(datatypes.float_dtype(tensors))
+    ranked = np.where(np.isnan(probabilities), -np.inf, probabilities)
+    return probabilities, ranked.argmax(axis=-1).astype(np.int64)
 
 
 def _signature(types: tuple[TensorType, ...], values: Values) -> dict[str, TensorType]:

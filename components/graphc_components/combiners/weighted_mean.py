@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from graphc_components.arguments import numbers
 from graphc_components.component import Component, Role, Values, weights_parameter
-from graphc_components.late import datatypes, np, steps
+from graphc_components.late import datatypes, quiet, steps
 from graphc_components.signatures import average
 
 
+@quiet
 def weighted_mean(*tensors: datatypes.Array, weights: Sequence[float]) -> datatypes.Array:
     """Average the inputs, each counted by its weight."""
-    with np.errstate(all="ignore"):
-        return datatypes.weigh(tensors, weights).astype(datatypes.float_dtype(tensors))
+    return datatypes.weigh(tensors, weights).astype(datatypes.float_dtype(tensors))
 
 
 def _onnx(writer: steps.Writer, values: Values) -> list[str] | None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from graphc_components.arguments import integer, text
 from graphc_components.component import Component, Parameter, ParameterKind, Role, Values, axis_parameter
-from graphc_components.late import datatypes, np, steps
+from graphc_components.late import datatypes, np, quiet, steps
 from graphc_components.signatures import along_axis
 
 
+@quiet
 def normalise(x: datatypes.Array, *, norm: str = "l2", axis: int = -1) -> datatypes.Array:
     """Divide by the norm along an axis, or bring to the range 0 to 1 (`minmax`); zeros stay zeros."""
-    with np.errstate(all="ignore"):
-        values = datatypes.floats(x)
-        if norm == "minmax":
-            low = values.min(axis=axis, keepdims=True, initial=np.inf)
-            values = values - np.where(np.isfinite(low), low, np.nan)
-        # By the greatest first, because the square of a large number overflows.
-        scaled = _divide(values, np.abs(values).max(axis=axis, keepdims=True, initial=0.0))
-        return _divide(scaled, _norm(scaled, norm, axis)).astype(datatypes.float_dtype([x]))
+    values = datatypes.floats(x)
+    if norm == "minmax":
+        low = values.min(axis=axis, keepdims=True, initial=np.inf)
+        values = values - np.where(np.isfinite(low), low, np.nan)
+    # By the greatest first, because the square of a large number overflows.
+    scaled = _divide(values, np.abs(values).max(axis=axis, keepdims=True, initial=0.0))
+    return _divide(scaled, _norm(scaled, norm, axis)).astype(datatypes.float_dtype([x]))
 
 
 def _divide(values: datatypes.Floats, by: datatypes.Floats) -> datatypes.Floats:

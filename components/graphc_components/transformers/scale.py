@@ -14,19 +14,17 @@ from graphc_components.component import (
     SignatureError,
     Values,
 )
-from graphc_components.late import datatypes, np, steps
+from graphc_components.late import datatypes, np, quiet, steps
 from graphc_components.signatures import float_datatype, require_numeric, require_rank, require_size
 from graphc_components.tensors import TensorType
 
 
+@quiet
 def scale(
     x: datatypes.Array, *, mean: float | Sequence[float] = 0.0, scale: float | Sequence[float] = 1.0
 ) -> datatypes.Array:
     """Return `(x - mean) / scale`; a list has one number for each column of the last axis."""
-    with np.errstate(all="ignore"):
-        return ((datatypes.floats(x) - _column(x, mean)) / _column(x, scale)).astype(
-            datatypes.float_dtype([x])
-        )
+    return ((datatypes.floats(x) - _column(x, mean)) / _column(x, scale)).astype(datatypes.float_dtype([x]))
 
 
 def _column(x: datatypes.Array, value: float | Sequence[float]) -> datatypes.Floats:

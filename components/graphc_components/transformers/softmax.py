@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from graphc_components.arguments import integer, number
 from graphc_components.component import Component, Parameter, ParameterKind, Role, Values, axis_parameter
-from graphc_components.late import datatypes, np, steps
+from graphc_components.late import datatypes, np, quiet, steps
 from graphc_components.signatures import along_axis
 
 
+@quiet
 def softmax(x: datatypes.Array, *, axis: int = -1, temperature: float = 1.0) -> datatypes.Array:
     """Return `exp(x / temperature)`, made to sum to 1 along an axis."""
-    with np.errstate(all="ignore"):
-        values = datatypes.floats(x)
-        # Less the greatest, because the exponential of a large number overflows.
-        powers = np.exp((values - values.max(axis=axis, keepdims=True, initial=-np.inf)) / temperature)
-        return (powers / powers.sum(axis=axis, keepdims=True)).astype(datatypes.float_dtype([x]))
+    values = datatypes.floats(x)
+    # Less the greatest, because the exponential of a large number overflows.
+    powers = np.exp((values - values.max(axis=axis, keepdims=True, initial=-np.inf)) / temperature)
+    return (powers / powers.sum(axis=axis, keepdims=True)).astype(datatypes.float_dtype([x]))
 
 
 def _onnx(writer: steps.Writer, values: Values) -> list[str] | None:
