@@ -14,6 +14,7 @@ from graphc.packages.pylock import Locked, read_pylock
 from graphc.packages.requirements import (
     Requirement,
     Requirements,
+    find_answer,
     join_requirements,
     parse_requirement,
     split_lines,
@@ -70,6 +71,30 @@ def test_requirements_are_read_as_installers_do(text: str, line: str) -> None:
 def test_what_no_index_has_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a package with versions"):
         parse_requirement(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("-r base.txt", "`uv pip compile`"),
+        ("--requirement=base.txt", "`uv pip compile`"),
+        ("-c limits.txt", "the versions that are allowed"),
+        ("--index-url https://x.example/", "`UV_DEFAULT_INDEX`"),
+        ("-i https://x.example/", "`UV_DEFAULT_INDEX`"),
+        ("-e ./pkg", "`files:`"),
+        ("./pkg", "`files:`"),
+        ("wheels/one-1.0-py3-none-any.whl", "`files:`"),
+        ("git+https://example.com/x", "a version that an index has"),
+        ("one @ https://example.com/x", "a version that an index has"),
+        ("--no-binary :all:", "leave it out"),
+        ("rapidfuzz==3.9.7", None),
+        ("index-url==1.0", None),
+        ("not a package", None),
+    ],
+)
+def test_what_to_write_instead_is_said(text: str, answer: str | None) -> None:
+    found = find_answer(text)
+    assert found is None if answer is None else answer in (found or "")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\0"])

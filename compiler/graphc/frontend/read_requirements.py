@@ -12,6 +12,7 @@ from graphc.packages.pylock import LARGEST, find_export, is_pylock, read_pylock
 from graphc.packages.requirements import (
     Requirement,
     Requirements,
+    find_answer,
     find_clash,
     join_requirements,
     parse_requirement,
@@ -53,7 +54,7 @@ def _parse(text: str, at: Span, sink: Sink, modules: tuple[str, ...] = ()) -> Re
     try:
         found = parse_requirement(text, modules)
     except ValueError as problem:
-        sink.report(Diagnostic(BAD_REQUIREMENT, f"{quoted(text)} {problem}", at))
+        sink.report(Diagnostic(BAD_REQUIREMENT, f"{quoted(text)} {problem}", at, find_answer(text)))
         return None
     _check_clash(found, at, sink)
     return found

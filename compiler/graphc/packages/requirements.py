@@ -18,6 +18,25 @@ _LONGEST: Final = 4096
 
 NO_PACKAGE: Final = "is not a package with versions, such as `rapidfuzz==3.9.7`"
 
+_ANSWERS: Final = (
+    (
+        re.compile(r"(-r|--requirement)\b"),
+        "write what that file lists here, or name the result of `uv pip compile`",
+    ),
+    (re.compile(r"(-c|--constraint)\b"), "write the versions that are allowed beside the packages"),
+    (
+        re.compile(r"(-i|--index-url|--extra-index-url|--default-index|--index)\b"),
+        "leave it out, and set `UV_DEFAULT_INDEX` or `UV_INDEX` where graphc runs",
+    ),
+    (
+        re.compile(r"-e\b|--editable\b|\.{0,2}/|file:|.*\.(whl|zip|tar\.gz)$"),
+        "publish the package in an index, or ship its modules with `files:` of the node",
+    ),
+    (re.compile(r"\w+\+?\w*://|.* @ "), "name the package and a version that an index has"),
+    (re.compile(r"-"), "leave it out: only packages with versions are read here"),
+)
+"""What to do instead of the lines of a requirements file that name no package of an index."""
+
 OTHER_NAMES: Final[Mapping[str, str]] = {
     "attrs": "attr attrs",
     "beautifulsoup4": "bs4",
@@ -110,6 +129,12 @@ def parse_requirement(text: str, modules: tuple[str, ...] = ()) -> Requirement:
         raise ValueError("has a hash that is not `sha256:` and 64 hexadecimal digits")
     listed = tuple(re.split(r"[\s,]+", said[1].strip())) if said else modules
     return _read(bare, hashes, listed)
+
+
+def find_answer(text: str) -> str | None:
+    """Return what to write instead of a line that names no package of an index; None for one that does."""
+    line = text.strip()
+    return next((answer for pattern, answer in _ANSWERS if pattern.match(line)), None)
 
 
 def pin_requirement(name: str, version: str, marker: str | None, hashes: Iterable[str]) -> Requirement:
