@@ -6,6 +6,7 @@ from typing import Final, cast
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from graphc.client.printing import clean
@@ -14,6 +15,7 @@ from graphc.client.tensor import Array, Tensor
 MAX_ROWS: Final = 50
 MAX_COLUMNS: Final = 12
 MAX_CELL: Final = 120
+_ANY_WIDTH: Final = 10_000
 
 Column = tuple[str, Array]
 
@@ -28,14 +30,26 @@ def print_table(tensors: Sequence[Tensor], console: Console | None = None) -> No
 
 
 def _print_group(tensors: Sequence[Tensor], console: Console) -> None:
-    columns = [column for tensor in tensors for column in split_columns(tensor)]
-    table = Table(*(escape(clean(title)) for title, _ in columns), box=SIMPLE, highlight=False)
-    rows = max((len(values) for _, values in columns), default=0)
-    for row in range(min(rows, MAX_ROWS)):
-        table.add_row(*(escape(_write(values[row])) for _, values in columns))
+    table, rows = _lay_out(tensors, MAX_COLUMNS)
+    wanted = Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum
+    if wanted > console.width:
+        # A number of which only the first digit is seen says the wrong thing; a cell of several can go on below.
+        table, rows = _lay_out(tensors, 1)
     console.print(table, no_wrap=False)
     if rows > MAX_ROWS:
         console.print(f"… and {rows - MAX_ROWS} more rows")
+
+
+def _lay_out(tensors: Sequence[Tensor], most: int) -> tuple[Table, int]:
+    """Return a table of tensors, with at most so many columns each, and how many rows they have in all."""
+    columns = [column for tensor in tensors for column in split_columns(tensor, most)]
+    table = Table(box=SIMPLE, highlight=False)
+    for title, _ in columns:
+        table.add_column(escape(clean(title)), overflow="fold")
+    rows = max((len(values) for _, values in columns), default=0)
+    for row in range(min(rows, MAX_ROWS)):
+        table.add_row(*(escape(_write(values[row])) for _, values in columns))
+    return table, rows
 
 
 def split_columns(tensor: Tensor, most: int = MAX_COLUMNS) -> Iterator[Column]:
