@@ -60,7 +60,7 @@ def test_the_rules_of_the_adapter_are_of_the_metrics_that_are_written() -> None:
     rules = yaml.safe_load(yaml.safe_load(RULES.read_text())["data"]["config.yaml"])["rules"]
     assert {rule["seriesQuery"].partition("{")[0]: rule["name"]["as"] for rule in rules} == dict(ADAPTED)
     rates = [rule["metricsQuery"] for rule in rules if "rate(" in rule["metricsQuery"]]
-    assert len(rates) == 3
+    assert len(rates) == 4
     assert all(f"[{WINDOW}]" in rate for rate in rates)
     written = {
         metric["pods"]["metricName"]

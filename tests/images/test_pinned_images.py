@@ -30,7 +30,7 @@ def tool(name: str) -> ModuleType:
 @pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not there to read its lock file")
 def test_what_images_install_is_the_workspaces_lock(tmp_path: Path) -> None:
     subprocess.run(["sh", IMAGES / "lock", tmp_path], check=True, capture_output=True, timeout=200)
-    for name in ("cpu.lock", "gpu.lock"):
+    for name in ("cpu.lock", "gpu.lock", "engine.lock"):
         assert (tmp_path / name).read_text() == (IMAGES / name).read_text(), "run sh runtimes/images/lock"
 
 
@@ -48,10 +48,12 @@ def test_what_models_are_judged_by_is_what_runs_them_here() -> None:
             assert version(name) == image.packages[name]
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.gpu"])
-def test_images_are_made_of_pinned_files(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "lock"),
+    [("Dockerfile", "cpu.lock"), ("Dockerfile.gpu", "gpu.lock"), ("Dockerfile.engine", "engine.lock")],
+)
+def test_images_are_made_of_pinned_files(name: str, lock: str) -> None:
     text = (IMAGES / name).read_text()
-    lock = "gpu.lock" if name.endswith("gpu") else "cpu.lock"
     assert f"--require-hashes -r /src/runtimes/images/{lock}" in text
     assert re.search(r"^FROM \S+@sha256:", text, re.MULTILINE) or re.search(
         r"^FROM \S+:\d+\.\d+", text, re.MULTILINE

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,10 @@ from agreement import (
     write_folder,
 )
 from generated_graphs import Generated
-from in_process import lower, read_document
+from graphc.ir.limits import Limits
+from graphc.profiles.profile import Profile
+from graphc.targets.find import find_target
+from in_process import SELDON, lower, read_document
 from metamorphoses import CHANGES
 from served_graphs import Call, serve_graph
 
@@ -236,16 +240,20 @@ def test_hard_conditions_mean_what_they_say(name: str, tier: str, folder: Path) 
     answer_alike(plans, folder, [(generated, expected)])
 
 
-def check_served(generated: Generated, folder: Path, seen: Counter[str]) -> None:
+def check_served(
+    generated: Generated, folder: Path, seen: Counter[str], target: str = "seldon", limits: Limits = SELDON
+) -> None:
     graph = read_document(generated.document, folder)
     asked = [generated, generated.without_rows()]
     answers = [interpreted(graph, each, seen) for each in asked]
     (folder / "graph.yaml").write_text(yaml.safe_dump(generated.document, sort_keys=False))
     for level in LEVELS:
-        if isinstance(lower(graph, level), list):
+        plan = lower(graph, level, limits)
+        if isinstance(plan, list):
             continue
+        seen["several units" if plan.root.children else "one unit"] += 1
         calls = [Call(request_of(each)) for each in asked]
-        served = serve_graph(folder / "graph.yaml", level, calls, folder / "mounted")
+        served = serve_graph(folder / "graph.yaml", level, calls, folder / "mounted", target=target)
         for (status, body), expected in zip(served, answers, strict=True):
             seen["answers" if status == 200 else "fails"] += 1
             assert (status == 200) == (expected is not None), body
@@ -256,3 +264,15 @@ def check_served(generated: Generated, folder: Path, seen: Counter[str]) -> None
 @pytest.mark.parametrize("count", [25, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_served_manifests_mean_what_the_graphs_say(count: int, folder: Path) -> None:
     assert agree(count, folder, check_served)["answers"] > count / 2
+
+
+PLAIN: Final = find_target("kubernetes").find_limits(Profile(), "cluster")
+
+
+@pytest.mark.parametrize("count", [12, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+def test_without_seldon_manifests_mean_the_same(count: int, folder: Path) -> None:
+    """Both targets answer what the definition does, so they answer alike."""
+    check = partial(check_served, target="kubernetes", limits=PLAIN)
+    seen = agree(count, folder, check, number=1)
+    assert seen["answers"] > count / 2
+    assert min(seen["several units"], seen["one unit"]) > count / 4

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from graphc.cli import main
 from graphc.diagnostics import Sink
-from graphc.profiles.profile import Image, Ingress, Place, Profile, RuntimeImage
+from graphc.profiles.profile import Engine, Image, Ingress, Place, Profile, RuntimeImage
 from graphc.profiles.read import SHIPPED, find_profile, read_profile, shipped_profiles
 
 DIGEST = "sha256:" + "a" * 64
@@ -58,6 +58,7 @@ def test_a_file(tmp_path: Path) -> None:
             "/models/{graph}",
         ),
         RuntimeImage("registry.example.com:5000/team"),
+        engine=Engine(RuntimeImage("registry.example.com:5000/team")),
     )
 
 

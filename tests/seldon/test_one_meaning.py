@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.cli.engine_command import read_deployment
+from graphc.cli.engine_command import read_document
 from graphc.cluster.offline import read_other
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
@@ -96,7 +96,7 @@ def _run(path: Path) -> Plain:
 
 
 def _served(path: Path) -> Plain:
-    return read_deployment(path).plain
+    return read_document(path).plain
 
 
 def _planned_against(path: Path) -> Plain:

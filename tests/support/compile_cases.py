@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +48,12 @@ class Case:
         """The environment variables that the file's comments give."""
         return dict(word.split("=", 1) for word in _words(_ENV, self.path))
 
-    def compile(self, level: int, path: Path | None = None) -> Compiled:
-        """Compile the file, or another one in its place, in its own folder: no message names that folder."""
-        options = ["compile", f"-O{level}", *self.options, (path or self.path).name]
+    def compile(self, level: int, path: Path | None = None, more: Sequence[str] = ()) -> Compiled:
+        """Compile the file, or another one in its place, in its own folder: no message names that folder.
+
+        `more` are options beside those that the file's comments give.
+        """
+        options = ["compile", f"-O{level}", *self.options, *more, (path or self.path).name]
         with _inside(self.path.parent):
             done = CliRunner(env=self.environ).invoke(main, options)
         assert done.exit_code in (0, 1), (done.stderr, done.exception)

@@ -14,6 +14,7 @@ from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.service import ServedGraph
 from graphc.engine.tree import bind_endpoints, read_timeout, read_tree
 from graphc.lower.options import Options
+from graphc.run.load import load_compiled
 from graphc.seldon.node import node_of
 from graphc.seldon.unit import Endpoint, SeldonUnit
 from graphc_runtimes.environment import Environment, read_environment
@@ -44,22 +45,25 @@ class Compiled:
     timeout_s: float | None
 
 
-def compile_graph(path: Path, level: int, root: Path, version: str | None = None) -> Compiled:
+def compile_graph(
+    path: Path, level: int, root: Path, version: str | None = None, target: str | None = None
+) -> Compiled:
     """Compile a graph for a run on this machine, its artefacts laid out below `root` as they would be mounted.
 
     Of several predictors it is the one of that name, or the first.
     """
-    done = compile_files(Request([str(path)], {}, {}, Options(level), "local"))
+    done = compile_files(Request([str(path)], {}, {}, Options(level), "local", target))
     assert not done.sink.has_errors, [each.message for each in done.sink]
     (emission,) = done.emissions
-    (deployment,) = [each for each in emission.documents if each["kind"] == "SeldonDeployment"]
+    documents = cast("list[Json]", [each.plain for each in load_compiled(done).documents])
+    (deployment,) = [each for each in documents if each["kind"] == "SeldonDeployment"]
     predictors = {each["name"]: each for each in cast("Json", deployment["spec"])["predictors"]}
     predictor = predictors[version or next(iter(predictors))]
     for _, shipment in (each for each in emission.local if each[0] == predictor["name"]):
         for name, file in shipment.files:
-            target = root / shipment.node / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.read_bytes())
+            place = root / shipment.node / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(file.read_bytes())
     tree = read_tree(node_of(deployment), predictor["name"])
     assert isinstance(tree, SeldonUnit)
     containers = [each for pod in predictor["componentSpecs"] for each in pod["spec"]["containers"]]
@@ -75,10 +79,15 @@ def _environment(container: Json, root: Path) -> Environment:
 
 
 def serve_graph(
-    path: Path, level: int, calls: Sequence[Call], root: Path, version: str | None = None
+    path: Path,
+    level: int,
+    calls: Sequence[Call],
+    root: Path,
+    version: str | None = None,
+    target: str | None = None,
 ) -> list[tuple[int, Json]]:
     """Serve a graph at an optimisation level, and return the status and body of each call's answer."""
-    return asyncio.run(_call(compile_graph(path, level, root, version), calls))
+    return asyncio.run(_call(compile_graph(path, level, root, version, target), calls))
 
 
 async def _call(graph: Compiled, calls: Sequence[Call]) -> list[tuple[int, Json]]:

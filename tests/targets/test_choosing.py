@@ -22,7 +22,7 @@ def call(*arguments: str) -> Result:
 def test_an_unknown_target_is_refused_with_those_that_there_are(command: str) -> None:
     done = call(command, GRAPH, "--target", "echo")
     assert done.exit_code == (1 if command == "plan" else 2)
-    assert "`echo` is not a target; there is `seldon`" in done.stderr
+    assert "`echo` is not a target; there are `kubernetes`, `seldon`" in done.stderr
 
 
 def test_every_command_that_takes_a_profile_takes_a_target() -> None:
@@ -63,13 +63,15 @@ def test_a_profile_with_an_unknown_target_is_refused_at_its_line(tmp_path: Path,
     assert done.exit_code == 1
     found = done.stdout + done.stderr
     assert "`target` cannot be `echo`" in found
-    assert "it takes `seldon`" in found
+    assert "it takes `kubernetes`, `seldon`" in found
     assert '"line": 4' in found
 
 
 def test_a_program_that_names_an_unknown_target_gets_a_diagnostic() -> None:
     done = compile_files(Request([GRAPH], {}, {}, target="echo"))
-    assert [each.message for each in done.sink] == ["`echo` is not a target; there is `seldon`"]
+    assert [each.message for each in done.sink] == [
+        "`echo` is not a target; there are `kubernetes`, `seldon`"
+    ]
     assert done.emissions == []
 
 

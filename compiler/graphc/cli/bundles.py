@@ -1,6 +1,7 @@
 """From files to what a cluster is to hold; the commands that plan and apply share it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
@@ -11,6 +12,7 @@ from graphc.compile.pipeline import CheckedGraph
 from graphc.compile.request import Request
 from graphc.frontend.check_gates import check_decidable
 from graphc.frontend.predictors import predictors_of
+from graphc.targets.find import find_target
 
 
 def read_bundles(request: Request, output_format: str) -> Sequence[CheckedGraph]:
@@ -18,10 +20,20 @@ def read_bundles(request: Request, output_format: str) -> Sequence[CheckedGraph]
     done = compile_files(request)
     report(done, output_format, to_stderr=True)
     exit_if_rejected(done)
+    _refuse_unchanged(replace(request, cluster=done.cluster).target_name)
     graphs = [graph for graph in done.graphs if graph.emission is not None]
     if not graphs:
         raise click.ClickException("the files hold no graph")
     return graphs
+
+
+def _refuse_unchanged(target: str) -> None:
+    """End the command for a target whose objects it does not know: it would do half of what it says."""
+    if not find_target(target).is_changed:
+        raise click.ClickException(
+            f"this command changes graphs of Seldon alone, and these are for `{target}`: "
+            "`graphc compile FILE | kubectl apply --server-side -f -` applies them"
+        )
 
 
 def place(graph: CheckedGraph, asked: str | None, default: str) -> Bundle:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -9,9 +10,11 @@ import click
 
 from graphc.cli.reporting import REJECTED, write_problems
 from graphc.diagnostics import Sink
+from graphc.engine.graph_file import read_engine_graph
 from graphc.engine.limits import LimitError
 from graphc.engine.serve import Engine, EngineOptions
 from graphc.engine.tree import TreeProblem, check_endpoints, read_timeout, read_tree
+from graphc.engine_graph import KIND as ENGINE_GRAPH
 from graphc.seldon.documents import KIND, flatten
 from graphc.seldon.node import ManifestNode
 from graphc.seldon.unit import SeldonUnit
@@ -41,34 +44,27 @@ def command(
     grpc_port: int | None,
     mode: Literal["seldon", "lenient"] | None,
 ) -> None:
-    """Walk the graph of MANIFEST, a SeldonDeployment, over units that already listen.
+    """Walk the graph of MANIFEST over units that already listen.
 
-    The engine calls a unit at the `service_host` of its `endpoint`: at the `httpPort` for a request over
-    REST, at the `grpcPort` for one over gRPC. Order and errors are those of Seldon's executor. A call that
-    would end the executor's process gets UNAVAILABLE, with the reason. With --lenient the engine calls all
-    units over REST.
+    MANIFEST is a SeldonDeployment, or the file that the target `kubernetes` writes for the engine. The engine
+    calls a unit at the `service_host` of its `endpoint`: at the `httpPort` for a request over REST, at the
+    `grpcPort` for one over gRPC. Order and errors are those of Seldon's executor. A call that would end the
+    executor's process gets UNAVAILABLE, with the reason. With --lenient, and for a file of `kubernetes`, the
+    engine answers what the executor cannot, and calls all units over REST.
     """
-    document = read_deployment(manifest)
+    document = read_document(manifest)
     # It counts the units, before anything takes time for each.
-    root = _read(manifest, document, predictor, admitted=mode == "seldon")
-    options = EngineOptions(
-        host=host,
-        http_port=http_port,
-        grpc_port=grpc_port,
-        unit_timeout_s=read_timeout(document, predictor),
-        call_timeout_s=read_timeout(document, predictor, "grpc"),
-        as_seldon=mode != "lenient",
-    )
+    engine = _open(manifest, document, predictor, mode, EngineOptions(host, http_port, grpc_port))
     try:
-        asyncio.run(_serve(Engine(root, options), host))
+        asyncio.run(_serve(engine, host))
     except LimitError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
 
 
-def read_deployment(manifest: Path) -> ManifestNode:
-    """Return the only SeldonDeployment of a file; end with the problems where there are some."""
+def read_document(manifest: Path) -> ManifestNode:
+    """Return the only SeldonDeployment or engine's graph of a file; end with the problems where there are some."""
     try:
         text = manifest.read_text("utf-8-sig")
     except OSError as error:
@@ -82,11 +78,36 @@ def read_deployment(manifest: Path) -> ManifestNode:
     write_problems(sink, {str(manifest): text})
     if sink.has_errors:
         raise SystemExit(REJECTED)
-    deployments = [each for each in documents if each.text("kind") == KIND]
-    if len(deployments) != 1:
-        count = len(deployments) or "no"
+    found = [each for each in documents if each.text("kind") in {KIND, ENGINE_GRAPH}]
+    if len(found) != 1:
+        count = len(found) or "no"
         raise click.ClickException(f"`{manifest}` holds {count} {KIND}s, of which one is needed")
-    return deployments[0]
+    return found[0]
+
+
+def _open(
+    manifest: Path,
+    document: ManifestNode,
+    predictor: str | None,
+    mode: Literal["seldon", "lenient"] | None,
+    options: EngineOptions,
+) -> Engine:
+    if document.text("kind") == ENGINE_GRAPH:
+        if predictor is not None or mode is not None:
+            raise click.UsageError("`--predictor`, `--as-seldon` and `--lenient` are for SeldonDeployments")
+        found = read_engine_graph(document)
+        if isinstance(found, TreeProblem):
+            raise click.ClickException(f"`{manifest}`: {found}")
+        own = replace(options, graph=found.graph, unit_timeout_s=found.timeout_s, full_health_checks=True)
+        return Engine(found.root, own)
+    root = _read(manifest, document, predictor, admitted=mode == "seldon")
+    own = replace(
+        options,
+        unit_timeout_s=read_timeout(document, predictor),
+        call_timeout_s=read_timeout(document, predictor, "grpc"),
+        as_seldon=mode != "lenient",
+    )
+    return Engine(root, own)
 
 
 def _read(manifest: Path, document: ManifestNode, predictor: str | None, *, admitted: bool) -> SeldonUnit:

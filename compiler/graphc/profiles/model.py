@@ -130,6 +130,21 @@ class ClusterRuntime(Spec):
     pull_secret: str | None = Field(None, description="the Secret that pulls it, if the graph names none")
 
 
+class ClusterEngine(Spec):
+    """graphc's engine, which walks the units of a graph on the target `kubernetes`."""
+
+    image: ImageName | None = Field(None, description="its name, registry included")
+    tag: str | None = Field(None, description="its tag")
+    digest: Digest | None = Field(None, description="its digest, sha256:...; wins over the tag")
+    command: list[str] = Field(
+        default_factory=list[str], description="what starts it; `[graphc, engine]` where absent"
+    )
+    cpu: Quantity | None = Field(None, description="processors that it asks for; 500m where absent")
+    memory: Memory | None = Field(
+        None, description="memory that it may have; it asks for 512Mi, and has no limit, where absent"
+    )
+
+
 class AutoscalingSpec(Spec):
     """Who sets numbers of replicas by load, and where the load is known."""
 
@@ -203,6 +218,7 @@ class ClusterProfile(Spec):
     metadata: ProfileMetadata
     ingress: dict[str, Anything] = Field(default_factory=dict, description="what brings requests in")
     runtime: ClusterRuntime = Field(default_factory=lambda: ClusterRuntime.model_validate({}))
+    engine: ClusterEngine = Field(default_factory=lambda: ClusterEngine.model_validate({}))
     pod_security: Literal["privileged", "baseline", "restricted"] = Field(
         "privileged", description="the pod security standard that graphs' namespaces enforce"
     )

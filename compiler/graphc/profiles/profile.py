@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from graphc.diagnostics import Span
 from graphc.gpus.pools import Pool
+from graphc.ir.graph import Resources
 from graphc.records import record
 
 IngressKind = Literal["none", "istio", "ambassador", "gateway"]
@@ -95,6 +96,18 @@ class Installation:
 
 
 @record
+class Engine:
+    """graphc's engine as a cluster has it, where a target runs it: what is not said is as graphc brings it."""
+
+    image: RuntimeImage = field(default_factory=RuntimeImage)
+    command: tuple[str, ...] = ()
+    """What starts it, before its arguments; the image's own `graphc engine` where there is none."""
+    requests: Resources = field(default_factory=lambda: Resources("500m", "512Mi"))
+    memory_limit: str | None = None
+    """How much memory it may have; none is set where the profile says none."""
+
+
+@record
 class Profile:
     """Everything that a profile says."""
 
@@ -110,6 +123,7 @@ class Profile:
     target: str | None = None
     """What graphs run on there, by the name of a target."""
     target_at: Span | None = None
+    engine: Engine = field(default_factory=Engine)
 
 
 def _has_registry(image: str) -> bool:

@@ -12,17 +12,19 @@ from graphc.diagnostics.codes.fields import MISSING_FIELD, NOT_A_CHOICE
 from graphc.diagnostics.codes.rollout import NOT_A_PROFILE
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import nearest
+from graphc.ir.graph import Resources
 from graphc.profiles.kinds import KIND, is_profile
 from graphc.profiles.model import (
     INGRESS_KINDS,
     AmbassadorIngress,
     AnyIngress,
+    ClusterEngine,
     ClusterProfile,
     GatewayIngress,
     IstioIngress,
 )
 from graphc.profiles.pools import read_pools
-from graphc.profiles.profile import Ingress, Installation, Place, Profile, RuntimeImage, Scaler
+from graphc.profiles.profile import Engine, Ingress, Installation, Place, Profile, RuntimeImage, Scaler
 from graphc.source.files import Source, read_source
 from graphc.source.located import Fields, Located, locate, to_plain
 from graphc.source.yaml_reader import read_documents
@@ -81,9 +83,17 @@ def read_profile_document(document: Located, sink: Sink) -> Profile | None:
     scaler = Scaler(said.kind, said.adapter, said.prometheus)
     installation = Installation(fields.seldon, tuple(fields.servers))
     at = None if fields.target is None else locate(document, ("target",))
+    engine = _read_engine(fields.engine, runtime.registry)
     return Profile(
-        fields.metadata.name, ingress, image, pools, refuses, scaler, installation, fields.target, at
+        fields.metadata.name, ingress, image, pools, refuses, scaler, installation, fields.target, at, engine
     )
+
+
+def _read_engine(said: ClusterEngine, registry: str | None) -> Engine:
+    default = Engine()
+    image = RuntimeImage(registry, said.image, said.tag, said.digest)
+    requests = Resources(said.cpu or default.requests.cpu, said.memory or default.requests.memory)
+    return Engine(image, tuple(said.command), requests, said.memory)
 
 
 def _validate(document: Fields, sink: Sink) -> ClusterProfile | None:

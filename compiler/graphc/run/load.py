@@ -15,6 +15,7 @@ from graphc.packages.requirements import Requirements
 from graphc.run.plan import ARTIFACTS
 from graphc.run.problem import Findings, Problem
 from graphc.run.volumes import LocalFiles
+from graphc.run.workloads import gather_workloads
 from graphc.seldon.documents import KIND, flatten
 from graphc.seldon.node import ManifestNode, node_of
 from graphc.source.files import STDIN
@@ -73,6 +74,7 @@ def load_manifests(texts: Mapping[str, str], sink: Sink, findings: Findings) -> 
             if not isinstance(document, Fields):
                 findings.refuse(f"`{path}` holds a document that is not a mapping")
             documents += map(ManifestNode, flatten(document))
+    documents = gather_workloads(documents, findings)
     folders = [Path() if path == "-" else Path(path).parent for path in texts]
     return Loaded(documents, requirements=_read_requirements(documents, findings), folders=folders)
 
@@ -103,7 +105,8 @@ def load_compiled(done: Compilation) -> Loaded:
         for predictor, shipment in emission.local:
             folder = str(PurePosixPath(ARTIFACTS) / shipment.node)
             overrides.setdefault(predictor, {})[folder] = LocalFiles(dict(shipment.files), shipment.copied)
-    documents = [node_of(document) for emission in done.emissions for document in emission.documents]
+    emitted = [node_of(document) for emission in done.emissions for document in emission.documents]
+    documents = gather_workloads(emitted, Findings())
     images = {name: image for emission in done.emissions for name, image in emission.images.items()}
     requirements = {name: each.requirements for name, each in images.items() if each.requirements.each}
     return Loaded(documents, overrides, requirements)

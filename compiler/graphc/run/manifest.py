@@ -29,7 +29,7 @@ def read_manifest(documents: Sequence[ManifestNode], findings: Findings) -> Mani
     for each in deployments:
         _check_deployment(each, findings)
     if not deployments and not findings.problems:
-        findings.refuse("there is no SeldonDeployment among the documents")
+        findings.refuse("there is no SeldonDeployment among the documents, and no Deployment of a graph")
     return Manifest(deployments, {each.name: each for each in config_maps})
 
 

@@ -13,6 +13,7 @@ from graphc.engine.faults import note_fault
 from graphc.engine.limits import LimitError, read_limits
 from graphc.engine.listen import Listener
 from graphc.engine.service import ServedGraph
+from graphc.engine_graph import ENGINE
 from graphc.rollout.choose import Chooser
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.model import Rollout
@@ -69,7 +70,9 @@ class Version:
     @property
     def mode(self) -> Mode:
         """Who stands before the units on a cluster."""
-        return "unit" if stands_alone(self.predictor) else "executor"
+        if stands_alone(self.predictor):
+            return "unit"
+        return "lenient" if ENGINE in self.predictor.annotations else "executor"
 
     @property
     def version(self) -> str | None:

@@ -28,7 +28,7 @@ MIRROR_ALONE: Final = error("GC423", "mirror-alone", "A predictor that is no sha
 UNKNOWN_PARAMETER: Final = error(
     "GC424", "unknown-version-parameter", "A predictor sets a parameter that the graph does not declare."
 )
-SERVICE_CLASH: Final = error("GC425", "service-clash", "The operator would give two Services the same name.")
+SERVICE_CLASH: Final = error("GC425", "service-clash", "Two Services would have the same name.")
 INGRESS_CANNOT: Final = error(
     "GC426", "ingress-cannot", "The cluster's ingress cannot share the requests as the predictors say."
 )

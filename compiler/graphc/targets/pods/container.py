@@ -32,6 +32,9 @@ REGIONS: Final = "/mnt/graphc-region"
 SCRATCH: Final = "/tmp"
 """The one folder that a unit may write to: metrics, what libraries keep for themselves, temporary files."""
 
+METRICS: Final = "/prometheus"
+"""Where a unit shows what it counts."""
+
 ENGINES: Final = "/mnt/graphc-engines"
 """Where a unit keeps the engines that TensorRT builds."""
 
@@ -66,7 +69,7 @@ def emit_container(container: Container, told: Mapping[str, str]) -> Data:
     resources = emit_resources(container.resources, container.hardware.resources.get(container.name))
     if resources:
         written["resources"] = resources
-    written |= _probes(_load_seconds(container))
+    written |= _probes(load_seconds(container))
     if container.is_for_cluster:
         written["lifecycle"] = container.ending.emit_hook()
     written["securityContext"] = restrict()
@@ -179,7 +182,8 @@ def _loader(container: Container, shipment: DownloadShipment, name: str, target:
     return loader
 
 
-def _load_seconds(container: Container) -> float:
+def load_seconds(container: Container) -> float:
+    """Return how long a unit may load before it is restarted."""
     works = [node.work for node in container.unit.region.nodes]
     said = [work.load_seconds for work in works if isinstance(work, ModelWork | PythonWork)]
     # Models load one after the other; twice the time leaves room for a busy machine.

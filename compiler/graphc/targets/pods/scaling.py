@@ -20,7 +20,8 @@ SLICE_USE: Final = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
 EXECUTOR_CALLS: Final = "seldon_api_executor_server_requests_seconds_count"
 INFERENCES: Final = "model_infer_request_duration_count"
 UNIT_CALLS: Final = "rest_server_requests_total"
-"""What Seldon's executor counts, what a unit does that clients call, and what one does that the executor calls."""
+ENGINE_CALLS: Final = "graphc_engine_requests_total"
+"""What Seldon's executor counts, a unit that clients call, a unit that is walked, and graphc's engine."""
 
 ADAPTED: Final[Mapping[str, str]] = {
     WHOLE_USE: "graphc_gpu_utilization",
@@ -28,6 +29,7 @@ ADAPTED: Final[Mapping[str, str]] = {
     EXECUTOR_CALLS: "graphc_executor_requests_per_second",
     INFERENCES: "graphc_inferences_per_second",
     UNIT_CALLS: "graphc_unit_requests_per_second",
+    ENGINE_CALLS: "graphc_engine_requests_per_second",
 }
 """What the rules for the Prometheus adapter (k8s/autoscaling/hpa) make of these, for each pod."""
 

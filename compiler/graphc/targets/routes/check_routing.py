@@ -27,6 +27,9 @@ def check_routing(routing: Routing, sink: Sink) -> None:
     """Report what the ingress cannot do."""
     if not routing.is_ours:
         return
+    if not routing.has_operator and routing.ingress.kind in {"none", "ambassador"}:
+        _report_alone(routing, sink)
+        return
     if routing.ingress.kind in {"none", "ambassador"}:
         for message, at in _beyond_the_operator(routing):
             hint = "compile with `--profile` for a cluster with Istio or the Gateway API; `graphc run` needs neither"
@@ -41,6 +44,16 @@ def check_routing(routing: Routing, sink: Sink) -> None:
         _check_gateway(routing, sink)
     elif routing.rollout.sticky is not None:
         _check_sticky_pods(routing, sink)
+
+
+def _report_alone(routing: Routing, sink: Sink) -> None:
+    """Report versions among which nothing shares the requests: there is neither an operator nor a gateway."""
+    first, *others = routing.predictors
+    found = ", ".join(f"`{name}`" for name in (first, *others))
+    message = f"{found} need a gateway that shares the requests, and the cluster's profile has none"
+    hint = "compile with `--profile` for a cluster with the Gateway API or Istio; `graphc run` needs neither"
+    at = routing.predictors[others[0]].at
+    sink.report(Diagnostic(INGRESS_CANNOT, message, at, hint))
 
 
 def _beyond_the_operator(routing: Routing) -> Sequence[tuple[str, Span]]:

@@ -1,0 +1,1 @@
+"""The target that emits plain Deployments, Services and what goes with them, without Seldon's operator."""

@@ -1,0 +1,15 @@
+"""Says where graphc's engine stands, and who gets the requests."""
+
+from graphc.targets.model import Deployable, Version
+from graphc.targets.pods.route_versions import route_versions
+from graphc.targets.routes.routing import Routing
+
+
+def needs_engine(version: Version) -> bool:
+    """Say whether graphc's engine stands in front of a version: it walks several units, or the file asks for it."""
+    return bool(version.plan.root.children) or bool(version.settings.executor)
+
+
+def route_graph(deployable: Deployable) -> Routing:
+    """Return who gets the requests of a graph; units and the engine survive every call."""
+    return route_versions(deployable, lambda _: "all", has_operator=False)
