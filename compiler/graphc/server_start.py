@@ -31,26 +31,25 @@ class Started:
 
 @record
 class ServerPorts:
-    """Where a server listens."""
+    """Where a server listens; without a `host`, on every interface."""
 
     http: int
     grpc: int
     metrics: int
+    host: str = ""
 
 
 _Start = Callable[[ServerPorts, str], Started]
 
 
 def _triton(ports: ServerPorts, folder: str) -> Started:
-    return Started(
-        (
-            "tritonserver",
-            f"--model-repository={folder}",
-            f"--http-port={ports.http}",
-            f"--grpc-port={ports.grpc}",
-            f"--metrics-port={ports.metrics}",
-        )
-    )
+    listening = {"http": ports.http, "grpc": ports.grpc, "metrics": ports.metrics}
+    command = ["tritonserver", f"--model-repository={folder}"]
+    for each, port in listening.items():
+        command.append(f"--{each}-port={port}")
+        if ports.host:
+            command.append(f"--{each}-address={ports.host}")
+    return Started(tuple(command))
 
 
 def _mlserver(ports: ServerPorts, folder: str) -> Started:
@@ -61,6 +60,8 @@ def _mlserver(ports: ServerPorts, folder: str) -> Started:
         "MLSERVER_PARALLEL_WORKERS": "0",
         "MLSERVER_METRICS_DIR": "/tmp",
     }
+    if ports.host:
+        variables["MLSERVER_HOST"] = ports.host
     return Started(("mlserver", "start", folder), variables)
 
 
@@ -76,7 +77,8 @@ def _tensorflow(ports: ServerPorts, folder: str) -> Started:
 
 
 def _bentoml(ports: ServerPorts, folder: str) -> Started:
-    return Started(("bentoml", "serve", folder, "--host", "0.0.0.0", "--port", str(ports.http)))
+    host = ports.host or "0.0.0.0"
+    return Started(("bentoml", "serve", folder, "--host", host, "--port", str(ports.http)))
 
 
 def _seldon(ports: ServerPorts, folder: str) -> Started:  # noqa: ARG001 (the image has the class)

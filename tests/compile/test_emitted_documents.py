@@ -306,4 +306,10 @@ def test_servers_stand_beside_the_units_that_ask_them(level: int) -> None:
     volumes = {each["name"]: each for each in pod["volumes"]}
     assert volumes["graphc-server-triton"]["persistentVolumeClaim"]["claimName"] == "models"
     items = volumes["graphc-server-own"]["configMap"]["items"]
-    assert [each["path"] for each in items] == ["doubler/doubling.py", "doubler/model-settings.json"]
+    # The volume of a config map also holds `..data`, which Triton takes for a model: it mounts a folder below.
+    assert [each["path"] for each in items] == [
+        "models/doubler/doubling.py",
+        "models/doubler/model-settings.json",
+    ]
+    (mount,) = servers["own"]["volumeMounts"]
+    assert mount["subPath"] == "models"

@@ -146,6 +146,7 @@ def test_triton_takes_and_gives_raw_tensors(told: Told) -> None:
     length = int(told.headers[0]["inference-header-content-length"])
     asked = json.loads(told.bodies[0][:length])
     assert asked["parameters"] == {"binary_data_output": True}
+    assert all(each["parameters"] == {"binary_data": True} for each in asked["outputs"])
     assert [each["parameters"]["binary_data_size"] for each in asked["inputs"]] == [16, 14]
     assert told.bodies[0][length:] == X.tobytes() + b"\x03\0\0\0one\x03\0\0\0two"
 

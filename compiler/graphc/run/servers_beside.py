@@ -13,7 +13,7 @@ from graphc_components.servers import SERVERS, place_variable
 
 from graphc.run.environment import Surroundings, base_environment, check_words, container_environment
 from graphc.run.mounts import lay_mounts
-from graphc.run.plan import UnitProcess, Workplace, free_ports
+from graphc.run.plan import HOST, UnitProcess, Workplace, free_ports
 from graphc.run.problem import Findings, say_failure
 from graphc.run.servers import is_server
 from graphc.run.signature import has_region, load_region
@@ -24,7 +24,7 @@ from graphc.unchecked import objects, text
 
 _INSTALL: Final = {
     "mlserver": "pip install mlserver, and the runtime of the model, into an environment whose `bin` is on PATH",
-    "tritonserver": "install Triton, for instance with nvidia-pytriton, and have `tritonserver` on PATH",
+    "tritonserver": "have Triton's `tritonserver` on PATH; docs/servers.md says how nvidia-pytriton brings one along",
     "tensorflow_model_server": "install TensorFlow Serving's `tensorflow_model_server`",
     "bentoml": "pip install bentoml, and what the service imports, into an environment whose `bin` is on PATH",
 }
@@ -83,7 +83,7 @@ def _plan(
     volumes = PodVolumes(pod, place.root / "volumes" / f"server-{index}", place.sources, findings)
     mounts = lay_mounts(container, home / "root", volumes)
     folder = str(mounts.place(mounts.paths[0])) if mounts.paths else str(home)
-    started = start_server(kind, ServerPorts(ports.http, ports.grpc, ports.metrics), folder)
+    started = start_server(kind, ServerPorts(ports.http, ports.grpc, ports.metrics, HOST), folder)
     if not _is_known(container, started):
         hint = f"start it yourself, and say where it is: `--at {name}=URL`"
         findings.refuse(f"server `{name}` is started by its image alone, which does not run here", hint)

@@ -5,6 +5,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ CONFIG_MAP_LIMIT: Final = 1_048_576
 
 VARIANTS: Final = "cpu"
 """The folder, beside a model, of what runs in its place where there is no GPU."""
+
+_SERVED: Final = "models"
+"""The folder, in a volume, of what a server serves."""
 
 REGION_FILE: Final = "region"
 """The file of a config map that holds a region which is too large for a variable."""
@@ -40,6 +44,8 @@ class ConfigMapShipment:
     binary: tuple[tuple[str, str], ...]
     paths: tuple[tuple[str, str], ...]
     """Keys with the paths that they have below the mount."""
+    folder: str = ""
+    """The folder of the volume that is mounted: the volume itself has links of the cluster's own beside it."""
 
 
 @record
@@ -137,7 +143,10 @@ def ship_host(graph: str, host: Host, store: Store | None, purpose: Purpose) -> 
     if purpose == "local":
         return LocalShipment(name, host.files, copied=True)
     if not _is_large(host.files):
-        return _config_map(graph, name, [(file, read_regular(path)) for file, path in host.files])
+        found = _config_map(graph, name, [(file, read_regular(path)) for file, path in host.files])
+        # Triton takes every folder for a model, the cluster's own `..data` included, and does not start.
+        paths = tuple((key, f"{_SERVED}/{path}") for key, path in found.paths)
+        return replace(found, paths=paths, folder=_SERVED)
     if store is None:
         size = sum(path.stat().st_size for _, path in host.files)
         return TooLarge(name, tuple(file for file, _ in host.files), size, host.at)

@@ -32,7 +32,9 @@ class V2:
     def __init__(self, asked: Asked, path: str) -> None:
         self._asked, self._path = asked, path
         self._is_raw = asked.text("tensors") == "raw"
-        outputs: list[object] = [{"name": name} for name in asked.outputs]
+        # Triton heeds what is said of each output, and MLServer what is said of all of them.
+        raw = {"parameters": {"binary_data": True}} if self._is_raw else {}
+        outputs: list[object] = [{"name": name, **raw} for name in asked.outputs]
         self._fields: dict[str, object] = {"outputs": outputs}
         if self._is_raw:
             self._fields["parameters"] = {"binary_data_output": True}

@@ -295,7 +295,7 @@ def _volume(shipment: Shipment) -> str:
 
 def _mount(shipment: Shipment, *, read_only: bool) -> Data:
     mount: Data = {"name": _volume(shipment), "mountPath": f"{ARTEFACTS}/{shipment.node}"}
-    if isinstance(shipment, ClaimShipment) and shipment.folder:
+    if isinstance(shipment, ClaimShipment | ConfigMapShipment) and shipment.folder:
         mount["subPath"] = shipment.folder
     return mount | ({"readOnly": True} if read_only else {})
 
