@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "run": "Run a graph on this machine behind a V2 endpoint.",
     "schema": "Print the JSON Schema of a graph file or a cluster profile.",
     "status": "Say how graphs do in a cluster.",
+    "test": "Hold the answers of graphs against what their cases expect.",
 }
 """Every command with its line in the help, so that the help needs no command's imports."""
 

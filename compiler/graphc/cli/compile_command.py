@@ -1,6 +1,5 @@
 """`graphc compile`: print the manifests that a graph compiles to."""
 
-import os
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ from graphc.cli.reporting import exit_if_rejected, graph_options, report
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.documents import write_json, write_yaml
+from graphc.whole_files import write_whole
 
 
 @click.command("compile")
@@ -33,21 +33,7 @@ def command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write_whole(Path(output), text)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    # It imports what compressing and drawing lots takes, and most output goes to a pipe.
-    import tempfile
-
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
-    except OSError as error:
-        raise click.ClickException(f"cannot write {path}: {error.strerror}") from error
+        try:
+            write_whole(Path(output), text)
+        except OSError as error:
+            raise click.ClickException(f"cannot write {output}: {error.strerror}") from error

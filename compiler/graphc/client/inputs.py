@@ -12,7 +12,7 @@ from graphc_components.tensors import TensorType
 from graphc.client.failure import InferError
 from graphc.client.printing import shorten
 from graphc.client.rows import SUFFIXES as ROWS
-from graphc.client.rows import array_of_column, array_of_file, read_rows
+from graphc.client.rows import array_of_file, array_of_rows, group_columns, read_rows
 from graphc.client.tensor import Array, Tensor, fit_tensor, make_array
 from graphc.client.values import array_of_json, parse_json, tensors_of_json
 
@@ -179,16 +179,20 @@ def _read_nameless(path: Path, wanted: Wanted) -> Iterator[_Given]:
 
 
 def _read_columns(path: Path, wanted: Wanted) -> Iterator[_Given]:
-    """Yield a column for each input that the header names, or the whole file as the only input."""
+    """Yield the columns of each input that the header names, or the whole file as the only input.
+
+    An input of several columns has them side by side, from `x[0]` on, as `graphc infer --output csv` writes them.
+    """
     rows = read_rows(path, "")
     header, *body = rows
-    if len(wanted) == 1 and not set(header) & set(wanted):
+    places = group_columns(header)
+    if len(wanted) == 1 and not set(places) & set(wanted):
         name = next(iter(wanted))
         yield _Given(name, array_of_file(rows, name, wanted[name]))
         return
-    for place, name in enumerate(header):
-        cells = [row[place] for row in body]
-        yield _Given(name, array_of_column(cells, name, _find_type(name, wanted)))
+    for name, columns in places.items():
+        cells = [[row[place] for place in columns] for row in body]
+        yield _Given(name, array_of_rows(cells, len(columns), name, _find_type(name, wanted)))
 
 
 def _read_text(path: Path) -> str:

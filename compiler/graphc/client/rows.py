@@ -4,6 +4,7 @@ An empty cell is a missing value: NaN where the input's datatype has one, an emp
 """
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from graphc.client.tensor import Array, Leaf, make_array, make_texts
 SUFFIXES: Final = frozenset({".csv", ".tsv"})
 
 _TRUTH: Final = {"true": True, "false": False, "1": True, "0": False}
+_NUMBERED: Final = re.compile(r"(.+)\[(\d{1,6})\]")
 _DELIMITERS: Final = (",", ";", "\t")
 
 Rows = Sequence[Sequence[str]]
@@ -55,10 +57,19 @@ def array_of_file(rows: Rows, name: str, wanted: TensorType | None) -> Array:
     return array_of_rows(rows[1:] if is_header else rows, len(rows[0]), name, wanted)
 
 
-def array_of_column(cells: Sequence[str], name: str, wanted: TensorType | None) -> Array:
-    """Return the column of a file under an input's name as that input's array; raises InferError."""
-    rows = [[cell] for cell in cells]
-    return array_of_rows(rows, 1, name, wanted)
+def group_columns(header: Sequence[str]) -> dict[str, list[int]]:
+    """Return where the columns of each input are: `x`, or `x[0]`, `x[1]`, ...; raises InferError."""
+    found = dict[str, list[int]]()
+    for place, title in enumerate(header):
+        numbered = _NUMBERED.fullmatch(title)
+        name, index = (numbered[1], int(numbered[2])) if numbered else (title, 0)
+        columns = found.setdefault(name, [])
+        if index != len(columns):
+            raise InferError(
+                f"column `{shorten(title)}` stands where `{shorten(name)}[{len(columns)}]` should"
+            )
+        columns.append(place)
+    return found
 
 
 def array_of_rows(rows: Rows, width: int, name: str, wanted: TensorType | None) -> Array:

@@ -5,22 +5,20 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
 from graphc_components.tensors import TensorType
 
-from graphc.caching import cache_root
 from graphc.compile.compile_files import Compilation
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.loading import ANSWERS_OTHERWISE, DOES_NOT_LOAD, FAILS_WHEN_RUN, NOT_JUDGED
-from graphc.packages.requirements import Requirements
 from graphc.targets.region import describe_region
 from graphc.targets.shipping import LocalShipment, ship_node
+from graphc.trial.pythons import Pythons
 from graphc.trial.subjects import Subject, find_subjects, place_of, types_of, why_unjudged
 
 MOST_SECONDS: Final = 120
@@ -44,48 +42,15 @@ def check_loading(done: Compilation, sink: Sink) -> None:
         message = "nodes cannot be loaded here: `graphc_runtimes` is not installed"
         sink.report(Diagnostic(NOT_JUDGED, message, help="install graphc's runtimes with their extras"))
         return
-    pythons = _Pythons(sink)
+    pythons = Pythons(sink)
     with tempfile.TemporaryDirectory(prefix="graphc-trial-") as name:
         for index, subject in enumerate(find_subjects(done)):
-            if why_unjudged(subject.node, was_run=True) is None and (python := pythons.find(subject)):
+            if why_unjudged(subject.node, was_run=True) is None and (
+                python := pythons.find(subject.requirements, subject.graph)
+            ):
                 folder = Path(name, str(index))
                 folder.mkdir()
                 _check_node(subject, python, folder, sink)
-
-
-class _Pythons:
-    """The Python that each version's nodes run in: this one, or that of an environment with what it requires."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._found = dict[Requirements, Path | None]()
-
-    def find(self, subject: Subject) -> Path | None:
-        """Return the Python of a node; None, with the reason in the sink, where its packages cannot be had."""
-        required = subject.requirements
-        if not required.each:
-            return Path(sys.executable)
-        if required not in self._found:
-            self._found[required] = self._provide(subject)
-        return self._found[required]
-
-    def _provide(self, subject: Subject) -> Path | None:
-        # uv is asked, which most checks have no use for.
-        from graphc.packages.problem import PackageError
-        from graphc.packages.provide import provide_python
-
-        root = cache_root(os.environ)
-        at = subject.graph.spec.at("requirements")
-        if root is None:
-            message = "nodes cannot be loaded here: there is no folder for environments"
-            self._sink.report(Diagnostic(NOT_JUDGED, message, at, "name one in GRAPHC_CACHE_DIR"))
-            return None
-        try:
-            return provide_python(subject.requirements, root, nullcontext)
-        except (PackageError, OSError) as failure:
-            message = f"nodes cannot be loaded here: the packages that they require cannot be had: {failure}"
-            self._sink.report(Diagnostic(NOT_JUDGED, message, at))
-            return None
 
 
 def _lay_out(files: Sequence[tuple[str, Path]], folder: Path) -> None:

@@ -11,6 +11,7 @@ from graphc.ir.graph import ModelWork, Node, PythonWork, ServerWork
 from graphc.ir.plan import Plan, Unit
 from graphc.packages.requirements import Requirements
 from graphc.records import record
+from graphc.trial.pythons import find_requirements
 
 _UNTOLD: Final = frozenset({"sklearn"})
 """Frameworks whose files hold programs, which are not judged without running them."""
@@ -38,9 +39,7 @@ class Subject:
     @property
     def requirements(self) -> Requirements:
         """What the version requires beyond the runtime image."""
-        emission = self.graph.emission
-        image = emission.images.get(self.version) if emission else None
-        return image.requirements if image else Requirements()
+        return find_requirements(self.graph, self.version)
 
 
 def find_subjects(done: Compilation) -> Iterator[Subject]:

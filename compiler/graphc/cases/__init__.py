@@ -1,0 +1,1 @@
+"""Runs the cases of a graph, requests with their expected answers, on its compiled plan in one process."""

@@ -1,0 +1,23 @@
+"""Writes files whole, or not at all."""
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text in UTF-8 in the place of a file, which is whole at every moment; raises OSError."""
+    # It imports what compressing and drawing lots takes, and most commands write no file.
+    import tempfile
+
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    written = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        written.chmod(0o666 & ~umask)
+        written.replace(path)
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
