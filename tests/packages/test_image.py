@@ -15,7 +15,7 @@ from graphc.cli import main
 from graphc.packages.environment import MOST_KEPT, find_environment, make_environment
 from graphc.packages.wheels import make_wheels
 from graphc.runtime_image import read_image
-from graphc.trial import check_loading
+from graphc.trial import pythons
 
 GRAPH: Final = """\
 apiVersion: graphc/v1
@@ -262,7 +262,7 @@ def test_packages_that_cannot_be_had_leave_nodes_unjudged(
     assert "Because there is no impossible==9" in done.output
     assert "graph.yaml:5:15" in done.output
     monkeypatch.delenv("GRAPHC_CACHE_DIR")
-    monkeypatch.setattr(check_loading, "cache_root", no_folder)
+    monkeypatch.setattr(pythons, "cache_root", no_folder)
     done = CliRunner().invoke(main, ["check", "--load", "graph.yaml"])
     assert "error[GC539]: nodes cannot be loaded here: there is no folder for environments" in done.output
 
