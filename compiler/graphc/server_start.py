@@ -23,20 +23,28 @@ def server_container(name: str) -> str:
 
 @record
 class Started:
-    """What a server is started with; an empty command leaves it to the image."""
+    """What a server is started with; an empty command leaves it to the image.
+
+    `files` are texts, by name, that have to lie where it is started.
+    """
 
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict[str, str])
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @record
 class ServerPorts:
-    """Where a server listens; without a `host`, on every interface."""
+    """Where a server listens; without a `host`, on every interface.
+
+    `more` are further ports, which only a run on this machine has.
+    """
 
     http: int
     grpc: int
     metrics: int
     host: str = ""
+    more: tuple[int, ...] = ()
 
 
 _Start = Callable[[ServerPorts, str], Started]
@@ -76,6 +84,27 @@ def _tensorflow(ports: ServerPorts, folder: str) -> Started:
     )
 
 
+def _torchserve(ports: ServerPorts, folder: str) -> Started:
+    words = ("--start", "--foreground", "--ncs", "--disable-token-auth")
+    command = ("torchserve", *words, f"--model-store={folder}", "--models=all")
+    if not ports.host:
+        # Where it listens, a file says that its image has.
+        return Started(command)
+    management, grpc_management, worker = ports.more
+    variables = {
+        "TS_CONFIG_FILE": "config.properties",
+        "TS_INFERENCE_ADDRESS": f"http://{ports.host}:{ports.http}",
+        "TS_MANAGEMENT_ADDRESS": f"http://{ports.host}:{management}",
+        "TS_METRICS_ADDRESS": f"http://{ports.host}:{ports.metrics}",
+        "TS_GRPC_INFERENCE_PORT": str(ports.grpc),
+        "TS_GRPC_MANAGEMENT_PORT": str(grpc_management),
+        "TS_INITIAL_WORKER_PORT": str(worker),
+        "TS_DEFAULT_WORKERS_PER_MODEL": "1",
+    }
+    # It heeds variables only where its file says so.
+    return Started(command, variables, {"config.properties": "enable_envvars_config=true\n"})
+
+
 def _bentoml(ports: ServerPorts, folder: str) -> Started:
     host = ports.host or "0.0.0.0"
     return Started(("bentoml", "serve", folder, "--host", host, "--port", str(ports.http)))
@@ -96,14 +125,15 @@ _STARTS: Final[Mapping[str, _Start]] = {
     "triton": _triton,
     "mlserver": _mlserver,
     "tensorflow": _tensorflow,
+    "torchserve": _torchserve,
     "bentoml": _bentoml,
     "seldon": _seldon,
 }
 
-TAKES_PORT: Final = frozenset(_STARTS)
+TAKES_PORT: Final = frozenset(_STARTS) - {"torchserve"}
 """The kinds that graphc can tell where to listen."""
 
-NEEDS_MODELS: Final = frozenset({"triton", "mlserver", "tensorflow", "bentoml"})
+NEEDS_MODELS: Final = frozenset({"triton", "mlserver", "tensorflow", "torchserve", "bentoml"})
 """The kinds whose command names the folder of what they serve."""
 
 

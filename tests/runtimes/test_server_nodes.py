@@ -207,6 +207,12 @@ def test_a_signature_of_one_output_answers_without_its_name(told: Told) -> None:
 def test_torchserve_has_three_envelopes(told: Told) -> None:
     told.say({"outputs": [{"name": "y", "datatype": "FP32", "shape": [2, 1], "data": [5, 6]}]})
     same(load("torchserve", told)({"x": X})["y"], [5], [6])
+    # As TorchServe itself writes it: by the input's name, in numpy's type, and flat.
+    told.say({"outputs": [{"name": "x", "datatype": "FP64", "shape": [4], "data": [5, 6, 7, 8]}]})
+    same(load("torchserve", told, {"y": Declared("FP32", ("batch", 2))})({"x": X})["y"], [5, 6], [7, 8])
+    same(load("torchserve", told, {"y": Declared("FP32", (4,))})({"x": X})["y"], 5, 6, 7, 8)
+    same(load("torchserve", told, {"y": Declared("FP32", ("batch", 3))})({"x": X})["y"], 5, 6, 7, 8)
+    same(load("torchserve", told, {"y": Declared("FP32", (0, "n"))})({"x": X})["y"], 5, 6, 7, 8)
     told.say({"predictions": [[5], [6]]})
     instances = load("torchserve", told, version="1.0", parameters={"envelope": "instances"})
     same(instances({"x": X})["y"], [5], [6])
@@ -216,7 +222,7 @@ def test_torchserve_has_three_envelopes(told: Told) -> None:
     told.answers = lambda body: json.dumps({"y": [len(body)]}).encode()
     bodies = load("torchserve", told, parameters={"envelope": "body"})
     same(bodies({"x": bytes_array([b"a", b"bcd"], (2,))})["y"], [1], [3])
-    assert told.paths == ["/predictions/m", *["/predictions/m/1.0"] * 2, *["/predictions/m"] * 2]
+    assert told.paths == [*["/predictions/m"] * 5, *["/predictions/m/1.0"] * 2, *["/predictions/m"] * 2]
 
 
 def test_bentoml_is_asked_by_arguments(told: Told) -> None:
@@ -306,6 +312,11 @@ WRONG: Final = [
     ("seldon", b'{"data": {"tensor": {"shape": [99999999999], "values": [1]}}}', "answered with a `tensor` whose"),
     ("seldon", b'{"data": {"tensor": {"shape": [-1], "values": [1]}}}', "answered with a `tensor` whose"),
     ("torchserve", b'{"outputs": 1}', "answered with no V2 answer"),
+    ("torchserve", b'{"outputs": [1]}', "answered with no V2 answer"),
+    ("torchserve", b'{"outputs": []}', "gave 0 outputs, and 1 are declared"),
+    ("torchserve", b'{"outputs": [{"name": "y"}]}', "gave an output `y` that is a null"),
+    ("torchserve", b'{"outputs": [{"data": [[1], [2, 3]]}]}', "gave an output `y` that has rows that differ in length"),
+    ("torchserve", b'{"outputs": [{"data": [1e39]}]}', "gave an output `y` that holds a number that is out of range"),
 ]  # fmt: skip
 
 

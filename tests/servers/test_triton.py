@@ -1,11 +1,8 @@
 """Nodes that ask the real Triton: what it computes, what it refuses, and what happens when it is not there."""
 
 import contextlib
-import json
 import os
 import signal
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -13,31 +10,32 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import framework_servers
 import numpy as np
 import pytest
-import urllib3
+from framework_servers import (
+    HEADER,
+    HOST,
+    ask_node,
+    assert_rows,
+    await_ready,
+    find_process,
+    free_ports,
+    post,
+    post_until_served,
+    started,
+)
 from graphc.bench.serve import serve
 from graphc_components.datatypes import Array, bytes_array
-from graphc_components.servers import SERVERS
-from graphc_runtimes.adapters.server import load_server
 from graphc_runtimes.errors import ServerFaultError
 from graphc_runtimes.execute import Runner
-from graphc_runtimes.region import Declared, ServerNode
-from served_graphs import Call, serve_graph
+from graphc_runtimes.region import Declared
 from triton_server import install_triton, write_repository
 
 pytestmark = pytest.mark.slow
 
-Json = dict[str, Any]
 ROW: Final = {"y": Declared("FP32", ("batch", 3))}
 X: Final = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
-
-HEADER: Final = """
-apiVersion: graphc/v1
-kind: InferenceGraph
-metadata: {name: asked}
-inputs: {x: "FP32[batch, 3]"}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -48,59 +46,24 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     models = ("plain", "joined", "versions", "ensemble", "types", "stream", "sequence", "slow")
-    folder = tmp_path_factory.mktemp("served")
-    with started(programs, write_repository(folder / "models", *models), free_ports()) as url:
-        await_ready(url)
+    repository = write_repository(tmp_path_factory.mktemp("served") / "models", *models)
+    with serving(programs, repository, free_ports(3)) as url:
+        await_ready(f"{url}/v2/health/ready")
         yield url
 
 
-def free_ports() -> Sequence[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
 @contextlib.contextmanager
-def started(programs: Path, repository: Path, ports: Sequence[int]) -> Generator[str]:
-    """Run a Triton, and end it with all its children; it may not be ready yet, and may end by itself."""
+def serving(programs: Path, repository: Path, ports: Sequence[int]) -> Generator[str]:
+    """Run a Triton; it may not be ready yet."""
     command = [str(programs / "tritonserver"), f"--model-repository={repository}"]
     for name, port in zip(("http", "grpc", "metrics"), ports, strict=True):
-        command += [f"--{name}-address=127.0.0.1", f"--{name}-port={port}"]
-    with (repository.parent / "log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    try:
-        yield f"http://127.0.0.1:{ports[0]}"
-    finally:
-        kill(process)
-
-
-def kill(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def await_ready(url: str) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        with contextlib.suppress(urllib3.exceptions.HTTPError):
-            if urllib3.request("GET", f"{url}/v2/health/ready", retries=False, timeout=5).status == 200:
-                return
-        time.sleep(0.1)
-    raise AssertionError("Triton is not ready after a minute")
+        command += [f"--{name}-address={HOST}", f"--{name}-port={port}"]
+    with started(command, repository.parent):
+        yield f"http://{HOST}:{ports[0]}"
 
 
 def load(url: str, model: str, out: Mapping[str, Declared] = ROW, **more: Any) -> Runner:
-    defaults = {each.name: each.default for each in SERVERS["triton"].parameters if each.default is not None}
-    return load_server(
-        ServerNode(
-            name="score", kind="server", server="triton", at="score", url=url, model=model,
-            inputs={}, outputs={each: f"score.{each}" for each in out}, declares=out,
-            parameters=defaults | more.pop("parameters", {}), **more,
-        )
-    )  # fmt: skip
+    return framework_servers.load("triton", url, model, out, **more)
 
 
 # --- What it computes --------------------------------------------------------------------------------
@@ -131,48 +94,10 @@ def test_a_run_starts_it_and_waits_for_what_loads_slowly(
     with serve(str(tmp_path / "graph.yaml")) as served:
         first, newest, whole = 4 * X + 1, X + 2, 2 * X + 2
         expected = {"first": first, "newest": newest, "whole": whole, "average": (first + newest + whole) / 3}
-        assert_rows(ask(served.url), expected)
+        assert post(served.url, X)[0] == 200
         # It dies, and is started anew.
-        os.kill(find_triton(str(programs)), signal.SIGKILL)
-        until = time.monotonic() + 60
-        while True:
-            status, said = post(served.url)
-            if status == 200 or time.monotonic() > until:
-                break
-            time.sleep(0.2)
-        assert_rows(said, expected)
-
-
-def find_triton(programs: str) -> int:
-    """Return the process of the Triton that a run has started: its backends lie beside its program."""
-    backends = str(Path(programs).parent / "backends")
-    found = [
-        int(each.parent.name)
-        for each in Path("/proc").glob("[0-9]*/cmdline")
-        if (words := each.read_bytes().decode().split("\0"))[0].endswith("tritonserver")
-        and f"--backend-directory={backends}" in words
-        and any(word.startswith("--model-repository=") and "graphc-run-" in word for word in words)
-    ]
-    assert len(found) == 1
-    return found[0]
-
-
-def post(url: str) -> tuple[int, Json]:
-    answer = urllib3.request("POST", url, body=json.dumps(body(X)).encode(), retries=False, timeout=60)
-    return answer.status, json.loads(answer.data)
-
-
-def ask(url: str) -> Json:
-    status, said = post(url)
-    assert status == 200, said
-    return said
-
-
-def assert_rows(said: Json, expected: Mapping[str, Any]) -> None:
-    found = {each["name"]: np.reshape(each["data"], each["shape"]) for each in said["outputs"]}
-    assert found.keys() == expected.keys()
-    for name, rows in expected.items():
-        np.testing.assert_allclose(found[name], rows, rtol=1e-6)
+        os.kill(find_process("bin/tritonserver", str(programs.parent), "graphc-run-"), signal.SIGKILL)
+        assert_rows(post_until_served(served.url, X), expected)
 
 
 @pytest.mark.parametrize("tensors", ["raw", "json"])
@@ -224,7 +149,7 @@ def test_a_run_asks_one_that_runs_already(url: str, tmp_path: Path) -> None:
     with serve(str(tmp_path / "graph.yaml"), ["--at", f"boxes={url}"]) as served:
         first, newest, whole = 4 * X + 1, X + 2, 2 * X + 2
         expected = {"first": first, "newest": newest, "whole": whole, "average": (first + newest + whole) / 3}
-        assert_rows(ask(served.url), expected)
+        assert_rows(post_until_served(served.url, X), expected)
 
 
 # --- What it refuses ---------------------------------------------------------------------------------
@@ -241,24 +166,17 @@ FAULTS: Final = [
 
 @pytest.mark.parametrize(("asked", "words"), FAULTS, ids=[each for each, _ in FAULTS])
 def test_what_it_refuses_names_node_and_server(url: str, tmp_path: Path, asked: str, words: str) -> None:
-    node = f'score: {{server: triton, url: "{url}", {asked}, in: {{x: x}}, out: {{y: "FP32[batch, 3]"}}}}'
-    (status, said), (again, _) = send(tmp_path, node, X, X)
+    node = f'{{server: triton, url: "{url}", {asked}, in: {{x: x}}, out: {{y: "FP32[batch, 3]"}}}}'
+    (status, said), (again, _) = ask_node(tmp_path, node, X, X)
     assert status == again == 500
     assert f"node `score`: its server (NVIDIA Triton) {words}" in said["error"]
     # It serves what is asked for rightly, all the same.
     np.testing.assert_array_equal(load(url, "plain")({"x": X})["y"], 2 * X)
 
 
-def send(folder: Path, node: str, *rows: Array) -> list[tuple[int, Json]]:
-    (folder / "graph.yaml").write_text(f"{HEADER}nodes:\n  {node}\noutputs: {{y: score.y}}\n")
-    return serve_graph(folder / "graph.yaml", 1, [Call(body(x)) for x in rows], folder / "root")
-
-
 def test_a_request_that_its_model_refuses_is_told_and_the_next_served(url: str, tmp_path: Path) -> None:
-    node = (
-        f'score: {{server: triton, url: "{url}", model: plain, in: {{x: x}}, out: {{y: "FP32[batch, 3]"}}}}'
-    )
-    (status, said), (served, answer) = send(tmp_path, node, -X, X)
+    node = f'{{server: triton, url: "{url}", model: plain, in: {{x: x}}, out: {{y: "FP32[batch, 3]"}}}}'
+    (status, said), (served, answer) = ask_node(tmp_path, node, -X, X)
     assert status == 500
     assert "node `score`: its server (NVIDIA Triton) answered 500: " in said["error"]
     assert "a row is negative" in said["error"]
@@ -278,18 +196,11 @@ def test_another_output_than_declared_is_told(
     url: str, tmp_path: Path, model: str, out: Mapping[str, str], words: str
 ) -> None:
     ((name, type_),) = out.items()
-    node = (
-        f'score: {{server: triton, url: "{url}", model: {model}, in: {{x: x}}, out: {{{name}: "{type_}"}}}}'
-    )
-    (tmp_path / "graph.yaml").write_text(f"{HEADER}nodes:\n  {node}\noutputs: {{y: score.{name}}}\n")
-    ((status, said),) = serve_graph(tmp_path / "graph.yaml", 1, [Call(body(X))], tmp_path / "root")
+    node = f'{{server: triton, url: "{url}", model: {model}, in: {{x: x}}, out: {{{name}: "{type_}"}}}}'
+    ((status, said),) = ask_node(tmp_path, node, X, output=name)
     assert status == 500
     assert "node `score`" in said["error"]
     assert words in said["error"]
-
-
-def body(x: Array) -> Json:
-    return {"inputs": [{"name": "x", "datatype": "FP32", "shape": list(x.shape), "data": x.ravel().tolist()}]}
 
 
 def test_more_rows_than_it_takes_at_once_are_told(url: str) -> None:
@@ -303,13 +214,13 @@ def test_more_rows_than_it_takes_at_once_are_told(url: str) -> None:
 def test_one_that_starts_late_or_dies_during_a_request_is_told_and_asked_again(
     programs: Path, tmp_path: Path
 ) -> None:
-    repository, ports = write_repository(tmp_path / "models", "slow", "plain"), free_ports()
-    address = f"http://127.0.0.1:{ports[0]}"
+    repository, ports = write_repository(tmp_path / "models", "slow", "plain"), free_ports(3)
+    address = f"http://{HOST}:{ports[0]}"
     run, hasty = load(address, "slow"), load(address, "slow", timeout_ms=300)
     with pytest.raises(ServerFaultError, match="refuses connections"):
         run({"x": X})
-    with started(programs, repository, ports):
-        await_ready(address)
+    with serving(programs, repository, ports):
+        await_ready(f"{address}/v2/health/ready")
         np.testing.assert_array_equal(run({"x": X / 100})["y"], X / 100)
         with pytest.raises(ServerFaultError, match="gave no answer in time"):
             hasty({"x": X / 6})
@@ -326,6 +237,6 @@ def test_one_that_starts_late_or_dies_during_a_request_is_told_and_asked_again(
     asking.join(30)
     (told,) = caught
     assert str(told) == "(NVIDIA Triton) closed the connection before its answer was whole"
-    with started(programs, repository, ports):
-        await_ready(address)
+    with serving(programs, repository, ports):
+        await_ready(f"{address}/v2/health/ready")
         np.testing.assert_array_equal(run({"x": X / 100})["y"], X / 100)

@@ -26,6 +26,7 @@ _INSTALL: Final = {
     "mlserver": "pip install mlserver, and the runtime of the model, into an environment whose `bin` is on PATH",
     "tritonserver": "have Triton's `tritonserver` on PATH; docs/servers.md says how nvidia-pytriton brings one along",
     "tensorflow_model_server": "install TensorFlow Serving's `tensorflow_model_server`",
+    "torchserve": "pip install torchserve torch numpy, and Java 17, into an environment whose `bin` is on PATH",
     "bentoml": "pip install bentoml, and what the service imports, into an environment whose `bin` is on PATH",
 }
 
@@ -78,12 +79,13 @@ def _plan(
     findings: Findings,
 ) -> UnitProcess | None:
     name = container.name.removeprefix(CONTAINER)
-    (ports,) = free_ports(1, place.taken)
+    ports, more = free_ports(2, place.taken)
     home = place.root / "servers" / str(index)
     volumes = PodVolumes(pod, place.root / "volumes" / f"server-{index}", place.sources, findings)
     mounts = lay_mounts(container, home / "root", volumes)
     folder = str(mounts.place(mounts.paths[0])) if mounts.paths else str(home)
-    started = start_server(kind, ServerPorts(ports.http, ports.grpc, ports.metrics, HOST), folder)
+    spare = (more.http, more.grpc, more.metrics)
+    started = start_server(kind, ServerPorts(ports.http, ports.grpc, ports.metrics, HOST, spare), folder)
     if not _is_known(container, started):
         hint = f"start it yourself, and say where it is: `--at {name}=URL`"
         findings.refuse(f"server `{name}` is started by its image alone, which does not run here", hint)
@@ -96,9 +98,12 @@ def _plan(
         return None
     for part in ("work", "tmp"):
         (home / part).mkdir(parents=True, exist_ok=True)
+    for file, written in started.files.items():
+        (home / "work" / file).write_text(written)
     env = container_environment(container, {}, around, findings)
     own = base_environment(around.exported) | {each: mounts.translate(value) for each, value in env.items()}
-    own |= {**started.env, "MLSERVER_METRICS_DIR": str(home / "tmp")}
+    # TorchServe has one file of its process id in the folder for temporary files, and takes no second server.
+    own |= {**started.env, "MLSERVER_METRICS_DIR": str(home / "tmp"), "TMPDIR": str(home / "tmp")}
     argv = (program, *started.command[1:])
     check_words(argv, own)
     ready = container.node.child("readinessProbe").child("httpGet").text("path")

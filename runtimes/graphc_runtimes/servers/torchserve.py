@@ -7,9 +7,9 @@ import orjson
 from graphc_components.datatypes import Array, bytes_of
 
 from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.servers import v2
 from graphc_runtimes.servers.model import Answer, AnswerError, Asked, Call, Dialect
 from graphc_runtimes.servers.nested import Json, load, load_object, read_outputs, write_inputs
+from graphc_runtimes.servers.torchserve_v2 import EnvelopedV2
 
 
 def make_dialect(asked: Asked) -> Dialect:
@@ -20,7 +20,7 @@ def make_dialect(asked: Asked) -> Dialect:
         case "body":
             return _Bodies(asked)
         case _:
-            return v2.V2(asked, path_of(asked))
+            return EnvelopedV2(asked, path_of(asked))
 
 
 def path_of(asked: Asked) -> str:
