@@ -42,6 +42,8 @@ class ServerKind:
     """Whether a client can ask for a version of a model."""
     is_single: bool = False
     """Whether a request and an answer have one tensor each."""
+    joins: tuple[str, str] | None = None
+    """The parameter, and its value, with which a request has several tensors all the same."""
 
 
 def _choice(name: str, doc: str, *options: str) -> Parameter:
@@ -80,10 +82,9 @@ _TRITON: Final = ServerKind(
 _MLSERVER: Final = ServerKind(
     name="mlserver",
     title="MLServer",
-    summary="A model of an MLServer, by any of its runtimes or the user's own.",
+    summary="A model of an MLServer, by any of its runtimes or the user's own; tensors travel as JSON.",
     ready="/v2/health/ready",
     port=8080,
-    parameters=(_JSON_FIRST,),
 )
 
 _TENSORFLOW: Final = ServerKind(
@@ -143,15 +144,19 @@ _SELDON: Final = ServerKind(
         _choice(
             "method",
             "The method of the class that is asked.",
-            *("predict", "transform-input", "transform-output"),
+            *("predict", "transform-input", "transform-output", "aggregate", "route"),
         ),
         _choice(
             "tensors", "How numbers travel: in lists within each other, or in one list.", "ndarray", "tensor"
+        ),
+        Parameter(
+            name="names", kind=ParameterKind.STRINGS, doc="The names of the columns, which the class is told."
         ),
     ),
     is_rowwise=False,
     has_versions=False,
     is_single=True,
+    joins=("method", "aggregate"),
 )
 
 _OPENAI: Final = ServerKind(

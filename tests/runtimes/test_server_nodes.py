@@ -232,6 +232,11 @@ def test_bentoml_is_asked_by_arguments(told: Told) -> None:
     assert told.asked() == {"x": [[1.5, 2.0], [3.0, 4.0]]}
     told.say({"y": [[7], [8]], "more": 1})
     same(load("bentoml", told)({"x": X})["y"], [7], [8])
+    told.answer = (200, {"Content-Type": "text/plain; charset=utf-8"}, b"[7]")
+    assert load("bentoml", told, {"y": Declared("BYTES", (1,))})({"x": X})["y"].tolist() == [b"[7]"]
+    told.answer = (200, {"Content-Type": "text/plain"}, b"\xff")
+    with pytest.raises(ServerFaultError, match=r"\(BentoML\) answered with a text that is not UTF-8"):
+        load("bentoml", told, {"y": Declared("BYTES", (1,))})({"x": X})
 
 
 def test_seldons_wrapper_is_asked_in_its_own_protocol(told: Told) -> None:
@@ -247,6 +252,19 @@ def test_seldons_wrapper_is_asked_in_its_own_protocol(told: Told) -> None:
     told.say({"strData": "fine"})
     found = load("seldon", told, {"y": Declared("BYTES", (1,))})({"x": X})
     assert found["y"].tolist() == [b"fine"]
+
+
+def test_seldons_wrapper_aggregates_messages_and_is_told_the_names_of_columns(told: Told) -> None:
+    told.say({"data": {"ndarray": [[5], [6]]}})
+    joined = load("seldon", told, parameters={"method": "aggregate", "names": ["a", "b"]})
+    same(joined({"z": X, "x": X[:1]})["y"], [5], [6])
+    assert told.paths == ["/aggregate"]
+    assert told.asked() == {
+        "seldonMessages": [
+            {"data": {"names": ["a", "b"], "ndarray": [[1.5, 2.0], [3.0, 4.0]]}},
+            {"data": {"names": ["a", "b"], "ndarray": [[1.5, 2.0]]}},
+        ]
+    }
 
 
 def test_openai_answers_a_text_a_row_in_the_order_of_the_rows(told: Told) -> None:
@@ -353,7 +371,11 @@ def test_what_openai_answers_is_looked_at(told: Told, task: str, body: bytes) ->
         (b'{"error": "no such model"}', "answered 404: no such model"),
         (b'{"error": {"message": "too\\nlong", "type": "x"}}', "answered 404: too long"),
         (b'{"detail": [{"msg": "m", "message": "field required"}]}', "answered 404: field required"),
-        (b'{"status": {"info": "class failed"}}', "answered 404: class failed"),
+        (b'{"status": {"reason": "INTERNAL", "info": "class failed"}}', "answered 404: class failed"),
+        (b'{"error": "1 error", "detail": [{"loc": ["x", 0], "msg": "no"}]}', "answered 404: 1 error: no"),
+        (b'{"error": "1 error", "detail": [{"loc": ["x"], "msg": "no"}]}', "answered 404: 1 error: x: no"),
+        (b'{"detail": [{"loc": [], "msg": "no"}]}', "answered 404: no"),
+        (b"Traceback (most recent call last):\n  File x\nValueError: no\n", "answered 404: ValueError: no"),
         (b"<html><body>secret page</body></html>", "answered 404"),
         (b"plain words\nsecond line", "answered 404: plain words"),
         (b"", "answered 404"),

@@ -275,7 +275,8 @@ class _Drafting:
         if server.version is not None and not kind.has_versions:
             message = f"asks for a version, and a client of {kind.title} cannot"
             self._report(USELESS_VERSION, message, "version", hint="leave `version` out")
-        if kind.is_single and len(uses) > 1:
+        joins = kind.joins is not None and server.parameters.get(kind.joins[0]) == kind.joins[1]
+        if kind.is_single and len(uses) > 1 and not joins:
             self._report(
                 MANY_TENSORS, f"feeds {len(uses)} tensors, and {kind.title} takes one", "in", key=True
             )

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from graphc_components.datatypes import Array
+from graphc_components.servers import SERVERS
 
 from graphc_runtimes.errors import LoadError, ServerFaultError
 from graphc_runtimes.execute import Runner
@@ -21,6 +22,7 @@ _AT_ONCE: Final = 8
 def load_server(node: ServerNode) -> Runner:
     """Return the runner of a node that asks a server; raises LoadError."""
     dialect = find_dialect(node.server, describe_node(node))
+    title = SERVERS[node.server].title
     allowed_s = node.timeout_ms / 1000 if node.timeout_ms is not None else USUAL_S
     connection = Connection(node, _find_token(node), allowed_s)
     # Threads are made when they are needed: most servers are asked once a request.
@@ -35,7 +37,8 @@ def load_server(node: ServerNode) -> Runner:
         try:
             return dialect.read(send(dialect.ask(inputs)), inputs)
         except AnswerError as error:
-            raise ServerFaultError(str(error), str(error)) from None
+            said = f"({title}) {error}"
+            raise ServerFaultError(said, said) from None
 
     return run
 

@@ -20,23 +20,30 @@ def make_dialect(asked: Asked) -> Dialect:
 
 
 class _Wrapper:
-    """Asks one method with one tensor."""
+    """Asks one method with one tensor, or `aggregate` with a message for each."""
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._path = f"/{asked.text('method') or 'predict'}"
+        self._is_joined = asked.text("method") == "aggregate"
         self._is_flat = asked.text("tensors") == "tensor"
+        self._names: object = asked.parameters.get("names", [])
 
     def ask(self, inputs: Mapping[str, Array]) -> Sequence[Call]:
-        if len(inputs) != 1:
+        messages = [self._write(name, array) for name, array in inputs.items()]
+        if self._is_joined:
+            return [Call(self._path, orjson.dumps({"seldonMessages": messages}))]
+        if len(messages) != 1:
             raise ArrayError("cannot ask its server: Seldon's protocol carries one tensor")
-        (name, array) = next(iter(inputs.items()))
+        return [Call(self._path, orjson.dumps(messages[0]))]
+
+    def _write(self, name: str, array: Array) -> dict[str, object]:
         if self._is_flat and array.dtype.kind != "O":
             flat = write_inputs({name: array.ravel()})[name]
             data: dict[str, object] = {"tensor": {"shape": list(array.shape), "values": flat}}
         else:
             data = {"ndarray": write_inputs({name: array})[name]}
-        return [Call(self._path, orjson.dumps({"data": {"names": [], **data}}))]
+        return {"data": {"names": self._names, **data}}
 
     def read(self, answers: Sequence[Answer], _inputs: Mapping[str, Array], /) -> Mapping[str, Array]:
         found = load_object(answers[0].body)
