@@ -2,18 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from graphc_components.datatypes import Array
+
 from graphc_runtimes.environment import Environment
 from graphc_runtimes.errors import DeadlineError, RequestError, RunError
-from graphc_runtimes.messages import Message, write_tensor
+from graphc_runtimes.messages import Message, WireTensor, decode, encode, write_tensor
 from graphc_runtimes.reading import read_message, read_messages
 from graphc_runtimes.unit import NO_CHILD, LoadedUnit, load_unit
 
 _T = TypeVar("_T")
+Tensor = tuple[str, str, Array]
+"""A tensor's name, datatype and values; BYTES are objects of type `bytes`."""
 _Json = dict[str, Any]
 _Headers = Mapping[str, str]
 
@@ -45,11 +50,47 @@ class Session:
 
         Artefacts lie under their folder as a unit's container has them.
         """
-        self._root = asyncio.run(_load(root, artifacts))
+        # A notebook's thread has an event loop that runs already.
+        with ThreadPoolExecutor(1) as other:
+            self._root = other.submit(lambda: asyncio.run(_load(root, artifacts))).result()
+
+    def ask(
+        self, tensors: Iterable[Tensor], parameters: Mapping[str, object] | None = None
+    ) -> dict[str, Array]:
+        """Answer tensors with tensors; raises FailedError. Of one unit, none of them is written as text."""
+        parameters = parameters or {}
+        sent = [WireTensor(name, datatype, array.shape, (), array=array) for name, datatype, array in tensors]
+        root = self._root
+        if root.children:
+            body: _Json = {
+                "inputs": [write_tensor(_as_text(each)) for each in sent],
+                "parameters": parameters,
+            }
+            outputs = cast("list[_Json]", self.infer(body)["outputs"])
+            return {
+                each["name"]: decode(
+                    WireTensor(
+                        each["name"],
+                        each["datatype"],
+                        each["shape"],
+                        each["data"],
+                        each.get("parameters", {}),
+                    )
+                )
+                for each in outputs
+            }
+        message = Message({each.name: each for each in sent}, None, parameters, is_for_arrays=True)
+        answers = _guarded(lambda: root.unit.answer(root.unit.accept(message)))
+        return {each.name: decode(each) for each in answers}
 
     def infer(self, request: Mapping[str, object], headers: _Headers | None = None) -> _Json:
         """Answer a V2 request; raises FailedError with the status of its answer."""
         return _walk(self._root, dict(request), headers or {})
+
+
+def _as_text(tensor: WireTensor) -> WireTensor:
+    assert tensor.array is not None
+    return encode(tensor.name, tensor.array, "plain")
 
 
 async def _load(tree: Mapping[str, object], artifacts: Path) -> _Part:

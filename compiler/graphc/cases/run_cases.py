@@ -37,9 +37,9 @@ def run_cases(
     plan = graph.plans[version]
     with tempfile.TemporaryDirectory(prefix="graphc-test-") as name:
         folder = Path(name)
-        _lay_out(graph, version, folder / "artifacts")
+        lay_out(graph, version, folder / "artifacts")
         job = {
-            "root": _describe(plan, plan.root),
+            "root": describe_plan(plan),
             "artifacts": str(folder / "artifacts"),
             "cases": [{"request": ask.request, "headers": dict(ask.case.headers)} for ask in asks],
             "result": str(folder / "result.json"),
@@ -47,12 +47,18 @@ def run_cases(
         return _read_answers(_run(job, python, folder, variables))
 
 
+def describe_plan(plan: Plan) -> Data:
+    """Return a plan as the runtime's session reads it: a tree of units with their regions."""
+    return _describe(plan, plan.root)
+
+
 def _describe(plan: Plan, unit: Unit) -> Data:
     children = [_describe(plan, child) for child in unit.children]
     return {"region": describe_region(plan, unit), "type": unit.type, "children": children}
 
 
-def _lay_out(graph: CheckedGraph, version: str, folder: Path) -> None:
+def lay_out(graph: CheckedGraph, version: str, folder: Path) -> None:
+    """Lay the artefacts of a version out under a folder as its units' containers have them."""
     for predictor, shipment in graph.emission.local if graph.emission else ():
         for name, file in shipment.files if predictor == version else ():
             path = folder / shipment.node / name

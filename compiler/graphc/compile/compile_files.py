@@ -60,6 +60,22 @@ def compile_files(request: Request) -> Compilation:
     return done
 
 
+def compile_built(document: Located, folder: Path, request: Request) -> Compilation:
+    """Check and emit a graph that was built in Python, as one of a file in a folder."""
+    done = Compilation()
+    check_target(request.target, done.sink)
+    cluster = None if request.profile is None else _read_profile(request.profile, done)
+    if done.sink.has_errors:
+        return done
+    request = request if cluster is None else replace(request, cluster=cluster)
+    done.cluster = request.cluster
+    checked = compile_document(document, folder, request, done.sink)
+    if checked is not None:
+        done.graphs.append(checked)
+    _add_modules(done)
+    return done
+
+
 def _add_modules(done: Compilation) -> None:
     """Take in the texts of the users' modules in which something is wrong."""
     files = {each.at.file for each in done.sink if each.at and each.at.file.endswith(".py")}
