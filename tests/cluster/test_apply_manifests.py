@@ -33,14 +33,15 @@ NewNamespace = Callable[..., str]
 
 @dataclass(frozen=True)
 class Case:
-    """A manifest: a graph at a level, or a golden as it stands."""
+    """A manifest: a graph at a level, or a golden as it stands, of any target."""
 
     path: Path
     level: int | None = None
 
     def __str__(self) -> str:
         stem = self.path.parent.name if self.path.stem == "graph" else self.path.stem
-        return stem if self.level is None else f"{stem}-O{self.level}"
+        plain = "-plain" if "kubernetes" in self.path.parent.name else ""
+        return stem + plain if self.level is None else f"{stem}-O{self.level}"
 
     def text(self) -> str:
         if self.level is None:
@@ -48,8 +49,8 @@ class Case:
         return compile_graph(self.path, self.level)
 
 
-def compile_graph(path: Path, level: int = 1) -> str:
-    done = compile_files(Request([str(path)], {}, {}, Options(level)))
+def compile_graph(path: Path, level: int = 1, target: str | None = None) -> str:
+    done = compile_files(Request([str(path)], {}, {}, Options(level), target=target))
     assert {each.rule.code for each in done.sink} <= {"GC307"}, (
         "only a warning of large documents is expected"
     )
@@ -63,7 +64,8 @@ def documents_of(text: str) -> list[Json]:
 def is_manifest(path: Path) -> bool:
     """Say whether a golden holds manifests that one `kubectl -n` can take: those of a single namespace."""
     text = path.read_text()
-    return "kind: SeldonDeployment\n" in text and len(namespaces_of(documents_of(text))) == 1
+    holds = "kind: SeldonDeployment\n" in text or "kind: Deployment\n" in text
+    return holds and len(namespaces_of(documents_of(text))) == 1
 
 
 def namespaces_of(documents: Sequence[Mapping[str, Any]]) -> set[str | None]:
@@ -100,7 +102,7 @@ def delete(kubectl: Kubectl, text: str, namespace: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.usefixtures("routes")
+@pytest.mark.usefixtures("routes", "scalers")
 def test_server_side_apply_is_strict_and_repeats_without_a_change(
     case: Case, seldon: Kubectl, new_namespace: NewNamespace
 ) -> None:
@@ -119,7 +121,7 @@ def test_server_side_apply_is_strict_and_repeats_without_a_change(
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.usefixtures("routes")
+@pytest.mark.usefixtures("routes", "scalers")
 def test_client_side_apply_repeats_without_a_change(
     case: Case, seldon: Kubectl, new_namespace: NewNamespace
 ) -> None:
@@ -191,14 +193,27 @@ def test_the_largest_artefact_that_graphc_ships_is_not_too_large_for_the_server(
     assert set(apply(seldon, text, "--server-side", "-n", new_namespace())) == {"serverside-applied"}
 
 
-@pytest.mark.parametrize("form", ["yaml", "json"])
+@pytest.mark.parametrize(
+    ("form", "target", "made"),
+    [
+        ("yaml", "seldon", "seldondeployment.machinelearning.seldon.io/cancer-vote"),
+        ("json", "seldon", "seldondeployment.machinelearning.seldon.io/cancer-vote"),
+        ("yaml", "kubernetes", "deployment.apps/cancer-vote-main"),
+    ],
+)
 def test_compile_is_piped_into_kubectl(
-    form: str, seldon: Kubectl, new_namespace: NewNamespace, binaries: Path, kubeconfig: Path
+    form: str,
+    target: str,
+    made: str,
+    seldon: Kubectl,
+    new_namespace: NewNamespace,
+    binaries: Path,
+    kubeconfig: Path,
 ) -> None:
     graphc = shutil.which("graphc", path=Path(sys.executable).parent)
     assert graphc is not None
     path = next(path for path in GRAPHS if path.parent.name == "cancer-vote")
-    compiling = shlex.join([graphc, "compile", "--format", form, str(path)])
+    compiling = shlex.join([graphc, "compile", "--target", target, "--format", form, str(path)])
     applying = shlex.join([str(binaries / "kubectl"), "apply", "--dry-run=server", "-f", "-"])
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(kubeconfig.parent), "KUBECONFIG": str(kubeconfig)}
     namespace = new_namespace()
@@ -211,6 +226,6 @@ def test_compile_is_piped_into_kubectl(
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert "seldondeployment.machinelearning.seldon.io/cancer-vote created (server dry run)" in lines
-    assert len(lines) == len(documents_of(compile_graph(path)))
-    assert not seldon("get", "seldondeployments,configmaps", "-n", namespace).stdout
+    assert f"{made} created (server dry run)" in lines
+    assert len(lines) == len(documents_of(compile_graph(path, target=target)))
+    assert not seldon("get", "seldondeployments,deployments,configmaps", "-n", namespace).stdout

@@ -16,6 +16,8 @@ from graphc.lower.options import Options
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
 GRAPHS: Final = sorted([*HERE.glob("graphs/*.yaml"), *ROOT.glob("graphs/*/graph.yaml")])
+PLAIN: Final = [each for each in GRAPHS if each.stem == "graph" and "predictors:" not in each.read_text()]
+"""The examples of one version, which need no gateway."""
 POLICY: Final = ROOT / "k8s" / "executor-security"
 OPERATOR: Final = ROOT.parent / "shared" / "seldon" / "operator.json"
 EXECUTOR: Final = "seldon-container-engine"
@@ -28,12 +30,13 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 NewNamespace = Callable[..., str]
 
 
-def pods_of(path: Path, level: int) -> list[Json]:
-    done = compile_files(Request([str(path)], {}, {}, Options(level)))
+def pods_of(path: Path, level: int, target: str = "seldon") -> list[Json]:
+    done = compile_files(Request([str(path)], {}, {}, Options(level), target=target))
     documents: list[Json] = [dict(each) for emission in done.emissions for each in emission.documents]
     deployments = [each for each in documents if each["kind"] == "SeldonDeployment"]
     predictors = [each for deployment in deployments for each in deployment["spec"]["predictors"]]
     specs = [pod["spec"] for predictor in predictors for pod in predictor["componentSpecs"]]
+    specs += [each["spec"]["template"]["spec"] for each in documents if each["kind"] == "Deployment"]
     return [
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"pod-{number}"}, "spec": spec}
         for number, spec in enumerate(specs)
@@ -74,6 +77,19 @@ def test_every_pod_is_accepted_and_a_privileged_one_is_not(
         refused = try_pod(kubectl, privileged, restricted)
         assert refused.returncode
         assert VIOLATION in refused.stderr
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.parent.name)
+def test_every_pod_without_seldon_is_accepted(
+    path: Path, level: int, kubectl: Kubectl, restricted: str
+) -> None:
+    """Its engine's container too; ports have names of their own."""
+    pods = pods_of(path, level, "kubernetes")
+    assert pods
+    for pod in pods:
+        done = try_pod(kubectl, pod, restricted)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.fixture

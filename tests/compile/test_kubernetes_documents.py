@@ -255,6 +255,9 @@ def test_mounts_volumes_and_config_maps_belong_together(case: Case, level: int) 
         assert len(volumes) == len(pod["volumes"])
         containers = [*pod.get("initContainers", []), *pod["containers"]]
         assert len({each["name"] for each in containers}) == len(containers)
+        ports = [port["name"] for each in pod["containers"] for port in each["ports"]]
+        assert len(set(ports)) == len(ports)
+        assert all(len(port) <= 15 for port in ports)
         assert {mount["name"] for each in containers for mount in each.get("volumeMounts", [])} == set(
             volumes
         )
@@ -274,7 +277,9 @@ def test_units_are_told_what_no_operator_tells_them(case: Case, level: int) -> N
         for container in units_of(deployment):
             env = {each["name"]: each.get("value") for each in container["env"]}
             assert len(env) == len(container["env"])
-            ports = {each["name"]: str(each["containerPort"]) for each in container["ports"]}
+            ports = {
+                each["name"].partition("-")[0]: str(each["containerPort"]) for each in container["ports"]
+            }
             told = {name: env[f"MLSERVER_{name.upper()}_PORT"] for name in ("http", "grpc", "metrics")}
             assert told == ports
             assert env["MLSERVER_MODEL_NAME"] == container["name"]
@@ -391,20 +396,23 @@ def test_both_targets_give_a_unit_the_same_container(case: Case, level: int) -> 
         if _region(one) != _region(other):
             # Without the executor's limits the plan may be another.
             continue
-        for field in (
-            "image",
-            "resources",
-            "startupProbe",
-            "readinessProbe",
-            "securityContext",
-            "volumeMounts",
-        ):
+        for field in ("image", "resources", "securityContext", "volumeMounts"):
             assert one.get(field) == other.get(field), field
+        for field in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert _probe(one, field) == _probe(other, field)
         added = {"GRAPHC_VERSIONS", "MLSERVER_METRICS_ENDPOINT", "MLSERVER_MODEL_NAME"}
         added |= {f"MLSERVER_{name}_PORT" for name in ("HTTP", "GRPC", "METRICS")}
         assert [each for each in one["env"] if each["name"] not in added] == [
             each for each in other["env"] if each["name"] not in added
         ]
+
+
+def _probe(container: Json, field: str) -> Json:
+    """Return a probe of the HTTP port, whatever that is called."""
+    numbers = {each["name"]: each["containerPort"] for each in container["ports"]}
+    get = container[field]["httpGet"]
+    assert numbers[get["port"]] == container["ports"][0]["containerPort"]
+    return container[field] | {"httpGet": get | {"port": "http"}}
 
 
 def _region(container: Json) -> str:

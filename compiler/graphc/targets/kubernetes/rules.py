@@ -15,4 +15,6 @@ def end_beside_engine(longest_ms: float | None) -> Ending:
     return Ending(SETTLE_SECONDS + flight, flight)
 
 
-RULES: Final = PodRules(needs_engine, end_beside_engine, name_pods, ENGINE_CALLS)
+RULES: Final = PodRules(
+    needs_engine, end_beside_engine, name_pods, numbers_ports=True, walker_calls=ENGINE_CALLS
+)

@@ -69,7 +69,7 @@ def emit_container(container: Container, told: Mapping[str, str]) -> Data:
     resources = emit_resources(container.resources, container.hardware.resources.get(container.name))
     if resources:
         written["resources"] = resources
-    written |= _probes(load_seconds(container))
+    written |= _probes(container)
     if container.is_for_cluster:
         written["lifecycle"] = container.ending.emit_hook()
     written["securityContext"] = restrict()
@@ -113,7 +113,7 @@ def emit_servers(pod: Pod) -> Iterable[Data]:
         models = sorted({*models_of(server.host, pod.units)})
         unit = pod.containers[0]
         ending = unit.ending.emit_hook() if unit.is_for_cluster else None
-        yield emit_server(server.host, models, ARTEFACTS, mounts, ending)
+        yield emit_server(server.host, models, ARTEFACTS, mounts, ending, server.port)
 
 
 def emit_server_loaders(pod: Pod) -> Iterable[Data]:
@@ -259,17 +259,18 @@ def _gpu(container: Container, ask: GpuAsk) -> Iterable[Data]:
         yield {"name": "GRAPHC_TENSORRT_CACHE", "value": ENGINES}
 
 
-def _probes(load_seconds: float) -> Data:
-    """Probes by the port name that the operator gives; slow loading is the startup probe's business alone."""
+def _probes(container: Container) -> Data:
+    """Probes by the name of the port; slow loading is the startup probe's business alone."""
+    name, _ = container.ports.named[0]
 
     def get(path: str) -> Value:
-        return {"path": path, "port": "http"}
+        return {"path": path, "port": name}
 
     return {
         "startupProbe": {
             "httpGet": get("/v2/health/ready"),
             "periodSeconds": PROBE_SECONDS,
-            "failureThreshold": math.ceil(load_seconds / PROBE_SECONDS),
+            "failureThreshold": math.ceil(load_seconds(container) / PROBE_SECONDS),
         },
         "readinessProbe": {"httpGet": get("/v2/health/ready"), "periodSeconds": PROBE_SECONDS},
         "livenessProbe": {

@@ -69,6 +69,8 @@ def _lay_out_pod(
     is_walked = rules.has_walker(version)
     has_walker, longest = is_walked and not index, longest_ms(version.plan.deadline_ms)
     ports = choose_ports((unit.name for unit in units), is_entry=not is_walked)
+    if is_walked and rules.numbers_ports:
+        ports = {name: replace(each, is_numbered=True) for name, each in ports.items()}
     ending = rules.end_beside(longest) if has_walker else end_alone(longest)
     containers = tuple(
         _lay_out_container(deployable, version, unit, hardware, ports[unit.name], ending) for unit in units
@@ -82,6 +84,8 @@ def _lay_out_pod(
         rules.walker_calls if has_walker else UNIT_CALLS if is_walked else INFERENCES,
     )
     servers = tuple(_lay_out_server(deployable, settings, host) for host in find_hosts(units))
+    if rules.numbers_ports:
+        servers = tuple(replace(each, port=f"http-{each.host.port}") for each in servers)
     scaling = scaling_of(version, units)
     return Pod(index, tuple(units), hardware, containers, has_walker, scaling, scaled, servers)
 

@@ -85,6 +85,8 @@ class Sidecar:
     host: Host
     shipments: tuple[Shipment, ...]
     too_large: tuple[TooLarge, ...]
+    port: str = "http"
+    """The name of its port."""
 
 
 @record

@@ -20,6 +20,14 @@ class Ports:
     http: int
     grpc: int
     metrics: int
+    is_numbered: bool = False
+    """Whether their names have their numbers, so that no two containers of a pod have a port of the same name."""
+
+    @property
+    def named(self) -> tuple[tuple[str, int], ...]:
+        """Return the ports by their names: those that Seldon's operator looks for, where they have no number."""
+        plain = (("http", self.http), ("grpc", self.grpc), ("metrics", self.metrics))
+        return tuple((f"{name}-{port}", port) for name, port in plain) if self.is_numbered else plain
 
 
 ENTRY: Final = (8000, 5001)
@@ -56,6 +64,5 @@ def _ports(slot: int, is_entry: bool) -> Ports:
 
 
 def emit_ports(ports: Ports) -> list[Value]:
-    """Return a container's ports by the names that the operator looks for."""
-    named = (("http", ports.http), ("grpc", ports.grpc), ("metrics", ports.metrics))
-    return [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in named]
+    """Return a container's ports by their names."""
+    return [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.named]

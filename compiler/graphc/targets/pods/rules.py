@@ -18,5 +18,7 @@ class PodRules:
     """How units end that share a pod with it, by the milliseconds that a request takes at most."""
     name_deployment: Callable[[Version, int, Sequence[Unit]], str]
     """What the Deployment of a pod is called, by its place and its units."""
+    numbers_ports: bool
+    """Whether the names of the ports of units that are walked have their numbers."""
     walker_calls: str
     """The metric that counts what the walker is asked."""

@@ -31,9 +31,17 @@ def folder_of(host: Host, root: str) -> str:
 
 
 def emit_server(
-    host: Host, models: Sequence[str], root: str, mounts: Sequence[Data], ending: Mapping[str, Value] | None
+    host: Host,
+    models: Sequence[str],
+    root: str,
+    mounts: Sequence[Data],
+    ending: Mapping[str, Value] | None,
+    port: str,
 ) -> Data:
-    """Return the container of a server; `models` are those that nodes ask it for, `ending` is the units' own hook."""
+    """Return the container of a server; `models` are those that nodes ask it for, `ending` is the units' own hook.
+
+    `port` is the name of its port.
+    """
     started = start_server(host.kind, _ports(host), folder_of(host, root))
     is_own = bool(host.command or host.args)
     written: Data = {"name": server_container(host.name), "image": host.image}
@@ -42,7 +50,7 @@ def emit_server(
         written["command"] = command
     if host.args:
         written["args"] = list[Value](host.args)
-    written["ports"] = [{"name": "http", "containerPort": host.port, "protocol": "TCP"}]
+    written["ports"] = [{"name": port, "containerPort": host.port, "protocol": "TCP"}]
     named = {KIND: host.kind, **({} if is_own else started.env)}
     own = {each.name for each in host.env}
     variables: list[Value] = [

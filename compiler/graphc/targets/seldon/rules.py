@@ -21,7 +21,9 @@ _LONGEST_NAME: Final = 63
 def find_rules(deployable: Deployable) -> PodRules:
     """Return what Seldon decides: admission refuses predictors with the executor beside others without."""
     has_engine = needs_engine(deployable)
-    return PodRules(lambda _: has_engine, end_beside_executor, _name_of, EXECUTOR_CALLS)
+    return PodRules(
+        lambda _: has_engine, end_beside_executor, _name_of, numbers_ports=False, walker_calls=EXECUTOR_CALLS
+    )
 
 
 def end_beside_executor(longest_ms: float | None) -> Ending:
