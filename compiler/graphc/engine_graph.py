@@ -11,6 +11,9 @@ FILE: Final = "graph.json"
 VOLUME: Final = "engine-graph"
 """The volume of the config map in the engine's pod."""
 
+NAMESPACE: Final = "GRAPHC_NAMESPACE"
+"""The variable that tells the engine the namespace of its pod."""
+
 ENGINE: Final = "graphc.dev/engine"
 """The annotation of a Deployment that names the container which graphc's engine runs in."""
 

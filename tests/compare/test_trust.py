@@ -24,6 +24,11 @@ def of_graph(origin: Origin) -> dict[str, Any]:
     return pod(origin.namespace, {"seldon-deployment-id": origin.graph, "version": origin.predictor})
 
 
+def without_seldon(origin: Origin) -> dict[str, Any]:
+    names = {"app.kubernetes.io/part-of": origin.graph, "graphc.dev/predictor": origin.predictor}
+    return pod(origin.namespace, names)
+
+
 def listing(*pods: object) -> Answer:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"kind": "PartialObjectMetadataList", "items": list(pods)})
@@ -53,7 +58,11 @@ async def ask(answer: Answer, origin: Origin, address: str = "10.0.0.7") -> bool
 
 
 def test_a_pod_speaks_for_its_own_graph_and_predictor_alone() -> None:
-    answer = listing(of_graph(FRAUD))
+    for made in (of_graph, without_seldon):
+        _speaks_for_itself_alone(listing(made(FRAUD)))
+
+
+def _speaks_for_itself_alone(answer: Answer) -> None:
     assert asyncio.run(ask(answer, FRAUD))
     for other in (
         Origin("elsewhere", "fraud", "main"),

@@ -98,7 +98,13 @@ def _open(
         found = read_engine_graph(document)
         if isinstance(found, TreeProblem):
             raise click.ClickException(f"`{manifest}`: {found}")
-        own = replace(options, graph=found.graph, unit_timeout_s=found.timeout_s, full_health_checks=True)
+        own = replace(
+            options,
+            graph=found.graph,
+            report=found.report,
+            unit_timeout_s=found.timeout_s,
+            full_health_checks=True,
+        )
         return Engine(found.root, own)
     root = _read(manifest, document, predictor, admitted=mode == "seldon")
     own = replace(

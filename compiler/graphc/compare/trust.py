@@ -1,10 +1,10 @@
 """Who may post what answers a graph gave: nobody, but the pods of that graph.
 
 A post says which graph, predictor and namespace it is of, and anybody can write that. What nobody can write is the
-address that a connection comes from, and the cluster knows which pod has that address and which SeldonDeployment the
-operator made it for. So the service asks the API server, and believes a pod only of itself. That needs no secret in a
-manifest, nothing of the executor, which sends no header of one's own, and no mesh; and a namespace can speak for
-itself alone. Pods that share their node's address cannot post, and neither can what stands behind a proxy.
+address that a connection comes from, and the cluster knows which pod has that address and which graph it is of.
+So the service asks the API server, and believes a pod only of itself. That needs no secret in a manifest, nothing of
+the executor, which sends no header of one's own, and no mesh; a namespace can speak for itself alone. Pods that share
+their node's address cannot post, and neither can what stands behind a proxy.
 """
 
 import asyncio
@@ -14,13 +14,14 @@ import os
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, cast
 
 import aiohttp
 
+from graphc.engine_graph import PART_OF, PREDICTOR
 from graphc.unchecked import Data, objects, text
 
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -215,11 +216,13 @@ def _origins_of(body: bytes) -> frozenset[Origin]:
         listed = cast("object", json.loads(body))
     except (ValueError, RecursionError) as error:
         raise TrustError("the API server's list of pods is not JSON") from error
-    found = (_origin_of(each) for each in objects(listed, "items"))
-    return frozenset(each for each in found if each is not None)
+    return frozenset(each for pod in objects(listed, "items") for each in _list_origins(pod))
 
 
-def _origin_of(pod: Data) -> Origin | None:
+def _list_origins(pod: Data) -> Iterator[Origin]:
+    """Yield what a pod's labels say that it is of: Seldon's operator's, or those of graphc's own pods."""
     namespace = text(pod, "metadata", "namespace")
-    graph, predictor = (text(pod, "metadata", "labels", each) for each in (GRAPH_LABEL, PREDICTOR_LABEL))
-    return Origin(namespace, graph, predictor) if namespace and graph and predictor else None
+    for names in ((GRAPH_LABEL, PREDICTOR_LABEL), (PART_OF, PREDICTOR)):
+        graph, predictor = (text(pod, "metadata", "labels", each) for each in names)
+        if namespace and graph and predictor:
+            yield Origin(namespace, graph, predictor)

@@ -1,8 +1,11 @@
 """The file that graphc's engine reads in a pod: the units that it walks, and what it tells clients of their graph."""
 
+import os
+
+from graphc.engine.reports import Receiver
 from graphc.engine.service import ServedGraph
 from graphc.engine.tree import TreeProblem, check_endpoints, read_predictor_tree
-from graphc.engine_graph import KIND
+from graphc.engine_graph import KIND, NAMESPACE
 from graphc.records import record
 from graphc.seldon.node import ManifestNode
 from graphc.seldon.unit import SeldonUnit
@@ -16,6 +19,7 @@ class EngineGraph:
     root: SeldonUnit
     graph: ServedGraph
     timeout_s: float | None
+    report: Receiver | None = None
 
 
 def read_engine_graph(document: ManifestNode) -> EngineGraph | TreeProblem:
@@ -31,7 +35,14 @@ def read_engine_graph(document: ManifestNode) -> EngineGraph | TreeProblem:
     if document.has("timeout_ms") and not (milliseconds and milliseconds > 0):
         return TreeProblem("timeout_ms", "is not a positive whole number")
     served = ServedGraph(name, _describe(name, document))
-    return EngineGraph(root, served, milliseconds / 1000 if milliseconds else None)
+    seconds = milliseconds / 1000 if milliseconds else None
+    return EngineGraph(root, served, seconds, _read_receiver(name, document.child("report")))
+
+
+def _read_receiver(graph: str, node: ManifestNode) -> Receiver | None:
+    """Return who is told of answers; the pod says in which namespace they are given."""
+    url, predictor = node.text("url"), node.text("predictor")
+    return Receiver(url, graph, predictor, os.environ.get(NAMESPACE, "")) if url and predictor else None
 
 
 def _describe(name: str, document: ManifestNode) -> dict[str, Plain]:

@@ -43,8 +43,9 @@ _CODES: Final = {
 class ConvertedCalls:
     """Turns gRPC calls into calls of a service, which takes and gives JSON."""
 
-    def __init__(self, service: Serving) -> None:
-        self._service = service
+    def __init__(self, service: Serving, versions: frozenset[str] = frozenset()) -> None:
+        """Answer by the service; where `versions` are known, a call that names another finds nothing."""
+        self._service, self._versions = service, versions
         self._handlers: Mapping[str, Handler] = {
             "ServerLive": self._server_live,
             "ServerReady": self._server_ready,
@@ -67,8 +68,19 @@ class ConvertedCalls:
             text = f"a graph has nothing to answer {method} with"
             raise EndedCallError(grpc.StatusCode.UNIMPLEMENTED, text)
         request = await offload(len(message), lambda: read_call(method, message))
+        self._check_version(method, request)
         answer = await handle(request, incoming.headers)
         return await offload(answer.ByteSize(), answer.SerializeToString)
+
+    def _check_version(self, method: str, request: Readable) -> None:
+        """Refuse a call that names a version which is none of the graph's."""
+        if not self._versions or method not in {"ModelInfer", "ModelMetadata", "ModelReady"}:
+            return
+        is_infer = method == "ModelInfer"
+        model = cast("InferRequest", request).model_name if is_infer else cast("Named", request).name
+        version = cast("InferRequest", request).model_version if is_infer else cast("Named", request).version
+        if version and version not in self._versions:
+            raise _end(grpc.StatusCode.NOT_FOUND, f"`{model}` has no version `{version[:64]}` here")
 
     async def _server_live(self, _request: Readable, _headers: Headers) -> Readable:
         response = cast("Live", message_class("ServerLiveResponse")())

@@ -23,6 +23,12 @@ class Metrics:
         self._requests = Counter(
             "graphc_engine_requests", "Inferences that clients asked for.", ("code",), registry=self._registry
         )
+        self._reports = Counter(
+            "graphc_engine_reports",
+            "Answers that a service that compares versions was to be told of.",
+            ("outcome",),
+            registry=self._registry,
+        )
         self._seconds = Histogram(
             "graphc_engine_request_seconds", "Time from a request until its answer.", registry=self._registry
         )
@@ -36,6 +42,10 @@ class Metrics:
         """Count one inference."""
         self._requests.labels(str(status)).inc()
         self._seconds.observe(seconds)
+
+    def count_report(self, outcome: str) -> None:
+        """Count an answer of which a service was told, or not: `sent`, `failed` or `dropped`."""
+        self._reports.labels(outcome).inc()
 
     @property
     def registry(self) -> CollectorRegistry:

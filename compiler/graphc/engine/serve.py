@@ -10,6 +10,7 @@ from graphc.engine.grpc_lenient import ConvertedCalls
 from graphc.engine.limits import Limits, read_limits
 from graphc.engine.listen import Listener
 from graphc.engine.metrics import Metrics
+from graphc.engine.reports import Receiver, Reporter
 from graphc.engine.service import ServedGraph, Service
 from graphc.seldon.unit import SeldonUnit
 
@@ -27,6 +28,8 @@ class EngineOptions:
     call_timeout_s: float | None = None
     limits: Limits | None = None
     """What it takes at most; the environment's where none are given."""
+    report: Receiver | None = None
+    """Who is told of the answers."""
     as_seldon: bool = False
     """Whether it refuses what the executor cannot do, and calls units over gRPC for a call that came so."""
 
@@ -39,6 +42,7 @@ class Engine:
         self._options = options
         self._client: UnitClient | None = None
         self._calls: CallClient | None = None
+        self._reporter: Reporter | None = None
         self._limits = options.limits or read_limits()
         self._listener = Listener(options.host, options.http_port, options.grpc_port, self._limits)
 
@@ -64,6 +68,9 @@ class Engine:
         """End what runs, requests in flight first."""
         # A graph with a longer deadline than the grace has that time to answer.
         await self._listener.stop(max(self._limits.grace_s, self._options.unit_timeout_s or 0))
+        if self._reporter:
+            await self._reporter.close()
+        self._reporter = None
         if self._client:
             await self._client.close()
         if self._calls:
@@ -73,14 +80,31 @@ class Engine:
     async def _start(self) -> None:
         options, metrics = self._options, Metrics()
         self._client = UnitClient(metrics, options.unit_timeout_s, self._limits)
+        if options.report is not None:
+            self._reporter = Reporter(options.report, metrics)
+            self._reporter.start()
         service = Service(
-            self._root, self._client, metrics, options.graph, options.full_health_checks, options.as_seldon
+            self._root,
+            self._client,
+            metrics,
+            options.graph,
+            options.full_health_checks,
+            options.as_seldon,
+            watch=self._reporter,
         )
         await self._listener.start(service, self._answer_calls(service, metrics))
 
     def _answer_calls(self, service: Service, metrics: Metrics) -> Answering:
         if not self._options.as_seldon:
-            return ConvertedCalls(service)
+            return ConvertedCalls(service, _versions_of(self._options.graph))
         timeout_s = self._options.call_timeout_s or self._limits.unit_timeout_s
         self._calls = CallClient(metrics, timeout_s)
         return SeldonCalls(self._root, self._calls)
+
+
+def _versions_of(graph: ServedGraph | None) -> frozenset[str]:
+    """Return the versions that a graph's metadata names; none where it names none."""
+    named = graph.describe().get("versions") if graph is not None else None
+    return (
+        frozenset(each for each in named if isinstance(each, str)) if isinstance(named, list) else frozenset()
+    )

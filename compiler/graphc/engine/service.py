@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -39,6 +40,14 @@ class Rendered(Protocol):
 
     def render(self) -> bytes:
         """Write everything in Prometheus's text form."""
+        ...
+
+
+class Watch(Protocol):
+    """Who is told of answers; it keeps none of them waiting, and raises nothing."""
+
+    def note(self, headers: Headers, asked: Message, answer: Answer, began: datetime) -> None:
+        """Take note of an answer that has been given to a request."""
         ...
 
 
@@ -103,6 +112,8 @@ class Service:
     """Whether it refuses what the executor cannot do: raw tensors, and a graph's own metadata and readiness."""
     alone: bool = False
     """Whether its unit answers for itself, as it does on a cluster without an executor."""
+    watch: Watch | None = None
+    """Who is told of answers, once they are there."""
 
     def of_version(self, model: str, version: str) -> "Serving | Answer":
         """Return itself for a version of the graph that its metadata has; the executor has no path for any."""
@@ -115,12 +126,15 @@ class Service:
 
     async def infer(self, message: Message, headers: Headers, model: str | None) -> Answer:
         """Send a request through the tree; a given model name is asked of every unit."""
+        began = datetime.now(UTC) if self.watch is not None else None
         started = perf_counter()
         if message.asked is not None:
             answer = await self.pass_on(message, headers)
         else:
             answer = await walk(self.root, message, self.client, headers, model)
         self.metrics.count_request(answer.status, perf_counter() - started)
+        if self.watch is not None and began is not None:
+            self.watch.note(headers, message, answer, began)
         return answer
 
     async def pass_on(self, message: Message, headers: Headers) -> Answer:

@@ -36,9 +36,6 @@ CALL_TENSOR: Final = error(
 CALLS_END_EXECUTOR: Final = warning(
     "GC332", "calls-end-executor", "A gRPC route is left out, as one call would end Seldon's executor."
 )
-NOT_REPORTED: Final = error(
-    "GC333", "not-reported", "Versions are to be compared by a service that nothing tells of the answers."
-)
 NO_BATCH_ROWS: Final = error(
     "GC325", "no-batch-rows", "Requests are to run together whose rows cannot be told apart again."
 )

@@ -11,6 +11,7 @@ from graphc.targets.model import Data, Emission
 from graphc.targets.pods.documents import write_config_map, write_metadata
 from graphc.targets.pods.emission import collect_emission
 from graphc.targets.pods.layout import Layout, Predictor
+from graphc.targets.pods.route_versions import list_shadows
 from graphc.targets.routes.emit_routes import emit_routes
 from graphc.targets.shipping import ConfigMapShipment
 
@@ -22,7 +23,7 @@ def emit_graph(layout: Layout) -> Emission:
     maps: dict[str, ConfigMapShipment] = {}
     workloads: list[Data] = []
     for predictor in layout.predictors:
-        graph = _find_graph(predictor)
+        graph = _find_graph(layout, predictor)
         maps |= {each.name: each for each in (*predictor.config_maps, *([graph] if graph else []))}
         for pod in predictor.pods:
             carried = graph if pod.has_walker else None
@@ -35,8 +36,10 @@ def emit_graph(layout: Layout) -> Emission:
     return collect_emission(layout, [*written, *workloads, *routes], engine_amount(deployable.profile))
 
 
-def _find_graph(predictor: Predictor) -> ConfigMapShipment | None:
-    return ship_graph(predictor) if any(pod.has_walker for pod in predictor.pods) else None
+def _find_graph(layout: Layout, predictor: Predictor) -> ConfigMapShipment | None:
+    if not any(pod.has_walker for pod in predictor.pods):
+        return None
+    return ship_graph(predictor, is_shadow=predictor.version.name in list_shadows(layout.routing.rollout))
 
 
 def _annotations(layout: Layout) -> Mapping[str, str]:

@@ -6,12 +6,13 @@ from typing import Final
 
 from graphc_components.tensors import TensorType
 
-from graphc.engine_graph import API_VERSION, FILE, KIND, VOLUME
+from graphc.engine_graph import API_VERSION, FILE, KIND, NAMESPACE, VOLUME
 from graphc.ir.graph import Value
 from graphc.ir.plan import Unit
 from graphc.profiles.profile import Engine, Image, Profile
 from graphc.targets.kubernetes.names import name_unit
 from graphc.targets.model import Data, Version
+from graphc.targets.pods.comparing import name_content, write_receiver
 from graphc.targets.pods.ending import end_alone, longest_ms
 from graphc.targets.pods.layout import Predictor
 from graphc.targets.pods.parts import restrict
@@ -65,6 +66,7 @@ def emit_engine(predictor: Predictor, profile: Profile) -> Data:
         "env": [
             {"name": "GRAPHC_GRACE_S", "value": str(ending.grace)},
             {"name": "HOME", "value": SCRATCH},
+            *_namespace(predictor),
         ],
     }
     written["resources"] = _emit_resources(engine)
@@ -76,6 +78,13 @@ def emit_engine(predictor: Predictor, profile: Profile) -> Data:
         {"name": VOLUME, "mountPath": FOLDER, "readOnly": True},
     ]
     return written
+
+
+def _namespace(predictor: Predictor) -> list[Value]:
+    """Return the variable with the pod's namespace, where the engine tells of answers: those are told apart by it."""
+    if predictor.version.settings.comparing.url is None:
+        return []
+    return [{"name": NAMESPACE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}]
 
 
 def emit_engine_volumes(shipment: ConfigMapShipment) -> list[Data]:
@@ -123,9 +132,10 @@ def _probes() -> Data:
     }
 
 
-def ship_graph(predictor: Predictor) -> ConfigMapShipment:
+def ship_graph(predictor: Predictor, *, is_shadow: bool) -> ConfigMapShipment:
     """Return the config map of the file that the engine in front of a predictor reads."""
-    text = json.dumps(describe_graph(predictor), separators=(",", ":"), ensure_ascii=False)
+    described = describe_graph(predictor) | _report(predictor, is_shadow=is_shadow)
+    text = json.dumps(described, separators=(",", ":"), ensure_ascii=False)
     version = predictor.version
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
     name = f"{version.settings.name}-{version.name}-engine-{digest}"
@@ -148,6 +158,17 @@ def describe_graph(predictor: Predictor) -> Data:
         described["timeout_ms"] = timeout
     described["graph"] = _unit(plan.root, version, _find_units(predictor))
     return described
+
+
+def _report(predictor: Predictor, *, is_shadow: bool) -> Data:
+    """Return who is told of the answers, if the file names a service; as in the address of Seldon's logger."""
+    comparing = predictor.version.settings.comparing
+    if comparing.url is None:
+        return {}
+    units = [[each.name, each.region, each.unit.region.placement.image] for each in predictor.containers]
+    content = name_content([describe_graph(predictor), predictor.version.settings.image, units])
+    url = write_receiver(comparing, content, shadow=is_shadow)
+    return {"report": {"url": url, "predictor": predictor.version.name}}
 
 
 def _tensor(name: str, type_: TensorType) -> Data:

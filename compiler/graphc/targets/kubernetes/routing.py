@@ -6,8 +6,10 @@ from graphc.targets.routes.routing import Routing
 
 
 def needs_engine(version: Version) -> bool:
-    """Say whether graphc's engine stands in front of a version: it walks several units, or the file asks for it."""
-    return bool(version.plan.root.children) or bool(version.settings.executor)
+    """Say whether graphc's engine stands in front of a version: it walks units, tells of answers, or is asked for."""
+    settings = version.settings
+    is_told_of = settings.comparing.url is not None
+    return bool(version.plan.root.children) or bool(settings.executor) or is_told_of
 
 
 def route_graph(deployable: Deployable) -> Routing:

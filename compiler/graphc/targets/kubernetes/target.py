@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Final
 
 from graphc.diagnostics import Sink
-from graphc.targets.kubernetes.check_losses import LOSSES, check_losses
 from graphc.targets.kubernetes.check_services import check_services
 from graphc.targets.kubernetes.document import emit_graph
 from graphc.targets.kubernetes.limits import find_limits
@@ -43,4 +42,4 @@ STAGES: Final[tuple[tuple[Callable[[Layout, Sink], None], ...], ...]] = (
 )
 """A stage starts only when those above found nothing wrong."""
 
-TARGET: Final = Target("kubernetes", emit, find_limits, LOSSES, check_losses, is_changed=False)
+TARGET: Final = Target("kubernetes", emit, find_limits, is_changed=False)

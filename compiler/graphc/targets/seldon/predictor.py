@@ -1,14 +1,11 @@
 """Emits a predictor: the tree of its units, its pods, and who logs what it answers."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
-from graphc.compare.settings import read_settings
 from graphc.ir.graph import Value
 from graphc.ir.plan import Unit
 from graphc.targets.model import Comparing, Data
+from graphc.targets.pods.comparing import name_content, write_receiver
 from graphc.targets.pods.layout import Layout, Predictor
 from graphc.targets.pods.route_versions import list_shadows
 from graphc.targets.routes.istio import STICKY_LABEL, sticky_service
@@ -23,7 +20,9 @@ def emit_predictor(layout: Layout, predictor: Predictor) -> Data:
     comparing = version.settings.comparing
     if comparing.url is not None:
         is_shadow = version.name in list_shadows(routing.rollout)
-        graph["logger"] = _logger(comparing, _name_content(graph, pods), shadow=is_shadow)
+        graph["logger"] = _logger(
+            comparing, name_content([graph, *(pod["spec"] for pod in pods)]), shadow=is_shadow
+        )
     if layout.deployable.is_for_cluster and routing.ingress.kind == "istio":
         service = sticky_service(version.settings.name, routing.rollout, version.name)
         if service is not None:
@@ -56,20 +55,6 @@ def _graph(unit: Unit) -> Data:
     return {"name": unit.name, "type": unit.type, "children": [_graph(child) for child in unit.children]}
 
 
-def _name_content(graph: Data, pods: Sequence[Data]) -> str:
-    """Return a name for what a predictor runs, however many pods it has."""
-    text = json.dumps([graph, *(pod["spec"] for pod in pods)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
 def _logger(comparing: Comparing, content: str, *, shadow: bool) -> Data:
-    """Return how the root tells what the whole tree took and gave; the address says in which role, and how much.
-
-    It names the content too: what answered before a change says nothing of what answers after it.
-    """
-    role = "shadow" if shadow else "live"
-    settings = read_settings(comparing.settings)
-    asked = {"sample": f"{settings.sample:g}"} if settings.sample < 1 else {}
-    asked |= {"segment": settings.segment} if settings.segment is not None else {}
-    asked |= {"content": content}
-    return {"mode": "all", "url": f"{comparing.url}/{role}?{urlencode(asked)}"}
+    """Return how the root tells what the whole tree took and gave."""
+    return {"mode": "all", "url": write_receiver(comparing, content, shadow=shadow)}
