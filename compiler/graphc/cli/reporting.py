@@ -10,6 +10,7 @@ import click
 
 from graphc.artefacts.signature import Signatures
 from graphc.caching import cache_root
+from graphc.cli.folders import expand_folders
 from graphc.cli.no_cache import cache_option, is_cache_off
 from graphc.cli.target_option import chosen_target, target_option
 from graphc.compile.compile_files import Compilation
@@ -50,7 +51,7 @@ def plan_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(*arguments: object, **given: Any) -> None:
-        files: tuple[str, ...] = given.pop("files", ())
+        files = expand_folders(given.pop("files", ()))
         chosen = (given.pop(name) for name in ("settings", "level", "costs", "batch"))
         command(*arguments, request=_make_request(files, *chosen), **given)
 
