@@ -1,4 +1,4 @@
-"""Measures what a `server:` node costs: `python tests/bench/measure_server_hop.py [--requests 2000] [--servers mlserver]`.
+"""Measures what a `server:` node costs: `python tests/bench/measure_server_hop.py [--servers mlserver]`.
 
 Each server answers a request of one row, called by hand and through a unit of graphc that asks it, in turns on kept
 connections. The unit is called without an engine in front, as a cluster calls a graph of one unit. The servers come out
@@ -21,13 +21,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 ROOT: Final = Path(__file__).parents[1]
-sys.path += [str(ROOT / "support"), str(ROOT / "servers")]
+sys.path.append(str(ROOT / "support"))
 
 import numpy as np  # noqa: E402
 from graphc.bench.serve import serve as serve_graph  # noqa: E402
 from graphc.server_start import Started, start_server  # noqa: E402
+from mlserver_models import run_models, write_models  # noqa: E402
 from real_servers import RealServer, environment, serve  # noqa: E402
-from test_mlserver import run_models, write_models  # noqa: E402
 from triton_server import install_triton, write_repository  # noqa: E402
 
 COLUMNS: Final = 3
@@ -182,11 +182,13 @@ def started(case: Case, folder: Path) -> Generator[tuple[RealServer, str]]:
 
 def measure(case: Case, requests: int) -> tuple[Sequence[float], Sequence[float]]:
     """Return the milliseconds of calls by hand and through a unit, in turns."""
-    with tempfile.TemporaryDirectory(prefix="graphc-hop-") as name:
-        with started(case, Path(name)) as (server, address):
-            through = v2(urlsplit(address).path, "x", "", is_raw=case.is_raw)
-            one, other = Caller(server.url, case.by_hand), Caller(address, through)
-            pairs = [(one.call(), other.call()) for _ in range(WARM_UP + requests)][WARM_UP:]
+    with (
+        tempfile.TemporaryDirectory(prefix="graphc-hop-") as name,
+        started(case, Path(name)) as (server, address),
+    ):
+        through = v2(urlsplit(address).path, "x", "", is_raw=case.is_raw)
+        one, other = Caller(server.url, case.by_hand), Caller(address, through)
+        pairs = [(one.call(), other.call()) for _ in range(WARM_UP + requests)][WARM_UP:]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 

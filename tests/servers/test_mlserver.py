@@ -3,68 +3,17 @@
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
-import joblib  # pyright: ignore[reportMissingTypeStubs]
-import lightgbm
 import numpy as np
 import pytest
-from graphc.server_start import start_server
 from graphc_components.datatypes import Array
 from graphc_runtimes.errors import ServerFaultError
-from real_servers import RealServer, asking, environment, run_beside, same, serve
-from sklearn.linear_model import LogisticRegression  # pyright: ignore[reportMissingTypeStubs]
+from mlserver_models import X, run_models, write_models
+from real_servers import RealServer, asking, run_beside, same
 
 pytestmark = pytest.mark.slow
-
-RANDOM: Final = np.random.default_rng(3)
-ROWS: Final = RANDOM.normal(size=(60, 3))
-LABELS: Final = (ROWS.sum(axis=1) > 0).astype(np.int64)
-X: Final = ROWS[:4].astype(np.float32)
-SLOW: Final = """
-import asyncio, os
-from mlserver import MLModel
-from mlserver.types import InferenceRequest, InferenceResponse
-
-class Slow(MLModel):
-    async def load(self) -> bool:
-        await asyncio.sleep(2)
-        return True
-
-    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        os._exit(9)
-"""
-
-
-def settings(name: str, runtime: str, file: str | None, **more: Any) -> str:
-    parameters = {} if file is None else {"parameters": {"uri": f"./{file}"}}
-    return json.dumps({"name": name, "implementation": runtime, **parameters, **more})
-
-
-def write_models(folder: Path) -> tuple[Any, Any]:
-    train: Any = getattr(lightgbm, "train")  # noqa: B009 (it is typed in part)
-    boosted = train(
-        {"objective": "binary", "num_leaves": 4, "verbose": -1, "min_data_in_leaf": 2},
-        lightgbm.Dataset(ROWS, LABELS), 5,
-    )  # fmt: skip
-    linear: Any = LogisticRegression()
-    linear.fit(ROWS, LABELS)
-    for name in ("boosted", "linear", "slow"):
-        (folder / name).mkdir(parents=True)
-    boosted.save_model(folder / "boosted" / "model.bst")
-    dump: Any = getattr(joblib, "dump")  # noqa: B009 (it is typed in part)
-    dump(linear, folder / "linear" / "model.joblib")
-    (folder / "boosted" / "model-settings.json").write_text(
-        settings("boosted", "mlserver_lightgbm.LightGBMModel", "model.bst")
-    )
-    (folder / "linear" / "model-settings.json").write_text(
-        settings("linear", "mlserver_sklearn.SKLearnModel", "model.joblib")
-    )
-    (folder / "slow" / "slowly.py").write_text(SLOW)
-    (folder / "slow" / "model-settings.json").write_text(settings("slow", "slowly.Slow", None))
-    return boosted, linear
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +26,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
 def server(models: tuple[Path, Any, Any]) -> Iterator[RealServer]:
     with run_models(models[0]) as it:
         yield it
-
-
-def run_models(folder: Path) -> AbstractContextManager[RealServer]:
-    bin_folder = environment("mlserver") / "bin"
-    return serve(
-        lambda ports: start_server("mlserver", ports, str(folder)),
-        bin_folder,
-        folder.parent,
-        "/v2/health/ready",
-    )
 
 
 def test_models_of_both_runtimes_answer_as_their_libraries(

@@ -26,6 +26,7 @@ from graphc.diagnostics.codes.servers import (
 )
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean, nearest
+from graphc.frontend.check_settings import check_settings, check_settings_files, is_described
 from graphc.frontend.draft import DraftNode, DraftServer, DraftUse
 from graphc.frontend.parameters import read_parameters
 from graphc.frontend.variables import variables_of
@@ -63,6 +64,8 @@ def draft_servers(spec: GraphSpec, folder: Path, sink: Sink) -> Mapping[str, Dra
             found[name] = DraftServer(name, declared.kind, declared.url, token)
         else:
             host = _draft_host(spec, name, declared, folder, taken, sink)
+            if is_described(declared.kind, host):
+                check_settings_files(host, sink)
             found[name] = DraftServer(name, declared.kind, f"http://127.0.0.1:{host.port}", token, host)
     return found
 
@@ -188,6 +191,8 @@ def draft_server_node(
         uses = tuple(DraftUse(own if use.is_unnamed else use.port, use.reference, use.at) for use in uses)
     else:
         drafting.check_named(uses)
+    if asked.host is not None and is_described(asked.kind, asked.host):
+        check_settings(spec, name, server, uses, asked.host, sink)
     parameters, problems = read_parameters(spec, name, "server", kind, server.parameters, BAD_PARAMETER)
     for problem in problems:
         sink.report(problem)

@@ -27,3 +27,8 @@ MANY_TENSORS: Final = error(
 )
 PORT_TAKEN: Final = error("GC568", "server-port-taken", "Two servers of a pod listen on one port.")
 NO_MODELS: Final = error("GC569", "no-models", "A server is started, and nothing says what it serves.")
+OTHER_SETTINGS: Final = error(
+    "GC575",
+    "other-model-settings",
+    "A node asks an MLServer otherwise than the `model-settings.json` of the model says.",
+)

@@ -1,0 +1,100 @@
+"""Check nodes that ask an MLServer against the `model-settings.json` files of the folder that it serves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from graphc_components.tensors import TensorType, parse_tensor_type
+
+from graphc.artefacts.model_settings import DescribedModel, DescribedTensor, read_settings
+from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.servers import OTHER_SETTINGS
+from graphc.diagnostics.printable import quoted
+from graphc.diagnostics.suggest import did_you_mean
+from graphc.frontend.draft import DraftUse
+from graphc.ir.graph import Host
+from graphc.spec.model import Server
+from graphc.spec.read import GraphSpec
+
+
+def is_described(kind: str, host: Host | None) -> bool:
+    """Say whether a server is an MLServer that is started with files beside the graph file."""
+    return kind == "mlserver" and host is not None and bool(host.files) and not (host.command or host.args)
+
+
+def check_settings_files(host: Host, sink: Sink) -> None:
+    """Report settings of a server's folder that MLServer cannot read."""
+    for file, reason in sorted(read_settings(host.files).faults.items()):
+        message = f"`{host.name}` is started with {quoted(file)}, which cannot be read: {reason}"
+        sink.report(Diagnostic(OTHER_SETTINGS, message, host.at))
+
+
+def check_settings(
+    spec: GraphSpec, name: str, server: Server, uses: Sequence[DraftUse], host: Host, sink: Sink
+) -> None:
+    """Report a model that a server's folder does not have, and tensors that its description has otherwise."""
+    folder = read_settings(host.files)
+    asked = server.model or name
+    model = folder.models.get(asked)
+    field = ("model",) if server.model is not None else ()
+    at = spec.at("nodes", name, *field, key=not field)
+    if model is None:
+        # One that cannot be read may be the one that is meant.
+        if folder.models and not folder.faults:
+            message = f"`{name}` asks for the model {quoted(asked)}, which no settings of `{host.name}` name"
+            listed = ", ".join(quoted(each) for each in sorted(folder.models))
+            hint = did_you_mean(asked, sorted(folder.models)) or f"they name {listed}"
+            sink.report(Diagnostic(OTHER_SETTINGS, message, at, hint))
+        return
+    for path, reason in (*_check_inputs(server, uses, model), *_check_outputs(server, model)):
+        sink.report(Diagnostic(OTHER_SETTINGS, f"`{name}` {reason}", spec.at("nodes", name, *path)))
+
+
+_Problem = tuple[tuple[str, ...], str]
+
+
+def _check_inputs(server: Server, uses: Sequence[DraftUse], model: DescribedModel) -> Iterator[_Problem]:
+    if model.inputs is None:
+        return
+    for use in uses:
+        if not use.is_unnamed and use.port not in model.inputs:
+            yield ("in",), f"feeds {quoted(use.port)}, and {_say_names(model, model.inputs)}"
+    yield from _check_types("inputs", server.inputs or {}, model, model.inputs)
+
+
+def _check_outputs(server: Server, model: DescribedModel) -> Iterator[_Problem]:
+    if model.outputs is None:
+        return
+    for port in server.out:
+        if port not in model.outputs:
+            yield ("out",), f"gives {quoted(port)}, and {_say_names(model, model.outputs)}"
+    yield from _check_types("out", server.out, model, model.outputs)
+
+
+def _say_names(model: DescribedModel, tensors: Mapping[str, DescribedTensor]) -> str:
+    return f"{quoted(model.file)} has {', '.join(quoted(each) for each in tensors)}"
+
+
+def _check_types(
+    field: str, types: Mapping[str, str], model: DescribedModel, tensors: Mapping[str, DescribedTensor]
+) -> Iterator[_Problem]:
+    for port, text in types.items():
+        described = tensors.get(port)
+        if described is None:
+            continue
+        reason = _compare(parse_tensor_type(text), described)
+        if reason:
+            yield (field, port), f"declares `{port}` as `{text}`, and {quoted(model.file)} {reason}"
+
+
+def _compare(type_: TensorType, described: DescribedTensor) -> str | None:
+    """Say what a description has in the place of a type; None where they agree."""
+    if described.datatype is not None and described.datatype != type_.datatype:
+        return f"has {quoted(described.datatype)}"
+    shape = described.shape
+    if shape is None:
+        return None
+    if len(shape) != len(type_.shape):
+        return f"has {len(shape)} {'dimension' if len(shape) == 1 else 'dimensions'}"
+    for mine, its in zip(type_.shape, shape, strict=True):
+        if isinstance(mine, int) and its is not None and mine != its:
+            return f"has {its} where it has {mine}"
+    return None
