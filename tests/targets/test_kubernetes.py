@@ -157,6 +157,18 @@ SPOILT: Final[list[tuple[Spoil, str]]] = [
 ]
 
 
+def test_versions_have_to_agree_on_their_shares() -> None:
+    documents = compiled("-O1", "--target", "kubernetes")
+    (main,) = [each for each in documents if each["kind"] == "Deployment"]
+    canary: Json = json.loads(json.dumps(main))
+    canary["metadata"]["name"] = "wine-average-canary"
+    canary["metadata"]["labels"]["graphc.dev/predictor"] = "canary"
+    assert load([main, canary])[1] == []
+    canary["metadata"]["annotations"]["graphc.dev/rollout"] = "{}"
+    (problem,) = load([main, canary])[1]
+    assert "do not say the same of who shares its requests" in problem
+
+
 @pytest.mark.parametrize(("spoil", "problem"), SPOILT, ids=range(len(SPOILT)))
 def test_what_a_run_cannot_read_is_one_line(spoil: Spoil, problem: str) -> None:
     documents = compiled("--target", "kubernetes")

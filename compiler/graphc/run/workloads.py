@@ -6,6 +6,7 @@ from typing import Final
 from graphc.diagnostics import Sink
 from graphc.engine_graph import COMPONENT, ENGINE, ENTRY, FILE, MANAGED_BY, PART_OF, PREDICTOR, VOLUME
 from graphc.engine_graph import KIND as ENGINE_GRAPH
+from graphc.rollout.model import ANNOTATION as ROLLOUT
 from graphc.run.config_map import KIND as CONFIG_MAP
 from graphc.run.config_map import read_config_map
 from graphc.run.problem import Findings
@@ -62,7 +63,10 @@ def _join(
                 f"`{version}` of `{graph}` has {len(entries) or 'no'} Deployments that clients call"
             )
             continue
-        annotations |= entries[0].child("metadata").texts("annotations")
+        told = entries[0].child("metadata").texts("annotations")
+        if predictors and told.get(ROLLOUT) != annotations.get(ROLLOUT):
+            findings.refuse(f"the Deployments of `{graph}` do not say the same of who shares its requests")
+        annotations |= told
         predictors.append(_predictor(version, entries[0], own, files, findings))
     metadata: Data = {"name": graph, "annotations": {**annotations}}
     namespaces = {each.child("metadata").text("namespace") for each in deployments}
