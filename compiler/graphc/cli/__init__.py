@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "history": "List a graph's revisions in a cluster.",
     "image": "Write the build context of the units' image.",
     "infer": "Call a V2 endpoint with tensors from files.",
+    "init": "Write a new graph that runs at once.",
     "krm": "Compile graphs as a function of kustomize.",
     "lint": "The same as check.",
     "plan": "Say what applying graph files would change.",

@@ -1,0 +1,94 @@
+"""Looks at the model files of a folder: what each takes and gives, or why that cannot be told."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from graphc_components.tensors import TensorType
+
+from graphc.artefacts.locations import FRAMEWORKS
+from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature
+from graphc.artefacts.signature import Signatures
+from graphc.records import record
+
+MOST: Final = 64
+"""More models than these are hardly those of one graph."""
+_UNSAFE: Final = re.compile(r"[^a-z0-9]+")
+_OTHER_FILES: Final = frozenset({"cases.json", "request.json", "expected.json", "requirements.txt"})
+_MAIN: Final = ("probabilities", "predict_proba", "output_probability")
+"""The outputs of classifiers that say most."""
+
+
+@record
+class Model:
+    """A model file with the name of its node, its path from the graph, and its tensors."""
+
+    name: str
+    path: str
+    framework: str
+    signature: Signature
+
+    @property
+    def main(self) -> ArtefactTensor | None:
+        """The output that a graph most probably wants: probabilities, else the first of numbers, else the first."""
+        outputs = self.signature.outputs
+        named = next((each for each in outputs if each.name in _MAIN), None)
+        floats = next((each for each in outputs if (each.datatype or "").startswith("FP")), None)
+        return named or floats or next(iter(outputs), None)
+
+
+@record
+class Unread:
+    """A file that looks like a model, and why it is not used."""
+
+    path: str
+    reason: str
+
+
+def survey(folder: Path, signatures: Signatures) -> tuple[list[Model], list[Unread]]:
+    """Return the models in a folder and its folders, and the files that are not used."""
+    models, unread = list[Model](), list[Unread]()
+    names = set[str]()
+    for path in _find(folder):
+        shown, framework = path.relative_to(folder).as_posix(), FRAMEWORKS[path.suffix]
+        if len(models) >= MOST:
+            unread.append(Unread(shown, f"there are {MOST} models already"))
+            continue
+        found = signatures.read(path, framework, shown)
+        if isinstance(found, ArtefactFault):
+            unread.append(Unread(shown, found.message))
+        elif not found.outputs:
+            unread.append(Unread(shown, "it has no output that a request can carry"))
+        else:
+            models.append(Model(_name(path.stem, names), shown, framework, found))
+    return models, unread
+
+
+def _find(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for name in sorted(files):
+            path = Path(place, name)
+            if path.suffix in FRAMEWORKS and name not in _OTHER_FILES and not name.endswith(".cases.json"):
+                yield path
+
+
+def _name(stem: str, taken: set[str]) -> str:
+    base = _UNSAFE.sub("-", stem.lower()).strip("-")[:40].strip("-") or "model"
+    base = base if base[0].isalpha() else f"model-{base}"
+    name, number = base, 2
+    while name in taken:
+        name, number = f"{base}-{number}", number + 1
+    taken.add(name)
+    return name
+
+
+def type_of(tensor: ArtefactTensor, datatype: str) -> TensorType | None:
+    """Return the type of a tensor, of a datatype where the model takes any; None where its shape is unknown."""
+    if tensor.shape is None:
+        return None
+    first, *others = tensor.shape or (None,)
+    dims = ("batch" if not isinstance(first, int) else first, *others) if tensor.shape else ()
+    return TensorType(tensor.datatype or datatype, dims)
