@@ -41,6 +41,9 @@ def write(folder: Path, kind: str) -> Path:
         target = folder / "models" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((SERVED / name).read_bytes())
+    if kind == "triton":
+        (folder / "models" / "doubler" / "1").mkdir()
+        (folder / "models" / "doubler" / "1" / "model.py").write_text("never = 'run'\n")
     file = folder / "graph.yaml"
     file.write_text(GRAPH.replace("KIND", kind).replace("models: served", "models: models"))
     return file

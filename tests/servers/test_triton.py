@@ -145,7 +145,7 @@ def test_a_run_asks_one_that_runs_already(url: str, tmp_path: Path) -> None:
     (tmp_path / "graph.yaml").write_text(
         BESIDE.replace("late: {server: boxes", "late: {model: plain, server: boxes")
     )
-    write_repository(tmp_path / "models", "plain")
+    write_repository(tmp_path / "models", "plain", "versions", "ensemble")
     with serve(str(tmp_path / "graph.yaml"), ["--at", f"boxes={url}"]) as served:
         first, newest, whole = 4 * X + 1, X + 2, 2 * X + 2
         expected = {"first": first, "newest": newest, "whole": whole, "average": (first + newest + whole) / 3}

@@ -7,6 +7,7 @@ from pathlib import Path
 from graphc_components.catalog import Component as CatalogEntry
 
 from graphc.artefacts.signature import Signature
+from graphc.artefacts.triton_repository import ServedModel
 from graphc.diagnostics import Span
 from graphc.ir.graph import CpuModel, Host, Variable
 from graphc.records import record
@@ -37,6 +38,8 @@ class DraftServer:
     url: str
     token: Variable | None
     host: Host | None = None
+    served: Mapping[str, ServedModel] | None = None
+    """What a folder beside the graph file has for it; None where that is not known."""
 
 
 @record

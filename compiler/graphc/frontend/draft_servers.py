@@ -28,6 +28,7 @@ from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean, nearest
 from graphc.frontend.check_settings import check_settings, check_settings_files, is_described
 from graphc.frontend.draft import DraftNode, DraftServer, DraftUse
+from graphc.frontend.draft_served import compare_served, read_served
 from graphc.frontend.parameters import read_parameters
 from graphc.frontend.variables import variables_of
 from graphc.ir.graph import Host, Resources, Variable
@@ -66,7 +67,10 @@ def draft_servers(spec: GraphSpec, folder: Path, sink: Sink) -> Mapping[str, Dra
             host = _draft_host(spec, name, declared, folder, taken, sink)
             if is_described(declared.kind, host):
                 check_settings_files(host, sink)
-            found[name] = DraftServer(name, declared.kind, f"http://127.0.0.1:{host.port}", token, host)
+            is_read = declared.kind == "triton" and host.files and not (host.command or host.args)
+            served = read_served(spec, name, host.files, sink) if is_read else None
+            url = f"http://127.0.0.1:{host.port}"
+            found[name] = DraftServer(name, declared.kind, url, token, host, served)
     return found
 
 
@@ -193,6 +197,8 @@ def draft_server_node(
         drafting.check_named(uses)
     if asked.host is not None and is_described(asked.kind, asked.host):
         check_settings(spec, name, server, uses, asked.host, sink)
+    if asked.served is not None:
+        compare_served(spec, name, server, uses, asked.served, sink)
     parameters, problems = read_parameters(spec, name, "server", kind, server.parameters, BAD_PARAMETER)
     for problem in problems:
         sink.report(problem)

@@ -27,6 +27,24 @@ MANY_TENSORS: Final = error(
 )
 PORT_TAKEN: Final = error("GC568", "server-port-taken", "Two servers of a pod listen on one port.")
 NO_MODELS: Final = error("GC569", "no-models", "A server is started, and nothing says what it serves.")
+NOT_SERVED: Final = error(
+    "GC570",
+    "not-served",
+    "A node asks for a model, or a version of one, that its server's folder does not serve.",
+)
+BAD_MODEL_CONFIG: Final = error(
+    "GC571",
+    "bad-model-config",
+    "A model's configuration in a server's folder cannot be read, or contradicts another.",
+)
+SERVED_TENSOR: Final = error(
+    "GC572",
+    "served-tensor",
+    "A node and the configuration of the model that it asks disagree about a tensor.",
+)
+NOT_ASKED_SO: Final = error(
+    "GC573", "not-asked-so", "A model takes or gives several messages where a graph sends and reads one."
+)
 OTHER_SETTINGS: Final = error(
     "GC575",
     "other-model-settings",
