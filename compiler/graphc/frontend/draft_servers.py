@@ -26,9 +26,9 @@ from graphc.diagnostics.codes.servers import (
 )
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean, nearest
+from graphc.frontend.check_served import check_served, read_served
 from graphc.frontend.check_settings import check_settings, check_settings_files, is_described
 from graphc.frontend.draft import DraftNode, DraftServer, DraftUse
-from graphc.frontend.draft_served import compare_served, read_served
 from graphc.frontend.parameters import read_parameters
 from graphc.frontend.variables import variables_of
 from graphc.ir.graph import Host, Resources, Variable
@@ -198,7 +198,7 @@ def draft_server_node(
     if asked.host is not None and is_described(asked.kind, asked.host):
         check_settings(spec, name, server, uses, asked.host, sink)
     if asked.served is not None:
-        compare_served(spec, name, server, uses, asked.served, sink)
+        check_served(spec, name, server, uses, asked.served, sink)
     parameters, problems = read_parameters(spec, name, "server", kind, server.parameters, BAD_PARAMETER)
     for problem in problems:
         sink.report(problem)

@@ -1,4 +1,4 @@
-"""Compares what nodes ask Triton for with the folder that it serves, and the configurations of its models."""
+"""Checks what nodes ask Triton for against the folder that it serves, and the configurations of its models."""
 
 from collections.abc import Mapping
 from itertools import zip_longest
@@ -31,7 +31,7 @@ def read_served(
     return found.models
 
 
-def compare_served(
+def check_served(
     spec: GraphSpec,
     name: str,
     server: Server,
