@@ -1,15 +1,17 @@
 """Compiles graphs as a KRM function: a ResourceList comes in, and goes out with its graphs compiled."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
-from graphc.compile.compile_files import compile_files
-from graphc.compile.pipeline import compile_document
+from graphc.compile.compile_files import Compilation, compile_built, compile_files
 from graphc.compile.request import Request
 from graphc.diagnostics import Diagnostic, Sink
+from graphc.diagnostics.codes.fields import UNKNOWN_FIELD, WRONG_KIND
 from graphc.diagnostics.model import Severity
+from graphc.diagnostics.printable import printable
+from graphc.diagnostics.suggest import did_you_mean
 from graphc.documents import write_yaml
 from graphc.ir.graph import Value
 from graphc.lower.options import Options
@@ -54,7 +56,7 @@ def run_function(source: str) -> Function | None:
     config = root.find("functionConfig")
     function = config.value if config is not None and isinstance(config.value, Fields) else None
     items: list[Value] = []
-    request = _request(function)
+    request = _request(function, sink)
     if function is not None and _is_graph(function):
         items += _compile(function, request, sink)
     elif request.paths:
@@ -67,19 +69,54 @@ def run_function(source: str) -> Function | None:
     return Function(_write(root, items, sink), tuple(sink))
 
 
-def _request(function: Fields | None) -> Request:
-    """Return what a functionConfig asks for: files, settings of parameters, and a level of optimisation."""
+def _request(function: Fields | None, sink: Sink) -> Request:
+    """Return what a functionConfig asks for; what it asks wrongly is reported, and left out."""
     spec = function.find("spec") if function is not None and not _is_graph(function) else None
-    plain = to_plain(spec.value) if spec is not None else None
-    fields = plain if isinstance(plain, dict) else {}
-    files, settings, level = fields.get("files"), fields.get("settings"), fields.get("optimisation")
+    if spec is None:
+        return Request([])
+    found: Data = {}
+    for entry in spec.value.entries if isinstance(spec.value, Fields) else ():
+        value = cast("Value", to_plain(entry.value))
+        if entry.key not in _FIELDS:
+            message = f"`{printable(entry.key)}` is not a field of a functionConfig's `spec`"
+            hint = did_you_mean(entry.key, _FIELDS) or f"it takes {', '.join(_FIELDS)}"
+            sink.report(Diagnostic(UNKNOWN_FIELD, message, entry.key_span, hint))
+        elif not _FIELDS[entry.key][0](value):
+            message = f"`{entry.key}` is not {_FIELDS[entry.key][1]}"
+            sink.report(Diagnostic(WRONG_KIND, message, entry.value.span))
+        else:
+            found[entry.key] = value
+    settings = cast("Mapping[str, Value]", found.get("settings", {}))
     return Request(
-        [each for each in files if isinstance(each, str)] if isinstance(files, list) else [],
-        {name: str(each) for name, each in settings.items()} if isinstance(settings, dict) else {},
-        options=Options(
-            level if isinstance(level, int) and not isinstance(level, bool) and 0 <= level <= 2 else 1
-        ),
+        cast("list[str]", found.get("files", [])),
+        {name: str(each) for name, each in settings.items()},
+        options=Options(cast("int", found.get("optimisation", 1))),
+        target=cast("str | None", found.get("target")),
+        profile=cast("str | None", found.get("profile")),
     )
+
+
+def _is_level(value: Value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _GREATEST_LEVEL
+
+
+def _are_texts(value: Value) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _are_settings(value: Value) -> bool:
+    return isinstance(value, dict) and not any(isinstance(each, dict | list) for each in value.values())
+
+
+_GREATEST_LEVEL: Final = 2
+_FIELDS: Final[Mapping[str, tuple[Callable[[Value], bool], str]]] = {
+    "files": (_are_texts, "a list of files"),
+    "settings": (_are_settings, "a mapping of plain values"),
+    "optimisation": (_is_level, "0, 1 or 2"),
+    "target": (lambda value: isinstance(value, str), "the name of a target"),
+    "profile": (lambda value: isinstance(value, str), "the name or the file of a profile"),
+}
+"""The fields of a functionConfig's `spec`: what each takes, as a test and in words."""
 
 
 def _items(root: Fields) -> Iterator[Located]:
@@ -104,13 +141,14 @@ def _is_same(one: Fields, other: Fields) -> bool:
 
 
 def _compile(graph: Fields, request: Request, sink: Sink) -> list[Value]:
-    checked = compile_document(_clean(graph), Path(), replace(request, paths=()), sink)
-    emission = checked.emission if checked is not None else None
-    return [dict(each) for each in emission.documents] if emission is not None else []
+    return _take(compile_built(_clean(graph), Path(), replace(request, paths=())), sink)
 
 
 def _compile_files(request: Request, sink: Sink) -> list[Value]:
-    done = compile_files(request)
+    return _take(compile_files(request), sink)
+
+
+def _take(done: Compilation, sink: Sink) -> list[Value]:
     for each in done.sink:
         sink.report(each)
     return [dict(each) for emission in done.emissions for each in emission.documents]
