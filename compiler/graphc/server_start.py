@@ -16,6 +16,10 @@ KIND: Final = "GRAPHC_SERVER"
 """The variable of such a container that says what kind of server it is."""
 
 
+MODELS_CONFIG: Final = "models.config"
+"""TensorFlow Serving's own file of the models that it serves, in their folder."""
+
+
 def server_container(name: str) -> str:
     """Return the name of the container of a server."""
     return f"{CONTAINER}{name}"
@@ -79,7 +83,7 @@ def _tensorflow(ports: ServerPorts, folder: str) -> Started:
             "tensorflow_model_server",
             f"--rest_api_port={ports.http}",
             f"--port={ports.grpc}",
-            f"--model_config_file={folder}/models.config",
+            f"--model_config_file={MODELS_CONFIG if ports.host else f'{folder}/{MODELS_CONFIG}'}",
         )
     )
 

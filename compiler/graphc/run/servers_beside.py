@@ -7,10 +7,12 @@ machine run what it likes.
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from graphc_components.servers import SERVERS, place_variable
 
+from graphc.regular_files import read_regular
 from graphc.run.environment import Surroundings, base_environment, check_words, container_environment
 from graphc.run.mounts import lay_mounts
 from graphc.run.plan import HOST, UnitProcess, Workplace, free_ports
@@ -19,7 +21,7 @@ from graphc.run.servers import is_server
 from graphc.run.signature import has_region, load_region
 from graphc.run.volumes import PodVolumes
 from graphc.seldon.deployment import Container, Pod, Predictor
-from graphc.server_start import CONTAINER, KIND, ServerPorts, Started, start_server
+from graphc.server_start import CONTAINER, KIND, MODELS_CONFIG, ServerPorts, Started, start_server
 from graphc.unchecked import objects, text
 
 _INSTALL: Final = {
@@ -98,6 +100,8 @@ def _plan(
         return None
     for part in ("work", "tmp"):
         (home / part).mkdir(parents=True, exist_ok=True)
+    if kind == "tensorflow":
+        _move_configuration(Path(folder), mounts.paths, home / "work")
     for file, written in started.files.items():
         (home / "work" / file).write_text(written)
     env = container_environment(container, {}, around, findings)
@@ -108,6 +112,14 @@ def _plan(
     check_words(argv, own)
     ready = container.node.child("readinessProbe").child("httpGet").text("path")
     return UnitProcess(container.name, argv, own, home / "work", home / "log", ports, ready=ready)
+
+
+def _move_configuration(folder: Path, paths: Sequence[str], work: Path) -> None:
+    """Write TensorFlow Serving's configuration, whose absolute paths are the container's, for this machine."""
+    text = read_regular(folder / MODELS_CONFIG).decode()
+    for path in paths:
+        text = text.replace(f'"{path}/', f'"{folder}/')
+    (work / MODELS_CONFIG).write_text(text)
 
 
 def _is_known(container: Container, started: Started) -> bool:
