@@ -1,7 +1,8 @@
 """Kubernetes quantities as numbers."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from math import ceil
 from typing import Final
 
@@ -11,6 +12,9 @@ _SCALES: Final = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9} | {
     for i, base in (("", 1000.0), ("i", 1024.0))
     for power, letter in enumerate("KMGTPE" if i else "kMGTPE", start=1)
 }
+
+_DECIMAL: Final = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E")
+_BINARY: Final = "KMGTPE"
 
 LARGEST: Final = 2.0**63
 """Kubernetes counts in integers of 64 bits, and makes more than they hold the most that they do."""
@@ -28,6 +32,35 @@ def parse_quantity(text: str) -> float:
     assert number
     suffix = text[number.end() :]
     return float(number[0]) * _SCALES[suffix]
+
+
+def write_quantity(quantity: str | int) -> str:
+    """Return a checked quantity as a Kubernetes API server writes it: `0.5Gi` is `512Mi`, and 1 is `1`.
+
+    The rules are those of the API's reference of Quantity: no fraction, and the largest suffix that leaves none. One
+    with an exponent stays as it is.
+    """
+    text = str(quantity)
+    number = _NUMBER.match(text)
+    assert number
+    if number[3]:
+        return text
+    suffix = text[number.end() :]
+    if suffix.endswith("i"):
+        count = Fraction(number[1]) * 1024 ** (_BINARY.index(suffix[0]) + 1)
+        if count.denominator == 1:
+            return _write_whole(int(count), 1024, [*(f"{each}i" for each in reversed(_BINARY)), ""])
+    else:
+        count = Fraction(number[1]) * Fraction(10) ** (3 * (_DECIMAL.index(suffix) - _DECIMAL.index("")))
+    return _write_whole(ceil(count * 10**9), 1000, list(reversed(_DECIMAL)))
+
+
+def _write_whole(count: int, base: int, suffixes: Sequence[str]) -> str:
+    """Return a count with the largest suffix that leaves no fraction; the last suffix is that of one."""
+    for power, suffix in zip(range(len(suffixes) - 1, -1, -1), suffixes, strict=True):
+        if count % base**power == 0:
+            return f"{count // base**power}{suffix}" if count else "0"
+    raise AssertionError(count)
 
 
 def add_cpu(quantities: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from compile_cases import CASES, Case, Compiled, find_cases
 from graphc.cli import main
 from graphc.engine.graph_file import EngineGraph, read_engine_graph
+from graphc.quantities import write_quantity
 from graphc.run.environment import expand
 from graphc.seldon.node import node_of
 from graphc_runtimes.region import parse_region
@@ -375,6 +376,14 @@ def _explain(case: Case, options: list[str]) -> str:
     return done.stdout
 
 
+def _write_asks(resources: Json | None) -> Json | None:
+    """Return what a container asks for as an API server keeps it, which is how one without Seldon says it."""
+    return resources and {
+        kind: {name: write_quantity(each) for name, each in asked.items()}
+        for kind, asked in resources.items()
+    }
+
+
 @each_manifest
 def test_both_targets_give_a_unit_the_same_container(case: Case, level: int) -> None:
     """Where both plan the same units, only what the operator would add differs, and how units end."""
@@ -398,8 +407,9 @@ def test_both_targets_give_a_unit_the_same_container(case: Case, level: int) -> 
         if _region(one) != _region(other):
             # Without the executor's limits the plan may be another.
             continue
-        for field in ("image", "resources", "securityContext", "volumeMounts"):
+        for field in ("image", "securityContext", "volumeMounts"):
             assert one.get(field) == other.get(field), field
+        assert one.get("resources") == _write_asks(other.get("resources"))
         for field in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert _probe(one, field) == _probe(other, field)
         added = {"GRAPHC_VERSIONS", "MLSERVER_METRICS_ENDPOINT", "MLSERVER_MODEL_NAME"}

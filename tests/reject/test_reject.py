@@ -173,9 +173,8 @@ def test_every_rule_has_a_case() -> None:
     assert stated | NO_FILE == set(RULES)
 
 
-@pytest.mark.parametrize("name", ["missing.yaml", "."])
-def test_unreadable_file(name: str, tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["check", "--output-format", "json", str(tmp_path / name)])
+def test_unreadable_file(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["check", "--output-format", "json", str(tmp_path / "missing.yaml")])
     assert result.exit_code == 1
     assert [each["code"] for each in json.loads(result.stdout)] == ["GC001"]
 

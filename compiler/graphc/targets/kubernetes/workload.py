@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, cast
 
 from graphc.engine_graph import ENGINE
 from graphc.hardware.pod_asks import Amount
 from graphc.ir.graph import Autoscaling, Value
 from graphc.profiles.profile import Profile
-from graphc.quantities import parse_quantity
+from graphc.quantities import parse_quantity, write_quantity
 from graphc.targets.kubernetes.engine import emit_engine, emit_engine_volumes, name_container
 from graphc.targets.kubernetes.names import label_pods, name_pods, select_pods, write_labels
 from graphc.targets.kubernetes.scaling import emit_scaler
@@ -97,12 +97,23 @@ def _emit_template(layout: Layout, predictor: Predictor, pod: Pod, graph: Config
         assert isinstance(volumes, list)
         spec["containers"] = [emit_engine(predictor, layout.deployable.profile), *containers]
         spec["volumes"] = [*emit_engine_volumes(graph), *volumes]
+    _write_quantities(spec)
     # What `kubectl logs` shows of a pod where nobody says otherwise.
     annotations: Data = {"kubectl.kubernetes.io/default-container": first}
     return {
         "metadata": {"labels": dict[str, Value](sorted(labels.items())), "annotations": annotations},
         "spec": spec,
     }
+
+
+def _write_quantities(spec: Data) -> None:
+    """Write what containers ask for as the API server does: else each `kubectl apply` would find a difference."""
+    for kind in ("initContainers", "containers"):
+        for container in cast("list[Data]", spec.get(kind, [])):
+            resources = cast("dict[str, dict[str, str | int]]", container.get("resources") or {})
+            for asked in resources.values():
+                for name, quantity in asked.items():
+                    asked[name] = write_quantity(quantity)
 
 
 def tell_container(container: Container) -> Mapping[str, str]:
