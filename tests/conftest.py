@@ -26,6 +26,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(GoldenKeeper(update=bool(config.getoption("--update"))), "golden-keeper")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what installs gigabytes, unless the run is for that."""
+    if "heavy" in config.option.markexpr:
+        return
+    heavy = [each for each in items if each.get_closest_marker("heavy") is not None]
+    config.hook.pytest_deselected(items=heavy)
+    items[:] = [each for each in items if each.get_closest_marker("heavy") is None]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Part the default tier among workers, file by file.

@@ -115,6 +115,7 @@ def test_llama_cpp_tells_what_is_wrong_and_answers_the_next_request(llama: RealS
     assert ask(llama, "completions", OUT, ONE, parameters=GREEDY).shape == (1,)
 
 
+@pytest.mark.heavy
 def test_transformers_answers_chats_and_completions_as_asked_by_hand(transformers: RealServer) -> None:
     model = str(transformers.log.parent / "model")
     by_hand = post(transformers, "/completions", {"model": model, "prompt": "text 0", **GREEDY})
@@ -127,6 +128,7 @@ def test_transformers_answers_chats_and_completions_as_asked_by_hand(transformer
     assert ask(transformers, "chat", OUT, TEXTS, parameters=GREEDY, model=model).shape == (12,)
 
 
+@pytest.mark.heavy
 def test_transformers_tells_what_is_wrong(transformers: RealServer) -> None:
     with pytest.raises(ServerFaultError, match=r"answered 400: Server is pinned to .*; requested 'other'"):
         ask(transformers, "chat", OUT, ONE, model="other")

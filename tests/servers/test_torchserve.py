@@ -34,7 +34,7 @@ from graphc_runtimes.execute import Runner
 from graphc_runtimes.region import Declared
 from server_environments import CACHE, give_up, make_environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.heavy]
 
 HERE: Final = Path(__file__).parent / "torchserve"
 ROW: Final = {"y": Declared("FP32", ("batch", 3))}
