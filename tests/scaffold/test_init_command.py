@@ -42,6 +42,12 @@ def test_models_become_a_graph_that_answers(name: str, tmp_path: Path) -> None:
     assert models == {each["model"] for each in known["nodes"].values() if "model" in each}
     assert call("check", tmp_path / name / "graph.yaml").exit_code == 0
     (case,) = json.loads((tmp_path / name / "cases.json").read_text())
+    # A pickle is a program, which runs where somebody asks for that.
+    is_program = any(model.endswith(".joblib") for model in models)
+    assert ("expected" in case) is not is_program
+    assert ("is a pickle, which is a program" in result.stderr) is is_program
+    assert call("test", "--update", tmp_path / name / "graph.yaml").exit_code == 0
+    (case,) = json.loads((tmp_path / name / "cases.json").read_text())
     assert case["expected"]["outputs"]
 
 

@@ -51,8 +51,14 @@ def command(folder: Path, name: str | None, template: str | None) -> None:
     path = folder / _GRAPH
     done = compile_files(Request((str(path),), purpose="local"))
     report(done, "text", to_stderr=True)
-    if not done.sink.has_errors:
-        _write_case(done, folder)
+    programs = [each.path for each in models if each.framework == "sklearn"]
+    if not done.sink.has_errors and _write_case(done, folder):
+        if programs:
+            # Nobody said that the programs in these files may run.
+            why = f"{programs[0]} is a pickle, which is a program: `graphc test --update` runs it"
+            click.echo(f"note: the case has no answer yet, as {why}", err=True)
+        else:
+            _answer_case(done, folder)
     shown = "" if str(folder) == "." else f"{folder}/"
     click.echo(f"wrote {', '.join(shown + each for each in sorted(each.name for each in _written(folder)))}")
     click.echo(f"next: graphc {'check' if done.sink.has_errors else 'run'} {path}")
@@ -81,16 +87,21 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         raise click.ClickException(f"cannot write {failure.filename}: {failure.strerror}") from failure
 
 
-def _write_case(done: Compilation, folder: Path) -> None:
-    """Write a case of made-up values, with what the graph answers where it can be run here."""
+def _write_case(done: Compilation, folder: Path) -> bool:
+    """Write a case of made-up values; say whether there is one."""
     from graphc.run.example import make_example
 
     (graph,) = done.graphs
     body = make_example(dict(next(iter(graph.plans.values())).inputs))
     if body is None:
-        return
+        return False
     case: dict[str, object] = {"name": "made up", "request": body}
     write_whole(folder / _CASES, f"[\n{json.dumps(case)}\n]\n")
+    return True
+
+
+def _answer_case(done: Compilation, folder: Path) -> None:
+    """Write what the graph answers into its case, where it can be run here."""
     if find_spec("graphc_runtimes") is None:
         return
     import os
@@ -102,6 +113,7 @@ def _write_case(done: Compilation, folder: Path) -> None:
     from graphc.cases.try_graph import try_cases
     from graphc.cases.update import update_cases
 
+    (graph,) = done.graphs
     file = read_cases(folder / _CASES)
     pythons = dict.fromkeys(graph.plans, Path(sys.executable))
     try:
