@@ -52,6 +52,6 @@ class Metrics:
         """All that is counted, for who gathers several engines."""
         return self._registry
 
-    def render(self) -> bytes:
+    async def render(self) -> bytes:
         """Write everything in Prometheus's text form."""
         return generate_latest(self._registry)

@@ -172,7 +172,7 @@ class _Front:
 
     async def _metrics(self, *_: object) -> Response:
         """Show what was counted."""
-        return Response(200, self._service.metrics.render(), (("Content-Type", CONTENT_TYPE_LATEST),))
+        return Response(200, await self._service.metrics.render(), (("Content-Type", CONTENT_TYPE_LATEST),))
 
     async def _repository_index(self, *_: object) -> Response:
         """List the one model that clients call: the graph."""

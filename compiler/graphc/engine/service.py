@@ -38,7 +38,7 @@ class ServedGraph:
 class Rendered(Protocol):
     """Something that writes what was counted."""
 
-    def render(self) -> bytes:
+    async def render(self) -> bytes:
         """Write everything in Prometheus's text form."""
         ...
 

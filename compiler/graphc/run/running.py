@@ -25,6 +25,7 @@ from graphc.run.plan import RunPlan, UnitProcess
 from graphc.run.request import send_inputs, send_request
 from graphc.run.signature import REGION, Signature
 from graphc.run.supervisor import Failure, Patience, Supervisor
+from graphc.run.unit_metrics import UnitMetrics
 from graphc.run.versions import Mode, Tree, Versions
 from graphc.seldon.deployment import Deployment, Predictor
 from graphc.seldon.unit import SeldonUnit
@@ -207,7 +208,13 @@ class Run:
             limits = read_limits()
         except LimitError as problem:
             return self._fail(str(problem))
-        versions = Versions(trees, chooser, self._observer, limits=limits, say=self.console.say)
+        units = UnitMetrics(
+            {
+                each.predictor.name: [process.ports.metrics for process in each.plan.processes]
+                for each in chosen.versions
+            }
+        )
+        versions = Versions(trees, chooser, self._observer, limits=limits, say=self.console.say, units=units)
         listener = Listener(options.host, options.port, options.grpc_port, limits)
         versions.start()
         self._versions = versions

@@ -27,7 +27,7 @@ class VersionMetrics:
         """Count one copy."""
         self._copies.labels(predictor, outcome).inc()
 
-    def render(self) -> bytes:
+    async def render(self) -> bytes:
         """Write everything in Prometheus's text form."""
         return generate_latest(self._registry)
 

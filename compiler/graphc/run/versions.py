@@ -25,6 +25,7 @@ from graphc.rollout.choose import Chooser
 from graphc.rollout.model import Rollout
 from graphc.run.hints import Hints
 from graphc.run.mirroring import Bounds, Copy, Mirrored, Shadow
+from graphc.run.unit_metrics import UnitMetrics
 from graphc.run.version_calls import VersionCalls, say_unknown
 from graphc.run.version_metrics import VersionMetrics
 from graphc.seldon.unit import SeldonUnit
@@ -62,8 +63,9 @@ class Versions:
         bounds: Bounds | None = None,
         limits: Limits | None = None,
         say: Callable[[str], None] | None = None,
+        units: UnitMetrics | None = None,
     ) -> None:
-        self._limits = limits or Limits()
+        self._limits, self._units = limits or Limits(), units
         self.hints = Hints(say)
         self._names = _name_versions(trees)
         self._answering: dict[str, Answering] = {}
@@ -145,7 +147,8 @@ class Versions:
     def metrics(self) -> Rendered:
         """What was counted; without labels where there is one predictor alone."""
         alone = next(iter(self._services.values()))
-        return alone.metrics if len(self._services) == 1 else self._metrics
+        own = alone.metrics if len(self._services) == 1 else self._metrics
+        return own if self._units is None else _Pages((own, self._units))
 
     @property
     def rest(self) -> Serving:
@@ -234,6 +237,16 @@ class Versions:
                 self._observer.observe(_seen(mirrored.copy, shadow, mirrored.answer, mirrored.seconds))
 
         return tell
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """Pages of metrics one after another; no metric is on two of them."""
+
+    each: tuple[Rendered, ...]
+
+    async def render(self) -> bytes:
+        return b"".join([await page.render() for page in self.each])
 
 
 @dataclass(frozen=True, slots=True)
