@@ -45,10 +45,21 @@ class RealServer:
     log: Path
 
     def kill(self) -> None:
-        """End it at once, with all processes of its session."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """End it at once, with all processes that it started: some put theirs into sessions of their own."""
+        for pid in [*_descendants(self.process.pid), self.process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(END_S)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Return the processes that a process started, and those that these did."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
 
 
 @contextlib.contextmanager
