@@ -27,6 +27,8 @@ _SHORT: Final = 512
 """Shorter lists are read as Python's."""
 _PIECE: Final = 2**18
 """Of longer pieces others would wait too long; of shorter ones threads would take too many turns."""
+_TOGETHER: Final = 2**17
+"""So many numbers, 1 MiB of them, are brought into the tensor together."""
 _NEAR: Final = 64
 """So near the end of a piece of numbers there is a comma."""
 _FIRST: Final = 256
@@ -85,8 +87,7 @@ def read_flat(text: Text, datatype: str, shape: Sequence[int], count: int) -> Ar
     """Return the tensor whose numbers stand between commas, with no brackets; raises ArrayError."""
     found = np.empty(count, to_numpy(datatype))
     at = 0
-    for piece in _pieces(text):
-        part = _read_piece(piece, datatype)
+    for part in _read_parts(text, datatype, count):
         if at + part.size > count:
             raise ArrayError(f"has more elements than its shape {show_shape(shape)} says")
         # Rounded on the way, to what the datatype holds.
@@ -95,6 +96,74 @@ def read_flat(text: Text, datatype: str, shape: Sequence[int], count: int) -> Ar
     if at != count:
         raise disagree(at, shape)
     return found.reshape(shape)
+
+
+def _read_parts(text: Text, datatype: str, count: int) -> Iterator[Array]:
+    """Read numbers, of which so many are expected, as arrays of a datatype or a wider one; raises ArrayError.
+
+    Each array is there until the next is asked for.
+    """
+    kind = _KINDS.get(datatype)
+    if kind is None:
+        for piece in _pieces(text):
+            yield _read_exactly(piece, datatype)
+        return
+    gathered = _Gathered(kind, datatype, min(count, _TOGETHER) if len(text) > _PIECE else 0)
+    for piece in _pieces(text):
+        found = _parse(piece, kind)
+        if found is None or not gathered.add(piece, found):
+            yield from gathered.take()
+            if found is None:
+                yield _read_exactly(piece, datatype)
+            elif not gathered.add(piece, found):
+                yield from _narrow(np.frombuffer(found, _READ_AS[kind]), [piece], kind, datatype)
+        # Else it would be there until the next piece is read.
+        found = None
+    yield from gathered.take()
+
+
+class _Gathered:
+    """The numbers of some pieces, as wide as they were read.
+
+    numpy lets other threads go on in each step of its own, and threads that read at once wait for each other after
+    each: a few steps for many pieces cost less than a few for each piece.
+    """
+
+    def __init__(self, kind: _Kind, datatype: str, most: int) -> None:
+        self._kind: Final[_Kind] = kind
+        self._datatype = datatype
+        # Memory of no size at all has no view.
+        self._wide = np.empty(max(most, 1), _READ_AS[kind])
+        self._memory = memoryview(cast("bytearray", self._wide)).cast("B")
+        self._pieces: list[memoryview] = []
+        self._at = 0
+
+    def add(self, piece: memoryview, found: memoryview) -> bool:
+        """Add a piece, and what was read of it; says whether there is room for it."""
+        end = self._at + found.nbytes
+        if end > self._memory.nbytes:
+            return False
+        self._memory[self._at : end] = found
+        self._pieces.append(piece)
+        self._at = end
+        return True
+
+    def take(self) -> Iterator[Array]:
+        """Return the numbers, and begin again; raises ArrayError where one is out of range."""
+        if self._pieces:
+            wide = self._wide[: self._at // self._wide.itemsize]
+            yield from _narrow(wide, self._pieces, self._kind, self._datatype)
+            self._pieces.clear()
+            self._at = 0
+
+
+def _narrow(wide: Array, pieces: Sequence[memoryview], kind: _Kind, datatype: str) -> Iterator[Array]:
+    """Return what was read of some pieces where one rounding is enough, else read them again, number by number."""
+    if _fits(wide, kind, datatype):
+        yield wide
+    else:
+        for piece in pieces:
+            yield _read_exactly(piece, datatype)
 
 
 def _flat_text(text: Text, count: int, shape: Sequence[int]) -> Text:
@@ -132,14 +201,14 @@ def _count_rows(text: bytes) -> int:
     return size
 
 
-def _pieces(text: Text) -> Iterator[bytes]:
-    """Part a text at commas into lists, each copied once; raises ArrayError where one is blank."""
+def _pieces(text: Text) -> Iterator[memoryview]:
+    """Part a text at commas; raises ArrayError where a part is blank."""
     view = memoryview(text)
     at, end = 0, len(view)
     while at < end:
         stop = _find_stop(view, at)
         if not _is_blank(view[at:stop]):
-            yield b"".join((b"[", view[at:stop], b"]"))
+            yield view[at:stop]
         elif at or stop < end:
             raise ArrayError(_NO_JSON)
         at = stop + 1
@@ -171,17 +240,21 @@ def _last_comma(text: Text, start: int, end: int) -> int:
     return -1
 
 
-def _read_piece(piece: bytes, datatype: str) -> Array:
-    if piece.find(b"[", 1) > 0:
+def _read_exactly(piece: memoryview, datatype: str) -> Array:
+    """Return the numbers of a piece by way of Python's; raises ArrayError."""
+    text = _close(piece)
+    _refuse_lists(text)
+    _refuse_others(text)
+    return convert(load_json(text), datatype)
+
+
+def _close(piece: memoryview) -> bytes:
+    return b"".join((b"[", piece, b"]"))
+
+
+def _refuse_lists(text: bytes) -> None:
+    if text.find(b"[", 1) > 0:
         raise ArrayError("has rows that differ in length")
-    # Texts are mostly there from the first on, and parsing them takes longer than numbers.
-    _refuse_others(piece[:_FIRST])
-    kind = _KINDS.get(datatype)
-    flat = None if kind is None else _parse(piece, kind, datatype)
-    if flat is not None:
-        return flat
-    _refuse_others(piece)
-    return convert(load_json(piece), datatype)
 
 
 def _refuse_others(piece: bytes) -> None:
@@ -190,23 +263,23 @@ def _refuse_others(piece: bytes) -> None:
             raise ArrayError(f"holds {what} where a number should be")
 
 
-def _parse(text: bytes, kind: _Kind, datatype: str) -> Array | None:
-    """Return a list of numbers as an array, of a wider datatype; None where anything is out of the ordinary.
-
-    Raises ArrayError where a number is out of range.
-    """
+def _parse(piece: memoryview, kind: _Kind) -> memoryview | None:
+    """Return the numbers of a piece, wide; None where one is out of the ordinary. Raises ArrayError."""
+    text = _close(piece)
+    _refuse_lists(text)
+    # Texts are mostly there from the first on, and parsing them takes longer than numbers.
+    _refuse_others(text[:_FIRST])
     parser = _parser(len(text))
     try:
         document = parser.parse(text)
         if not isinstance(document, simdjson.Array) or not len(document):
             return None
-        wide = cast("Array", np.frombuffer(document.as_buffer(of_type=kind), _READ_AS[kind]))
+        return memoryview(document.as_buffer(of_type=kind))
     except (ValueError, TypeError, RuntimeError):
         return None
     finally:
         # What was parsed has to be gone before the parser is used again.
         document = None
-    return wide if _fits(wide, kind, datatype) else None
 
 
 def _parser(size: int) -> simdjson.Parser:
