@@ -124,7 +124,6 @@ def assert_reached(seen: Counter[str], count: int) -> None:
     assert seen["fails"] > count / 60
     assert {"MODEL", "COMBINER", "ROUTER", "OUTPUT_TRANSFORMER"} <= set(seen)
     assert {f"{kind} at -O1" for kind in DECISIONS if not seen[f"{kind} at -O1"]} == set()
-    # Hypothesis draws constants that it finds in the sources, so that any change of these makes other graphs.
     assert seen["merged: one ONNX model answers as they do"] > count / 600
     # Components and models as sound as these are never told apart.
     assert not [each for each in seen if each.startswith("apart:")]

@@ -30,6 +30,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from in_process import SELDON, FailedError, load_plans, lower, read_document
 from lazily import answer_lazily
 from onnx.parser import parse_model
+from steady_draws import steady_draws
 
 Json = dict[str, Any]
 Ports = Mapping[str, Any]
@@ -291,7 +292,8 @@ def agree(count: int, folder: Path, check: Check, number: int = 0) -> Counter[st
         seen.update(set(generated.shapes))
         check(generated, folder, seen)
 
-    run()
+    with steady_draws():
+        run()
     return seen
 
 
