@@ -1,34 +1,27 @@
-"""Runs plans in the test process: the units of the runtime, called as the executor calls them."""
+"""Reads, lowers and runs graphs in the test process; every pass is looked at."""
 
-import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from graphc.cases.run_cases import describe_plan
 from graphc.compile.pipeline import plan_graph, read_graph
 from graphc.diagnostics import Sink
 from graphc.gpus.pools import Gpus, Pool
 from graphc.gpus.products import PRODUCTS
 from graphc.ir.graph import Graph
 from graphc.ir.limits import Limits
-from graphc.ir.plan import Plan, Unit
+from graphc.ir.plan import Plan
 from graphc.lower.options import Options
 from graphc.profiles.profile import Profile
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.read import read_graph_spec
 from graphc.targets.find import DEFAULT, find_target
-from graphc.targets.region import describe_region
 from graphc.verify.graph import verify_graph
 from graphc.verify.plan import verify_plan
-from graphc_runtimes.environment import Environment
-from graphc_runtimes.errors import RequestError, RunError
-from graphc_runtimes.messages import write_tensor
-from graphc_runtimes.reading import read_message, read_messages
-from graphc_runtimes.unit import LoadedUnit as LoadedUnit
-from graphc_runtimes.unit import load_unit
+from graphc_runtimes.session import FailedError as FailedError
+from graphc_runtimes.session import Session
 
 Json = dict[str, Any]
 
@@ -37,14 +30,6 @@ POOLS: Final = (Pool("gpus", 4, 64_000, 2**38, Gpus(PRODUCTS["A100-80GB"], 4, "m
 """Nodes whose GPUs are parted, so that there is something to pool."""
 
 SELDON: Final = find_target(DEFAULT).find_limits(Profile(), "cluster")
-
-
-class FailedError(Exception):
-    """A unit answered with an error status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def read_document(document: Json, folder: Path) -> Graph:
@@ -84,74 +69,6 @@ def lower(graph: Graph, level: int, limits: Limits = SELDON) -> Plan | list[str]
     return plan if plan else [each.rule.code for each in sink]
 
 
-@dataclass(frozen=True, slots=True)
-class InProcess:
-    """A plan with its units loaded."""
-
-    plan: Plan
-    units: dict[str, LoadedUnit]
-
-    def infer(self, body: Json) -> Json:
-        """Answer a V2 request; raises FailedError."""
-        return self._walk(self.plan.root, body)
-
-    def _walk(self, unit: Unit, message: Json) -> Json:
-        loaded = self.units[unit.name]
-        if unit.type == "MODEL":
-            message = _answer(loaded, read_message(_dump(_chain(message)), {}))
-        if unit.type == "ROUTER":
-            route: int = _guarded(lambda: loaded.route(read_message(_dump(message), {})))
-            message = message if route == -2 else self._walk(unit.children[route], message)
-        elif unit.type == "COMBINER":
-            answers = [self._walk(child, message) for child in unit.children]
-            message = _answer(loaded, read_messages(_dump(answers), {}))
-        elif unit.children:
-            message = self._walk(unit.children[0], message)
-        if unit.type == "OUTPUT_TRANSFORMER":
-            message = _answer(loaded, read_message(_dump(_chain(message)), {}))
-        return message
-
-
-def _dump(message: object) -> bytes:
-    return json.dumps(message).encode()
-
-
-def _guarded(call: Any) -> Any:
-    try:
-        return call()
-    except RequestError as error:
-        raise FailedError(400, str(error)) from error
-    except RunError as error:
-        raise FailedError(500, str(error)) from error
-
-
-def _chain(message: Json) -> Json:
-    if "inputs" in message:
-        return message
-    message = {key: value for key, value in message.items() if key != "outputs"} | {
-        "inputs": message["outputs"]
-    }
-    # The executor decodes and encodes again here: numbers go through float64.
-    return json.loads(json.dumps(message), parse_int=lambda digits: int(float(digits)))
-
-
-def _answer(unit: LoadedUnit, read: Any) -> Json:
-    message = _guarded(lambda: unit.accept(read))
-    tensors = _guarded(lambda: [write_tensor(each) for each in unit.answer(message)])
-    return json.loads(json.dumps({"outputs": tensors, "parameters": unit.carry(message)}))
-
-
-def load_plans(plans: Sequence[Plan], artefacts: Path) -> list[InProcess]:
+def load_plans(plans: Sequence[Plan], artefacts: Path) -> list[Session]:
     """Load every unit of some plans; artefacts lie under the folder as they would be mounted."""
-
-    async def load(plan: Plan, unit: Unit) -> LoadedUnit:
-        region = json.dumps(describe_region(plan, unit))
-        return await load_unit(Environment(region, unit.name, artefacts, "cpu", 1))
-
-    async def load_all() -> list[InProcess]:
-        return [
-            InProcess(plan, {unit.name: await load(plan, unit) for unit in plan.root.walk()})
-            for plan in plans
-        ]
-
-    return asyncio.run(load_all())
+    return [Session(describe_plan(plan), artefacts) for plan in plans]
