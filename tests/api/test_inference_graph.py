@@ -147,9 +147,18 @@ def test_a_served_graph_answers_until_its_block_ends() -> None:
         with urllib.request.urlopen(f"{served.url}/infer", json.dumps(body).encode()) as answer:
             outputs = {each["name"]: each["data"] for each in json.load(answer)["outputs"]}
         assert outputs["cultivar"] == expected["cultivar"].tolist()
-        assert served.grpc is not None
+        port, _, name = str(served.grpc).removeprefix("grpc://127.0.0.1:").partition("/")
+        assert port.isdecimal()
+        assert name == served.name == WINE.name
+        assert Path(f"/proc/{served.pid}/cmdline").read_bytes().split(b"\0").count(b"run") == 1
     with pytest.raises(OSError, match=r"refused"):
         urllib.request.urlopen(served.url)
+
+
+def test_one_that_is_not_ready_in_time_is_ended() -> None:
+    late = pytest.raises(RuntimeError, match=r"^the graph is not ready after 0.01 s:")
+    with late, graphc.load(WINE / "graph.yaml").serve(seconds=0.01):
+        pass
 
 
 def test_one_that_cannot_be_served_says_why(tmp_path: Path) -> None:

@@ -76,12 +76,12 @@ def test_inputs_are_made_up_whatever_they_are_called(
 
 
 def test_the_only_unit_is_called_by_the_protocol_that_was_asked_for() -> None:
-    served = Served("http://127.0.0.1:81/v2/models/g/infer", "grpc://127.0.0.1:82/g", (("u", 91, 92),))
+    served = Served("http://127.0.0.1:81/v2/models/g/infer", "grpc://127.0.0.1:82/g", (("u", 91, 92),), 9)
     assert served.address() == served.url
     assert served.address(is_grpc=True) == served.grpc
     assert served.address(is_direct=True) == "http://127.0.0.1:91/v2/models/g/infer"
     assert served.address(is_direct=True, is_grpc=True) == "grpc://127.0.0.1:92/g"
-    several = Served(served.url, served.grpc, (("u", 91, 92), ("w", 93, 94)))
+    several = Served(served.url, served.grpc, (("u", 91, 92), ("w", 93, 94)), 9)
     with pytest.raises(BenchError, match="this one has `u`, `w`"):
         several.address(is_direct=True)
 

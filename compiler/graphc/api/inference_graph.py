@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from graphc.api.problems import GraphError, Problem, RequestFailedError, make_problem
-from graphc.api.served import Served, serve_files
+from graphc.api.served import Served, serve_file
 from graphc.api.values import make_tensors, show_array
 from graphc.builder import Graph
 from graphc.cases.run_cases import describe_plan, lay_out
@@ -141,10 +141,10 @@ class InferenceGraph:
         """
         self._checked()
         with tempfile.TemporaryDirectory(prefix="graphc-serve-") as folder:
-            files = self._request.paths or [str(_write(self.to_yaml(), Path(folder)))]
+            (path,) = self._request.paths or [str(_write(self.to_yaml(), Path(folder)))]
             given = [f"--set={name}={value}" for name, value in self._settings.items()]
             level = [] if isinstance(self._source, Graph) else [f"-O{self._level}", *given]
-            with serve_files([*level, *options, *files], seconds) as served:
+            with serve_file(path, [*level, *options], seconds) as served:
                 yield served
 
     # --- Showing -------------------------------------------------------------------------------------

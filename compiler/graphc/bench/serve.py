@@ -1,5 +1,6 @@
-"""Runs a graph file or manifest with `graphc run` for as long as it is measured."""
+"""Runs a graph file or manifest with `graphc run` for as long as it is measured or asked."""
 
+import math
 import os
 import re
 import signal
@@ -31,6 +32,8 @@ class Served:
     grpc: str
     units: tuple[tuple[str, int, int], ...]
     """Each unit with its ports for HTTP and gRPC."""
+    pid: int
+    """The process that runs it."""
 
     @property
     def http_ports(self) -> dict[str, int]:
@@ -50,8 +53,8 @@ class Served:
 
 
 @contextmanager
-def serve(path: str, options: Sequence[str] = ()) -> Generator[Served]:
-    """Run a graph and yield its addresses; raises BenchError where it does not start."""
+def serve(path: str, options: Sequence[str] = (), seconds: float = math.inf) -> Generator[Served]:
+    """Run a graph and yield its addresses; raises BenchError where it does not start, or not in so many seconds."""
     with tempfile.TemporaryDirectory(prefix="graphc-bench-") as folder:
         log = Path(folder) / "log"
         command = [sys.executable, "-c", _GRAPHC, "run", path, *options, "--port", "0", "--grpc-port", "0"]
@@ -66,25 +69,32 @@ def serve(path: str, options: Sequence[str] = ()) -> Generator[Served]:
                 start_new_session=True,
             )
         try:
-            yield _wait(log, process)
+            yield _wait(log, process, seconds)
         finally:
             _end(process)
 
 
-def _wait(log: Path, process: "subprocess.Popen[bytes]") -> Served:
+def _wait(log: Path, process: "subprocess.Popen[bytes]", seconds: float) -> Served:
+    until = time.monotonic() + seconds
     while process.poll() is None:
-        if found := _read(log.read_text()):
+        if found := _read(_said(log), process.pid):
             return found
+        if time.monotonic() > until:
+            raise BenchError(f"the graph is not ready after {seconds:g} s:\n{_said(log)}")
         time.sleep(0.1)
-    raise BenchError(f"the graph does not start:\n{log.read_text().strip()}")
+    raise BenchError(f"the graph does not start:\n{_said(log)}")
 
 
-def _read(text: str) -> Served | None:
+def _said(log: Path) -> str:
+    return log.read_text("utf-8", "replace").strip()
+
+
+def _read(text: str, pid: int) -> Served | None:
     url, rpc, units = _URL.search(text), _GRPC.search(text), _UNITS.search(text)
     if url is None or rpc is None or units is None:
         return None
     rows = (line.split() for line in units[1].splitlines())
-    return Served(url[1], rpc[1], tuple((name, int(http), int(grpc)) for name, http, grpc, _ in rows))
+    return Served(url[1], rpc[1], tuple((name, int(http), int(grpc)) for name, http, grpc, _ in rows), pid)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
