@@ -10,6 +10,8 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from graphc.run.version_metrics import join_metrics
+
 _PREFIX: Final = "graphc_node_"
 _PATH: Final = "/prometheus"
 _SECONDS: Final = 1.0
@@ -49,12 +51,7 @@ class _Joined(Collector):
         self._pages = pages
 
     def collect(self) -> Iterator[Metric]:
-        joined: dict[str, Metric] = {}
-        for labels, page in self._pages:
-            for family in _families(page):
-                whole = joined.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-                whole.samples += [each._replace(labels={**labels, **each.labels}) for each in family.samples]
-        yield from joined.values()
+        yield from join_metrics((labels, _families(page)) for labels, page in self._pages)
 
 
 def _families(page: str) -> list[Metric]:

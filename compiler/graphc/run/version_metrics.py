@@ -1,11 +1,10 @@
 """What the versions of a graph count, in one text: each engine's figures under its predictor's name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
 
 from graphc.engine.metrics import Metrics
 
@@ -33,19 +32,20 @@ class VersionMetrics:
 
 
 class _Labelled(Collector):
-    """Joins the metrics of several registries, which have the same names."""
-
     def __init__(self, engines: Mapping[str, Metrics]) -> None:
         self._engines = engines
 
     def collect(self) -> Iterator[Metric]:
-        joined: dict[str, Metric] = {}
-        for predictor, engine in self._engines.items():
-            for metric in engine.registry.collect():
-                whole = joined.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
-                whole.samples += [_label(sample, predictor) for sample in metric.samples]
-        yield from joined.values()
+        yield from join_metrics(
+            ({"predictor": name}, engine.registry.collect()) for name, engine in self._engines.items()
+        )
 
 
-def _label(sample: Sample, predictor: str) -> Sample:
-    return sample._replace(labels={"predictor": predictor, **sample.labels})
+def join_metrics(found: Iterable[tuple[Mapping[str, str], Iterable[Metric]]]) -> Iterable[Metric]:
+    """Join the metrics of several sources, which have the same names: the figures of each bear its labels."""
+    joined: dict[str, Metric] = {}
+    for labels, metrics in found:
+        for metric in metrics:
+            whole = joined.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+            whole.samples += [each._replace(labels={**labels, **each.labels}) for each in metric.samples]
+    return joined.values()
