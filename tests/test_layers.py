@@ -87,7 +87,7 @@ ROOMS: Final = (
     ),
     "builder",
     *("profiles", "lower", "frontend", "builder_files", "targets", "measured", "compile", "documents"),
-    *("run", "explain", "krm", "bench", "push", "cluster", "lint", "trial", "whole_files"),
+    *("run", "explain", "krm", "trial", "bench", "push", "cluster", "lint", "whole_files"),
     *("cases", "api", "scaffold", "verify", "cli"),
 )
 """The parts of the compiler from the ground up: each may import those before it, so there is no circle."""

@@ -19,6 +19,7 @@ from graphc.ir.plan import Costs, NodeCost, Plan, Prediction, Unit
 from graphc.lower.predict import predict_plan
 from graphc.quantities import parse_quantity
 from graphc.targets.region import describe_region
+from graphc.trial.lay_out import link_files
 
 _BEFORE: Final = frozenset({"MODEL", "ROUTER"})
 """Units that run before those below them."""
@@ -106,7 +107,7 @@ def measure_nodes(done: Compilation, body: Mapping[str, object], seconds: float)
     with tempfile.TemporaryDirectory(prefix="graphc-nodes-") as folder:
         for predictor, shipment in done.emissions[0].local:
             if predictor == name:
-                _lay_out(shipment.files, Path(folder) / shipment.node)
+                link_files(shipment.files, Path(folder) / shipment.node)
         job = {
             "units": [_describe(plan, unit, cpu) for unit in _in_turn(plan.root)],
             "artifacts": folder,
@@ -115,13 +116,6 @@ def measure_nodes(done: Compilation, body: Mapping[str, object], seconds: float)
         }
         found = _run(json.dumps(job))
     return _read(plan, found)
-
-
-def _lay_out(files: Sequence[tuple[str, Path]], folder: Path) -> None:
-    for name, file in files:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(file.resolve())
 
 
 def _in_turn(unit: Unit) -> list[Unit]:

@@ -12,6 +12,7 @@ from graphc.compile.pipeline import CheckedGraph
 from graphc.ir.plan import Plan, Unit
 from graphc.records import record
 from graphc.targets.region import describe_region
+from graphc.trial.lay_out import link_files
 
 _MOST_SECONDS: Final = 600
 _TAIL: Final = 20
@@ -60,10 +61,8 @@ def _describe(plan: Plan, unit: Unit) -> Data:
 def lay_out(graph: CheckedGraph, version: str, folder: Path) -> None:
     """Lay the artefacts of a version out under a folder as its units' containers have them."""
     for predictor, shipment in graph.emission.local if graph.emission else ():
-        for name, file in shipment.files if predictor == version else ():
-            path = folder / shipment.node / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to(file.resolve())
+        if predictor == version:
+            link_files(shipment.files, folder / shipment.node)
 
 
 def _run(job: Data, python: Path, folder: Path, variables: Mapping[str, str]) -> Data:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
@@ -18,6 +18,7 @@ from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.loading import ANSWERS_OTHERWISE, DOES_NOT_LOAD, FAILS_WHEN_RUN, NOT_JUDGED
 from graphc.targets.region import describe_region
 from graphc.targets.shipping import LocalShipment, ship_node
+from graphc.trial.lay_out import link_files
 from graphc.trial.pythons import Pythons
 from graphc.trial.subjects import Subject, find_subjects, place_of, types_of, why_unjudged
 
@@ -53,17 +54,10 @@ def check_loading(done: Compilation, sink: Sink) -> None:
                 _check_node(subject, python, folder, sink)
 
 
-def _lay_out(files: Sequence[tuple[str, Path]], folder: Path) -> None:
-    for name, file in files:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(file.resolve())
-
-
 def _check_node(subject: Subject, python: Path, folder: Path, sink: Sink) -> None:
     shipment = ship_node(subject.plan.graph, subject.node, None, "local")
     if isinstance(shipment, LocalShipment):
-        _lay_out(shipment.files, folder / _ARTIFACTS / shipment.node)
+        link_files(shipment.files, folder / _ARTIFACTS / shipment.node)
     found = _try(subject, python, folder)
     stage = found["stage"]
     if stage in _RULES:
