@@ -17,11 +17,12 @@ from graphc_components.datatypes import Array
 from graphc_components.servers import SERVERS
 from graphc_runtimes.adapters.server import load_server
 from graphc_runtimes.execute import Runner
-from graphc_runtimes.region import Declared, ServerNode
+from graphc_runtimes.region import Declared, Read, ServerNode
 from served_graphs import Call, serve_graph
 
 Json = dict[str, Any]
 HOST: Final = "127.0.0.1"
+END_S: Final = 10.0
 HEADER: Final = """
 apiVersion: graphc/v1
 kind: InferenceGraph
@@ -57,9 +58,28 @@ def started(
     try:
         yield process
     finally:
+        end_with_children(process)
+
+
+def end_with_children(process: "subprocess.Popen[bytes]") -> None:
+    """End a server that leads a group at once, with all that it started: some put theirs into sessions of their own."""
+    started = _descendants(process.pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for pid in started:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            os.kill(pid, signal.SIGKILL)
+    process.wait(END_S)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Return the processes that a process started, and those that these did."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
 
 
 def await_ready(url: str, patience_s: float = 90) -> None:
@@ -73,24 +93,29 @@ def await_ready(url: str, patience_s: float = 90) -> None:
     raise AssertionError(f"{url} is not ready after {patience_s:g} s")
 
 
+def server_node(
+    kind: str, url: str, model: str, inputs: Mapping[str, Read], out: Mapping[str, Declared], **more: Any
+) -> ServerNode:
+    """Return a node that asks a server at a URL; parameters that are not given have their defaults."""
+    defaults = {each.name: each.default for each in SERVERS[kind].parameters if each.default is not None}
+    return ServerNode(
+        name="score",
+        kind="server",
+        server=kind,
+        at="score",
+        url=url,
+        model=model,
+        inputs=inputs,
+        outputs={name: f"score.{name}" for name in out},
+        declares=out,
+        parameters=defaults | more.pop("parameters", {}),
+        **more,
+    )
+
+
 def load(kind: str, url: str, model: str, out: Mapping[str, Declared], **more: Any) -> Runner:
     """Return what runs a node that asks a server."""
-    defaults = {each.name: each.default for each in SERVERS[kind].parameters if each.default is not None}
-    return load_server(
-        ServerNode(
-            name="score",
-            kind="server",
-            server=kind,
-            at="score",
-            url=url,
-            model=model,
-            inputs={},
-            outputs={each: f"score.{each}" for each in out},
-            declares=out,
-            parameters=defaults | more.pop("parameters", {}),
-            **more,
-        )
-    )
+    return load_server(server_node(kind, url, model, {}, out, **more))
 
 
 def body(x: Array) -> Json:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from framework_servers import end_with_children, server_node
 from graphc.run.plan import free_ports
 from graphc.server_start import ServerPorts, Started
 from graphc_components.datatypes import Array
-from graphc_components.servers import SERVERS
 from graphc_components.tensors import parse_tensor_type
 from graphc_runtimes.adapters.server import load_server
 from graphc_runtimes.errors import ServerFaultError
@@ -28,7 +27,6 @@ from server_environments import CACHE, make_environment
 
 ENVIRONMENTS: Final = Path(__file__).parents[1] / "servers" / "environments"
 START_S: Final = 60.0
-END_S: Final = 10.0
 
 
 def environment(name: str) -> Path:
@@ -45,21 +43,8 @@ class RealServer:
     log: Path
 
     def kill(self) -> None:
-        """End it at once, with all processes that it started: some put theirs into sessions of their own."""
-        for pid in [*_descendants(self.process.pid), self.process.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait(END_S)
-
-
-def _descendants(pid: int) -> list[int]:
-    """Return the processes that a process started, and those that these did."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in map(int, (task / "children").read_text().split()):
-                found += [child, *_descendants(child)]
-    return found
+        """End it at once, with all processes that it started."""
+        end_with_children(self.process)
 
 
 @contextlib.contextmanager
@@ -112,14 +97,9 @@ def _await(server: RealServer, ready: str) -> None:
 
 def node(kind: str, url: str, inputs: Sequence[str], out: Mapping[str, str], **more: Any) -> ServerNode:
     """Return a node that asks a server at a URL; types are as a graph file has them."""
-    defaults = {each.name: each.default for each in SERVERS[kind].parameters if each.default is not None}
-    parameters = defaults | more.pop("parameters", {})
-    return ServerNode(
-        name="score", kind="server", server=kind, at="score", url=url, model=more.pop("model", "m"),
-        inputs={name: Read(name) for name in inputs},
-        outputs={name: f"score.{name}" for name in out},
-        declares={name: _declare(text) for name, text in out.items()}, parameters=parameters, **more,
-    )  # fmt: skip
+    declares = {name: _declare(text) for name, text in out.items()}
+    reads = {name: Read(name) for name in inputs}
+    return server_node(kind, url, more.pop("model", "m"), reads, declares, **more)
 
 
 def asking(kind: str, url: str, inputs: Sequence[str], out: Mapping[str, str], **more: Any) -> Runner:
