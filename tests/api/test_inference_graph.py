@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from graphc.api import GraphError, RequestFailedError
+from graphc.api.problems import make_problem
 from graphc.builder import Graph
 from graphc.cli import main
+from graphc.diagnostics import Diagnostic, Span
+from graphc.diagnostics.codes.fields import UNKNOWN_FIELD
 from graphc.version import VERSION
 
 GRAPHS = Path(__file__).parents[2] / "graphs"
@@ -112,12 +115,25 @@ def test_problems_are_values_and_errors_raise(tmp_path: Path) -> None:
     assert (problem.code, problem.severity, problem.file) == ("GC109", "error", str(path))
     assert problem.line == path.read_text().splitlines().index("    component: meen") + 1
     assert "did you mean `mean`?" in str(problem)
+    shown = CliRunner().invoke(main, ["check", str(path)])
+    assert shown.output == f"{problem}\n\n1 error\n"
     for ask in (graph.compile, lambda: graph.predict([1]), lambda: graph.inputs):
         with pytest.raises(GraphError, match="GC109"):
             ask()
     assert "GC109" in graph._repr_markdown_()  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(GraphError, match="does not exist"):
         graphc.load(tmp_path / "none.yaml").compile()
+
+
+def test_problems_tell_no_password() -> None:
+    at = Span("graph.yaml", 1, 8, 1, 27)
+    place = "https://bob:s3cr3t@h"
+    found = Diagnostic(UNKNOWN_FIELD, f"no `{place}`", at, f"not {place}")
+    problem = make_problem(found, {"graph.yaml": f"model: {place}\n"})
+    assert (problem.message, problem.help) == ("no `https://...@h`", "not https://...@h")
+    assert "bob" not in repr(problem)
+    assert "s3cr3t" not in repr(problem)
+    assert "https://**********@h" in str(problem)
 
 
 def test_it_compiles_to_what_the_command_line_writes() -> None:

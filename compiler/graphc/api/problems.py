@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.diagnostics import Diagnostic
-from graphc.diagnostics.render import render
+from graphc.diagnostics.render import render_one, without_passwords
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,7 @@ class Problem:
 
 def make_problem(found: Diagnostic, sources: Mapping[str, str]) -> Problem:
     """Return a problem of what the compiler found."""
-    text = render([found], "text", sources, False)
-    lines = text.strip().splitlines()
-    # The last line counts the problems.
-    shown = "\n".join(lines[:-1]).strip() if lines and lines[-1].startswith("1 ") else text.strip()
+    found = without_passwords(found)
     return Problem(
         found.rule.code,
         str(found.severity),
@@ -39,7 +36,7 @@ def make_problem(found: Diagnostic, sources: Mapping[str, str]) -> Problem:
         found.at.file if found.at else None,
         found.at.line if found.at else None,
         found.help,
-        shown,
+        render_one(found, sources),
     )
 
 

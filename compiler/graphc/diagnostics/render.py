@@ -22,7 +22,7 @@ def render(diagnostics: Iterable[Diagnostic], format: str, sources: Mapping[str,
     `sources` holds the text of each file by the name in the diagnostics' places; only text shows it, and only
     text has colours.
     """
-    found = [_without_passwords(each) for each in diagnostics]
+    found = [without_passwords(each) for each in diagnostics]
     # Most runs find nothing to render, and none renders in two formats.
     match Format(format):
         case Format.TEXT:
@@ -43,7 +43,14 @@ def render(diagnostics: Iterable[Diagnostic], format: str, sources: Mapping[str,
             return render_sarif(found)
 
 
-def _without_passwords(each: Diagnostic) -> Diagnostic:
+def render_one(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
+    """Return a diagnostic as text that nobody counts, without colours; `sources` are those of `render`."""
+    from graphc.diagnostics.render_text import render_block
+
+    return render_block(without_passwords(diagnostic), sources)
+
+
+def without_passwords(each: Diagnostic) -> Diagnostic:
     """Return what may go into the log of a build, which many read."""
     hint = each.help and conceal(each.help)
     return Diagnostic(each.rule, conceal(each.message), each.at, hint, each.tolerated)

@@ -62,6 +62,11 @@ def render_text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], *
     return "\n\n".join([*blocks, summarize(diagnostics)]) + "\n"
 
 
+def render_block(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
+    """Return one diagnostic as text, without a summary and without colours."""
+    return "\n".join(_block(diagnostic, _Lines(sources), _Paint(color=False)))
+
+
 def summarize(diagnostics: Iterable[Diagnostic]) -> str:
     """Return how many errors and warnings there are, in words."""
     severities = [each.severity for each in diagnostics]
