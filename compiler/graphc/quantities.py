@@ -34,7 +34,7 @@ def parse_quantity(text: str) -> float:
     return float(number[0]) * _SCALES[suffix]
 
 
-def write_quantity(quantity: str | int) -> str:
+def canonical_quantity(quantity: str | int) -> str:
     """Return a checked quantity as a Kubernetes API server writes it: `0.5Gi` is `512Mi`, and 1 is `1`.
 
     The rules are those of the API's reference of Quantity: no fraction, and the largest suffix that leaves none. One

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from compile_cases import CASES, Case, Compiled, find_cases
 from graphc.cli import main
 from graphc.engine.graph_file import EngineGraph, read_engine_graph
-from graphc.quantities import write_quantity
+from graphc.quantities import canonical_quantity
 from graphc.run.environment import expand
 from graphc.seldon.node import node_of
 from graphc_runtimes.region import parse_region
@@ -379,7 +379,7 @@ def _explain(case: Case, options: list[str]) -> str:
 def _write_asks(resources: Json | None) -> Json | None:
     """Return what a container asks for as an API server keeps it, which is how one without Seldon says it."""
     return resources and {
-        kind: {name: write_quantity(each) for name, each in asked.items()}
+        kind: {name: canonical_quantity(each) for name, each in asked.items()}
         for kind, asked in resources.items()
     }
 

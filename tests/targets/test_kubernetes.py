@@ -70,6 +70,22 @@ def test_a_profile_says_which_engine_walks(
     assert (engine["image"], engine["command"], engine["resources"]) == (image, command, resources)
 
 
+@pytest.mark.parametrize(("requests", "kept"), [("2000", "2k"), ("1500", "1500"), ("12.5", "12500m")])
+def test_a_load_is_written_as_the_api_server_keeps_it(tmp_path: Path, requests: str, kept: str) -> None:
+    (tmp_path / "cluster.yaml").write_text(f"{PROFILE}autoscaling: {{kind: hpa, adapter: true}}\n")
+    (tmp_path / "graph.yaml").write_text(
+        "apiVersion: graphc/v1\nkind: InferenceGraph\nmetadata: {name: g}\ninputs: {x: 'FP32[batch, 3]'}\n"
+        f"autoscaling: {{max: 3, requests_per_second: {requests}}}\n"
+        "nodes:\n  y: {component: softmax, in: x}\noutputs: {y: y}\n"
+    )
+    done = call("compile", "--profile", str(tmp_path / "cluster.yaml"), str(tmp_path / "graph.yaml"))
+    assert done.exit_code == 0, done.stderr
+    documents: list[Json] = list(yaml.safe_load_all(done.stdout))
+    (scaler,) = [each for each in documents if each["kind"] == "HorizontalPodAutoscaler"]
+    (metric,) = scaler["spec"]["metrics"]
+    assert metric["pods"]["target"] == {"type": "AverageValue", "averageValue": kept}
+
+
 def test_a_wrong_engine_is_told_at_its_line(tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text(f"{PROFILE}engine: {{cpu: much}}\n")
     done = call("check", str(tmp_path / "cluster.yaml"))

@@ -1,7 +1,7 @@
 """Quantities are written as an API server keeps them."""
 
 import pytest
-from graphc.quantities import parse_quantity, write_quantity
+from graphc.quantities import canonical_quantity, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,5 @@ from graphc.quantities import parse_quantity, write_quantity
     ],
 )
 def test_a_quantity_is_written_as_the_server_writes_it(given: str | int, written: str) -> None:
-    assert write_quantity(given) == written
+    assert canonical_quantity(given) == written
     assert parse_quantity(written) == pytest.approx(parse_quantity(str(given)))

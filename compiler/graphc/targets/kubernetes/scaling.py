@@ -2,6 +2,7 @@
 
 from graphc.ir.graph import Autoscaling, Value
 from graphc.profiles.profile import Scaler
+from graphc.quantities import canonical_quantity
 from graphc.targets.model import Data
 from graphc.targets.pods.scaling import (
     ADAPTED,
@@ -36,6 +37,6 @@ def _metrics(scaling: Autoscaling, pod: ScaledPod) -> list[Value]:
         target: Data = {"type": "Utilization", "averageUtilization": scaling.cpu}
         metrics.append({"type": "Resource", "resource": {"name": "cpu", "target": target}})
     for metric, value in list_loads(scaling, pod):
-        target = {"type": "AverageValue", "averageValue": write_quantity(value)}
+        target = {"type": "AverageValue", "averageValue": canonical_quantity(write_quantity(value))}
         metrics.append({"type": "Pods", "pods": {"metric": {"name": ADAPTED[metric]}, "target": target}})
     return metrics

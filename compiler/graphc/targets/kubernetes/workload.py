@@ -8,7 +8,7 @@ from graphc.engine_graph import ENGINE
 from graphc.hardware.pod_asks import Amount
 from graphc.ir.graph import Autoscaling, Value
 from graphc.profiles.profile import Profile
-from graphc.quantities import parse_quantity, write_quantity
+from graphc.quantities import canonical_quantity, parse_quantity
 from graphc.targets.kubernetes.engine import emit_engine, emit_engine_volumes, name_container
 from graphc.targets.kubernetes.names import label_pods, name_pods, select_pods, write_labels
 from graphc.targets.kubernetes.scaling import emit_scaler
@@ -113,7 +113,7 @@ def _write_quantities(spec: Data) -> None:
             resources = cast("dict[str, dict[str, str | int]]", container.get("resources") or {})
             for asked in resources.values():
                 for name, quantity in asked.items():
-                    asked[name] = write_quantity(quantity)
+                    asked[name] = canonical_quantity(quantity)
 
 
 def tell_container(container: Container) -> Mapping[str, str]:

@@ -123,7 +123,7 @@ def _query(metric: str, pod: ScaledPod) -> str:
 
 
 def write_quantity(number: float) -> str:
-    """Write a number as the API server writes it back, in thousandths where it is not whole."""
+    """Write a number as a quantity, in thousandths where it is not whole."""
     return str(int(number)) if float(number).is_integer() else f"{max(1, round(number * 1000))}m"
 
 
