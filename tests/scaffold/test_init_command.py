@@ -84,6 +84,23 @@ def test_files_that_are_no_models_are_told_and_left_out(tmp_path: Path) -> None:
     assert call("check", tmp_path / "graph.yaml").exit_code == 0
 
 
+def test_any_file_name_is_written_so_that_it_is_read_back(tmp_path: Path) -> None:
+    stems = ['quo"te', "new\nline", "back\\slash", "\U0001f600", "delete\x7f", "line\u2028", "true", "12"]
+    for stem in stems:
+        shutil.copy(GRAPHS / "iris-cascade" / "models" / "small.onnx", tmp_path / f"{stem}.onnx")
+    (tmp_path / "broken\x1b[31m\x7f.onnx").write_bytes(b"\x00\x01")
+    result = call("init", tmp_path, "--name", "on")
+    assert result.exit_code == 0, result.output
+    assert "note: broken\\x1b[31m\\x7f.onnx is left out: " in result.stderr
+    text = (tmp_path / "graph.yaml").read_text()
+    document = yaml.safe_load(text)
+    assert document["metadata"]["name"] == "graph-on"
+    read = document["nodes"].values()
+    assert {each["model"] for each in read if "model" in each} == {f"{stem}.onnx" for stem in stems}
+    assert all(each.isprintable() for each in text.splitlines())
+    assert call("check", tmp_path / "graph.yaml").exit_code == 0
+
+
 @pytest.mark.parametrize("there", ["graph.yaml", "cases.json", "README.md", "steps.py"])
 def test_nothing_is_overwritten(there: str, tmp_path: Path) -> None:
     (tmp_path / there).write_text("mine")

@@ -1,10 +1,8 @@
 """`graphc init`: write a new graph that runs at once."""
 
 import json
-import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -12,12 +10,12 @@ from graphc.cli.no_cache import cache_option
 from graphc.cli.reporting import kept_signatures, report
 from graphc.compile.compile_files import Compilation, compile_files
 from graphc.compile.request import Request
-from graphc.scaffold.survey import survey
+from graphc.diagnostics.printable import printable
+from graphc.scaffold.survey import make_name, survey
 from graphc.scaffold.templates import FILES, README, TEMPLATES
 from graphc.scaffold.write_graph import write_graph
 from graphc.whole_files import write_whole
 
-_NAME: Final = re.compile(r"[^a-z0-9]+")
 _GRAPH, _CASES, _PAGE = "graph.yaml", "cases.json", "README.md"
 
 
@@ -36,7 +34,7 @@ def command(folder: Path, name: str | None, template: str | None) -> None:
     The graph is made of the models that lie in the folder: graphc reads what they take and give. Without any, it
     is made of a template.
     """
-    chosen = _graph_name(name or folder.resolve().name)
+    chosen = make_name(name or folder.resolve().name, "graph")
     models, unread = ([], []) if template or not folder.is_dir() else survey(folder, kept_signatures())
     if models:
         drawn = write_graph(chosen, models, unread)
@@ -47,7 +45,7 @@ def command(folder: Path, name: str | None, template: str | None) -> None:
         notes = [f"{each.path} is left out: {each.reason}" for each in unread]
     _write(folder, {**files, _PAGE: README.format(name=chosen)})
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"note: {printable(note)}", err=True)
     path = folder / _GRAPH
     done = compile_files(Request((str(path),), purpose="local"))
     report(done, "text", to_stderr=True)
@@ -62,11 +60,6 @@ def command(folder: Path, name: str | None, template: str | None) -> None:
     shown = "" if str(folder) == "." else f"{folder}/"
     click.echo(f"wrote {', '.join(shown + each for each in sorted(each.name for each in _written(folder)))}")
     click.echo(f"next: graphc {'check' if done.sink.has_errors else 'run'} {path}")
-
-
-def _graph_name(text: str) -> str:
-    name = _NAME.sub("-", text.lower()).strip("-")[:40].strip("-")
-    return name if name and name[0].isalpha() else f"graph-{name}".rstrip("-")
 
 
 def _written(folder: Path) -> list[Path]:

@@ -15,6 +15,8 @@ from graphc.records import record
 
 MOST: Final = 64
 """More models than these are hardly those of one graph."""
+WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+"""Words that are no texts in YAML, in lower case."""
 _UNSAFE: Final = re.compile(r"[^a-z0-9]+")
 _OTHER_FILES: Final = frozenset({"cases.json", "request.json", "expected.json", "requirements.txt"})
 _MAIN: Final = ("probabilities", "predict_proba", "output_probability")
@@ -75,9 +77,18 @@ def _find(folder: Path) -> Iterator[Path]:
                 yield path
 
 
+def make_name(text: str, kind: str) -> str:
+    """Return the name that is most like a text.
+
+    The kind of what it names comes first where it would begin with no letter, or is no text in YAML.
+    """
+    name = _UNSAFE.sub("-", text.lower()).strip("-")[:40].strip("-")
+    is_name = name and name[0].isalpha() and name not in WORDS
+    return name if is_name else f"{kind}-{name}".rstrip("-")
+
+
 def _name(stem: str, taken: set[str]) -> str:
-    base = _UNSAFE.sub("-", stem.lower()).strip("-")[:40].strip("-") or "model"
-    base = base if base[0].isalpha() else f"model-{base}"
+    base = make_name(stem, "model")
     name, number = base, 2
     while name in taken:
         name, number = f"{base}-{number}", number + 1

@@ -1,12 +1,14 @@
 """Writes the graph of models: each gets its inputs, and answers of one kind are averaged."""
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
 from graphc_components.tensors import TensorType
 
+from graphc.diagnostics.printable import printable
 from graphc.records import record
-from graphc.scaffold.survey import Model, Unread, type_of
+from graphc.scaffold.survey import WORDS, Model, Unread, type_of
 
 _ANY: Final = {"sklearn": "FP64", "xgboost": "FP32", "lightgbm": "FP64", "onnx": "FP32"}
 """What a model that takes numbers of any datatype is given."""
@@ -91,7 +93,7 @@ def write_graph(name: str, models: Sequence[Model], unread: Sequence[Unread]) ->
         "outputs:",
         *(f"  {_quote(output)}: {source}" for output, source in answers.items()),
         "",
-        *(f"# {' '.join(note.split())}" for note in notes),
+        *(f"# {printable(' '.join(note.split()))}" for note in notes),
     ]
     return Drawn("\n".join(lines).rstrip("\n") + "\n", (*notes, *more))
 
@@ -136,11 +138,11 @@ def _identifier(name: str) -> str:
 
 
 def _quote(text: str) -> str:
-    """Return a text as YAML has it within braces: in quotes where it is not a plain word."""
+    """Return a text as YAML has it within braces: in quotes where it is not a plain word.
+
+    JSON's quotes are YAML's too, but for characters above U+FFFF, which JSON writes as two.
+    """
     is_plain = text.replace("_", "").replace("/", "").replace(".", "").replace("-", "").isalnum()
-    if is_plain and text.isascii() and text[0].isalpha() and text.lower() not in _WORDS:
+    if is_plain and text.isascii() and text[0].isalpha() and text.lower() not in WORDS:
         return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-_WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+    return printable(json.dumps(text, ensure_ascii=False))
