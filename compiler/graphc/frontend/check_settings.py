@@ -4,44 +4,50 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from graphc_components.tensors import TensorType, parse_tensor_type
 
-from graphc.artefacts.model_settings import DescribedModel, DescribedTensor, read_settings
+from graphc.artefacts.model_settings import DescribedFolder, DescribedModel, DescribedTensor, read_settings
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.servers import OTHER_SETTINGS
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
-from graphc.frontend.draft import DraftUse
+from graphc.frontend.draft import DraftServer, DraftUse
 from graphc.ir.graph import Host
 from graphc.spec.model import Server
 from graphc.spec.read import GraphSpec
 
 
-def is_described(kind: str, host: Host | None) -> bool:
-    """Say whether a server is an MLServer that is started with files beside the graph file."""
-    return kind == "mlserver" and host is not None and bool(host.files) and not (host.command or host.args)
+def read_described(host: Host, sink: Sink) -> DescribedFolder | None:
+    """Return what the folder of an MLServer says of its models, and report settings that MLServer cannot read.
 
-
-def check_settings_files(host: Host, sink: Sink) -> None:
-    """Report settings of a server's folder that MLServer cannot read."""
-    for file, reason in sorted(read_settings(host.files).faults.items()):
+    It is None of another server, and of one that is started otherwise than with files beside the graph file.
+    """
+    if host.kind != "mlserver" or not host.files or host.command or host.args:
+        return None
+    folder = read_settings(host.files)
+    for file, reason in sorted(folder.faults.items()):
         message = f"`{host.name}` is started with {quoted(file)}, which cannot be read: {reason}"
         sink.report(Diagnostic(OTHER_SETTINGS, message, host.at))
+    return folder
 
 
 def check_settings(
-    spec: GraphSpec, name: str, server: Server, uses: Sequence[DraftUse], host: Host, sink: Sink
+    spec: GraphSpec, name: str, server: Server, uses: Sequence[DraftUse], asked: DraftServer, sink: Sink
 ) -> None:
     """Report a model that a server's folder does not have, and tensors that its description has otherwise."""
-    folder = read_settings(host.files)
-    asked = server.model or name
-    model = folder.models.get(asked)
+    folder = asked.settings
+    if folder is None:
+        return
+    called = server.model or name
+    model = folder.models.get(called)
     field = ("model",) if server.model is not None else ()
     at = spec.at("nodes", name, *field, key=not field)
     if model is None:
         # One that cannot be read may be the one that is meant.
         if folder.models and not folder.faults:
-            message = f"`{name}` asks for the model {quoted(asked)}, which no settings of `{host.name}` name"
+            message = (
+                f"`{name}` asks for the model {quoted(called)}, which no settings of `{asked.name}` name"
+            )
             listed = ", ".join(quoted(each) for each in sorted(folder.models))
-            hint = did_you_mean(asked, sorted(folder.models)) or f"they name {listed}"
+            hint = did_you_mean(called, sorted(folder.models)) or f"they name {listed}"
             sink.report(Diagnostic(OTHER_SETTINGS, message, at, hint))
         return
     for path, reason in (*_check_inputs(server, uses, model), *_check_outputs(server, model)):

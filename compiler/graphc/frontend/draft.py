@@ -6,6 +6,7 @@ from pathlib import Path
 
 from graphc_components.catalog import Component as CatalogEntry
 
+from graphc.artefacts.model_settings import DescribedFolder
 from graphc.artefacts.signature import Signature
 from graphc.artefacts.triton_repository import ServedModel
 from graphc.diagnostics import Span
@@ -40,6 +41,8 @@ class DraftServer:
     host: Host | None = None
     served: Mapping[str, ServedModel] | None = None
     """What a folder beside the graph file has for it; None where that is not known."""
+    settings: DescribedFolder | None = None
+    """What such a folder says of the models of an MLServer."""
 
 
 @record

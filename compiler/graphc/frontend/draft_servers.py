@@ -27,7 +27,7 @@ from graphc.diagnostics.codes.servers import (
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean, nearest
 from graphc.frontend.check_served import check_served, read_served
-from graphc.frontend.check_settings import check_settings, check_settings_files, is_described
+from graphc.frontend.check_settings import check_settings, read_described
 from graphc.frontend.draft import DraftNode, DraftServer, DraftUse
 from graphc.frontend.parameters import read_parameters
 from graphc.frontend.variables import variables_of
@@ -65,12 +65,11 @@ def draft_servers(spec: GraphSpec, folder: Path, sink: Sink) -> Mapping[str, Dra
             found[name] = DraftServer(name, declared.kind, declared.url, token)
         else:
             host = _draft_host(spec, name, declared, folder, taken, sink)
-            if is_described(declared.kind, host):
-                check_settings_files(host, sink)
+            settings = read_described(host, sink)
             is_read = declared.kind == "triton" and host.files and not (host.command or host.args)
             served = read_served(spec, name, host.files, sink) if is_read else None
             url = f"http://127.0.0.1:{host.port}"
-            found[name] = DraftServer(name, declared.kind, url, token, host, served)
+            found[name] = DraftServer(name, declared.kind, url, token, host, served, settings)
     return found
 
 
@@ -195,8 +194,7 @@ def draft_server_node(
         uses = tuple(DraftUse(own if use.is_unnamed else use.port, use.reference, use.at) for use in uses)
     else:
         drafting.check_named(uses)
-    if asked.host is not None and is_described(asked.kind, asked.host):
-        check_settings(spec, name, server, uses, asked.host, sink)
+    check_settings(spec, name, server, uses, asked, sink)
     if asked.served is not None:
         check_served(spec, name, server, uses, asked.served, sink)
     parameters, problems = read_parameters(spec, name, "server", kind, server.parameters, BAD_PARAMETER)
