@@ -59,6 +59,7 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "PIL": frozenset({"graphc.client.images"}),
     "matplotlib": frozenset({"graphc.bench.draw"}),
+    "fast_sugiyama": frozenset({"graphc.view.place"}),
     "onnx": frozenset(
         {"graphc.hardware.memory", "graphc.lower.merge_onnx"}
         | {f"graphc.lower.onnx.{name}" for name in ("form_model", "join", "large", "opsets")}
@@ -87,7 +88,7 @@ ROOMS: Final = (
     ),
     "builder",
     *("profiles", "lower", "frontend", "builder_files", "targets", "measured", "compile", "documents"),
-    *("run", "explain", "krm", "trial", "bench", "push", "cluster", "lint", "whole_files"),
+    *("run", "explain", "view", "krm", "trial", "bench", "push", "cluster", "lint", "whole_files"),
     *("cases", "api", "scaffold", "verify", "cli"),
 )
 """The parts of the compiler from the ground up: each may import those before it, so there is no circle."""

@@ -22,8 +22,9 @@ from graphc.compile.pipeline import CheckedGraph
 from graphc.compile.request import Request
 from graphc.diagnostics import Severity
 from graphc.documents import write_yaml
-from graphc.explain.mermaid import draw_plan
 from graphc.lower.options import Options
+from graphc.view.draw_plan import draw_plan
+from graphc.view.write_drawing import Format, write_drawing
 
 Document = Mapping[str, Any]
 
@@ -149,9 +150,12 @@ class InferenceGraph:
 
     # --- Showing -------------------------------------------------------------------------------------
 
-    def draw(self) -> str:
-        """Return the compiled plan as a Mermaid flowchart: units with their nodes, and tensors between them."""
-        return draw_plan(next(iter(self._checked().plans.values())))
+    def draw(self, format: Format = "mermaid") -> str:  # noqa: A002 - what callers would call it
+        """Return the compiled plan as a picture: units with their nodes, and tensors between them.
+
+        Raises GraphError where the graph is wrong, and ViewError for SVG where `graphc-compiler[view]` is not there.
+        """
+        return write_drawing(draw_plan(next(iter(self._checked().plans.values()))), format)
 
     def _repr_markdown_(self) -> str:
         """Return what notebooks show: the picture, or the problems."""

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "schema": "Print the JSON Schema of a graph file or a cluster profile.",
     "status": "Say how graphs do in a cluster.",
     "test": "Hold the answers of graphs against what their cases expect.",
+    "view": "Draw a graph and the plan that it compiles to.",
 }
 """Every command with its line in the help, so that the help needs no command's imports."""
 

@@ -122,9 +122,10 @@ _UNUSED: Final = frozenset({PARAMETER_UNUSED, DEAD_NODE, UNUSED_INPUT, ARITY, NO
 
 @record
 class CheckedGraph:
-    """A graph file's document with its plans by predictor, and what comes of it where nothing is wrong."""
+    """A graph file's document, its typed graphs and plans by predictor, and what comes of it where nothing is wrong."""
 
     spec: GraphSpec
+    graphs: Mapping[str, Graph]
     plans: Mapping[str, Plan]
     emission: Emission | None
     losses: tuple[Loss, ...] = ()
@@ -154,7 +155,7 @@ def _compile_graph(
     run_stages(PIPELINE.document, work, sink)
     work.versions = _compile_versions(work, sink)
     run_stages(PIPELINE.versions, work, sink)
-    return CheckedGraph(spec, work.versions.plans, work.emission, work.losses)
+    return CheckedGraph(spec, work.versions.graphs, work.versions.plans, work.emission, work.losses)
 
 
 def _compile_versions(work: Compiling, sink: Sink) -> Versions:

@@ -28,6 +28,11 @@ class Versions:
     each: Mapping[str, CheckedVersion]
 
     @property
+    def graphs(self) -> Mapping[str, Graph]:
+        """Return the typed graphs by predictor."""
+        return {name: version.graph for name, version in self.each.items()}
+
+    @property
     def plans(self) -> Mapping[str, Plan]:
         """Return the plans by predictor."""
         return {name: version.plan for name, version in self.each.items()}

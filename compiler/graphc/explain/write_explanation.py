@@ -5,6 +5,7 @@ from textwrap import wrap
 from typing import Final
 
 from graphc.explain.explain_plan import ExplainedNode, ExplainedUnit, Explanation
+from graphc.explain.figures import show_bytes, show_ms
 from graphc.gpus.ask import show_mib
 from graphc.hardware.assign import Landing
 
@@ -29,7 +30,8 @@ _WORDS: Final = {
 
 def write_explanation(plan: Explanation) -> str:
     """Return the text of an explanation; it ends with a line break."""
-    head = f"{plan.graph}, predictor {plan.predictor}: {_ms(plan.ms)} predicted for a request of {_rows(plan.batch)}"
+    predicted = f"{show_ms(plan.ms)} predicted for a request of {_rows(plan.batch)}"
+    head = f"{plan.graph}, predictor {plan.predictor}: {predicted}"
     blocks = [
         [head],
         _block("units", _write_tree(plan)),
@@ -64,8 +66,8 @@ def _write_tree(plan: Explanation) -> Iterator[str]:
 
 
 def _write_unit(unit: ExplainedUnit, units: dict[str, ExplainedUnit], lead: str, below: str) -> Iterator[str]:
-    time = f"{_ms(unit.work_ms)} of work + {_ms(unit.hop_ms)} hop"
-    yield f"{lead}{unit.name}  {unit.type}  {time}, {_bytes(unit.takes)} in, {_bytes(unit.answers)} out"
+    time = f"{show_ms(unit.work_ms)} of work + {show_ms(unit.hop_ms)} hop"
+    yield f"{lead}{unit.name}  {unit.type}  {time}, {show_bytes(unit.takes)} in, {show_bytes(unit.answers)} out"
     last = len(unit.children) - 1
     stem = below + ("│  " if unit.children else "   ")
     nodes = _listed([_write_node(node) for node in unit.nodes]) or "no nodes"
@@ -77,13 +79,13 @@ def _write_unit(unit: ExplainedUnit, units: dict[str, ExplainedUnit], lead: str,
 
 def _write_node(node: ExplainedNode) -> str:
     known = {"declared": ", declared", "measured": ", measured", "size": ", by size"}.get(node.source, "")
-    return f"{node.name} ({_ms(node.ms)}{known})"
+    return f"{node.name} ({show_ms(node.ms)}{known})"
 
 
 def _write_way(plan: Explanation) -> Iterator[str]:
     units = {unit.name: unit for unit in plan.units}
-    way = " -> ".join(f"{name} {_ms(units[name].work_ms + units[name].hop_ms)}" for name in plan.way)
-    total = f" = {_ms(plan.ms)}" if len(plan.way) > 1 else ""
+    way = " -> ".join(f"{name} {show_ms(units[name].work_ms + units[name].hop_ms)}" for name in plan.way)
+    total = f" = {show_ms(plan.ms)}" if len(plan.way) > 1 else ""
     yield from _wrap(way + total, WIDTH - 2, "  ")
     hops = f"{plan.hops} hop{'s' * (plan.hops != 1)} for one request"
     waits = f", {len(plan.way)} of them one after another" if plan.hops > len(plan.way) else ""
@@ -118,7 +120,7 @@ def _write_messages(plan: Explanation) -> Iterator[str]:
         (
             message.tensor,
             message.type,
-            _bytes(message.bytes),
+            show_bytes(message.bytes),
             f"{message.source or 'client'} -> {message.target or 'client'}",
         )
         for message in plan.messages[:SHOWN]
@@ -128,12 +130,6 @@ def _write_messages(plan: Explanation) -> Iterator[str]:
         yield f"{tensor:<{widths[0]}}  {type_:<{widths[1]}}  {size:>{widths[2]}}  {way}"
     if len(plan.messages) > SHOWN:
         yield f"and {len(plan.messages) - SHOWN} more"
-
-
-def _bytes(count: int) -> str:
-    if count < 10_000:
-        return f"{count} B"
-    return f"{count / 2**10:,.0f} KiB" if count < 2**20 else f"{count / 2**20:,.1f} MiB"
 
 
 # Decisions
@@ -173,8 +169,3 @@ def _wrap(text: str, width: int, indent: str) -> Iterator[str]:
 def _listed(words: Sequence[str]) -> str:
     more = [f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
     return ", ".join([*words[:SHOWN], *more])
-
-
-def _ms(ms: float) -> str:
-    """Write a time with as many digits as it deserves."""
-    return f"{ms:.0f} ms" if ms >= 100 else f"{ms:.1f} ms" if ms >= 1 else f"{ms:.2g} ms"
