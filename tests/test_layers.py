@@ -73,7 +73,17 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
 """The modules of the compiler through which a loosely typed dependency comes in."""
 
 ROOMS: Final = (
-    *("records", "diagnostics", "source", "unchecked", "seldon", "http1", "engine_graph", "engine"),
+    *(
+        "records",
+        "diagnostics",
+        "source",
+        "unchecked",
+        "seldon",
+        "http1",
+        "engine_graph",
+        "workloads",
+        "engine",
+    ),
     *("within", "client", "fetch", "version", "regular_files", "gpus", "compare", "artefacts", "quantities"),
     *(
         "ir",
