@@ -4,14 +4,13 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
-from graphc.cluster.bundle import DEPLOYMENT
-from graphc.cluster.client import Access, Cluster, Ref
+from graphc.cluster.client import Access, Cluster
 from graphc.cluster.fallbacks import Fallback, describe_fallback, find_fallbacks
 from graphc.cluster.problem import RefusedError
+from graphc.cluster.serving_seldon import SeldonServing
 from graphc.ir.graph import Value
 from graphc.unchecked import Data
 
-REF = Ref(DEPLOYMENT, "models", "fraud")
 LOG = """2026-01-01 10:00:00,000 [mlserver] INFO - Using asyncio event-loop policy: uvloop
 2026-01-01 10:00:01,000 [mlserver.graphc] WARNING - node `score` runs its model for the CPU, `score/cpu/small.onnx`
 2026-01-01 10:00:01,000 [mlserver.graphc] WARNING - no GPU, so models run on the CPU: GRAPHC_DEVICE asks for it
@@ -67,7 +66,7 @@ class Pods:
         return log
 
     def look(self) -> list[Fallback]:
-        return find_fallbacks(cast("Cluster", self), REF, [self.deployment])
+        return find_fallbacks(cast("Cluster", self), "models", SeldonServing(), [self.deployment])
 
 
 def test_a_unit_that_has_its_gpu_is_not_told_of() -> None:

@@ -22,8 +22,8 @@ from graphc.cluster.bundle import DEPLOYMENT
 from graphc.cluster.client import Cluster, Kind, Ref
 from graphc.cluster.judges import load
 from graphc.cluster.problem import ClusterError
-from graphc.cluster.rollout import state_of
-from graphc.cluster.trouble import find_trouble, is_passing
+from graphc.cluster.serving_seldon import state_of
+from graphc.cluster.trouble import find_complaints, is_passing
 from graphc.fetch import fetch
 from graphc.ir.graph import Value
 from graphc.unchecked import Data
@@ -302,5 +302,5 @@ class Complaints:
 
 def test_complaints_that_pass_are_no_trouble() -> None:
     cluster = cast("Cluster", Complaints(OVERTAKEN, "the quota is used up"))
-    troubles = find_trouble(cluster, Ref(DEPLOYMENT, "models", "g"), [])
+    troubles = find_complaints(cluster, Ref(DEPLOYMENT, "models", "g"))
     assert [each.reason for each in troubles] == ["the quota is used up"]

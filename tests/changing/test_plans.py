@@ -14,6 +14,7 @@ from graphc.cluster.difference import Difference, find_changes
 from graphc.cluster.offline import plan_offline
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.render import plan_as_data, write_plan
+from graphc.cluster.serving import Reading
 from graphc.cluster.view import conceal, view_document
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
@@ -269,7 +270,8 @@ def test_documents_of_any_form_have_a_view(hostile: Json) -> None:
     document: Json = {"kind": "SeldonDeployment", "metadata": {"annotations": 1}} | hostile
     view = view_document(document, no_map)
     same = read_deployment(strip(document))
-    assert list(find_dangers(same, same, (view, view))) == []
+    reading = Reading(same, view, None)
+    assert list(find_dangers(reading, reading)) == []
 
 
 def test_a_namespace_is_said_once(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from graphc.cluster.made import read_made
 from graphc.cluster.offline import plan_offline
 from graphc.cluster.render import plan_as_data, write_plan
 from graphc.cluster.replaced import find_replaced
+from graphc.cluster.serving import Reading
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.lower.options import Options
@@ -78,8 +79,12 @@ def deployment(*predictors: Json) -> Json:
 NO_ENGINE: Final[Json] = {"annotations": {"seldon.io/no-engine": "true"}}
 
 
+def reading_of(deployment: Json) -> Reading:
+    return Reading(deployment_of(deployment), {}, None)
+
+
 def found(before: Json, after: Json) -> list[tuple[str, str]]:
-    return list(find_replaced(deployment_of(before), deployment_of(after)))
+    return list(find_replaced(reading_of(before), reading_of(after)))
 
 
 def test_the_first_predictor_that_goes_takes_the_pods_of_the_next_with_it() -> None:
@@ -211,6 +216,6 @@ def test_pods_that_only_get_another_place_have_gpus_twice_meanwhile() -> None:
         one = each["spec"]["predictors"][0]["componentSpecs"][-1]
         one["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": 2}}
         one["replicas"] = 3
-    dangers = find_dangers(deployment_of(before), deployment_of(after), ({}, {}))
+    dangers = find_dangers(reading_of(before), reading_of(after))
     (peak,) = [each for each in dangers if each.kind == "gpu-peak"]
     assert peak.message == "the rollout needs 12 GPUs at its peak; the graph has 6 now and keeps 6"

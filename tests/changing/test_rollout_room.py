@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 from click.testing import CliRunner
@@ -98,6 +98,9 @@ def test_where_a_pod_may_go(spec: Json, taints: list[Json], *, may: bool) -> Non
     assert not may_go_to(spec, node)
 
 
+SELDON: Final[Json] = {"apiVersion": "machinelearning.seldon.io/v1", "kind": "SeldonDeployment"}
+
+
 def deployment(gpus: int = 1, **counts: int) -> Data:
     predictors: list[Value] = [
         {
@@ -109,14 +112,15 @@ def deployment(gpus: int = 1, **counts: int) -> Data:
         }
         for name, count in counts.items()
     ]
-    return {"metadata": {"name": "g"}, "spec": {"predictors": predictors}}
+    whole: Json = SELDON | {"metadata": {"name": "g"}, "spec": {"predictors": predictors}}
+    return whole
 
 
 def gpus_at(before: Data | None, after: Data) -> tuple[int, int]:
     """The GPUs that are needed at the beginning and at the end."""
     first, last = (
         sum(each.count * needs_of(each.spec).get(GPU, 0) for each in stage)
-        for stage in find_stages(before, after)
+        for stage in find_stages([] if before is None else [before], [after])
     )
     return first, last
 
@@ -125,10 +129,11 @@ def spread(*units: str) -> Data:
     """A deployment whose units have three pods each, with a GPU, behind a first one."""
     containers = [{**pod({GPU: 1})["containers"][0], "name": each} for each in ("first", *units)]
     specs: list[Value] = [{"spec": {"containers": [each]}, "replicas": 3} for each in containers]
-    return {
+    whole: Json = SELDON | {
         "metadata": {"name": "g"},
         "spec": {"predictors": [{"name": "main", "graph": {"name": "first"}, "componentSpecs": specs}]},
     }
+    return whole
 
 
 def test_pods_of_a_deployment_with_another_name_are_there_twice() -> None:
@@ -162,10 +167,10 @@ def test_the_executor_is_counted_and_may_be_asked_for_otherwise() -> None:
     with_engine: Json = deployment(main=1)
     (predictor,) = with_engine["spec"]["predictors"]
     del predictor["annotations"]
-    (pods,) = find_stages(None, with_engine)[0]
+    (pods,) = find_stages((), [with_engine])[0]
     assert needs_of(pods.spec) == {"pods": 1, GPU: 1, "cpu": 500, "memory": 2**29}
     predictor["svcOrchSpec"] = {"resources": {"requests": {"cpu": "1"}}}
-    (pods,) = find_stages(None, with_engine)[0]
+    (pods,) = find_stages((), [with_engine])[0]
     assert needs_of(pods.spec) == {"pods": 1, GPU: 1, "cpu": 1000}
 
 
@@ -221,8 +226,7 @@ def deployed(name: str, gpus: int, image: str = "one") -> Json:
     spec = pod({GPU: str(gpus)})
     spec["containers"][0]["image"] = image
     predictor = {"name": "main", "replicas": 1, "componentSpecs": [{"spec": spec}], "graph": {"name": "c0"}}
-    kind = {"apiVersion": "machinelearning.seldon.io/v1", "kind": "SeldonDeployment"}
-    return kind | {"metadata": {"name": name, "namespace": "models"}, "spec": {"predictors": [predictor]}}
+    return SELDON | {"metadata": {"name": name, "namespace": "models"}, "spec": {"predictors": [predictor]}}
 
 
 def planned(name: str, gpus: int, before: Json | None = None) -> GraphPlan:

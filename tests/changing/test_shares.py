@@ -8,17 +8,16 @@ import yaml
 from graphc.cluster.bundle import Bundle, is_route, make_bundle
 from graphc.cluster.client import ref_of
 from graphc.cluster.file_traffic import write_difference
-from graphc.cluster.planning import traffic_of, undone_promotion
+from graphc.cluster.find_serving import annotation_of, read_graph
+from graphc.cluster.planning import undone_promotion
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.promotion import check_routes
 from graphc.cluster.records import Promotion, State
-from graphc.cluster.traffic import move, share_out
+from graphc.cluster.traffic import move, shadows_of, share_out, traffic_of
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.rollout.model import ANNOTATION
 from graphc.rollout.read import read_rollout
-from graphc.seldon.deployment import deployment_of
-from graphc.unchecked import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -186,17 +185,18 @@ predictors:
 """
 
 
-def compiled(profile: str, folder: Path, text: str = VERSIONS) -> Bundle:
+def compiled(profile: str, folder: Path, text: str = VERSIONS, target: str = "seldon") -> Bundle:
     path = folder / "graph.yaml"
     path.write_text(text)
-    done = compile_files(Request([str(path)], profile=profile))
+    done = compile_files(Request([str(path)], profile=profile, target=target))
     assert not done.sink.has_errors, [each.message for each in done.sink]
     return make_bundle("g", "ns", done.emissions[0].documents, None, "ns")
 
 
+@pytest.mark.parametrize("target", ["seldon", "kubernetes"])
 @pytest.mark.parametrize("profile", ["gateway", "istio"])
-def test_a_mirrored_shadow_becomes_a_backend_step_by_step(profile: str, tmp_path: Path) -> None:
-    bundle = compiled(profile, tmp_path)
+def test_a_mirrored_shadow_becomes_a_backend_step_by_step(profile: str, target: str, tmp_path: Path) -> None:
+    bundle = compiled(profile, tmp_path, target=target)
     for shares in ({"main": 90, "dark": 10}, {"main": 50, "dark": 50}, {"main": 0, "dark": 100}):
         whole = shares | {"ghost": 0, "beta": 0}
         moved = move(bundle, whole)
@@ -204,21 +204,23 @@ def test_a_mirrored_shadow_becomes_a_backend_step_by_step(profile: str, tmp_path
         # A file that says the same compiles to the same routes.
         text = VERSIONS.replace("main: {traffic: 100}", f"main: {{traffic: {shares['main']}}}")
         text = text.replace("dark: {shadow: true, mirror: 50}", f"dark: {{traffic: {shares['dark']}}}")
-        wanted = compiled(profile, tmp_path, text)
+        wanted = compiled(profile, tmp_path, text, target)
         routes = [
             [each["spec"] for each in found.documents if is_route(ref_of(each))] for found in (moved, wanted)
         ]
         assert routes[0] == routes[1]
         assert routes[0]
-        # So does what the SeldonDeployment says of it.
-        rollouts = [read_rollout(deployment_of(found.deployment)) for found in (moved, wanted)]
+        # So does what the other documents say of it.
+        rollouts = [read_rollout(read_graph(found.documents)) for found in (moved, wanted)]
         assert rollouts[0] == rollouts[1]
+        assert traffic_of(moved.documents) == traffic_of(wanted.documents)
+        assert shadows_of(moved.documents) == shadows_of(wanted.documents)
         assert is_annotated(moved) == is_annotated(wanted)
         bundle = moved
 
 
 def is_annotated(bundle: Bundle) -> bool:
-    return ANNOTATION in fields(bundle.deployment, "metadata", "annotations")
+    return bool(annotation_of(bundle.documents, ANNOTATION))
 
 
 @pytest.mark.parametrize("profile", ["gateway", "istio"])

@@ -30,6 +30,7 @@ KUSTOMIZE: Final = Path(__file__).parent / "kustomize"
 PACKAGES: Final = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
     "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
 }
@@ -70,7 +71,7 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def binaries() -> Path:
-    """Return the folder that holds etcd, kube-apiserver, kube-scheduler and kubectl, built the first time (minutes)."""
+    """Return the folder that holds the programs of `PACKAGES`, built the first time (minutes)."""
     version = _kubernetes_version()
     sources = hashlib.sha256(b"".join((TOOLS / name).read_bytes() for name in ("go.mod", "go.sum")))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphc-tests"
@@ -230,12 +231,55 @@ def seldon_scheduler(binaries: Path, scheduler: Path) -> Path:
     return scheduler
 
 
-def _is_healthy(port: int) -> bool:
+CONTROLLERS: Final = (
+    *("deployment", "replicaset", "garbage-collector", "endpointslice", "resourcequota"),
+    *("horizontal-pod-autoscaler", "disruption", "serviceaccount", "namespace"),
+)
+"""The controllers that make, scale and delete what a graph without Seldon consists of."""
+
+
+@pytest.fixture(scope="module")
+def controlled(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start Kubernetes' controllers beside an API server of their own, and return the file that leads to both."""
+    folder = tmp_path_factory.mktemp("controlled")
+    with _serving(binaries, folder) as config:
+        (port,) = _free_ports(1)
+        command = [
+            binaries / "kube-controller-manager",
+            f"--kubeconfig={config}",
+            f"--controllers={','.join(f'{each}-controller' for each in CONTROLLERS)}",
+            "--leader-elect=false",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--cert-dir={folder}",
+            "--kube-api-qps=1000",
+            "--kube-api-burst=2000",
+            "--horizontal-pod-autoscaler-sync-period=1s",
+            "--resource-quota-sync-period=1s",
+        ]
+        with _running(folder, command) as server:
+            server.await_ready(lambda: _is_healthy(port, "healthz"))
+            yield config
+
+
+@pytest.fixture(scope="module")
+def plain_cluster(
+    binaries: Path, controlled: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Kubectl]:
+    """Return the file that leads to a server with controllers and the routes of gateways, and kubectl for it."""
+    run = _kubectl(binaries, controlled)
+    _install(run, ROUTES, tmp_path_factory.mktemp("modules"))
+    for kind in ("httproutes", "grpcroutes", "virtualservices"):
+        _await_served(run, kind)
+    return controlled, run
+
+
+def _is_healthy(port: int, path: str = "readyz") -> bool:
     # The certificate is the program's own, and written as it starts.
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(f"https://127.0.0.1:{port}/readyz", timeout=5, context=context) as answer:
+        with urllib.request.urlopen(f"https://127.0.0.1:{port}/{path}", timeout=5, context=context) as answer:
             return answer.status == 200
     except OSError:
         return False

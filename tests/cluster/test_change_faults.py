@@ -1,4 +1,7 @@
-"""A change that is interrupted or killed at any request leaves nothing half done, and is completed when run again."""
+"""A change that is interrupted or killed at any request leaves nothing half done, and is completed when run again.
+
+So it is for every target. Without Seldon a change has more requests, and each test tries a part of them.
+"""
 
 import os
 import signal
@@ -12,13 +15,16 @@ import pytest
 import yaml
 from faulty_proxy import Proxy, When, harming
 from forked_commands import Forks, forking
-from graphc.cluster.bundle import DEPLOYMENT, Bundle, make_bundle
-from graphc.cluster.client import Access, Cluster, Ref, connect
+from graphc.cluster.bundle import CONFIG_MAP, DEPLOYMENT, SERVICE, WORKLOAD, Bundle, make_bundle
+from graphc.cluster.client import Access, Cluster, Kind, Ref, connect
 from graphc.cluster.ledger import Ledger, list_states
-from graphc.cluster.planning import plan_graph, traffic_of
+from graphc.cluster.planning import plan_graph
 from graphc.cluster.records import State
+from graphc.cluster.traffic import traffic_of
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
+from graphc.unchecked import objects, text
+from stand_in_node import running_gateways, running_node
 from stand_in_operator import READY, SILENT, Mood, operating
 
 ROOT: Final = Path(__file__).parents[2]
@@ -27,6 +33,18 @@ MODELS: Final = ROOT / "graphs"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 NewNamespace = Callable[..., str]
+
+
+PROFILE: Final = """\
+apiVersion: graphc/v1
+kind: ClusterProfile
+metadata: {name: plain}
+target: kubernetes
+ingress: {kind: gateway, gateway: infra/public, path: "/{graph}"}
+"""
+
+STRIDE: Final = 5
+ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute")
 
 
 def write_graph(folder: Path, name: str, version: int) -> Path:
@@ -54,16 +72,26 @@ def write_graph(folder: Path, name: str, version: int) -> Path:
 
 @dataclass
 class Place:
-    """Where the tests run: a namespace with the stand-in for the operator, and ways to look."""
+    """Where the tests run: a namespace with what stands in for an operator or for nodes, and ways to look."""
 
     kubeconfig: Path
     namespace: str
     folder: Path
     forks: Forks
     cluster: Cluster
+    profile: Path | None = None
+    stride: int = 1
+    """Every which request is tried."""
 
     def arguments(self, verb: str, *more: str, config: Path | None = None) -> list[str]:
-        return [verb, "--kubeconfig", str(config or self.kubeconfig), "-n", self.namespace, *more]
+        options = ["--kubeconfig", str(config or self.kubeconfig), "-n", self.namespace]
+        if verb == "apply" and self.profile is not None:
+            options += ["--profile", str(self.profile)]
+        return [verb, *options, *more]
+
+    def tried(self, requests: int, start: int = 1, step: int = 1) -> range:
+        """Return the numbers of the requests that are harmed."""
+        return range(start, requests + 1, step * self.stride)
 
     def apply(self, path: Path, config: Path | None = None) -> tuple[int, str]:
         return self.forks.run(self.arguments("apply", "--yes", "--timeout", "60s", str(path), config=config))
@@ -74,7 +102,8 @@ class Place:
         assert not self.names(name)
 
     def bundle(self, path: Path) -> Bundle:
-        done = compile_files(Request([str(path)]))
+        profile = None if self.profile is None else str(self.profile)
+        done = compile_files(Request([str(path)], profile=profile))
         (graph,) = done.graphs
         assert graph.emission is not None, [each.message for each in done.sink]
         return make_bundle(
@@ -92,30 +121,73 @@ class Place:
 
     def shares(self, name: str) -> dict[str, int]:
         """Return the shares of the predictors that answer clients."""
-        live = self.cluster.get(Ref(DEPLOYMENT, self.namespace, name))
-        return traffic_of([live or {}])
+        if self.profile is None:
+            live = self.cluster.get(Ref(DEPLOYMENT, self.namespace, name))
+            return traffic_of([live or {}])
+        live = self.cluster.get(Ref(ROUTE, self.namespace, name))
+        (rule,) = objects(live, "spec", "rules")
+        return {
+            text(each, "name").removeprefix(f"{name}-"): int(str(each["weight"]))
+            for each in objects(rule, "backendRefs")
+        }
 
     def names(self, graph: str) -> list[str]:
         """Return everything in the namespace that belongs to the graph, by its name."""
-        from graphc.cluster.client import Kind
-
-        kinds = (Kind("v1", "ConfigMap"), Kind("machinelearning.seldon.io/v1", "SeldonDeployment"))
+        # An operator's Deployments are the operator's.
+        kinds = (CONFIG_MAP, DEPLOYMENT) if self.profile is None else (CONFIG_MAP, WORKLOAD, SERVICE, ROUTE)
         found = [
-            str(each["metadata"]["name"])  # pyright: ignore
+            text(each, "metadata", "name")
             for kind in kinds
             for each in self.cluster.find(kind, self.namespace, {})
         ]
         return sorted(name for name in found if name == graph or name.startswith((f"{graph}-", f"{graph}.")))
 
 
+@dataclass(frozen=True)
+class World:
+    """A cluster with a namespace for graphs of one target, where pods whose image is `silent` never start."""
+
+    kubeconfig: Path
+    namespace: str
+    profile: Path | None
+
+    def place(self, folder: Path, forks: Forks) -> Place:
+        cluster = connect(Access(kubeconfig=str(self.kubeconfig), namespace=self.namespace))
+        stride = 1 if self.profile is None else STRIDE
+        return Place(self.kubeconfig, self.namespace, folder, forks, cluster, self.profile, stride)
+
+
+@pytest.fixture(scope="module", params=["seldon", "kubernetes"])
+def world(
+    request: pytest.FixtureRequest, new_namespace: NewNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    if request.param == "seldon":
+        request.getfixturevalue("seldon")
+        kubeconfig: Path = request.getfixturevalue("kubeconfig")
+        namespace = new_namespace()
+        with operating(str(kubeconfig), namespace, never_ready):
+            yield World(kubeconfig, namespace, None)
+        return
+    kubeconfig, kubectl = request.getfixturevalue("plain_cluster")
+    assert not kubectl("create", "namespace", "faults").returncode
+    profile = tmp_path_factory.mktemp("profile") / "plain.yaml"
+    profile.write_text(PROFILE)
+    with (
+        running_node(str(kubeconfig), lambda images: never_ready("", images)),
+        running_gateways(str(kubeconfig), "faults"),
+    ):
+        yield World(kubeconfig, "faults", profile)
+
+
 @pytest.fixture(scope="module")
-def place(
-    kubeconfig: Path, seldon: object, new_namespace: NewNamespace, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
-    folder, namespace = tmp_path_factory.mktemp("faults"), new_namespace()
-    cluster = connect(Access(kubeconfig=str(kubeconfig), namespace=namespace))
-    with forking(folder) as forks, operating(str(kubeconfig), namespace):
-        yield Place(kubeconfig, namespace, folder, forks, cluster)
+def place(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("faults")
+    with forking(folder) as forks:
+        yield world.place(folder, forks)
+
+
+def never_ready(_predictor: str, images: tuple[str, ...]) -> Mood:
+    return SILENT if any(image.startswith("silent:") for image in images) else READY
 
 
 def never(_number: int, _when: When) -> bool:
@@ -156,16 +228,16 @@ def interrupt(
     return code, words, proxy
 
 
-def alternate(requests: int) -> Iterator[tuple[int, signal.Signals]]:
+def alternate(place: Place, requests: int) -> Iterator[tuple[int, signal.Signals]]:
     """Yield every third request, with Ctrl-C and a kill in turns."""
-    for turn, number in enumerate(range(1, requests + 1, 3)):
+    for turn, number in enumerate(place.tried(requests, step=3)):
         yield number, signal.SIGKILL if turn % 2 else signal.SIGINT
 
 
 def test_ctrl_c_at_any_request_leaves_one_whole_version(place: Place) -> None:
     requests = count_requests(place, "counted")
     ends: dict[str, int] = {"old": 0, "new": 0}
-    for number in range(1, len(requests) + 1):
+    for number in place.tried(len(requests)):
         for when in ("before", "after"):
             name = f"int{number}{when[0]}"
             old, new = write_graph(place.folder, name, 1), write_graph(place.folder, name, 2)
@@ -180,14 +252,14 @@ def test_ctrl_c_at_any_request_leaves_one_whole_version(place: Place) -> None:
             assert code in ({0, 130} if is_new else {130}), f"{number} {when} ended with {code}: {words}"
             assert "Traceback" not in words
             place.delete(name)
-    assert ends["old"] > len(requests)
+    assert ends["old"] > len(place.tried(len(requests)))
     assert ends["new"] > 0
 
 
 def test_a_change_killed_at_any_request_is_completed_by_the_next(place: Place) -> None:
     requests = count_requests(place, "counted")
     unfinished = 0
-    for number in range(1, len(requests) + 1):
+    for number in place.tried(len(requests)):
         for when in ("before", "after"):
             name = f"kill{number}{when[0]}"
             old, new = write_graph(place.folder, name, 1), write_graph(place.folder, name, 2)
@@ -203,12 +275,12 @@ def test_a_change_killed_at_any_request_is_completed_by_the_next(place: Place) -
             assert place.state(name).pending is None
             assert place.is_exactly(new)
             place.delete(name)
-    assert unfinished > len(requests) / 2
+    assert unfinished > len(place.tried(len(requests))) / 2
 
 
 def test_a_change_killed_at_any_request_is_taken_back_by_rollback(place: Place) -> None:
     requests = count_requests(place, "counted")
-    for number in range(1, len(requests) + 1, 2):
+    for number in place.tried(len(requests), step=2):
         name = f"back{number}"
         old, new = write_graph(place.folder, name, 1), write_graph(place.folder, name, 2)
         assert place.apply(old)[0] == 0
@@ -230,7 +302,7 @@ def test_a_first_change_killed_at_any_request_leaves_nothing_after_a_rollback(pl
     with harming(place.kubeconfig, place.folder, never) as proxy:
         assert place.apply(path, proxy.kubeconfig)[0] == 0
     place.delete("first")
-    for number in range(1, len(proxy.seen) + 1, 2):
+    for number in place.tried(len(proxy.seen), step=2):
         name = f"first{number}"
         run_with_signal(place, write_graph(place.folder, name, 1), number, "after", signal.SIGKILL)
         state = place.state(name)
@@ -255,7 +327,7 @@ def test_a_promotion_stopped_at_any_request_goes_on_when_run_again(place: Place)
     assert code == 0, words
     place.delete("stopped")
     stopped = 0
-    for number, sent in alternate(len(proxy.seen)):
+    for number, sent in alternate(place, len(proxy.seen)):
         name = f"stop{number}"
         path = write_graph(place.folder, name, 1)
         assert place.apply(path)[0] == 0
@@ -270,7 +342,7 @@ def test_a_promotion_stopped_at_any_request_goes_on_when_run_again(place: Place)
         assert place.shares(name) == whole[-1]
         assert place.state(name).pending is None
         place.delete(name)
-    assert stopped > len(proxy.seen) / 6
+    assert stopped > len(place.tried(len(proxy.seen), step=6))
 
 
 def test_a_rollback_stopped_at_any_request_is_completed_when_run_again(place: Place) -> None:
@@ -284,7 +356,7 @@ def test_a_rollback_stopped_at_any_request_is_completed_when_run_again(place: Pl
     assert code == 0, words
     place.delete("undone")
     stopped = 0
-    for number, sent in alternate(len(proxy.seen)):
+    for number, sent in alternate(place, len(proxy.seen)):
         name = f"undo{number}"
         old, new = prepare(name)
         code, words, _ = interrupt(place, ("rollback", "--yes", name, "1"), number, "after", sent)
@@ -297,7 +369,7 @@ def test_a_rollback_stopped_at_any_request_is_completed_when_run_again(place: Pl
         assert place.is_exactly(old)
         assert place.state(name).pending is None
         place.delete(name)
-    assert stopped > len(proxy.seen) / 6
+    assert stopped > len(place.tried(len(proxy.seen), step=6))
 
 
 def test_answers_that_are_lost_are_asked_for_again(place: Place) -> None:
@@ -325,27 +397,12 @@ def wait_for(look: Callable[[], bool], seconds: float = 30) -> None:
     pytest.fail("what was waited for did not come")
 
 
-def never_ready(_predictor: str, images: tuple[str, ...]) -> Mood:
-    return SILENT if any(image.startswith("silent:") for image in images) else READY
-
-
 @pytest.fixture
-def slow_place(
-    kubeconfig: Path, seldon: object, new_namespace: NewNamespace, tmp_path: Path
-) -> Iterator[tuple[Place, Place]]:
-    """Return a namespace in which the image `silent` never starts, for two people."""
-    namespace = new_namespace()
-    cluster = connect(Access(kubeconfig=str(kubeconfig), namespace=namespace))
+def slow_place(world: World, tmp_path: Path) -> Iterator[tuple[Place, Place]]:
+    """Return the namespace for two people."""
     (tmp_path / "other").mkdir()
-    with (
-        forking(tmp_path) as mine,
-        forking(tmp_path / "other") as others,
-        operating(str(kubeconfig), namespace, never_ready),
-    ):
-        yield (
-            Place(kubeconfig, namespace, tmp_path, mine, cluster),
-            Place(kubeconfig, namespace, tmp_path, others, cluster),
-        )
+    with forking(tmp_path) as mine, forking(tmp_path / "other") as others:
+        yield world.place(tmp_path, mine), world.place(tmp_path, others)
 
 
 def begin_a_wait(place: Place, name: str) -> tuple[Path, int]:

@@ -192,7 +192,7 @@ def test_it_agrees_on_nodes_that_run_other_things(floor: Floor, tmp_path: Path) 
         put_others(floor, judged, chance)
         nodes, others = floor.cluster.find(NODES, "", {}), floor.cluster.find(PODS, "", {})
         places = find_places(nodes, others, ())
-        stage = [each for deployment in judged.deployments for each in find_stages(None, deployment)[0]]
+        stage = [each for deployment in judged.deployments for each in find_stages((), [deployment])[0]]
         fit = fit_stage(stage, nodes, places)
         pods = floor.schedule(in_some_order(judged, chance, surging=False), count)
         all_bound = all(is_bound(each) for each in pods)

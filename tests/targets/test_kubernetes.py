@@ -7,14 +7,17 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from click import ClickException
 from click.testing import CliRunner, Result
 from graphc.cli import main
+from graphc.cli.bundles import refuse_unknown
 from graphc.diagnostics import Sink
 from graphc.run.load import load_manifests
 from graphc.run.problem import Findings
 from graphc.seldon.deployment import read_deployment
 from graphc.seldon.documents import KIND
 from graphc.seldon.node import node_of
+from graphc.targets.find import list_targets
 
 GRAPH: Final = str(Path(__file__).parents[2] / "graphs" / "wine-average" / "graph.yaml")
 PROFILE: Final = """\
@@ -94,16 +97,11 @@ def test_a_wrong_engine_is_told_at_its_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.output
 
 
-@pytest.mark.parametrize("command", ["apply", "plan"])
-@pytest.mark.parametrize("by_profile", [False, True])
-def test_what_changes_clusters_refuses_what_it_does_not_know(
-    tmp_path: Path, command: str, by_profile: bool
-) -> None:
-    (tmp_path / "cluster.yaml").write_text(PROFILE)
-    options = ["--profile", str(tmp_path / "cluster.yaml")] if by_profile else ["--target", "kubernetes"]
-    done = call(command, GRAPH, *options)
-    assert done.exit_code == 1
-    assert "this command changes graphs of Seldon alone, and these are for `kubernetes`" in done.stderr
+def test_what_changes_clusters_knows_every_target_and_refuses_others() -> None:
+    for target in list_targets():
+        refuse_unknown(target)
+    with pytest.raises(ClickException, match="for the target `other` to serve"):
+        refuse_unknown("other")
 
 
 def test_check_finds_nothing_wrong_in_what_is_emitted(tmp_path: Path) -> None:

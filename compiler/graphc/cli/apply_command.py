@@ -14,9 +14,9 @@ from graphc.cluster.bundle import Bundle
 from graphc.cluster.change import Orders
 from graphc.cluster.client import Access, connect
 from graphc.cluster.ledger import Ledger
-from graphc.cluster.planning import GraphPlan, plan_graph, traffic_of
+from graphc.cluster.planning import GraphPlan, plan_graph
 from graphc.cluster.render import describe_conflicts, describe_promotion, write_plan
-from graphc.cluster.traffic import WHOLE, move
+from graphc.cluster.traffic import WHOLE, move, traffic_of
 from graphc.compile.request import Request
 
 

@@ -7,12 +7,12 @@ import click
 
 from graphc.cli.reporting import exit_if_rejected, report
 from graphc.cluster.bundle import Bundle, make_bundle
+from graphc.cluster.find_serving import SERVINGS
 from graphc.compile.compile_files import compile_files
 from graphc.compile.pipeline import CheckedGraph
 from graphc.compile.request import Request
 from graphc.frontend.check_gates import check_decidable
 from graphc.frontend.predictors import predictors_of
-from graphc.targets.find import find_target
 
 
 def read_bundles(request: Request, output_format: str) -> Sequence[CheckedGraph]:
@@ -20,19 +20,19 @@ def read_bundles(request: Request, output_format: str) -> Sequence[CheckedGraph]
     done = compile_files(request)
     report(done, output_format, to_stderr=True)
     exit_if_rejected(done)
-    _refuse_unchanged(replace(request, cluster=done.cluster).target_name)
+    refuse_unknown(replace(request, cluster=done.cluster).target_name)
     graphs = [graph for graph in done.graphs if graph.emission is not None]
     if not graphs:
         raise click.ClickException("the files hold no graph")
     return graphs
 
 
-def _refuse_unchanged(target: str) -> None:
+def refuse_unknown(target: str) -> None:
     """End the command for a target whose objects it does not know: it would do half of what it says."""
-    if not find_target(target).is_changed:
+    if target not in {each.target for each in SERVINGS}:
         raise click.ClickException(
-            f"this command changes graphs of Seldon alone, and these are for `{target}`: "
-            "`graphc compile FILE | kubectl apply --server-side -f -` applies them"
+            f"this command does not know what it is for the target `{target}` to serve: "
+            "`graphc compile FILE | kubectl apply --server-side -f -` applies its graphs"
         )
 
 

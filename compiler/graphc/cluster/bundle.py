@@ -2,20 +2,28 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from graphc.cluster.client import Kind, Ref, ref_of
 from graphc.cluster.problem import ClusterError
+from graphc.engine_graph import MANAGED_BY, PART_OF
 from graphc.ir.graph import Value
-from graphc.unchecked import Data, copy_fields, fields, text
+from graphc.unchecked import Data, copy_fields, fields, objects, text
 
 DEPLOYMENT: Final = Kind("machinelearning.seldon.io/v1", "SeldonDeployment")
 CONFIG_MAP: Final = Kind("v1", "ConfigMap")
 
-PART_OF: Final = "app.kubernetes.io/part-of"
-MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+WORKLOAD: Final = Kind("apps/v1", "Deployment")
+SERVICE: Final = Kind("v1", "Service")
+AUTOSCALER: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler")
+SCALED_OBJECT: Final = Kind("keda.sh/v1alpha1", "ScaledObject")
+BUDGET: Final = Kind("policy/v1", "PodDisruptionBudget")
+"""What a graph consists of that runs without Seldon, beside its config maps and routes."""
+
+SCALERS: Final = (AUTOSCALER, SCALED_OBJECT)
+
 SIGNATURE: Final = "graphc.dev/content-hash"
 
 ROUTING: Final = (
@@ -27,6 +35,12 @@ ROUTING: Final = (
 """The API groups whose objects send requests to a SeldonDeployment's services, which have to be there."""
 
 _SERVERS: Final = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
+
+_NOTES: Final = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "deployment.kubernetes.io/revision",
+)
+"""Annotations that client-side apply and Kubernetes' controllers keep for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +57,6 @@ class Bundle:
         return [ref_of(each) for each in self.documents]
 
     @property
-    def deployment(self) -> Data | None:
-        """The SeldonDeployment."""
-        return next((each for each in self.documents if ref_of(each).kind == DEPLOYMENT), None)
-
-    @property
     def digest(self) -> str:
         """What tells these documents from any others."""
         return hashlib.sha256(json.dumps(self.documents, sort_keys=True).encode()).hexdigest()
@@ -61,7 +70,12 @@ def make_bundle(
         raise ClusterError(f"`{name}` says `namespace: {own}`, and --namespace says `{asked}`")
     namespace = own or asked or default
     placed = [_place(each, namespace) for each in documents]
-    return Bundle(name, namespace, tuple(sorted(placed, key=_rank)))
+    return Bundle(name, namespace, order_documents(placed))
+
+
+def order_documents(documents: Iterable[Data]) -> tuple[Data, ...]:
+    """Return documents in the order in which they go into a cluster."""
+    return tuple(sorted(documents, key=_rank))
 
 
 def _place(document: Mapping[str, Value], namespace: str) -> Data:
@@ -74,19 +88,17 @@ def _place(document: Mapping[str, Value], namespace: str) -> Data:
 
 def _rank(document: Data) -> int:
     """Config maps are there before the pods that mount them, and services before what routes to them."""
-    if ref_of(document).kind == DEPLOYMENT:
+    ref = ref_of(document)
+    if ref.kind in {DEPLOYMENT, WORKLOAD}:
         return 1
-    return 2 if is_route(ref_of(document)) else 0
+    if ref.kind in {*SCALERS, BUDGET}:
+        return 2
+    return 3 if is_route(ref) else 0
 
 
 def is_route(ref: Ref) -> bool:
     """Say whether an object sends requests to a graph's services."""
     return ref.kind.api_version.startswith(ROUTING)
-
-
-def order_of_removal(refs: Iterable[Ref]) -> list[Ref]:
-    """Order objects so that none is gone while another still needs it."""
-    return sorted(refs, key=lambda ref: (0 if is_route(ref) else 1 if ref.kind == DEPLOYMENT else 2, ref))
 
 
 def strip(live: Mapping[str, Value]) -> Data:
@@ -97,8 +109,12 @@ def strip(live: Mapping[str, Value]) -> Data:
     for name in _SERVERS:
         metadata.pop(name, None)
     annotations = fields(metadata, "annotations")
-    # What client-side apply and the operator keep for themselves.
-    annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
+    for name in _NOTES:
+        annotations.pop(name, None)
+    if ref_of(live).kind == SERVICE:
+        # Where a Service is in the cluster is given to it, and given anew to one that is made again.
+        for name in ("clusterIP", "clusterIPs"):
+            fields(document, "spec").pop(name, None)
     if annotations:
         metadata["annotations"] = annotations
     else:
@@ -108,19 +124,26 @@ def strip(live: Mapping[str, Value]) -> Data:
 
 
 def is_ours(live: Mapping[str, Value], graph: str) -> bool:
-    """Say whether graphc made an object for this graph."""
+    """Say whether graphc made an object for this graph.
+
+    What a controller makes of such an object is the controller's, though some copy the labels.
+    """
     labels = fields(live, "metadata", "labels")
-    return labels.get(MANAGED_BY) == "graphc" and labels.get(PART_OF) == graph
+    is_labelled = labels.get(MANAGED_BY) == "graphc" and labels.get(PART_OF) == graph
+    return is_labelled and find_maker(live) is None
+
+
+def find_maker(live: Mapping[str, Value]) -> str | None:
+    """Return the object whose controller made this one, in words; None where no controller did."""
+    for owner in objects(live, "metadata", "ownerReferences"):
+        if owner.get("controller") is True:
+            return f"{text(owner, 'kind')} {text(owner, 'name')}"
+    return None
 
 
 def is_content(document: Mapping[str, Value]) -> bool:
     """Say whether a document never changes: its name tells what it holds."""
     return ref_of(document).kind == CONFIG_MAP and document.get("immutable") is True
-
-
-def kinds_of(refs: Sequence[Ref]) -> list[Kind]:
-    """Return the kinds of objects that may belong to a graph."""
-    return sorted({CONFIG_MAP, DEPLOYMENT, *(ref.kind for ref in refs)})
 
 
 def name_of(document: Mapping[str, Value]) -> str:

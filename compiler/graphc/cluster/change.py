@@ -2,42 +2,33 @@
 
 The order makes it safe to be killed between any two requests. First the state says that a change is under way and to
 which revision a failure goes back; then the new revision is recorded; then config maps are applied, which nobody
-reads yet; then the SeldonDeployment; then what routes to it. Only when all of that serves is anything deleted.
+reads yet; then the SeldonDeployment, or Services and Deployments; then, once those serve, what routes to them. Only
+when all of that is done is anything deleted.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from graphc.cluster.bundle import (
-    CONFIG_MAP,
-    DEPLOYMENT,
-    MANAGED_BY,
-    PART_OF,
-    Bundle,
-    is_content,
-    is_ours,
-    is_route,
-    order_of_removal,
-    strip,
-)
-from graphc.cluster.client import Cluster, Ref, ref_of
+from graphc.cluster.bundle import CONFIG_MAP, Bundle, is_content, is_route, order_documents, strip
+from graphc.cluster.client import Cluster, ref_of
+from graphc.cluster.find_serving import serving_of
 from graphc.cluster.interrupt import Interrupted, Stopper
 from graphc.cluster.ledger import BEAT_SECONDS, Ledger, identify, now
-from graphc.cluster.planning import (
-    GraphPlan,
-    describe_steps,
-    explain,
-    find_removals,
-    read_conflicts,
-    traffic_of,
-)
+from graphc.cluster.marks import is_as_marked, mark
+from graphc.cluster.owners import explain_owner, may_take
+from graphc.cluster.planning import GraphPlan, describe_steps, explain, find_removals, read_conflicts
 from graphc.cluster.problem import ClusterError, RefusedError, UnreachableError
+from graphc.cluster.putting import REPLICAS, find_freed, leave_replicas, put
 from graphc.cluster.records import Entry, Pending, Promotion, State, add_entry, contents_of
+from graphc.cluster.removing import Drain, remove, remove_all
 from graphc.cluster.rollout import Rollout, RolloutError
+from graphc.cluster.route_status import RouteWait
+from graphc.cluster.serving import Serving
+from graphc.cluster.traffic import traffic_of
 from graphc.cluster.trouble import Trouble
-from graphc.unchecked import Data, number
+from graphc.unchecked import Data
 
 MOST_CHANGES: Final = 20
 """Lines of a change that the history keeps."""
@@ -131,19 +122,17 @@ class Change:
 
     def _find_foreign(self, state: State) -> Bundle | None:
         """Return what is live and was not left by graphc's last change: it is what a failure goes back to."""
-        live = [strip(each) for each in self.plan.live.values()]
-        deployment = next((ref for ref in self.plan.live if ref.kind == DEPLOYMENT), None)
-        if deployment is None:
+        bundle, there = self.plan.bundle, {**self.plan.live, **self.plan.ours}
+        told = [ref for ref in there if self._serving is not None and self._serving.tells(ref)]
+        if self._serving is None or not any(ref.kind == self._serving.main for ref in told):
             return None
-        generation = number(self.plan.live[deployment], "metadata", "generation")
-        if state.current is not None and generation == state.generations.get(str(deployment)):
+        if state.current is not None and all(
+            is_as_marked(there[ref], state.generations.get(str(ref))) for ref in told
+        ):
             return None
-        bundle = self.plan.bundle
         # What is live may need other contents than the new version.
-        labels = {PART_OF: bundle.name, MANAGED_BY: "graphc"}
-        maps = [strip(each) for each in self.cluster.find(CONFIG_MAP, bundle.namespace, labels)]
-        others = [each for each in maps if is_content(each) and ref_of(each) not in self.plan.live]
-        return Bundle(bundle.name, bundle.namespace, (*others, *live))
+        kept = [strip(each) for ref, each in there.items() if ref.kind != CONFIG_MAP or is_content(each)]
+        return Bundle(bundle.name, bundle.namespace, order_documents(leave_replicas(kept)))
 
     def _record_found(self, found: Bundle, revision: int) -> None:
         self.ledger.record(found, revision)
@@ -161,19 +150,36 @@ class Change:
         self._save(replace(add_entry(self._state, entry), current=revision))
 
     def _apply(self) -> None:
-        documents = self.plan.bundle.documents
+        documents, serving = self.plan.bundle.documents, self._serving
         self._step("applying")
         routes = [each for each in documents if is_route(ref_of(each))]
-        if routes and self._only_removes():
+        if routes and serving is not None and serving.ends_early and self._only_removes():
             # No request may be sent to a predictor that is about to go.
             self._put(routes, force=self.orders.force)
+        self._free_replicas()
         self._put([each for each in documents if each not in routes], force=self.orders.force)
-        deployment = self.plan.bundle.deployment
-        if deployment is not None and self.orders.wait:
+        if serving is not None and self.orders.wait:
             self._step("waiting")
-            waiting = Rollout(self.cluster, ref_of(deployment), self.say, self._beat)
+            waiting = Rollout(self.cluster, serving, self.plan.bundle, self.say, self._beat)
             waiting.wait(self.orders.seconds)
         self._put(routes, force=self.orders.force)
+        if routes and serving is not None and self.orders.wait and not serving.ends_early:
+            # What they led to before may end only now.
+            self._step("routing")
+            refs = [ref_of(each) for each in routes]
+            new = [ref for ref in refs if ref not in self.plan.live]
+            RouteWait(self.cluster, self.say, self._beat).wait(refs, new, self.orders.seconds)
+
+    def _free_replicas(self) -> None:
+        """Delete what scales Deployments that now have their replicas from the file: it would set them back."""
+        for document in self.plan.bundle.documents:
+            for ref in find_freed(document, self.plan.ours):
+                remove(self.cluster, ref, self.plan.bundle.name)
+                self._beat()
+
+    @property
+    def _serving(self) -> Serving | None:
+        return serving_of(self.plan.bundle.documents)
 
     def _only_removes(self) -> bool:
         new = traffic_of(self.plan.bundle.documents)
@@ -181,15 +187,24 @@ class Change:
         return bool(old.keys() - new.keys()) and not new.keys() - old.keys()
 
     def _put(self, documents: Iterable[Data], *, force: bool) -> None:
+        bundle = self.plan.bundle
         for document in documents:
+            ref = ref_of(document)
+            live = self.cluster.get(ref)
+            if live is not None and not may_take(document, live, bundle.name):
+                raise ClusterError(explain_owner(ref, live, bundle.name))
+            freed = bool(find_freed(document, self.plan.ours))
             try:
-                self.cluster.apply(document, force=force)
+                put(self.cluster, document, bundle.documents, live=live, force=force)
             except RefusedError as refused:
-                conflicts = read_conflicts(refused, ref_of(document))
-                if conflicts:
+                conflicts = read_conflicts(refused, ref)
+                if freed and conflicts and all(each.field == REPLICAS for each in conflicts):
+                    put(self.cluster, document, bundle.documents, live=live, force=True)
+                elif conflicts:
                     owners = ", ".join(f"{each.field} ({each.manager})" for each in conflicts)
-                    raise ClusterError(f"{ref_of(document)} was changed meanwhile: {owners}") from refused
-                raise explain(refused, document) from refused
+                    raise ClusterError(f"{ref} was changed meanwhile: {owners}") from refused
+                else:
+                    raise explain(refused, document) from refused
             self._beat()
 
     def _finish(self) -> None:
@@ -208,8 +223,8 @@ class Change:
             promotion=self.orders.promotion,
         )
         self._save(done)
-        removed, _ = find_removals(self.cluster, self.plan.bundle, done)
-        self._remove(removed)
+        removed = find_removals(self.cluster, self.plan.bundle, done)
+        remove_all(self.cluster, removed, self.plan.bundle.name, self._drain())
         self.ledger.forget_all_but(entry.revision for entry in done.entries if entry.is_kept)
         refs = tuple(ref for ref in self._state.refs if ref not in removed)
         self._save(replace(self._state, pending=None, refs=refs))
@@ -232,19 +247,20 @@ class Change:
         )
 
     def _generations(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for ref in self.plan.bundle.refs:
-            if ref.kind == DEPLOYMENT or is_route(ref):
-                live = self.cluster.get(ref)
-                generation = number(live, "metadata", "generation")
-                if generation is not None:
-                    found[str(ref)] = generation
-        return found
+        serving = self._serving
+        told = [
+            each
+            for each in self.plan.bundle.documents
+            if is_route(ref_of(each)) or (serving is not None and serving.tells(ref_of(each)))
+        ]
+        return find_marks(self.cluster, told)
 
-    def _remove(self, refs: Sequence[Ref]) -> None:
-        """Delete objects, after a look that they are still graphc's."""
-        for ref in order_of_removal(refs):
-            remove(self.cluster, ref, self.plan.bundle.name)
+    def _drain(self) -> Drain | None:
+        """Return the wait for what goes, where graphc itself ends pods and somebody waits for it."""
+        serving, bundle = self._serving, self.plan.bundle
+        if serving is None or serving.ends_early or not self.orders.wait:
+            return None
+        return Drain(self.cluster, bundle.namespace, bundle.name, self.say, self._beat)
 
     def _step(self, step: str) -> None:
         pending = self._state.pending
@@ -315,14 +331,16 @@ def _revision(state: State) -> int | None:
     return state.pending.revision if state.pending is not None else state.current
 
 
-def remove(cluster: Cluster, ref: Ref, graph: str) -> bool:
-    """Delete an object if graphc made it for the graph; return whether it was there."""
-    live = cluster.get(ref)
-    if live is None or not is_ours(live, graph):
-        return False
-    metadata = live.get("metadata")
-    uid = metadata.get("uid") if isinstance(metadata, dict) else None
-    return cluster.delete(ref, uid if isinstance(uid, str) else "")
+def find_marks(cluster: Cluster, documents: Iterable[Data]) -> dict[str, int]:
+    """Return what to remember of live objects, by the documents that they came of."""
+    found: dict[str, int] = {}
+    for document in documents:
+        ref = ref_of(document)
+        live = cluster.get(ref)
+        remembered = None if live is None else mark(live, document)
+        if remembered is not None:
+            found[str(ref)] = remembered
+    return found
 
 
 def restore(cluster: Cluster, ledger: Ledger, state: State, save: Callable[[State], State]) -> str:
@@ -333,21 +351,16 @@ def restore(cluster: Cluster, ledger: Ledger, state: State, save: Callable[[Stat
     documents = [] if pending.base is None else ledger.read(pending.base)
     # Routes first: they may lead to predictors that are about to go.
     routes = [each for each in documents if is_route(ref_of(each))]
-    for document in [*(each for each in documents if is_content(each)), *routes]:
-        cluster.apply(document, force=True)
-    for document in documents:
-        if not is_content(document) and document not in routes:
-            cluster.apply(document, force=True)
+    contents = [each for each in documents if is_content(each)]
+    others = [each for each in documents if each not in routes and each not in contents]
+    for document in [*contents, *routes, *others]:
+        put(cluster, document, documents, live=cluster.get(ref_of(document)), force=True)
     kept = {ref_of(each) for each in documents}
     removed = [ref for ref in pending.made if ref not in kept and ref.name not in state.kept_contents]
-    for ref in order_of_removal(removed):
-        remove(cluster, ref, state.graph)
+    remove_all(cluster, removed, state.graph)
     left = tuple(ref for ref in state.refs if ref not in removed)
-    generations = dict(state.generations)
-    for document in documents:
-        if str(ref_of(document)) in generations:
-            live = cluster.get(ref_of(document))
-            generations[str(ref_of(document))] = number(live, "metadata", "generation") or 0
+    known = [each for each in documents if str(ref_of(each)) in state.generations]
+    generations = {**state.generations, **find_marks(cluster, known)}
     save(replace(state, pending=replace(pending, step="restoring"), refs=left, generations=generations))
     if pending.base is None:
         return "nothing served before; what was made is deleted"

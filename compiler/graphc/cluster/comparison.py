@@ -7,12 +7,13 @@ from typing import Final
 
 from graphc.cluster.asking import Finding, Judgement
 from graphc.cluster.bundle import Bundle
+from graphc.cluster.find_serving import annotation_of
 from graphc.cluster.judges import load
 from graphc.cluster.problem import ClusterError
 from graphc.unchecked import objects, text
 
 GATES: Final = "graphc.dev/promote-when"
-"""The annotation in which a SeldonDeployment carries its gates."""
+"""The annotation in which a graph carries its gates."""
 
 FINDINGS: Final[Mapping[str, Finding]] = {"passed": "passed", "failed": "failed"}
 
@@ -58,7 +59,7 @@ def _judge_report(place: str, bundle: Bundle, candidate: str) -> Judgement:
     from graphc.compare.store_problem import StoreError
     from graphc.compare.verdict import evaluate
 
-    annotation = text(bundle.deployment, "metadata", "annotations", GATES)
+    annotation = annotation_of(bundle.documents, GATES)
     names = (f"{bundle.namespace}/{bundle.name}", bundle.name)
     try:
         wanted = read_annotation(annotation or None, candidate)
@@ -78,4 +79,4 @@ def _judgement(outcome: str, gates: Sequence[tuple[str, str]]) -> Judgement:
 
 def has_gates(bundle: Bundle) -> bool:
     """Say whether the graph asks for a comparison before anything is promoted."""
-    return bool(text(bundle.deployment, "metadata", "annotations", GATES))
+    return bool(annotation_of(bundle.documents, GATES))

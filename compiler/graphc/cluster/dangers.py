@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from graphc.cluster.made import MadePods, read_made
 from graphc.cluster.replaced import find_replaced
+from graphc.cluster.serving import Reading
 from graphc.ir.graph import Value
 from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
 from graphc.unchecked import Data, fields
@@ -26,7 +27,7 @@ Kind = Literal[
     "unmirrored",
 ]
 
-# What the operator gives every Deployment: none goes before another has come.
+# What the operator gives every Deployment, and graphc too: none goes before another has come.
 SURGE: Final = 0.25
 
 
@@ -38,17 +39,15 @@ class Danger:
     message: str
 
 
-def find_dangers(before: Deployment, after: Deployment, views: tuple[Data, Data]) -> Iterator[Danger]:
-    """Yield the dangers of changing one SeldonDeployment to another; `views` are the same two as views."""
-    old, new = before.by_name, after.by_name
+def find_dangers(before: Reading, after: Reading) -> Iterator[Danger]:
+    """Yield the dangers of changing a graph from one state of its documents to another."""
+    old, new = before.deployment.by_name, after.deployment.by_name
+    made = read_pods(before), read_pods(after)
     gone, come = [name for name in old if name not in new], [name for name in new if name not in old]
+    views = (before.view, after.view)
     renamed = dict(_renames(gone, come, *(fields(view, "predictors") for view in views)))
     for name, other in renamed.items():
-        message = (
-            f"predictor `{name}` is now called `{other}`: Seldon starts other pods under the new name and ends "
-            "the old ones, and requests are lost meanwhile; keep the name"
-        )
-        yield Danger("renamed", message)
+        yield Danger("renamed", f"predictor `{name}` is now called `{other}`: {_tell_renamed(before, name)}")
     for name in gone:
         share = old[name].share
         if name not in renamed and share != 0 and not old[name].is_shadow:
@@ -56,9 +55,25 @@ def find_dangers(before: Deployment, after: Deployment, views: tuple[Data, Data]
             yield Danger("live-removed", f"predictor `{name}`{part} goes away")
     yield from _find_interface(*views)
     yield from _find_shares(old, new)
-    yield from _find_restarts(before, after, old, new)
+    yield from _find_restarts(made, old, new)
     yield from (Danger(kind, message) for kind, message in find_replaced(before, after))
-    yield from _find_gpus(before, after, old, new)
+    yield from _find_gpus((before.deployment, after.deployment), made)
+
+
+def _tell_renamed(before: Reading, name: str) -> str:
+    if before.made is None:
+        return (
+            "Seldon starts other pods under the new name and ends the old ones, and requests are lost meanwhile; "
+            "keep the name"
+        )
+    services = sorted(it for it, each in before.made.services.items() if each.predictor == name)
+    listed = f" (`{services[0]}`)" if services else ""
+    return f"clients that call its Service{listed} find nobody any more; keep the name"
+
+
+def read_pods(reading: Reading) -> Mapping[str, MadePods]:
+    """Return the Deployments of a graph by their names: those that it says, or that an operator makes."""
+    return (reading.made or read_made(reading.deployment)).pods
 
 
 def _renames(gone: Sequence[str], come: Sequence[str], old: Data, new: Data) -> Iterator[tuple[str, str]]:
@@ -118,10 +133,12 @@ def _find_shares(old: Mapping[str, Predictor], new: Mapping[str, Predictor]) -> 
 
 
 def _find_restarts(
-    before: Deployment, after: Deployment, old: Mapping[str, Predictor], new: Mapping[str, Predictor]
+    made: tuple[Mapping[str, MadePods], Mapping[str, MadePods]],
+    old: Mapping[str, Predictor],
+    new: Mapping[str, Predictor],
 ) -> Iterator[Danger]:
     live = [name for name in new if name in old and not new[name].is_shadow]
-    if live and all(find_restarted(before, after, name) == _pods(new[name]) for name in live):
+    if live and all(find_restarted(*made, name) == _pods(new[name]) for name in live):
         what = "every predictor" if len(live) > 1 else f"`{live[0]}`, the only live predictor,"
         yield Danger("restart", f"all pods of {what} are replaced at once")
 
@@ -130,9 +147,8 @@ def _pods(predictor: Predictor) -> set[int]:
     return set(range(len(predictor.pods)))
 
 
-def find_restarted(before: Deployment, after: Deployment, name: str) -> set[int]:
+def find_restarted(olds: Mapping[str, MadePods], news: Mapping[str, MadePods], name: str) -> set[int]:
     """Return which of a predictor's Deployments, by their place, get other pods or are new."""
-    olds, news = read_made(before).pods, read_made(after).pods
     return {
         each.place
         for made, each in news.items()
@@ -141,11 +157,11 @@ def find_restarted(before: Deployment, after: Deployment, name: str) -> set[int]
 
 
 def _find_gpus(
-    before: Deployment, after: Deployment, old: Mapping[str, Predictor], new: Mapping[str, Predictor]
+    deployments: tuple[Deployment, Deployment], made: tuple[Mapping[str, MadePods], Mapping[str, MadePods]]
 ) -> Iterator[Danger]:
-    steady = sum(_gpus(after, each) for each in new.values())
-    was = sum(_gpus(before, each) for each in old.values())
-    olds, news = read_made(before).pods, read_made(after).pods
+    (before, after), (olds, news) = deployments, made
+    steady = sum(_gpus(after, each) for each in after.by_name.values())
+    was = sum(_gpus(before, each) for each in before.by_name.values())
     # What goes is there until what comes is ready; what has another name is another's.
     peak = steady + sum(_gpus_of(before, pods, 1) for name, pods in olds.items() if name not in news)
     for name, pods in news.items():

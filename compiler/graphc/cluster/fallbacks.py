@@ -1,13 +1,14 @@
 """Finds units that ask for a GPU and compute without, or in part: by what their containers said as they started."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from graphc.cluster.client import Cluster, Ref
+from graphc.cluster.client import Cluster
 from graphc.cluster.problem import RefusedError
-from graphc.cluster.trouble import MOST_PODS, list_pods, say
+from graphc.cluster.serving import Serving
+from graphc.cluster.trouble import MOST_PODS, say
 from graphc.unchecked import Data, objects, text
 
 _PREFERS: Final = "prefer-"
@@ -38,8 +39,10 @@ class Fallback:
     """Nodes that run in part on the CPU, each with how much and what."""
 
 
-def find_fallbacks(cluster: Cluster, ref: Ref, deployments: list[Data]) -> list[Fallback]:
-    """Return the units of a SeldonDeployment that go without the GPU that they prefer, wholly or in part.
+def find_fallbacks(
+    cluster: Cluster, namespace: str, serving: Serving, deployments: Sequence[Data]
+) -> list[Fallback]:
+    """Return the units of a graph that go without the GPU that they prefer, wholly or in part.
 
     Those that prefer one and whose logs cannot be read are among them: they may have fallen back.
     """
@@ -48,9 +51,9 @@ def find_fallbacks(cluster: Cluster, ref: Ref, deployments: list[Data]) -> list[
     found: list[Fallback] = []
     for each in deployments:
         units = dict(_find_units(each))
-        pods = list(list_pods(asked, ref.namespace, each))[:MOST_PODS] if units else []
+        pods = list(serving.list_pods(asked, namespace, each))[:MOST_PODS] if units else []
         for unit, prefers in units.items():
-            fallback = _look(asked, ref.namespace, text(each, "metadata", "labels", "version"), unit, pods)
+            fallback = _look(asked, namespace, serving.version_of(each), unit, pods)
             if fallback.on_cpu or fallback.operators or (fallback.unread and prefers):
                 found.append(fallback)
     return found

@@ -8,10 +8,9 @@ from pathlib import Path
 from graphc.cluster.asking import Judge, Question, Silent, Waiting, ask
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.file_traffic import write_shares
-from graphc.cluster.planning import traffic_of
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.promotion import DEFAULT_STEPS, Wish, choose_candidate
-from graphc.cluster.traffic import shadows_of, share_out
+from graphc.cluster.traffic import shadows_of, share_out, traffic_of
 
 
 @dataclass(slots=True)

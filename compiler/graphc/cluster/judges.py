@@ -12,16 +12,14 @@ from urllib.parse import urlencode, urlsplit
 from graphc.cluster.asking import Finding, Judgement
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.client import shorten
-from graphc.cluster.planning import traffic_of
+from graphc.cluster.find_serving import serving_of
 from graphc.cluster.problem import ClusterError
+from graphc.cluster.serving import Meter
+from graphc.cluster.traffic import traffic_of
 from graphc.unchecked import fields, items, text
 
 ANSWER_SECONDS: Final = 10.0
 LARGEST: Final = 32 * 1024 * 1024
-
-# What Seldon's executor counts of the requests that it answers, and MLServer of those that come to it directly.
-_EXECUTOR: Final = "seldon_api_executor_server_requests_seconds"
-_MATCH: Final = 'deployment_name="{graph}",predictor_name="{predictor}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +45,26 @@ class LiveMetrics:
 
     def judge(self, bundle: Bundle, candidate: str, baseline: str) -> Judgement:
         """Ask Prometheus; a candidate that gets no requests yet has nothing to be judged by."""
-        graph = bundle.name
-        total = self._number(
-            f"sum(increase({_EXECUTOR}_count{{{_of(graph, candidate)}}}[{self.limits.window}]))"
-        )
+        meters = [_find_meter(bundle, each) for each in (candidate, baseline)]
+        meter = meters[0]
+        total = None if meter is None else self._count(meter)
         if not traffic_of(bundle.documents).get(candidate):
             return Judgement("passed", (f"live: `{candidate}` gets no requests yet",))
+        if meter is None:
+            words = (
+                f"live: nothing counts the requests of `{candidate}`: no engine stands before its one unit"
+            )
+            return Judgement("undecided", (words,))
         total = total or 0.0
         if total < self.limits.samples:
             words = f"live: {total:.0f} requests of `{candidate}`, wanted {self.limits.samples}"
             return Judgement("undecided", (words,))
-        failed = self._number(
-            f'sum(increase({_EXECUTOR}_count{{{_of(graph, candidate)},code!~"2.."}}[{self.limits.window}]))'
-        )
+        failed = self._count(meter, ',code!~"2.."')
         share = (failed or 0.0) / total
         found = [
             self._state(share <= self.limits.errors, f"errors of {share:.2%}", f"{self.limits.errors:.2%}")
         ]
-        slow, usual = (self._p99(graph, each) for each in (candidate, baseline))
+        slow, usual = (None if each is None else self._p99(each) for each in meters)
         if slow is not None and usual:
             ratio = slow / usual
             words = f"p99 of {slow * 1000:.0f} ms, {ratio:.2f}x that of `{baseline}`"
@@ -77,8 +77,11 @@ class LiveMetrics:
     def _state(self, good: bool, words: str, bound: str) -> tuple[bool, str]:
         return good, words if good else f"{words}; no more than {bound} is allowed"
 
-    def _p99(self, graph: str, predictor: str) -> float | None:
-        buckets = f"sum by (le) (rate({_EXECUTOR}_bucket{{{_of(graph, predictor)}}}[{self.limits.window}]))"
+    def _count(self, meter: Meter, more: str = "") -> float | None:
+        return self._number(f"sum(increase({meter.count}{{{meter.selector}{more}}}[{self.limits.window}]))")
+
+    def _p99(self, meter: Meter) -> float | None:
+        buckets = f"sum by (le) (rate({meter.buckets}{{{meter.selector}}}[{self.limits.window}]))"
         return self._number(f"histogram_quantile(0.99, {buckets})")
 
     def _number(self, query: str) -> float | None:
@@ -97,8 +100,11 @@ class LiveMetrics:
         return None if math.isnan(number) else number
 
 
-def _of(graph: str, predictor: str) -> str:
-    return _MATCH.format(graph=graph, predictor=predictor)
+def _find_meter(bundle: Bundle, predictor: str) -> Meter | None:
+    serving = serving_of(bundle.documents)
+    if serving is None:
+        return None
+    return serving.find_meter(bundle.documents, bundle.name, bundle.namespace, predictor)
 
 
 def load(place: str) -> Mapping[str, object]:

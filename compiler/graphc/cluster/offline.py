@@ -11,18 +11,19 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final, cast
 
-from graphc.cluster.bundle import CONFIG_MAP, DEPLOYMENT, Bundle, order_of_removal, strip
+from graphc.cluster.bundle import CONFIG_MAP, Bundle, strip
 from graphc.cluster.client import Ref, ref_of
 from graphc.cluster.dangers import Danger, find_dangers
+from graphc.cluster.find_serving import serving_of
 from graphc.cluster.planning import GraphPlan, Step, compare
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.records import State
-from graphc.cluster.view import FindMap, view_document
+from graphc.cluster.removing import order_of_removal
+from graphc.cluster.view import FindMap
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.diagnostics.model import Severity
-from graphc.seldon.deployment import deployment_of
 from graphc.seldon.documents import flatten, is_manifest
 from graphc.source.files import read_source
 from graphc.source.located import Fields, to_plain
@@ -41,9 +42,7 @@ def plan_offline(bundle: Bundle, others: Sequence[Data]) -> GraphPlan:
     steps = [_step(ref, before.get(ref), each, finders) for ref, each in after.items()]
     removed = order_of_removal(ref for ref in before if ref not in after)
     steps += [Step(ref, "delete") for ref in removed]
-    dangers = [
-        each for ref, old in before.items() if ref in after for each in _dangers(old, after[ref], finders)
-    ]
+    dangers = list(_dangers(list(before.values()), bundle.documents, finders))
     dangers += [Danger("deleted", f"{ref} is deleted") for ref in removed if ref.kind != CONFIG_MAP]
     return GraphPlan(bundle, tuple(steps), tuple(dangers), (), State(bundle.name, bundle.namespace))
 
@@ -72,10 +71,16 @@ def _step(ref: Ref, before: Data | None, after: Data, finders: tuple[FindMap, Fi
     return Step(ref, "update" if changes else "keep", tuple(changes))
 
 
-def _dangers(before: Data, after: Data, finders: tuple[FindMap, FindMap]) -> Iterator[Danger]:
-    if ref_of(after).kind == DEPLOYMENT:
-        views = (view_document(before, finders[0]), view_document(after, finders[1]))
-        yield from find_dangers(deployment_of(strip(before)), deployment_of(strip(after)), views)
+def _dangers(
+    before: Sequence[Data], after: Sequence[Data], finders: tuple[FindMap, FindMap]
+) -> Iterator[Danger]:
+    serving = serving_of(after)
+    if serving is not None and any(ref_of(each).kind == serving.main for each in before):
+        old, new = (
+            serving.read_whole([strip(each) for each in documents], finder)
+            for documents, finder in zip((before, after), finders, strict=True)
+        )
+        yield from find_dangers(old, new)
 
 
 def read_other(place: str, request: Request) -> list[Data]:

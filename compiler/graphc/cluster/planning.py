@@ -1,28 +1,21 @@
 """Says what applying a graph would change: the server itself tells, by applying without keeping it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from graphc.cluster.bundle import (
-    CONFIG_MAP,
-    DEPLOYMENT,
-    MANAGED_BY,
-    PART_OF,
-    Bundle,
-    is_content,
-    is_ours,
-    kinds_of,
-    order_of_removal,
-    strip,
-)
+from graphc.cluster.bundle import CONFIG_MAP, DEPLOYMENT, Bundle, is_content, is_ours, strip
 from graphc.cluster.client import Cluster, Ref, ref_of, shorten
 from graphc.cluster.dangers import Danger, find_dangers
 from graphc.cluster.difference import Difference, find_changes
+from graphc.cluster.find_serving import find_ours, serving_of
+from graphc.cluster.owners import check_owners, check_target
 from graphc.cluster.problem import ClusterError, RefusedError
+from graphc.cluster.putting import REPLICAS, find_freed, put
 from graphc.cluster.records import Promotion, State, digest_of
+from graphc.cluster.removing import order_of_removal
+from graphc.cluster.traffic import traffic_of
 from graphc.cluster.view import FindMap, view_document
-from graphc.seldon.deployment import deployment_of
 from graphc.unchecked import Data, text
 
 Verb = Literal["create", "update", "delete", "keep"]
@@ -56,6 +49,10 @@ class GraphPlan:
     conflicts: tuple[Conflict, ...]
     state: State
     live: Mapping[Ref, Data] = field(default_factory=dict[Ref, Data])
+    ours: Mapping[Ref, Data] = field(default_factory=dict[Ref, Data])
+    """All other objects that graphc made for the graph and that are live."""
+    results: Mapping[Ref, Data] = field(default_factory=dict[Ref, Data])
+    """What the server would make of the documents."""
     promoted: Promotion | None = None
     """A promotion that applying the file would undo."""
     foreign: tuple[Ref, ...] = ()
@@ -74,15 +71,21 @@ class GraphPlan:
 
 def plan_graph(cluster: Cluster, bundle: Bundle, state: State) -> GraphPlan:
     """Compare a graph's documents with what the cluster holds."""
+    check_target(bundle, state)
     live = {ref: found for ref in bundle.refs if (found := cluster.get(ref)) is not None}
+    check_owners(bundle, live)
+    ours, foreign = _find_others(cluster, bundle, state)
     conflicts: list[Conflict] = []
     results = {
-        ref_of(each): _try(cluster, each, live.get(ref_of(each)), conflicts) for each in bundle.documents
+        ref_of(each): _try(cluster, each, bundle.documents, live.get(ref_of(each)), conflicts)
+        for each in bundle.documents
     }
+    freed = {ref_of(each) for each in bundle.documents if find_freed(each, ours)}
+    conflicts = [each for each in conflicts if each.ref not in freed or each.field != REPLICAS]
     steps = [_step(cluster, ref, live.get(ref), result, results) for ref, result in results.items()]
-    removed, foreign = find_removals(cluster, bundle, state)
+    removed = find_unneeded(bundle, state, ours)
     steps += [Step(ref, "delete") for ref in removed]
-    dangers = list(_dangers(cluster, live, results))
+    dangers = list(_dangers(cluster, bundle, [*live.values(), *ours.values()], results))
     dangers += [Danger("deleted", f"{ref} is deleted") for ref in removed if ref.kind != CONFIG_MAP]
     return GraphPlan(
         bundle,
@@ -91,12 +94,20 @@ def plan_graph(cluster: Cluster, bundle: Bundle, state: State) -> GraphPlan:
         tuple(conflicts),
         state,
         live,
+        ours,
+        results,
         undone_promotion(bundle, state),
         tuple(foreign),
     )
 
 
-def _try(cluster: Cluster, document: Data, live: Data | None, conflicts: list[Conflict]) -> Data:
+def _try(
+    cluster: Cluster,
+    document: Data,
+    documents: Sequence[Data],
+    live: Data | None,
+    conflicts: list[Conflict],
+) -> Data:
     """Return what the server would make of a document."""
     if live is not None and is_content(document) and live.get("immutable") is True:
         if digest_of(live) != digest_of(document):
@@ -106,13 +117,13 @@ def _try(cluster: Cluster, document: Data, live: Data | None, conflicts: list[Co
             )
         return live
     try:
-        return cluster.apply(document, dry_run=True)
+        return put(cluster, document, documents, live=live, force=False, dry_run=True)
     except RefusedError as refused:
         found = read_conflicts(refused, ref_of(document))
         if not found:
             raise explain(refused, document) from refused
         conflicts += found
-    return cluster.apply(document, dry_run=True, force=True)
+    return put(cluster, document, documents, live=live, force=True, dry_run=True)
 
 
 def read_conflicts(refused: RefusedError, ref: Ref) -> list[Conflict]:
@@ -160,38 +171,46 @@ def _new_maps(cluster: Cluster, namespace: str, results: Mapping[Ref, Data]) -> 
     return lambda name: results.get(Ref(CONFIG_MAP, namespace, name)) or live(name)
 
 
-def _dangers(cluster: Cluster, live: Mapping[Ref, Data], results: Mapping[Ref, Data]) -> Iterator[Danger]:
-    for ref, before in live.items():
-        if ref.kind == DEPLOYMENT:
-            finders = (_live_maps(cluster, ref.namespace), _new_maps(cluster, ref.namespace, results))
-            views = (view_document(before, finders[0]), view_document(results[ref], finders[1]))
-            yield from find_dangers(deployment_of(strip(before)), deployment_of(strip(results[ref])), views)
+def _dangers(
+    cluster: Cluster, bundle: Bundle, before: Sequence[Data], results: Mapping[Ref, Data]
+) -> Iterator[Danger]:
+    serving = serving_of(bundle.documents)
+    if serving is None or all(ref_of(each).kind != serving.main for each in before):
+        return
+    old = serving.read_whole([strip(each) for each in before], _live_maps(cluster, bundle.namespace))
+    new = serving.read_whole(
+        [strip(each) for each in results.values()], _new_maps(cluster, bundle.namespace, results)
+    )
+    yield from find_dangers(old, new)
 
 
-def find_removals(cluster: Cluster, bundle: Bundle, state: State) -> tuple[list[Ref], list[Ref]]:
-    """Return what this graph made before and has no use for, and what of it is not graphc's any more."""
-    labelled = {PART_OF: bundle.name, MANAGED_BY: "graphc"}
-    wanted = {*bundle.refs, *(Ref(CONFIG_MAP, bundle.namespace, name) for name in state.kept_contents)}
-    found: dict[Ref, Data] = {}
-    for kind in kinds_of([*bundle.refs, *state.refs]):
-        for each in cluster.find(kind, bundle.namespace, labelled):
-            found[ref_of(each)] = each
+def find_removals(cluster: Cluster, bundle: Bundle, state: State) -> list[Ref]:
+    """Return what this graph made before and has no use for, in the order in which it can go."""
+    return find_unneeded(bundle, state, _find_others(cluster, bundle, state)[0])
+
+
+def find_unneeded(bundle: Bundle, state: State, ours: Mapping[Ref, Data]) -> list[Ref]:
+    """Return which of a graph's other objects neither its documents nor a revision need."""
+    kept = {Ref(CONFIG_MAP, bundle.namespace, name) for name in state.kept_contents}
+    return order_of_removal(ref for ref in ours if ref not in kept)
+
+
+def _find_others(cluster: Cluster, bundle: Bundle, state: State) -> tuple[dict[Ref, Data], list[Ref]]:
+    """Return what graphc made for a graph beside its documents, and what of that is not graphc's any more."""
+    wanted = set(bundle.refs)
+    found = {
+        ref: each
+        for ref, each in find_ours(
+            cluster, bundle.namespace, bundle.name, [*bundle.refs, *state.refs]
+        ).items()
+        if ref not in wanted
+    }
+    kept = {Ref(CONFIG_MAP, bundle.namespace, name) for name in state.kept_contents}
     foreign: list[Ref] = []
     for ref in state.refs:
-        if ref not in found and ref not in wanted and (there := cluster.get(ref)) is not None:
+        if ref not in found and ref not in wanted | kept and (there := cluster.get(ref)) is not None:
             (foreign.append(ref) if not is_ours(there, bundle.name) else found.setdefault(ref, there))
-    return order_of_removal(ref for ref in found if ref not in wanted), foreign
-
-
-def traffic_of(documents: Iterable[Mapping[str, object]]) -> dict[str, int]:
-    """Return the share of each predictor that answers clients."""
-    found: dict[str, int] = {}
-    for document in documents:
-        if text(document, "kind") == "SeldonDeployment":
-            for each in deployment_of(document).predictors:
-                if not each.is_shadow:
-                    found[each.name] = 100 if each.share is None else each.share
-    return found
+    return found, foreign
 
 
 def undone_promotion(bundle: Bundle, state: State) -> Promotion | None:

@@ -11,12 +11,13 @@ from graphc.cluster.change import Change, Orders, Outcome
 from graphc.cluster.client import Cluster, ref_of
 from graphc.cluster.interrupt import Stopper
 from graphc.cluster.ledger import Ledger
-from graphc.cluster.planning import plan_graph, traffic_of
+from graphc.cluster.planning import plan_graph
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.records import Promotion, State
 from graphc.cluster.reverting import bundle_of, take_back
-from graphc.cluster.route_shares import Moves, find_left_out
-from graphc.cluster.traffic import move, shadows_of, share_out
+from graphc.cluster.route_shares import find_left_out
+from graphc.cluster.share_moves import Moves
+from graphc.cluster.traffic import move, shadows_of, share_out, traffic_of
 from graphc.unchecked import text
 
 WORD: Final = "promote"

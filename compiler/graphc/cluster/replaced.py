@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from graphc.cluster.made import Made, MadePods, read_made
+from graphc.cluster.serving import Reading
 from graphc.seldon.deployment import Deployment, Predictor
 from graphc.unchecked import Data, fields
 
@@ -11,11 +12,15 @@ Found = tuple[Literal["replaced", "unanswered"], str]
 """The word for a danger, and what is said of it."""
 
 
-def find_replaced(before: Deployment, after: Deployment) -> Iterator[Found]:
+def find_replaced(before: Reading, after: Reading) -> Iterator[Found]:
     """Yield pods that are replaced though nothing of theirs changes, and Services whose port moves before pods do."""
-    old, new = read_made(before), read_made(after)
+    if before.made is not None and after.made is not None:
+        # No operator numbers anything here.
+        yield from _find_unanswered(before.made, after.made)
+        return
+    old, new = read_made(before.deployment), read_made(after.deployment)
     yield from _find_replaced(old, new)
-    yield from _find_whole(before, after, old, new)
+    yield from _find_whole(before.deployment, after.deployment, old, new)
     yield from _find_unanswered(old, new)
 
 

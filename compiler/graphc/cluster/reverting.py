@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from graphc.cluster.bundle import DEPLOYMENT, MANAGED_BY, PART_OF, Bundle, is_ours, kinds_of, order_of_removal
-from graphc.cluster.change import remove, restore
-from graphc.cluster.client import Cluster, Ref, ref_of
+from graphc.cluster.bundle import DEPLOYMENT, Bundle
+from graphc.cluster.change import restore
+from graphc.cluster.client import Cluster, Ref
+from graphc.cluster.find_serving import find_ours
 from graphc.cluster.interrupt import Stopper
 from graphc.cluster.ledger import Ledger, identify, now
-from graphc.cluster.planning import traffic_of
 from graphc.cluster.problem import ClusterError
 from graphc.cluster.records import Entry, Pending, Promotion, State, add_entry, state_ref
+from graphc.cluster.removing import order_of_removal, remove
+from graphc.cluster.traffic import traffic_of
 
 
 def find_revision(state: State, asked: int | None) -> Entry:
@@ -77,13 +79,7 @@ def take_back(cluster: Cluster, ledger: Ledger, state: State, stopper: Stopper) 
 
 def find_all(cluster: Cluster, state: State) -> tuple[list[Ref], list[Ref]]:
     """Return all that graphc made of a graph, in the order in which it can go, and what is not its own any more."""
-    labels = {PART_OF: state.graph, MANAGED_BY: "graphc"}
-    found = {
-        ref_of(each)
-        for kind in kinds_of(state.refs)
-        for each in cluster.find(kind, state.namespace, labels)
-        if is_ours(each, state.graph)
-    }
+    found = find_ours(cluster, state.namespace, state.graph, state.refs)
     foreign = [ref for ref in state.refs if ref not in found and cluster.get(ref) is not None]
     return order_of_removal(found), foreign
 

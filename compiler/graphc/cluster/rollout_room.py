@@ -6,15 +6,18 @@ from math import ceil
 from typing import Final
 
 from graphc.cluster.client import Cluster, Kind, ref_of
-from graphc.cluster.dangers import SURGE, Danger, find_restarted
-from graphc.cluster.made import read_made
+from graphc.cluster.dangers import SURGE, Danger, read_pods
+from graphc.cluster.find_serving import serving_of
+from graphc.cluster.made import MadePods
 from graphc.cluster.planning import GraphPlan
 from graphc.cluster.pod_needs import may_go_to, needs_of, room_of
+from graphc.cluster.serving import Reading
+from graphc.engine_graph import MANAGED_BY, PART_OF
 from graphc.gpus.choices import list_choices
 from graphc.gpus.pools import WHOLE
 from graphc.gpus.room import Demand, Fit, Place, fit_demands
 from graphc.ir.graph import Value
-from graphc.seldon.deployment import Deployment, Predictor, deployment_of
+from graphc.seldon.deployment import Deployment, Predictor
 from graphc.unchecked import Data, fields, objects, text, texts
 
 NODE: Final = Kind("v1", "Node")
@@ -71,28 +74,30 @@ def judge_room(cluster: Cluster, plans: Sequence[GraphPlan]) -> list[GraphPlan]:
 
 
 def _rolls(plan: GraphPlan) -> bool:
-    return plan.bundle.deployment is not None and not plan.is_silent
+    return serving_of(plan.bundle.documents) is not None and not plan.is_silent
 
 
 def _judge(
     plan: GraphPlan, beside: Sequence[Pods], nodes: Sequence[Data], places: Sequence[Place]
 ) -> GraphPlan:
     """Add what a graph finds no room for beside pods that have come before it."""
-    after = plan.bundle.deployment
-    assert after is not None
+    before = [*plan.live.values(), *plan.ours.values()]
     # A rollout begins with new pods beside all old ones, and ends with old ones beside all new.
-    for stage in find_stages(plan.live.get(ref_of(after)), after):
+    for stage in find_stages(before, _documents(plan)):
         fit = fit_stage([*beside, *stage], nodes, places)
         if fit.verdict != "fits":
             return replace(plan, dangers=(*plan.dangers, Danger("no-room", _say(fit, stage, beside))))
     return plan
 
 
+def _documents(plan: GraphPlan) -> list[Data]:
+    """Return the documents as the server would have them, which is how live ones are."""
+    return [plan.results.get(ref_of(each), each) for each in plan.bundle.documents]
+
+
 def _settle(plan: GraphPlan) -> list[Pods]:
     """Return the pods of a graph once it is rolled out, by names that no other graph's have."""
-    after = plan.bundle.deployment
-    assert after is not None
-    whole, _ = find_stages(None, after)
+    whole, _ = find_stages((), _documents(plan))
     name = f"{plan.bundle.namespace}/{plan.bundle.name}"
     return [replace(each, name=f"{name}/{each.name}") for each in whole]
 
@@ -102,11 +107,17 @@ def find_places(nodes: Sequence[Data], pods: Sequence[Data], owners: Collection[
     left = {text(node, "metadata", "name"): room_of(node) for node in nodes}
     for pod in pods:
         room = left.get(text(pod, "spec", "nodeName"))
-        graph = texts(pod, "metadata", "labels").get(OWN, "")
-        if room is not None and (text(pod, "metadata", "namespace"), graph) not in owners:
+        if room is not None and (text(pod, "metadata", "namespace"), _graph_of(pod)) not in owners:
             for name, amount in needs_of(fields(pod, "spec")).items():
                 room[name] = max(0, room.get(name, 0) - amount)
     return [Place(name, 1, room) for name, room in left.items()]
+
+
+def _graph_of(pod: Data) -> str:
+    """Return the graph that a pod is of, as the operator's label says, or graphc's own."""
+    labels = texts(pod, "metadata", "labels")
+    own = labels.get(PART_OF, "") if labels.get(MANAGED_BY) == "graphc" else ""
+    return labels.get(OWN, own)
 
 
 def fit_stage(stage: Sequence[Pods], nodes: Sequence[Data], places: Sequence[Place]) -> Fit:
@@ -119,50 +130,47 @@ def _demand(pods: Pods, nodes: Sequence[Data]) -> Demand:
     return Demand(pods.name, pods.count, needs_of(pods.spec), places)
 
 
-def find_stages(before: Data | None, after: Data) -> tuple[list[Pods], list[Pods]]:
-    """Return the pods that there are at the beginning and at the end of a rollout."""
-    return _find_stages(None if before is None else deployment_of(before), deployment_of(after))
-
-
-def _find_stages(before: Deployment | None, after: Deployment) -> tuple[list[Pods], list[Pods]]:
-    news = {name: list(_pods(after, name, each)) for name, each in after.by_name.items()}
-    if before is None:
-        whole = [pods for each in news.values() for pods in each]
+def find_stages(before: Sequence[Data], after: Sequence[Data]) -> tuple[list[Pods], list[Pods]]:
+    """Return the pods that there are at the beginning and at the end of a rollout, by documents of one graph."""
+    serving = serving_of(after)
+    if serving is None:
+        return [], []
+    new = serving.read_whole(after, lambda _: None)
+    if all(ref_of(each).kind != serving.main for each in before):
+        news = new.deployment
+        whole = [pods for name, each in news.by_name.items() for pods in _pods(news, name, each)]
         return whole, whole
-    first: list[Pods] = []
-    last: list[Pods] = []
-    olds = before.by_name
-    had, has = (_names(each) for each in (before, after))
+    return _find_stages(serving.read_whole(before, lambda _: None), new)
+
+
+def _find_stages(before: Reading, after: Reading) -> tuple[list[Pods], list[Pods]]:
+    made = read_pods(before), read_pods(after)
+    olds, news = (_by_name(each.deployment, pods) for each, pods in zip((before, after), made, strict=True))
     # What goes is there until what comes is ready; a Deployment of another name is another one.
-    gone = [
-        pods
-        for name, old in olds.items()
-        for place, pods in enumerate(_pods(before, name, old))
-        if had[name, place] not in has.values()
-    ]
-    first += gone
-    last += gone
+    gone = [pods for name, pods in olds.items() if name not in news]
+    first, last = gone.copy(), gone.copy()
     for name, pods in news.items():
-        old = olds.get(name)
-        changed = find_restarted(before, after, name)
-        there = list(_pods(before, name, old)) if old else []
-        for index, new in enumerate(pods):
-            if has[name, index] not in had.values():
-                first.append(new)
-                last.append(new)
-            elif index in changed:
-                was = there[index]
-                first += [was, replace(new, count=max(0, new.count + new.surge - was.count))]
-                last += [replace(was, count=new.surge), new]
-            else:
-                first.append(replace(new, count=max(new.count, there[index].count)))
-                last.append(new)
+        was = olds.get(name)
+        if was is None:
+            first.append(pods)
+            last.append(pods)
+        elif made[0][name].template != made[1][name].template:
+            first += [was, replace(pods, count=max(0, pods.count + pods.surge - was.count))]
+            last += [replace(was, count=pods.surge), pods]
+        else:
+            first.append(replace(pods, count=max(pods.count, was.count)))
+            last.append(pods)
     return first, last
 
 
-def _names(deployment: Deployment) -> dict[tuple[str, int], str]:
-    """Return the names of the Deployments that the operator makes, by predictor and place."""
-    return {(each.predictor, each.place): name for name, each in read_made(deployment).pods.items()}
+def _by_name(deployment: Deployment, made: Mapping[str, MadePods]) -> dict[str, Pods]:
+    """Return the pods of Deployments by the Deployments' names, in the order of the predictors."""
+    names = {(each.predictor, each.place): name for name, each in made.items()}
+    return {
+        names[name, place]: pods
+        for name, predictor in deployment.by_name.items()
+        for place, pods in enumerate(_pods(deployment, name, predictor))
+    }
 
 
 def _pods(deployment: Deployment, name: str, predictor: Predictor) -> Iterator[Pods]:

@@ -1,27 +1,9 @@
 """Moves shares between predictors in routes: the weights of a rule, and shadows that it copies requests to."""
 
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
+from graphc.cluster.share_moves import Moves
 from graphc.unchecked import Data, fields, number, objects, text
-
-
-@dataclass(frozen=True, slots=True)
-class Moves:
-    """The shares that the predictors of a graph get, and those that shared the requests before."""
-
-    graph: str
-    shares: Mapping[str, int]
-    before: frozenset[str]
-
-    @property
-    def answering(self) -> set[str]:
-        """The predictors that get requests."""
-        return {name for name, share in self.shares.items() if share}
-
-    def share_in(self, named: Set[str]) -> bool:
-        """Say whether a rule with these backends is one that shared the requests; others are for one version."""
-        return bool(self.before) and self.before <= named
 
 
 def move_rules(document: Data, moves: Moves) -> None:

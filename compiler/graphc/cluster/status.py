@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from graphc.cluster.bundle import DEPLOYMENT
-from graphc.cluster.client import Cluster, Ref
+from graphc.cluster.client import Cluster, Ref, ref_of
 from graphc.cluster.fallbacks import Fallback, describe_fallback, find_fallbacks
+from graphc.cluster.find_serving import FORBIDDEN, order_servings
 from graphc.cluster.ledger import list_states
-from graphc.cluster.planning import traffic_of
+from graphc.cluster.marks import is_as_marked
+from graphc.cluster.problem import RefusedError
 from graphc.cluster.records import State
 from graphc.cluster.render import describe_pending
-from graphc.cluster.rollout import Progress, list_deployments, look, state_of
-from graphc.cluster.traffic import shadows_of
-from graphc.cluster.trouble import Trouble, describe, find_trouble
+from graphc.cluster.rollout import trouble_of
+from graphc.cluster.serving import Progress, Serving, Sight
+from graphc.cluster.traffic import shadows_of, traffic_of
+from graphc.cluster.trouble import Trouble, describe
 from graphc.ir.graph import Value
-from graphc.unchecked import Data, number
+from graphc.unchecked import Data
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Status:
 
     state: State
     serving: str
-    """What the operator says; `absent` where there is no SeldonDeployment."""
+    """What the operator says, or in its words how Deployments are; `absent` where there is nothing."""
     traffic: dict[str, int]
     shadows: tuple[str, ...]
     progress: tuple[Progress, ...]
@@ -31,7 +33,7 @@ class Status:
     fallbacks: tuple[Fallback, ...]
     """Units that go without the GPU that they prefer, or in part, which is well: the CPU will do."""
     is_drifted: bool
-    """Whether somebody else changed the SeldonDeployment since."""
+    """Whether somebody else changed what serves since."""
 
     @property
     def is_well(self) -> bool:
@@ -45,23 +47,45 @@ class Status:
 
 def find_status(cluster: Cluster, state: State) -> Status:
     """Look at a graph."""
-    ref = Ref(DEPLOYMENT, state.namespace, state.graph)
-    live = cluster.get(ref)
-    if live is None:
-        return Status(state, "absent", {}, (), (), (), (), False)
-    deployments = list_deployments(cluster, ref)
-    progress = tuple(look(live, deployments))
-    known = state.generations.get(str(ref))
+    for serving in order_servings(state.refs):
+        sight = serving.look(cluster, state.namespace, state.graph, _expected(state, serving))
+        if sight is not None:
+            return _describe(cluster, state, serving, sight)
+    return Status(state, "absent", {}, (), (), (), (), False)
+
+
+def _expected(state: State, serving: Serving) -> list[Ref]:
+    """Return the objects that were there when the last change was done."""
+    return [ref for ref in state.refs if ref.kind == serving.main and str(ref) in state.generations]
+
+
+def _describe(cluster: Cluster, state: State, serving: Serving, sight: Sight) -> Status:
     return Status(
         state,
-        state_of(live) or "unknown to the operator",
-        traffic_of([live]),
-        tuple(shadows_of([live])),
-        progress,
-        tuple(find_trouble(cluster, ref, deployments)),
-        tuple(find_fallbacks(cluster, ref, deployments)),
-        known is not None and known != number(live, "metadata", "generation") and state.pending is None,
+        sight.state or "unknown to the operator",
+        traffic_of(sight.live),
+        tuple(shadows_of(sight.live)),
+        sight.progress,
+        tuple(trouble_of(cluster, state.namespace, state.graph, serving, sight)),
+        tuple(find_fallbacks(cluster, state.namespace, serving, sight.deployments)),
+        state.pending is None and _is_drifted(cluster, state, serving, sight),
     )
+
+
+def _is_drifted(cluster: Cluster, state: State, serving: Serving, sight: Sight) -> bool:
+    """Say whether something of what serves is not as graphc left it."""
+    live: dict[Ref, Data | None] = {ref_of(each): each for each in sight.live}
+    live |= dict.fromkeys(sight.missing)
+    for ref in state.refs:
+        if ref.kind != serving.main and serving.tells(ref) and str(ref) in state.generations:
+            try:
+                live[ref] = cluster.get(ref)
+            except RefusedError as refused:
+                # Who may not look at routes can be told of the rest.
+                if refused.code != FORBIDDEN:
+                    raise
+    known = ((each, state.generations.get(str(ref))) for ref, each in live.items())
+    return any(mark is not None and (each is None or not is_as_marked(each, mark)) for each, mark in known)
 
 
 def find_statuses(cluster: Cluster, namespace: str) -> list[Status]:

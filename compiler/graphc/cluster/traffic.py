@@ -1,18 +1,16 @@
 """Moves shares of the requests between predictors, in all documents that state them."""
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from graphc.cluster.bundle import Bundle, is_route
 from graphc.cluster.client import ref_of
-from graphc.cluster.route_shares import Moves, move_rules
-from graphc.rollout.model import ANNOTATION, Rollout, Share, Way
-from graphc.rollout.read import read_rollout
-from graphc.seldon.deployment import deployment_of
-from graphc.unchecked import Data, copy_fields, fields, objects, text
+from graphc.cluster.find_serving import read_graph, serving_of
+from graphc.cluster.route_shares import move_rules
+from graphc.cluster.share_moves import Moves
+from graphc.ir.graph import Value
+from graphc.unchecked import copy_fields
 
 WHOLE: Final = 100
 
@@ -35,66 +33,31 @@ def share_out(shares: Mapping[str, int], target: str, wanted: int) -> dict[str, 
 
 def move(bundle: Bundle, shares: Mapping[str, int]) -> Bundle:
     """Return the documents with these shares; a shadow that gets one answers clients from now on."""
+    serving = serving_of(bundle.documents)
     before = {
         predictor.name
-        for predictor in deployment_of(bundle.deployment or {}).predictors
+        for predictor in read_graph(bundle.documents).predictors
         if not predictor.is_shadow and predictor.share != 0
     }
     moves = Moves(bundle.name, shares, frozenset(before))
-    return Bundle(bundle.name, bundle.namespace, tuple(_move(each, moves) for each in bundle.documents))
+    moved = tuple(map(copy_fields, bundle.documents))
+    for document in moved:
+        if is_route(ref_of(document)):
+            move_rules(document, moves)
+        elif serving is not None:
+            serving.move(document, moves)
+    return Bundle(bundle.name, bundle.namespace, moved)
 
 
-def _move(document: Data, moves: Moves) -> Data:
-    moved = copy_fields(document)
-    if text(document, "kind") == "SeldonDeployment":
-        for predictor in objects(moved, "spec", "predictors"):
-            share = moves.shares.get(text(predictor, "name"))
-            if share is not None:
-                predictor.pop("shadow", None)
-                predictor["traffic"] = share
-        _move_annotation(moved, moves)
-    elif is_route(ref_of(document)):
-        move_rules(moved, moves)
-    return moved
+def traffic_of(documents: Iterable[Mapping[str, Value]]) -> dict[str, int]:
+    """Return the share of each predictor that answers clients."""
+    return {
+        each.name: WHOLE if each.share is None else each.share
+        for each in read_graph(documents).predictors
+        if not each.is_shadow
+    }
 
 
-def _move_annotation(deployment: Data, moves: Moves) -> None:
-    """Have the annotation, where there is one, say of the shares what the predictors do."""
-    annotations = fields(deployment, "metadata", "annotations")
-    if ANNOTATION not in annotations:
-        return
-    rollout = _move_rollout(read_rollout(deployment_of(deployment)), moves)
-    if rollout.is_plain:
-        del annotations[ANNOTATION]
-    else:
-        annotations[ANNOTATION] = json.dumps(rollout.to_json(), separators=(",", ":"))
-
-
-def _move_rollout(rollout: Rollout, moves: Moves) -> Rollout:
-    mirrors = {each.predictor for each in rollout.mirrors} & moves.answering
-    ways = tuple(
-        replace(way, shares=tuple(_move_shares(way, moves, mirrors)))
-        if moves.share_in({each.predictor for each in way.shares})
-        else way
-        for way in rollout.ways
-    )
-    return replace(
-        rollout, ways=ways, mirrors=tuple(each for each in rollout.mirrors if each.predictor not in mirrors)
-    )
-
-
-def _move_shares(way: Way, moves: Moves, mirrors: set[str]) -> Iterator[Share]:
-    for each in way.shares:
-        yield replace(each, weight=moves.shares.get(each.predictor, each.weight))
-    yield from (Share(name, share) for name, share in moves.shares.items() if name in mirrors)
-
-
-def shadows_of(documents: Sequence[Data]) -> list[str]:
+def shadows_of(documents: Iterable[Mapping[str, Value]]) -> list[str]:
     """Return the predictors that only get copies of the requests."""
-    return [
-        predictor.name
-        for document in documents
-        if text(document, "kind") == "SeldonDeployment"
-        for predictor in deployment_of(document).predictors
-        if predictor.is_shadow
-    ]
+    return [each.name for each in read_graph(documents).predictors if each.is_shadow]

@@ -1,7 +1,7 @@
 """Says why pods do not start: what their status, their events and their last words tell."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,18 +33,12 @@ class Trouble:
     log: tuple[str, ...] = ()
 
 
-def find_trouble(cluster: Cluster, ref: Ref, deployments: list[Data]) -> list[Trouble]:
-    """Return what stands in the way of a SeldonDeployment's pods; what may not be read is passed over."""
-    found = [*_of_deployments(deployments)]
-    pods = [pod for each in deployments for pod in list_pods(cluster, ref.namespace, each)]
-    for pod in pods[:MOST_PODS]:
-        found += _of_pod(cluster, ref.namespace, pod)
-    found += _of_events(cluster, ref.namespace, ref.kind.kind, ref.name)
-    return list(dict.fromkeys(found))
+ListPods = Callable[[Cluster, str, Data], Iterator[Data]]
+"""Yields the pods of a Deployment, in a namespace, that are as it now says."""
 
 
 def list_pods(cluster: Cluster, namespace: str, deployment: Data) -> Iterator[Data]:
-    """Yield the pods of a Deployment that are as it now says: those of the version before are on their way out."""
+    """Yield the pods of an operator's Deployment that have what it asks for: those before them are on their way out."""
     label = text(deployment, "metadata", "labels", "app")
     wanted = {
         text(each, "name"): each for each in objects(deployment, "spec", "template", "spec", "containers")
@@ -53,6 +47,22 @@ def list_pods(cluster: Cluster, namespace: str, deployment: Data) -> Iterator[Da
         has = {text(each, "name"): each for each in objects(pod, "spec", "containers")}
         if all(name in has and covers(has[name], each) for name, each in wanted.items()):
             yield pod
+
+
+def find_trouble(
+    cluster: Cluster, namespace: str, deployments: Sequence[Data], list_own: ListPods = list_pods
+) -> list[Trouble]:
+    """Return what stands in the way of Deployments' pods; what may not be read is passed over."""
+    found = [*_of_deployments(deployments)]
+    pods = [pod for each in deployments for pod in list_own(cluster, namespace, each)]
+    for pod in pods[:MOST_PODS]:
+        found += _of_pod(cluster, namespace, pod)
+    return list(dict.fromkeys(found))
+
+
+def find_complaints(cluster: Cluster, ref: Ref) -> list[Trouble]:
+    """Return what was complained of about an object; what may not be read is passed over."""
+    return list(dict.fromkeys(_of_events(cluster, ref.namespace, ref.kind.kind, ref.name)))
 
 
 def covers(made: Data, wanted: Data) -> bool:
@@ -82,7 +92,7 @@ def _list(
         raise
 
 
-def _of_deployments(deployments: list[Data]) -> Iterator[Trouble]:
+def _of_deployments(deployments: Sequence[Data]) -> Iterator[Trouble]:
     for each in deployments:
         name = text(each, "metadata", "name")
         if number(each, "status", "observedGeneration") != number(each, "metadata", "generation"):

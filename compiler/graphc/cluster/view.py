@@ -1,4 +1,4 @@
-"""Shows a SeldonDeployment as its graph's author knows it: predictors, nodes, models, and what is left over.
+"""Shows a graph's documents as its author knows it: predictors, nodes, models, and what is left over.
 
 Nothing of the document is lost on the way: two documents that differ have views that differ. Of the hashes in the
 names of pushed files ten digits are shown, as in the names of config maps.
@@ -8,17 +8,23 @@ import base64
 import binascii
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from graphc.cluster.bundle import SIGNATURE, strip
+from graphc.cluster.share_moves import read_shares
 from graphc.diagnostics.printable import conceal as conceal_uris
+from graphc.engine_graph import FILE, VOLUME
 from graphc.ir.graph import Value
+from graphc.rollout.model import ALL, ANNOTATION
 from graphc.seldon.deployment import Container, Pod, Predictor, deployment_of
 from graphc.seldon.documents import KIND
+from graphc.seldon.node import node_of
 from graphc.seldon.unit import SeldonUnit
 from graphc.targets.storing import find_content
-from graphc.unchecked import Data, fields, items, objects, parse, text
+from graphc.unchecked import Data, copy_fields, fields, items, objects, parse, text
+from graphc.workloads import KIND as WORKLOAD
+from graphc.workloads import is_workload, list_workloads
 
 MOST_REGION: Final = 64 * 1024 * 1024
 FETCH: Final = "graphc_runtimes.fetch"
@@ -28,13 +34,15 @@ FindMap = Callable[[str], Mapping[str, Value] | None]
 
 
 def view_document(document: Mapping[str, Value], find_map: FindMap) -> Data:
-    """Return the view of any document; a SeldonDeployment's is by predictor, node and unit."""
+    """Return the view of any document; that of what serves is by predictor, node and unit."""
     whole = strip(document)
     annotations = fields(whole, "metadata", "annotations")
     # It changes with every other change, and says nothing of its own.
     annotations.pop(SIGNATURE, None)
     if text(whole, "kind") == "ConfigMap":
         return _view_map(whole)
+    if text(whole, "kind") == WORKLOAD and is_workload(node_of(whole)):
+        return _view_workload(whole, find_map)
     if text(whole, "kind") != KIND:
         return whole
     predictors: Data = {}
@@ -45,6 +53,78 @@ def view_document(document: Mapping[str, Value], find_map: FindMap) -> Data:
         predictors[key] = _Taking(each, find_map).view() if each.node.is_mapping else each.node.plain
     fields(whole, "spec").pop("predictors", None)
     return {"predictors": predictors, "order": list[Value](predictors), "rest": whole}
+
+
+def view_workloads(documents: Sequence[Mapping[str, Value]], find_map: FindMap) -> Data:
+    """Return the view of a graph that consists of Deployments: by predictor, node and unit, of all together."""
+    predictors: Data = {}
+    for each in documents:
+        for name, own in fields(view_document(each, find_map), "predictors").items():
+            known, more = fields(predictors, name), fields(own)
+            joined: Data = {
+                part: {**fields(known, part), **fields(more, part)} for part in ("nodes", "units")
+            }
+            predictors[name] = {**more, **known, **joined}
+    return {"predictors": predictors, "order": list[Value](predictors)}
+
+
+def _view_workload(whole: Data, find_map: FindMap) -> Data:
+    """Show a Deployment of a version as that version's predictor; shares are its own alone, as others tell theirs."""
+    (workload,) = list_workloads([node_of(whole)])
+    spec = fields(whole, "spec")
+    template = copy_fields(fields(spec.pop("template", None)))
+    engine = _open_engine(template, find_map)
+    predictor: Data = {
+        "name": workload.version,
+        "graph": engine.pop("graph", None),
+        "componentSpecs": [template],
+    }
+    read = deployment_of({"spec": {"predictors": [predictor]}}).predictors[0]
+    view: Data = {}
+    if workload.is_entry:
+        view |= _view_share(fields(whole, "metadata", "annotations"), workload.version)
+    taken = _Taking(read, find_map).view()
+    view |= taken | ({"engine": engine} if engine else {})
+    if "replicas" in spec:
+        first = next((text(each, "name") for each in objects(template, "spec", "containers")), "")
+        place = view if workload.is_entry else fields(view, "units", first)
+        place["replicas"] = spec.pop("replicas")
+    return {"predictors": {workload.version: view}, "rest": whole}
+
+
+def _view_share(annotations: Data, version: str) -> Data:
+    """Take the shares out of annotations where they say no more than shares, and return a version's own."""
+    written = annotations.get(ANNOTATION)
+    if written is None:
+        # It is alone.
+        return {"traffic": ALL}
+    shares, mirrors = read_shares(text(annotations, ANNOTATION))
+    if isinstance(written, str) and _is_plain(written):
+        del annotations[ANNOTATION]
+    if version in mirrors:
+        return {"shadow": True, "traffic": mirrors[version]}
+    return {"traffic": shares[version]} if version in shares else {}
+
+
+def _is_plain(written: str) -> bool:
+    """Say whether an annotation holds shares of all requests and shadows alone."""
+    found = _parse(written) or {}
+    ways = list(objects(found, "ways"))
+    return found.keys() <= {"ways", "mirrors"} and len(ways) == 1 and ways[0].keys() == {"shares"}
+
+
+def _open_engine(template: Data, find_map: FindMap) -> Data:
+    """Take what graphc's engine is told out of a pod's volumes; nothing where there is none, or it cannot be read."""
+    for volume in objects(template, "spec", "volumes"):
+        if text(volume, "name") == VOLUME:
+            found = find_map(text(volume, "configMap", "name"))
+            told = _parse(text(found, "data", FILE)) if found else None
+            if told is not None:
+                del fields(volume, "configMap")["name"]
+                return {
+                    key: value for key, value in told.items() if key not in {"apiVersion", "kind", "name"}
+                }
+    return {}
 
 
 def _view_map(document: Data) -> Data:

@@ -17,7 +17,7 @@ def read_rollout(deployment: Deployment) -> Rollout:
     text = deployment.annotations.get(ANNOTATION)
     if text is None:
         return _of_predictors(deployment.predictors)
-    rollout = _of_json(text)
+    rollout = read_annotation(text)
     known = {each.name for each in deployment.predictors}
     named = {share.predictor for way in rollout.ways for share in way.shares}
     if unknown := (named | {each.predictor for each in rollout.mirrors}) - known:
@@ -35,7 +35,8 @@ def _of_predictors(predictors: Sequence[Predictor]) -> Rollout:
     return Rollout((Way(Match(), shares),) if shares else (), mirrors)
 
 
-def _of_json(text: str) -> Rollout:
+def read_annotation(text: str) -> Rollout:
+    """Return the rollout of an annotation, whose predictors may be any; what is wrong raises ValueError."""
     try:
         data = fields(parse(text))
     except ValueError as error:

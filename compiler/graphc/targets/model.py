@@ -160,5 +160,3 @@ class Target:
     """The rules of what it does not do as a file asks; a file may allow each of them."""
     check_losses: Callable[[Deployable, Sink], None] = lambda _deployable, _sink: None
     """Reports breaches of those rules, and of no others."""
-    is_changed: bool = True
-    """Whether graphc's own commands plan, apply and promote what it emits."""

@@ -42,4 +42,4 @@ STAGES: Final[tuple[tuple[Callable[[Layout, Sink], None], ...], ...]] = (
 )
 """A stage starts only when those above found nothing wrong."""
 
-TARGET: Final = Target("kubernetes", emit, find_limits, is_changed=False)
+TARGET: Final = Target("kubernetes", emit, find_limits)

@@ -1,0 +1,21 @@
+"""Reads how far a Deployment's controller is."""
+
+from graphc.unchecked import Data, number
+
+
+def count_ready(made: Data) -> int:
+    """Return how many pods of a Deployment are new and available."""
+    updated, available = (
+        number(made, "status", "updatedReplicas"),
+        number(made, "status", "availableReplicas"),
+    )
+    return min(updated or 0, available or 0)
+
+
+def is_rolled_out(made: Data) -> bool:
+    """Say whether a Deployment's controller has seen its last change, and no old pod is left."""
+    seen, generation = number(made, "status", "observedGeneration"), number(made, "metadata", "generation")
+    if seen is None or generation is None or seen < generation:
+        return False
+    updated, total = number(made, "status", "updatedReplicas") or 0, number(made, "status", "replicas") or 0
+    return total <= updated
