@@ -179,12 +179,11 @@ def test_kustomize_renders_the_roles_and_the_deployer_gathers_them(kubectl: Kube
     done = kubectl("kustomize", ROLES)
     assert (done.returncode, done.stderr) == (0, "")
     roles: Mapping[str, Json] = {each["metadata"]["name"]: each for each in yaml.safe_load_all(done.stdout)}
-    assert set(roles) == {
-        f"graphc-{name}" for name in ("reader", "deployer", "changes", "routes", "surveyor", "room")
-    }
+    gathered = ("reader", "changes", "routes", "workloads-reader", "workloads", "scaled-objects")
+    assert set(roles) == {f"graphc-{name}" for name in (*gathered, "deployer", "surveyor", "room")}
     assert not kubectl(
         "apply", "--dry-run=server", "--validate=strict", "-f", "-", text=done.stdout
     ).returncode
     (selector,) = roles["graphc-deployer"]["aggregationRule"]["clusterRoleSelectors"]
-    for name in ("graphc-reader", "graphc-changes", "graphc-routes"):
-        assert selector["matchLabels"].items() <= roles[name]["metadata"]["labels"].items()
+    for name in gathered:
+        assert selector["matchLabels"].items() <= roles[f"graphc-{name}"]["metadata"]["labels"].items()
