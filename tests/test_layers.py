@@ -131,6 +131,12 @@ _NAMED_SELDON: Final[Mapping[str, frozenset[str]]] = {
     "graphc.compile.compile_files": frozenset({"seldon"}),
     # The graph language has a field of that name.
     "graphc.compile.describe": frozenset({"executor"}),
+    # A node may be a class for Seldon's language wrapper, whatever the target.
+    **dict.fromkeys(
+        (f"graphc.frontend.{name}" for name in ("assemble", "check_classes", "draft_nodes")),
+        frozenset({"seldon"}),
+    ),
+    "graphc.ir.graph": frozenset({"seldon"}),
 }
 """The modules that find targets, or compile for any of them, and what they say of Seldon all the same."""
 

@@ -184,6 +184,7 @@ class Graph:
         inputs: Sources,
         *,
         out: str | Mapping[str, str],
+        seldon: str | Mapping[str, Data] | None = None,
         files: str | Sequence[str] | None = None,
         requirements: str | Sequence[str] | None = None,
         image: str | None = None,
@@ -191,9 +192,10 @@ class Graph:
         gpu_memory: str | None = None,
         **fields: Unpack[NodeFields],
     ) -> Node:
-        """Add a Python function or MLServer model class, as `module:function`."""
+        """Add a Python function or a class, as `module:function`; `seldon` says how one of Seldon's is asked."""
         own = {
             "python": entry,
+            "seldon": seldon,
             "in": _sources(inputs),
             "out": out,
             "files": files,

@@ -18,7 +18,7 @@ _BY_TEXT: Final = ("parameter", "header")
 # Nothing changes one, but `frozen` would make one a microsecond dearer for each request.
 @dataclass(slots=True)
 class Call:
-    """What travels beside tensors: a request's parameters, headers and id, the time it has, and what failed so far."""
+    """What travels beside tensors: a request's parameters, headers, id and time, what failed so far and was said."""
 
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -27,6 +27,8 @@ class Call:
     """The request's id, for the log: over REST that of the answer, where the client gave none."""
     fallbacks: list[str] = field(default_factory=list[str])
     """The nodes that failed and whose policy stood in, as they come up."""
+    tags: dict[str, object] = field(default_factory=dict[str, object])
+    """What nodes say beside their tensors, by `node.tag`: parameters of the answer."""
 
     def parameter(self, name: str) -> str | None:
         """Return a request parameter as text."""

@@ -25,6 +25,8 @@ _WEIGHT: Final = 0.1
 class BusyError(Exception):
     """As much waits as may wait (503); the message is for the client."""
 
+    status: Final = 503
+
     def __init__(self, what: str = "requests waiting") -> None:
         super().__init__(f"the unit has as many {what} as it takes; try again")
 

@@ -1,4 +1,6 @@
-"""What can go wrong in a unit, by whose mistake it is."""
+"""What can go wrong in a unit, by whose mistake it is; `status` is the answer's over HTTP."""
+
+from typing import Final
 
 
 class RegionError(ValueError):
@@ -10,7 +12,11 @@ class LoadError(Exception):
 
 
 class RequestError(Exception):
-    """The request is at fault (400); the message is for the client."""
+    """The request is at fault (400, or what the user's own code says); the message is for the client."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class BadInputError(ValueError):
@@ -24,8 +30,23 @@ class BadInputError(ValueError):
         self.row = row
 
 
+class StatedError(Exception):
+    """The user's own code fails a request, and says by which status of HTTP, 400 to 599."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class RunError(Exception):
-    """A node or the answer is at fault (500); the message is for the client, so it names no path."""
+    """A node or the answer is at fault (500, or what the user's own code says).
+
+    The message is for the client, so it names no path.
+    """
+
+    def __init__(self, message: str, status: int = 500) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ServerFaultError(Exception):
@@ -41,3 +62,5 @@ class ServerFaultError(Exception):
 
 class DeadlineError(Exception):
     """The request is past its deadline (504), and what was left of it was not done."""
+
+    status: Final = 504

@@ -5,7 +5,7 @@ import time
 import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from graphc_components.component import ComponentError
@@ -15,7 +15,14 @@ from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.attempt import attempt, stand_in, start_thread
 from graphc_runtimes.choose import Call, choose
 from graphc_runtimes.contracts import Books, Contract, Counts, NoBooks, hold
-from graphc_runtimes.errors import BadInputError, DeadlineError, RequestError, RunError, ServerFaultError
+from graphc_runtimes.errors import (
+    BadInputError,
+    DeadlineError,
+    RequestError,
+    RunError,
+    ServerFaultError,
+    StatedError,
+)
 from graphc_runtimes.faults import describe, trace
 from graphc_runtimes.region import (
     ChoiceNode,
@@ -38,6 +45,8 @@ from graphc_runtimes.timings import START, Timings
 _LOG: Final = logging.getLogger("mlserver.graphc")
 _LONGEST: Final = 1000
 """As much of what the user's own code says of an input is passed on."""
+_FAULT: Final = 500
+"""From this status on it is not the request that is at fault."""
 
 
 class Runner(Protocol):
@@ -45,6 +54,15 @@ class Runner(Protocol):
 
     def __call__(self, inputs: Mapping[str, Array], /) -> Mapping[str, Array]:
         """Run once."""
+        ...
+
+
+@runtime_checkable
+class CallRunner(Runner, Protocol):
+    """A loaded node that looks at what travels beside tensors, too, or adds to it."""
+
+    def bind(self, call: Call) -> Runner:
+        """Return what runs the node for one call."""
         ...
 
 
@@ -56,6 +74,8 @@ class Ready(NamedTuple):
     bare: Runner
     """Runs the node only."""
     contract: Contract
+    caller: CallRunner | None = None
+    """What runs the node only, where it asks for more than tensors."""
 
 
 def execute(
@@ -141,7 +161,8 @@ def _make_ready(region: Region, runners: Mapping[str, Runner], books: Books) -> 
     for node in region.nodes:
         if not isinstance(node, DecidingNode) and node.name in runners:
             counts, contract, bare = books.open(node.name), Contract(node), runners[node.name]
-            found[node.name] = Ready(hold(contract, bare, counts.note), counts, bare, contract)
+            caller = bare if isinstance(bare, CallRunner) else None
+            found[node.name] = Ready(hold(contract, bare, counts.note), counts, bare, contract, caller)
     return found
 
 
@@ -157,9 +178,11 @@ def _prepare_step(node: Node, runners: Mapping[str, Ready], straight: Container[
     return step
 
 
-def _is_straight(node: Node, runners: Container[str]) -> bool:
-    """Say whether a node always runs once, over whole tensors, and fails where it fails."""
+def _is_straight(node: Node, runners: Mapping[str, Ready]) -> bool:
+    """Say whether a node always runs once, over whole tensors and nothing else, and fails where it fails."""
     if isinstance(node, DecidingNode) or node.name not in runners:
+        return False
+    if runners[node.name].caller is not None:
         return False
     is_quorum = isinstance(node, ComponentNode) and node.quorum is not None
     return (
@@ -256,6 +279,8 @@ def _prepare_run(
 ) -> Callable[[], Mapping[str, Array]]:
     """Read a node's inputs, as they are now, and return the work that is left."""
     inputs = {name: gather(read, environment) for name, read in node.inputs.items()}
+    if ready.caller is not None:
+        ready = ready._replace(run=hold(ready.contract, ready.caller.bind(call), ready.counts.note))
     guards = [(environment[choice], branches) for choice, branches in node.when]
     placed = ready._replace(run=_placing(ready.run, guards)) if guards else ready
     return lambda: _run_by_policy(node, placed, inputs, call)
@@ -401,9 +426,13 @@ def _fail(node: Node, call: Call, error: BaseException, counts: Counts | None = 
         return error
     if isinstance(error, BadInputError):
         return RequestError(_say_bad_input(node, error))
+    if isinstance(error, StatedError) and error.status < _FAULT:
+        return RequestError(f"node `{node.name}`: {error}"[:_LONGEST], error.status)
     if counts is not None:
         counts.fail()
     match error:
+        case StatedError():
+            found = RunError(f"node `{node.name}`: {error}"[:_LONGEST], error.status)
         case ArrayError():
             found = RunError(f"node `{node.name}` {error}")
         case ServerFaultError():

@@ -23,7 +23,7 @@ from graphc_runtimes.numerals import LEAST, read_numbers
 from graphc_runtimes.numerals import Text as Body
 from graphc_runtimes.packed import read_packed
 from graphc_runtimes.reading import MOST_ID
-from graphc_runtimes.region import DecidingNode, Node, Region, RegionOutput, TensorSpec
+from graphc_runtimes.region import DecidingNode, Node, PythonNode, Region, RegionOutput, TensorSpec
 from graphc_runtimes.shapes import is_shape
 from graphc_runtimes.unit import LoadedUnit, named_version
 
@@ -186,6 +186,8 @@ def _is_plain(region: Region) -> bool:
         and bool(region.takes)
         and all(spec.name in known and not spec.optional and _has_numbers(spec) for spec in region.takes)
         and not any(answer.optional for answer in region.answers)
+        # What such a class says beside its tensors is a parameter of the answer.
+        and not any(isinstance(node, PythonNode) and node.seldon is not None for node in region.nodes)
     )
 
 

@@ -63,6 +63,8 @@ class Message:
     """Whether it came over gRPC."""
     fallbacks: list[str] = field(default_factory=list[str])
     """The nodes that failed and whose policy stood in, once the unit has answered."""
+    tags: dict[str, object] = field(default_factory=dict[str, object])
+    """What nodes said beside their tensors, by `node.tag`, once the unit has answered."""
 
     @property
     def carried(self) -> dict[str, object]:

@@ -45,9 +45,7 @@ def announce(model: "RegionModel") -> None:
         listener(model)
 
 
-_BAD_REQUEST: Final = 400
 _FAILED: Final = 500
-_TOO_LATE: Final = 504
 
 
 class RegionModel(MLModel):
@@ -57,6 +55,8 @@ class RegionModel(MLModel):
         super().__init__(settings)
         self._unit: LoadedUnit | None = None
         self._device: dict[str, str] = {}
+        self._said: dict[str, str] = {}
+        """What classes say of themselves, by `node.metadata`."""
         # MLServer collects these before load(), from the attributes of the instance.
         self.aggregate_handler = self._handler("aggregate", self._aggregate)
         self.route_handler = self._handler("route", self._route)
@@ -74,6 +74,11 @@ class RegionModel(MLModel):
             raise SystemExit(f"graphc: {error}") from None
         self._describe(self._unit)
         unit = self._unit
+        self._said = {
+            f"{name}.metadata": told
+            for name, runner in unit.runners.items()
+            if isinstance(told := getattr(runner, "metadata", None), str)
+        }
 
         def note() -> None:
             if environment.is_preferred:
@@ -129,10 +134,10 @@ class RegionModel(MLModel):
             }
 
     async def metadata(self) -> MetadataModelResponse:
-        """Describe the model; one that prefers a GPU, or runs in part on the CPU, says what runs on what."""
+        """Describe the model: what its classes say of themselves, and what runs on what where it has a GPU or would."""
         found = await super().metadata()
-        if self._device:
-            found.parameters = Parameters.model_validate(self._device)
+        if parameters := self._device | self._said:
+            found.parameters = Parameters.model_validate(parameters)
         return found
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
@@ -189,12 +194,8 @@ def _errors() -> Generator[None]:
     """Say errors the way MLServer knows: it makes them V2 errors over REST and status codes over gRPC."""
     try:
         yield
-    except RequestError as error:
-        raise MLServerError(str(error), _BAD_REQUEST) from error
-    except RunError as error:
-        raise MLServerError(str(error), _FAILED) from error
-    except DeadlineError as error:
-        raise MLServerError(str(error), _TOO_LATE) from error
+    except (RequestError, RunError, DeadlineError) as error:
+        raise MLServerError(str(error), error.status) from error
     except MLServerError:
         raise
     except Exception as error:

@@ -32,14 +32,9 @@ from graphc_runtimes.routes import split_path
 from graphc_runtimes.shown import cut_error, show
 from graphc_runtimes.unit import LoadedUnit, named_version
 
-_STATUS: Final[Mapping[type[Exception], int]] = {
-    RequestError: 400,
-    RunError: 500,
-    DeadlineError: 504,
-    BusyError: 503,
-}
+_Failure = RequestError | RunError | DeadlineError | BusyError
+_FAILURES: Final = (RequestError, RunError, DeadlineError, BusyError)
 _RETRY: Final = b"retry-after: 1\r\n"
-_FAILURES: Final = tuple(_STATUS)
 _JSON: Final = b"content-type: application/json\r\n"
 _BINARY: Final = b"content-type: application/octet-stream\r\n%b: %d\r\n"
 _BUSY: Final = 503
@@ -307,7 +302,7 @@ class _Rider:
         if isinstance(outcome, bytes):
             self._done(_guarded(lambda: _frame(self.writer, self._path, self._asked, outcome)))
         else:
-            self._done(_fail(outcome) if isinstance(outcome, Exception) else None)
+            self._done(_fail(outcome) if isinstance(outcome, _FAILURES) else None)
 
 
 class _Work:
@@ -445,10 +440,9 @@ def _may_take_long(exchange: HotExchange) -> bool:
     return not is_raw or int(raw) > LONGEST
 
 
-def _fail(error: Exception) -> WireAnswer:
-    status = _STATUS[type(error)]
-    head = _JSON + _RETRY if status == _BUSY else _JSON
-    return WireAnswer(status, head, (orjson.dumps({"error": cut_error(str(error))}),))
+def _fail(error: _Failure) -> WireAnswer:
+    head = _JSON + _RETRY if error.status == _BUSY else _JSON
+    return WireAnswer(error.status, head, (orjson.dumps({"error": cut_error(str(error))}),))
 
 
 def _unready(name: str) -> WireAnswer:

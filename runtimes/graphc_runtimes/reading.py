@@ -17,7 +17,7 @@ from graphc_components.tensors import DATATYPES
 
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.errors import RequestError
-from graphc_runtimes.messages import Message, WireTensor, from_raw, want
+from graphc_runtimes.messages import FALLBACKS, Message, WireTensor, from_raw, want
 from graphc_runtimes.numerals import LEAST, Text
 from graphc_runtimes.packed import Cut, cut_lists
 from graphc_runtimes.shapes import count_elements
@@ -171,15 +171,29 @@ def read_message(body: Text, headers: Mapping[str, str]) -> Message:
 
 
 def read_messages(body: Text, headers: Mapping[str, str]) -> Message:
-    """Read the union of several messages; of tensors with the same name the first counts. Raises RequestError."""
+    """Read the union of several messages; of tensors and parameters of one name the first counts.
+
+    Raises RequestError.
+    """
     found, cut = _decode(_SEVERAL, body)
     if not found:
         raise RequestError("`/aggregate` takes a JSON array of V2 messages that is not empty")
     messages = [_read_message(each, cut, headers) for each in found]
     union: dict[str, WireTensor] = {}
+    parameters: Fields = {}
     for message in reversed(messages):
         union.update(message.tensors)
-    return Message(union, messages[0].id, messages[0].parameters, headers)
+        parameters.update(message.parameters)
+    if FALLBACKS in parameters:
+        parameters[FALLBACKS] = _join_fallbacks(messages)
+    return Message(union, messages[0].id, parameters, headers)
+
+
+def _join_fallbacks(messages: Sequence[Message]) -> list[object]:
+    """Return the nodes that something stood in for, of all branches."""
+    named = (each.parameters.get(FALLBACKS) for each in messages)
+    joined = [name for names in named if isinstance(names, list) for name in cast("list[object]", names)]
+    return list({str(name): name for name in joined}.values())
 
 
 def _read_message(found: _Body, cut: Cut | None, headers: Mapping[str, str]) -> Message:

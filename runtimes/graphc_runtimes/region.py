@@ -174,6 +174,27 @@ class ModelNode(_DeclaringNode):
         return self.cpu_path or self.path
 
 
+Method = Literal["predict", "transform_input", "transform_output", "aggregate", "route"]
+"""The methods of a class for Seldon's language wrapper that answer requests."""
+Payload = Literal["ndarray", "tensor", "strData", "binData", "jsonData"]
+"""The fields of Seldon's messages that hold a tensor, as the wrapper calls them."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeldonClass:
+    """How a class is asked that was written for Seldon's language wrapper."""
+
+    method: Method
+    payload: Payload = "ndarray"
+    names: tuple[str, ...] = ()
+    """The names of the columns that the class is told."""
+    parameters: Mapping[str, bool | int | float | str] = field(
+        default_factory=dict[str, bool | int | float | str]
+    )
+    """What it is made with."""
+
+
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonNode(_DeclaringNode):
@@ -182,6 +203,8 @@ class PythonNode(_DeclaringNode):
     kind: Literal["python"]
     entry: str
     path: str | None
+    seldon: SeldonClass | None = None
+    """How it is asked where it is a class for Seldon's language wrapper."""
 
 
 @with_config(_STRICT)
@@ -358,6 +381,9 @@ def _check_rows(region: Region) -> None:
     for each in tensors:
         if each.optional or not isinstance(rows, str) or each.shape[:1] != (rows,):
             raise RegionError(f"batch: tensor `{each.name}` does not have the rows of every request")
+    for node in region.nodes:
+        if isinstance(node, PythonNode) and node.seldon is not None:
+            raise RegionError(f"batch: the class of node `{node.name}` is told of each request")
 
 
 def made_by(node: Node) -> Iterator[str]:

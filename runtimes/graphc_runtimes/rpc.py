@@ -28,12 +28,21 @@ SERVICE: Final = "inference.GRPCInferenceService"
 
 Call = aio.ServicerContext[bytes, bytes]
 
-_CODES: Final[Mapping[type[Exception], grpc.StatusCode]] = {
-    RequestError: grpc.StatusCode.INVALID_ARGUMENT,
-    RunError: grpc.StatusCode.INTERNAL,
-    DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
-    BusyError: grpc.StatusCode.UNAVAILABLE,
+_Failure = RequestError | RunError | DeadlineError | BusyError
+_FAILURES: Final = (RequestError, RunError, DeadlineError, BusyError)
+_BAD: Final = 500
+"""From this status on it is not the request that is at fault."""
+_CODES: Final[Mapping[int, grpc.StatusCode]] = {
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    409: grpc.StatusCode.ABORTED,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    501: grpc.StatusCode.UNIMPLEMENTED,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+"""The codes of statuses of HTTP, as Google's APIs map them."""
 _MOST_DETAILS: Final = 2000
 """Details travel in the trailers, and clients accept only a few kilobytes of those."""
 
@@ -99,7 +108,7 @@ class RpcPlane:
         served, unit = await self._find(asked, call)
         try:
             found = await self._answer(served, unit, asked, len(raw), call)
-        except tuple(_CODES) as error:
+        except _FAILURES as error:
             self._meter.count_inference(served.name, time.perf_counter() - start, failed=True)
             await _abort(call, error)
         except asyncio.CancelledError:
@@ -218,5 +227,10 @@ async def check_version(model: str, version: str, versions: Sequence[str], call:
         await call.abort(grpc.StatusCode.NOT_FOUND, text)
 
 
-async def _abort(call: Call, error: Exception) -> NoReturn:
-    await call.abort(_CODES[type(error)], str(error)[:_MOST_DETAILS])
+async def _abort(call: Call, error: _Failure) -> NoReturn:
+    await call.abort(_code_of(error.status), str(error)[:_MOST_DETAILS])
+
+
+def _code_of(status: int) -> grpc.StatusCode:
+    other = grpc.StatusCode.INTERNAL if status >= _BAD else grpc.StatusCode.INVALID_ARGUMENT
+    return _CODES.get(status, other)

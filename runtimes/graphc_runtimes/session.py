@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from graphc_components.datatypes import Array
 
@@ -21,8 +21,6 @@ Tensor = tuple[str, str, Array]
 """A tensor's name, datatype and values; BYTES are objects of type `bytes`."""
 _Json = dict[str, Any]
 _Headers = Mapping[str, str]
-
-_STATUS: Final[Mapping[type[Exception], int]] = {RequestError: 400, RunError: 500, DeadlineError: 504}
 
 
 class FailedError(Exception):
@@ -148,4 +146,4 @@ def _guarded(work: Callable[[], _T]) -> _T:
     try:
         return work()
     except (RequestError, RunError, DeadlineError) as error:
-        raise FailedError(_STATUS[type(error)], str(error)) from error
+        raise FailedError(error.status, str(error)) from error

@@ -73,10 +73,10 @@ class LoadedUnit:
 
     def carry(self, message: Message) -> dict[str, object]:
         """Return the parameters of the answer; a client does not get those that are for units."""
-        if not message.parameters and not message.fallbacks:
+        if not message.parameters and not message.fallbacks and not message.tags:
             return {}
         own = {WANTED, PARAMETER} if self._is_last else frozenset[str]()
-        found = {name: value for name, value in message.carried.items() if name not in own}
+        found = {name: value for name, value in message.carried.items() if name not in own} | message.tags
         if message.fallbacks:
             before = found.get(FALLBACKS)
             told = cast("list[str]", before) if isinstance(before, list) else []
@@ -126,7 +126,7 @@ class LoadedUnit:
         tensors = take(self.region, message)
         deadline = read_deadline(message, self.region.graph.deadline_ms)
         return tensors, Call(
-            message.parameters, message.headers, deadline, message.id or "", message.fallbacks
+            message.parameters, message.headers, deadline, message.id or "", message.fallbacks, message.tags
         )
 
     def _refuse_unknown(self, message: Message) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import graphc
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -240,3 +241,13 @@ def test_the_modules_of_the_runtimes_exist() -> None:
     paths = [package / name.replace(".", "/") for name in names]
     assert len(names) > 30
     assert [path.name for path in paths if not (path.is_dir() or path.with_suffix(".py").exists())] == []
+
+
+def test_the_class_for_seldons_wrapper_answers_in_the_graph_of_its_page(tmp_path: Path) -> None:
+    (code,), (graph,) = blocks("docs/classes.md", "python"), blocks("docs/classes.md", "yaml")
+    (tmp_path / "Credit.py").write_text(code)
+    (tmp_path / "graph.yaml").write_text(graph)
+    loaded = graphc.load(str(tmp_path / "graph.yaml"))
+    assert [str(each) for each in loaded.check()] == []
+    assert loaded.predict([[1, 2], [0, 1]])["score"].tolist() == [[1], [0]]
+    assert loaded.predict([[30, 2], [0, 41]])["score"].tolist() == [[15], [0]]

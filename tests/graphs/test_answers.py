@@ -57,3 +57,14 @@ def test_a_request_without_rows_is_answered_without_rows(level: int, tmp_path: P
     assert status == 200, answer
     found = {each["name"]: (each["datatype"], each["shape"]) for each in answer["outputs"]}
     assert found == {"probabilities": ("FP32", [0, 3]), "cultivar": ("INT64", [0])}
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_what_a_class_says_beside_its_tensors_reaches_the_client_from_any_unit(
+    level: int, tmp_path: Path
+) -> None:
+    folder = GRAPHS / "wine-class"
+    request = read(folder / "request.json") | {"parameters": {"tier": "gold"}}
+    ((status, answer),) = serve_graph(folder / "graph.yaml", level, [Call(request)], tmp_path)
+    assert status == 200, answer
+    assert answer["parameters"] == {"tier": "gold", "bayes.model": "naive-bayes", "bayes.rows": 4}

@@ -135,8 +135,19 @@ def cancer_rollout(folder: Path, x: Floats, predictor: str = "main") -> Answer:
     }
 
 
+def wine_class(folder: Path, x: Floats) -> Answer:
+    numbers = {name: np.array(each) for name, each in json.loads((folder / "bayes.json").read_text()).items()}
+    likely = np.exp(-((x[:, None] - numbers["mean"]) ** 2) / (2 * numbers["variance"])) / np.sqrt(
+        2 * np.pi * numbers["variance"]
+    )
+    joint = numbers["prior"] * likely.prod(axis=2)
+    mean = (onnx(folder, "linear", x)["probabilities"] + joint / joint.sum(axis=1, keepdims=True)) / 2
+    return {"probabilities": mean.astype(np.float32), "cultivar": mean.argmax(axis=1)}
+
+
 BY_HAND: Final[Mapping[str, Callable[..., Answer]]] = {
     "wine-average": wine_average,
+    "wine-class": wine_class,
     "cancer-vote": cancer_vote,
     "iris-cascade": iris_cascade,
     "digits-image": digits_image,

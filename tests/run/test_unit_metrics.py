@@ -14,6 +14,14 @@ graphc_node_calls_total{node="NODE",unit="u"} 3.0
 # HELP other_total Something else.
 # TYPE other_total counter
 other_total 1.0
+# HELP model_infer_total MLServer's own.
+# TYPE model_infer_total counter
+model_infer_total{model_name="a"} 1.0
+"""
+CLASS = """\
+# HELP approved_total Told by the user's own class.
+# TYPE approved_total counter
+approved_total{method="predict",model_name="a",tier="gold"} 2.0
 """
 
 
@@ -67,3 +75,9 @@ def test_of_several_predictors_each_figure_bears_its_own() -> None:
 def test_units_without_a_page_are_left_out() -> None:
     pages = {"main": {"a": PAGE.replace("NODE", "a"), "b": "this is { no page"}, "canary": {}}
     assert _found(asyncio.run(_render(pages))) == {("a", "main", "u"): 3}
+
+
+def test_what_users_classes_tell_is_there_too() -> None:
+    text = asyncio.run(_render({"main": {"u": PAGE + CLASS}}))
+    assert 'approved_total{method="predict",model_name="a",tier="gold"} 2.0' in text
+    assert "model_infer" not in text

@@ -589,3 +589,50 @@ def test_requests_that_wait_run_together(serve: Serve, slow: Json, tmp_path: Pat
     assert [list(each.outputs[0].contents.fp32_contents) for each in answers] == [
         [turn + 8, 8] for turn in range(8)
     ]
+
+
+STATED = """
+class Mine:
+    model_error_handler = object()
+    def predict(self, X, names):
+        if X[0, 0] > 1:
+            error = ValueError("no such row")
+            error.status_code = int(X[0, 0])
+            raise error
+        return X
+    def tags(self): return {"text": "a", "yes": True, "count": 3, "share": 0.5, "list": [1]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, StatusCode.INVALID_ARGUMENT),
+        (401, StatusCode.UNAUTHENTICATED),
+        (403, StatusCode.PERMISSION_DENIED),
+        (404, StatusCode.NOT_FOUND),
+        (409, StatusCode.ABORTED),
+        (418, StatusCode.INVALID_ARGUMENT),
+        (429, StatusCode.RESOURCE_EXHAUSTED),
+        (500, StatusCode.INTERNAL),
+        (501, StatusCode.UNIMPLEMENTED),
+        (503, StatusCode.UNAVAILABLE),
+        (504, StatusCode.DEADLINE_EXCEEDED),
+    ],
+)
+def test_what_a_class_says_beside_its_tensors_and_by_which_status_it_refuses(
+    serve: Serve, build: Build, node: Build, tmp_path: Path, status: int, code: StatusCode
+) -> None:
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n" / "mine.py").write_text(STATED)
+    written = node(
+        "n", {"X": "x"}, {"y": "n.y"}, kind="python", entry="mine:Mine", path="n", seldon={"method": "predict"},
+        declares={"y": {"datatype": "FP32", "shape": ["batch", 2]}},
+    )  # fmt: skip
+    running = serve(build([written], takes=["x: FP32[batch, 2]"], answers={"n.y": "y: FP32[batch, 2]"}))
+    answer = running.ask(request(1, 0))
+    found = {
+        name: getattr(each, each.WhichOneof("parameter_choice")) for name, each in answer.parameters.items()
+    }
+    assert found == {"n.text": "a", "n.yes": True, "n.count": 3, "n.share": 0.5, "n.list": "[1]"}
+    assert running.refuse(request(status, 0)) == (code, "node `n`: no such row")

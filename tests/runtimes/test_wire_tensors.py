@@ -235,6 +235,22 @@ def test_of_several_messages_the_first_tensor_of_a_name_counts() -> None:
     assert (union.id, union.parameters, union.headers) == ("one", {"from": "one"}, {"h": "v"})
 
 
+def test_of_several_messages_all_parameters_are_carried_on() -> None:
+    first: dict[str, object] = {
+        "outputs": [],
+        "parameters": {"tier": "gold", "a.tag": 1, "graphc_fallbacks": ["a", "c"]},
+    }
+    second: dict[str, object] = {
+        "outputs": [],
+        "parameters": {"tier": "tin", "b.tag": 2, "graphc_fallbacks": ["b", "a"]},
+    }
+    third: dict[str, object] = {"outputs": []}
+    union = read_messages(json.dumps([first, second, third]).encode(), {})
+    assert union.parameters == {"tier": "gold", "a.tag": 1, "b.tag": 2, "graphc_fallbacks": ["a", "c", "b"]}
+    odd: dict[str, object] = {"outputs": [], "parameters": {"graphc_fallbacks": "a"}}
+    assert read_messages(json.dumps([odd, first]).encode(), {}).parameters["graphc_fallbacks"] == ["a", "c"]
+
+
 def test_what_concerns_one_hop_only_is_not_carried_on() -> None:
     parameters = '{"tier": "gold", "headers": {}, "content_type": "np", "binary_data_output": true}'
     text = f'{{"inputs": [], "parameters": {parameters}}}'

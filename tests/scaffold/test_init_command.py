@@ -115,3 +115,20 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     result = call("init", tmp_path / "file" / "below")
     assert result.exit_code == 1
     assert "cannot write" in result.stderr
+
+
+def test_a_class_for_seldons_wrapper_is_told(tmp_path: Path) -> None:
+    for name in ("WineBayes.py", "WineAverage.py", "models"):
+        source = GRAPHS / "wine-class" / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    (tmp_path / "odd.py").write_text("class (")
+    (tmp_path / "mlserver_like.py").write_text("class Own:\n    async def predict(self, payload): pass\n")
+    result = call("init", tmp_path, "--name", "wine")
+    assert result.exit_code == 0, result.output
+    said = "is left out: its class does not tell its tensors; a node of it says"
+    notes = [line for line in result.stderr.splitlines() if ".py" in line]
+    assert notes == [
+        f"note: WineAverage.py {said} `python: WineAverage:WineAverage` and `seldon: aggregate`",
+        f"note: WineBayes.py {said} `python: WineBayes:WineBayes` and `seldon: predict`",
+    ]
+    assert "# WineBayes.py is left out" in (tmp_path / "graph.yaml").read_text()

@@ -29,9 +29,9 @@ ENVIRONMENTS: Final = Path(__file__).parents[1] / "servers" / "environments"
 START_S: Final = 60.0
 
 
-def environment(name: str) -> Path:
+def environment(name: str, python: str = sys.executable) -> Path:
     """Return the environment of a server whose requirements are kept by that name, or skip the test."""
-    return make_environment(CACHE / "servers" / name, ENVIRONMENTS / f"{name}.txt")
+    return make_environment(CACHE / "servers" / name, ENVIRONMENTS / f"{name}.txt", python)
 
 
 @dataclass(frozen=True, slots=True)

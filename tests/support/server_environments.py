@@ -16,21 +16,36 @@ import pytest
 CACHE: Final = Path.home() / ".cache" / "graphc-tests"
 
 
-def make_environment(folder: Path, requirements: Path) -> Path:
-    """Return the environment in a folder, made where the requirements are new.
+def find_python(version: str) -> str | None:
+    """Return the interpreter of a version such as 3.12 on this machine; None where it has none."""
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        return sys.executable
+    kept = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    named = [shutil.which(f"python{version}"), *map(str, sorted(kept.glob(f"{version}*/bin/python")))]
+    return next((each for each in named if each is not None and _runs(each, version)), None)
+
+
+def _runs(python: str, version: str) -> bool:
+    # What stands for an interpreter on the path may only say that there is none.
+    done = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
+    return done.returncode == 0 and done.stdout.startswith(f"Python {version}.")
+
+
+def make_environment(folder: Path, requirements: Path, python: str = sys.executable) -> Path:
+    """Return the environment in a folder, made where the requirements or the interpreter are new.
 
     Where it cannot be made, the test is skipped with the reason, or fails where CI runs it.
     """
     stamp = folder / "requirements.sha256"
     wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    if python != sys.executable:
+        wanted += f" {python}"
     with _alone(folder):
         if not stamp.exists() or stamp.read_text() != wanted:
-            python = str(folder / "bin" / "python")
-            _call(["uv", "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
+            own = str(folder / "bin" / "python")
+            _call(["uv", "venv", "--quiet", "--clear", "--python", python, str(folder)])
             # The file names all that is needed: a CPU takes few of the packages that some ask for.
-            _call(
-                ["uv", "pip", "install", "--quiet", "--no-deps", "--python", python, "-r", str(requirements)]
-            )
+            _call(["uv", "pip", "install", "--quiet", "--no-deps", "--python", own, "-r", str(requirements)])
             stamp.write_text(wanted)
     return folder
 

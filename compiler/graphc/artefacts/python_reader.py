@@ -82,6 +82,11 @@ def _bindings(tree: ast.Module) -> dict[str, PythonEntry]:
     return {entry.name: entry for statement in _statements(tree.body) for entry in _bound_by(statement)}
 
 
+def bound_statements(tree: ast.Module) -> dict[str, ast.stmt]:
+    """Return the statement that binds each name of a module's top level; the last one where there are several."""
+    return {entry.name: statement for statement in _statements(tree.body) for entry in _bound_by(statement)}
+
+
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield top-level statements, those under `if`, `try`, `with` and loops included."""
     pending = list(reversed(body))

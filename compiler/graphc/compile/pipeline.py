@@ -71,6 +71,7 @@ PIPELINE: Final = Pipeline(
             Check(Reading.check_needed),
             Build(Reading.infer_types),
             Check(Reading.check_types),
+            Check(Reading.check_classes),
             Check(Reading.check_policies),
             Build(Reading.decide_rows),
             Check(Reading.check_decisions),

@@ -10,6 +10,7 @@ from pathlib import Path
 from graphc.artefacts.signature import Signatures
 from graphc.diagnostics import Sink
 from graphc.frontend.assemble import assemble_graph
+from graphc.frontend.check_classes import check_classes
 from graphc.frontend.check_decisions import check_decisions
 from graphc.frontend.check_flow import check_circles, check_needed
 from graphc.frontend.check_known import check_known
@@ -85,6 +86,9 @@ class Reading:
 
     def check_types(self, sink: Sink) -> None:
         check_types(self.draft, self.resolved, self._ordered, self.inferred, sink)
+
+    def check_classes(self, sink: Sink) -> None:
+        check_classes(self.draft, self.inferred, sink)
 
     def check_policies(self, sink: Sink) -> None:
         check_policies(self.draft, self.resolved, self.inferred, sink)

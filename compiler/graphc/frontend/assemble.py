@@ -34,6 +34,7 @@ from graphc.ir.graph import (
     Resources,
     Result,
     RouterWork,
+    SeldonClass,
     ServerWork,
     Use,
     Value,
@@ -41,7 +42,17 @@ from graphc.ir.graph import (
 )
 from graphc.quantities import parse_quantity
 from graphc.spec import model as spec_model
-from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router, Server, Working
+from graphc.spec.model import (
+    AnyNode,
+    Cascade,
+    Component,
+    Model,
+    Python,
+    Router,
+    Server,
+    Working,
+    read_seldon_value,
+)
 from graphc.spec.model import Batch as BatchSpec
 from graphc.spec.read import GraphSpec
 
@@ -140,6 +151,7 @@ def _work(
                 python.idempotent,
                 _mib(python.gpu_memory),
                 tuple((name, folder / name) for name in node.files),
+                None if python.seldon is None else _seldon(python.seldon),
             )
         case Server() as server:
             return _server_work(node, server)
@@ -154,6 +166,15 @@ def _work(
                 for index, step in enumerate(cascade.cascade)
             )
             return CascadeWork(decisions[node.name], steps)
+
+
+def _seldon(said: spec_model.SeldonClass) -> SeldonClass:
+    return SeldonClass(
+        said.method,
+        said.payload,
+        tuple(said.names),
+        tuple((each.name, read_seldon_value(each.type, each.value)) for each in said.parameters),
+    )
 
 
 def _server_work(node: DraftNode, server: Server) -> ServerWork:

@@ -7,6 +7,8 @@ from pathlib import Path
 from graphc_components.catalog import Component as CatalogEntry
 
 from graphc.artefacts.model_settings import DescribedFolder
+from graphc.artefacts.python_classes import PythonClass
+from graphc.artefacts.python_reader import PythonEntry
 from graphc.artefacts.signature import Signature
 from graphc.artefacts.triton_repository import ServedModel
 from graphc.diagnostics import Span
@@ -61,6 +63,10 @@ class DraftNode:
     """What stands for a model where there is no GPU."""
     files: tuple[str, ...] = ()
     """What a Python node's module needs, itself included, relative to the graph's folder."""
+    entry: PythonEntry | None = None
+    """What a Python node's module has of the name that the node says."""
+    made: PythonClass | None = None
+    """That, where it is a class whose text tells what it can be called with."""
     arguments: tuple[str, ...] | None = None
     server: "DraftServer | None" = None
     """The server that the node asks."""

@@ -1,6 +1,7 @@
 """Makes draft nodes: reads artefacts' signatures, finds components, names ports."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ from graphc_components.catalog import CATALOG
 from graphc.artefacts.files import check_place
 from graphc.artefacts.locations import check_location, is_uri
 from graphc.artefacts.model import ArtefactFault, Origin
+from graphc.artefacts.python_classes import read_class
 from graphc.artefacts.python_reader import read_entry
 from graphc.artefacts.signature import Signature, Signatures
 from graphc.diagnostics import Diagnostic, Rule, Sink, Span
@@ -76,6 +78,12 @@ def _refuse_on_processors(called: str, signature: Signature) -> ArtefactFault:
     from graphc.artefacts.onnx_operators import refuse_on_processors
 
     return refuse_on_processors(called, signature.only_gpu)
+
+
+_SELDON: Final = "seldon_core"
+"""A module whose package takes a newer Python and older packages than the runtime image has."""
+_DATA: Final = "X"
+"""The port of the one tensor that a class for Seldon's wrapper is given, where the file has no name for it."""
 
 
 class _Drafting:
@@ -240,6 +248,9 @@ class _Drafting:
 
     def _draft_python(self, python: Python) -> DraftNode:
         uses, outputs = self._uses(python.in_), tuple(python.out)
+        if python.seldon is not None:
+            # The class itself has no names for what it is given.
+            uses = tuple(replace(use, port=use.port or _DATA) for use in uses)
         if python.image is not None:
             return DraftNode(self.name, python, self.at, uses, outputs)
         module, _, function = python.python.partition(":")
@@ -253,6 +264,11 @@ class _Drafting:
             self._report_fault(entry, "python")
             return DraftNode(self.name, python, self.at, uses, outputs)
         files = tuple(dict.fromkeys([*self._modules(file), *self._data(python)]))
+        made = read_class(path, function, called=file) if entry.is_class else None
+        if python.seldon is not None:
+            return DraftNode(
+                self.name, python, self.at, uses, outputs, local=path, files=files, entry=entry, made=made
+            )
         for parameter in entry.positional_only:
             message = f"`{function}` takes `{parameter}` by position only, and nodes feed by name"
             self._report(UNKNOWN_INPUT, message, "python", hint="leave out the `/` among its parameters")
@@ -267,6 +283,8 @@ class _Drafting:
             outputs,
             local=path,
             files=files,
+            entry=entry,
+            made=made,
             arguments=arguments,
             required=required,
         )
@@ -297,6 +315,8 @@ class _Drafting:
             f"`{found.file}` imports `{module}`, which neither the runtime image nor `requirements:` has"
         )
         hint = f"write `requirements: [{suggest_package(module)}]`, and make the image with `graphc image`"
+        if module == _SELDON:
+            hint = "make an image of Python 3.12 with `graphc-runtimes[seldon]`, and name it in `runtime:`"
         # Several nodes may be of one module: the message is the same for all.
         self.sink.report(Diagnostic(MISSING_PACKAGE, message, self._place(found.file, found.where), hint))
 

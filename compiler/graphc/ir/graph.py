@@ -132,6 +132,17 @@ class ComponentWork:
 
 
 @record
+class SeldonClass:
+    """How a class is asked that was written for Seldon's language wrapper: its method, and what it is told."""
+
+    method: str
+    payload: str
+    names: tuple[str, ...]
+    parameters: tuple[tuple[str, bool | int | float | str], ...]
+    """What it is made with."""
+
+
+@record
 class PythonWork:
     """Run the user's function or class: shipped from a local module, or found in an image."""
 
@@ -147,6 +158,8 @@ class PythonWork:
     """The memory of a GPU that it was measured to take."""
     files: tuple[tuple[str, Path], ...] = ()
     """What is shipped: the module, and what it needs, by the names that they have beside the graph file."""
+    seldon: SeldonClass | None = None
+    """How it is asked where it is a class for Seldon's language wrapper."""
 
 
 @record

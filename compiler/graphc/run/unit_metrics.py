@@ -1,4 +1,4 @@
-"""What the units of a run count of their nodes, fetched from their own pages when somebody looks at the front's."""
+"""What units of a run count of their nodes, and users' classes tell: fetched when the front's page is looked at."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 from graphc.run.version_metrics import join_metrics
 
 _PREFIX: Final = "graphc_node_"
+_OF_CLASSES: Final = frozenset({"method", "model_name"})
+"""The labels that all metrics of classes have, and no others."""
 _PATH: Final = "/prometheus"
 _SECONDS: Final = 1.0
 """A unit that is busy for longer is left out: its page can be asked for itself."""
@@ -26,7 +28,7 @@ class UnitMetrics:
         self._ports = ports
 
     async def render(self) -> bytes:
-        """Return what units count of their nodes, in Prometheus's text form."""
+        """Return what units count of their nodes and classes tell, in Prometheus's text form."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as http:
             asked = [(name, port) for name, ports in self._ports.items() for port in ports]
             pages = await asyncio.gather(*(_fetch(http, port) for _, port in asked))
@@ -56,6 +58,12 @@ class _Joined(Collector):
 
 def _families(page: str) -> list[Metric]:
     try:
-        return [each for each in text_string_to_metric_families(page) if each.name.startswith(_PREFIX)]
+        return [each for each in text_string_to_metric_families(page) if _is_shown(each)]
     except ValueError:
         return []
+
+
+def _is_shown(family: Metric) -> bool:
+    if family.name.startswith(_PREFIX):
+        return True
+    return bool(family.samples) and all(each.labels.keys() >= _OF_CLASSES for each in family.samples)

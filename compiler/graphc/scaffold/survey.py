@@ -10,6 +10,7 @@ from graphc_components.tensors import TensorType
 
 from graphc.artefacts.locations import FRAMEWORKS
 from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature
+from graphc.artefacts.python_classes import find_methods, list_classes
 from graphc.artefacts.signature import Signatures
 from graphc.records import record
 
@@ -65,7 +66,16 @@ def survey(folder: Path, signatures: Signatures) -> tuple[list[Model], list[Unre
             unread.append(Unread(shown, "it has no output that a request can carry"))
         else:
             models.append(Model(_name(path.stem, names), shown, framework, found))
-    return models, unread
+    return models, [*unread, *_find_classes(folder)]
+
+
+def _find_classes(folder: Path) -> Iterator[Unread]:
+    """Yield the modules with a class for Seldon's wrapper: it runs here, and its text does not tell its tensors."""
+    for path in sorted(folder.glob("*.py"))[:MOST]:
+        for name, made in list_classes(path, called=path.name):
+            if asked := find_methods(made):
+                node = f"`python: {path.stem}:{name}` and `seldon: {asked[0]}`"
+                yield Unread(path.name, f"its class does not tell its tensors; a node of it says {node}")
 
 
 def _find(folder: Path) -> Iterator[Path]:

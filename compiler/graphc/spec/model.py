@@ -574,11 +574,142 @@ def _read_pattern(value: str) -> str:
 Patterns = Annotated[list[Annotated[str, AfterValidator(_read_pattern)]], BeforeValidator(_as_list)]
 
 
+_LARGEST_DIGITS: Final = 300
+_WORDS: Final = {
+    **dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True),
+    **dict.fromkeys(("n", "no", "f", "false", "off", "0"), False),
+}
+"""The words for truth values that Seldon's wrapper reads."""
+
+
+def read_seldon_value(kind: str, value: object) -> bool | int | float | str:
+    """Return the value of a parameter as Seldon's wrapper gives it to a class; raises ValueError."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if kind == "STRING":
+        if not isinstance(value, str):
+            raise ValueError(f"{show(value)} is not a text; quote it")
+        return value
+    if kind == "BOOL":
+        if text.lower() not in _WORDS:
+            raise ValueError(f"{show(value)} is not a truth value, such as `true`")
+        return _WORDS[text.lower()]
+    try:
+        number = int(text) if kind == "INT" and len(text) <= _LARGEST_DIGITS else float(text)
+    except ValueError:
+        raise ValueError(f"{show(value)} is not of the type {kind}") from None
+    if (kind == "INT") != isinstance(number, int) or not abs(number) < float("inf"):
+        raise ValueError(f"{show(value)} is not of the type {kind}")
+    return number
+
+
+def _read_single(value: object) -> object:
+    if not isinstance(value, str | bool | int | float):
+        raise ValueError(f"{show(value)} is not a single value")
+    return value
+
+
+class SeldonParameter(Spec):
+    """A parameter that a class is made with, as a SeldonDeployment has it."""
+
+    name: str = Field(description="the argument's name")
+    value: Annotated[
+        object, AfterValidator(_read_single), WithJsonSchema({"type": ["string", "number", "boolean"]})
+    ] = Field(description="its value")
+    type: Literal["INT", "FLOAT", "DOUBLE", "STRING", "BOOL"] = Field(description="what the value is read as")
+
+    @model_validator(mode="after")
+    def _is_of_its_type(self) -> "SeldonParameter":
+        read_seldon_value(self.type, self.value)
+        return self
+
+
+class SeldonClass(Spec):
+    """How a class is asked that was written for Seldon's language wrapper."""
+
+    method: Literal["predict", "transform_input", "transform_output", "aggregate", "route"] = Field(
+        "predict", description="the method that is asked"
+    )
+    payload: Literal["ndarray", "tensor", "strData", "binData", "jsonData"] = Field(
+        "ndarray",
+        description="what it gets: an array, or the one text, bytes or JSON of a BYTES tensor;"
+        " `tensor` is for methods that take whole messages",
+    )
+    names: list[str] = Field(
+        default_factory=list[str], description="the names of the columns, which it is told"
+    )
+    parameters: list[SeldonParameter] = Field(
+        default_factory=list[SeldonParameter],
+        description="what it is made with, as a SeldonDeployment has it",
+    )
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> "SeldonClass":
+        names = [each.name for each in self.parameters]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the parameter {show(name)} is there twice")
+        if self.names and self.payload not in ("ndarray", "tensor"):
+            raise ValueError(f"`names` are those of an array's columns, and `{self.payload}` has none")
+        return self
+
+
+def _read_seldon(value: object) -> object:
+    return {"method": value} if isinstance(value, str) else value
+
+
+_METHODS_SCHEMA: Final = {"enum": ["predict", "transform_input", "transform_output", "aggregate", "route"]}
+SeldonValue = Annotated[
+    SeldonClass,
+    BeforeValidator(_read_seldon),
+    WithJsonSchema(
+        {
+            "description": "a class written for Seldon's language wrapper: the method that is asked, and how",
+            "oneOf": [
+                _METHODS_SCHEMA,
+                {
+                    "type": "object",
+                    "properties": {
+                        "method": {**_METHODS_SCHEMA, "description": "the method that is asked"},
+                        "payload": {
+                            "enum": ["ndarray", "tensor", "strData", "binData", "jsonData"],
+                            "description": "what it gets: an array, or one text, bytes or JSON",
+                        },
+                        "names": {
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "description": "the names of the columns, which it is told",
+                        },
+                        "parameters": {
+                            "type": "array",
+                            "description": "what it is made with, as a SeldonDeployment has it",
+                            "items": {
+                                "type": "object",
+                                "properties": {
+                                    "name": {"type": "string"},
+                                    "value": {"type": ["string", "number", "boolean"]},
+                                    "type": {"enum": ["INT", "FLOAT", "DOUBLE", "STRING", "BOOL"]},
+                                },
+                                "required": ["name", "value", "type"],
+                                "additionalProperties": False,
+                            },
+                        },
+                    },
+                    "additionalProperties": False,
+                },
+            ],
+        }
+    ),
+]
+
+
 class Python(Working):
-    """A function or MLServer model class of the user's."""
+    """A function, an MLServer model class or a class for Seldon's language wrapper, of the user's."""
 
     python: Entry = Field(
         description="module:function or module:Class, beside the graph file or in the image",
+    )
+    seldon: SeldonValue | None = Field(
+        None, description="a class written for Seldon's language wrapper: the method that is asked, and how"
     )
     in_: References = Field(alias="in", description="tensors by the function's parameter names")
     out: Outputs = Field(min_length=1, description="the outputs' types")
@@ -603,6 +734,15 @@ class Python(Working):
     gpu_memory: Memory | None = Field(
         None, description="what it was measured to take of a GPU, for its largest batch; estimated if absent"
     )
+
+    @model_validator(mode="after")
+    def _is_asked_alone(self) -> "Python":
+        if self.seldon is not None and self.rowwise:
+            raise ValueError(
+                "a class of Seldon's is told of each request, so that its rows are not joined: leave "
+                "`rowwise` out"
+            )
+        return self
 
 
 def _read_url(value: str) -> str:

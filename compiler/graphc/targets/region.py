@@ -21,6 +21,7 @@ from graphc.ir.graph import (
     Output,
     Policy,
     PythonWork,
+    SeldonClass,
     ServerWork,
     Types,
     Use,
@@ -201,7 +202,8 @@ def _work(node: Node) -> Data:
             return data
         case PythonWork() as work:
             path = node.origin if work.local else None
-            return {"kind": "python", "entry": work.entry, "path": path}
+            asked: Data = {} if work.seldon is None else {"seldon": _seldon(work.seldon)}
+            return {"kind": "python", "entry": work.entry, "path": path, **asked}
         case ServerWork() as work:
             return _server(work)
         case ChoiceWork() as work:
@@ -224,6 +226,17 @@ def _work(node: Node) -> Data:
             }
         case work:
             raise TypeError(f"{type(work).__name__} is lowered before it is emitted")
+
+
+def _seldon(asked: SeldonClass) -> Data:
+    data: Data = {"method": asked.method}
+    if asked.payload != "ndarray":
+        data["payload"] = asked.payload
+    if asked.names:
+        data["names"] = list(asked.names)
+    if asked.parameters:
+        data["parameters"] = dict(asked.parameters)
+    return data
 
 
 def _server(work: ServerWork) -> Data:

@@ -28,6 +28,10 @@ async def load_python(node: PythonNode, environment: Environment) -> Runner:
     """Return the runner of a Python node; raises LoadError."""
     folder = find(node.path, environment) if node.path is not None else None
     entry = await asyncio.to_thread(_import_entry, node, folder)
+    if node.seldon is not None:
+        from graphc_runtimes.adapters.seldon_class import load_seldon_class
+
+        return await asyncio.to_thread(load_seldon_class, node, node.seldon, entry, folder)
     if inspect.isclass(entry) and _is_of_mlserver(entry):
         # Functions do not need MLServer, which takes long to import.
         from graphc_runtimes.adapters.mlserver_class import load_class
