@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# On a busy machine, drawing takes long too: how long an example takes says nothing of what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 """Goldens live in a folder for each test module: golden/test_emit/fraud.yaml."""
