@@ -13,7 +13,7 @@ GRAPH: Final = str(Path(__file__).parents[2] / "graphs" / "wine-average" / "grap
 PROFILE: Final = "apiVersion: graphc/v1\nkind: ClusterProfile\nmetadata: {name: ours}\n"
 COMPILING: Final = (
     *("apply", "bench", "check", "compile", "explain"),
-    *("image", "lint", "plan", "push", "run", "test"),
+    *("image", "lint", "plan", "push", "run", "test", "view"),
 )
 
 
