@@ -13,7 +13,7 @@ from graphc.cluster.client import Cluster, Kind, Ref, ref_of
 from graphc.cluster.difference import find_changes
 from graphc.cluster.find_serving import annotation_of, find_ours, order_servings, read_graph, serving_of
 from graphc.cluster.judges import Limits, LiveMetrics
-from graphc.cluster.marks import is_as_marked, mark
+from graphc.cluster.marks import find_mark, is_as_marked
 from graphc.cluster.offline import plan_offline
 from graphc.cluster.owners import check_owners, check_target
 from graphc.cluster.planning import GraphPlan, Step
@@ -361,12 +361,17 @@ def test_replicas_that_a_scaler_set_are_nobodys_change() -> None:
     scaled: Data = {**DEPLOYMENT, "spec": {}}
     fixed: Data = {**DEPLOYMENT, "spec": {"replicas": 2}}
     before, after = live_with(2), live_with(4)
-    assert is_as_marked(after, mark(before, scaled))
-    assert not is_as_marked(after, mark(before, fixed))
-    assert is_as_marked(before, mark(before, fixed))
+    assert is_as_marked(after, find_mark(before, scaled))
+    assert not is_as_marked(after, find_mark(before, fixed))
+    assert is_as_marked(before, find_mark(before, fixed))
     changed: Data = {**after, "spec": {"replicas": 4, "paused": True}}
-    assert not is_as_marked(changed, mark(before, scaled))
-    assert not is_as_marked(before, None)
+    assert not is_as_marked(changed, find_mark(before, scaled))
+    assert not is_as_marked(before, {})
+    annotations: Json = {"kubectl.kubernetes.io/restartedAt": "now"}
+    restarted: Data = {**after, "spec": {"replicas": 2, "paused": False}}
+    cast("Json", restarted["spec"])["template"] = {"metadata": {"annotations": annotations}}
+    bare: Data = {**before, "spec": {"replicas": 2, "paused": False, "template": {"metadata": {}}}}
+    assert is_as_marked(restarted, find_mark(bare, fixed))
 
 
 # --- Routes, room, metrics ---------------------------------------------------------------------------

@@ -346,6 +346,33 @@ def test_what_kubectl_applied_is_taken_over_and_pruned(place: Place) -> None:
     assert place.run("status", "adopted").startswith("adopted (plain): Available")
 
 
+@pytest.mark.parametrize("how", ["--server-side", "--server-side=false"])
+def test_of_what_kubectl_applied_nothing_is_left_that_a_version_no_longer_has(place: Place, how: str) -> None:
+    name = f"fused-{how.count('false')}"
+    path = walked(place, name, fused=True)
+    profile = str(place.folder / "profile.yaml")
+    compiled = place.forks.run(["compile", "-O0", "--format", "json", "--profile", profile, str(path)])[1]
+    done = place.kubectl("apply", how, "-n", "plain", "-f", "-", text=compiled)
+    assert not done.returncode, done.stderr
+    before = place.get(f"deployment/{name}-main")["spec"]["template"]["spec"]
+    assert len(before["containers"]) > 2
+    words = place.plan(path, code=2)
+    if how == "--server-side":
+        assert "unit `graphc-engine`" in words
+    place.apply(path, "--force-conflicts")
+    (wanted,) = [
+        each
+        for each in yaml.safe_load_all(place.forks.run(["compile", "--profile", profile, str(path)])[1])
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == f"{name}-main"
+    ]
+    after = place.get(f"deployment/{name}-main")["spec"]["template"]["spec"]
+    for part in ("containers", "volumes"):
+        assert [each["name"] for each in after[part]] == [
+            each["name"] for each in wanted["spec"]["template"]["spec"][part]
+        ]
+    assert place.plan(path).endswith("no change\n")
+
+
 def test_what_a_controller_makes_of_an_object_of_ours_is_the_controllers(place: Place) -> None:
     """KEDA gives its autoscaler the labels of the ScaledObject that it makes it of."""
     path = place.graph("copied")
@@ -524,10 +551,11 @@ def test_a_new_version_begins_with_the_least_that_its_autoscaler_allows(place: P
 # --- The order of things ---------------------------------------------------------------------------------
 
 
-def walked(place: Place, name: str, **changes: object) -> Path:
-    """Write a graph whose engine calls a unit with pods of its own."""
+def walked(place: Place, name: str, *, fused: bool = False, **changes: object) -> Path:
+    """Write a graph whose engine calls a unit with pods of its own, or one that all fits into one unit."""
     lean = {"model": str(MODELS / "diabetes-route/models/lean.onnx"), "in": {"X": "x"}}
-    heavy = {"model": str(MODELS / "diabetes-route/models/heavy.onnx"), "in": {"X": "x"}, "replicas": 2}
+    heavy = {"model": str(MODELS / "diabetes-route/models/heavy.onnx"), "in": {"X": "x"}}
+    heavy |= {} if fused else {"replicas": 2}
     nodes = {"lean": lean, "heavy": heavy, "mean": {"component": "mean", "in": ["lean", "heavy"]}}
     return place.graph(name, nodes=nodes, outputs={"y": "mean"}, **changes)
 

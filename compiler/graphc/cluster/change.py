@@ -11,14 +11,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from graphc.cluster.adopting import hand_over
 from graphc.cluster.bundle import CONFIG_MAP, Bundle, is_content, is_route, order_documents, strip
 from graphc.cluster.client import Cluster, ref_of
 from graphc.cluster.find_serving import serving_of
 from graphc.cluster.interrupt import Interrupted, Stopper
 from graphc.cluster.ledger import BEAT_SECONDS, Ledger, identify, now
-from graphc.cluster.marks import is_as_marked, mark
+from graphc.cluster.marks import find_mark, is_as_marked
 from graphc.cluster.owners import explain_owner, may_take
-from graphc.cluster.planning import GraphPlan, describe_steps, explain, find_removals, read_conflicts
+from graphc.cluster.planning import (
+    GraphPlan,
+    adopts,
+    describe_steps,
+    explain,
+    find_removals,
+    read_conflicts,
+)
 from graphc.cluster.problem import ClusterError, RefusedError, UnreachableError
 from graphc.cluster.putting import REPLICAS, find_freed, leave_replicas, put
 from graphc.cluster.records import Entry, Pending, Promotion, State, add_entry, contents_of
@@ -126,9 +134,7 @@ class Change:
         told = [ref for ref in there if self._serving is not None and self._serving.tells(ref)]
         if self._serving is None or not any(ref.kind == self._serving.main for ref in told):
             return None
-        if state.current is not None and all(
-            is_as_marked(there[ref], state.generations.get(str(ref))) for ref in told
-        ):
+        if state.current is not None and all(is_as_marked(there[ref], state.generations) for ref in told):
             return None
         # What is live may need other contents than the new version.
         kept = [strip(each) for ref, each in there.items() if ref.kind != CONFIG_MAP or is_content(each)]
@@ -153,7 +159,7 @@ class Change:
         documents, serving = self.plan.bundle.documents, self._serving
         self._step("applying")
         routes = [each for each in documents if is_route(ref_of(each))]
-        if routes and serving is not None and serving.ends_early and self._only_removes():
+        if routes and serving is not None and serving.has_operator and self._only_removes():
             # No request may be sent to a predictor that is about to go.
             self._put(routes, force=self.orders.force)
         self._free_replicas()
@@ -163,7 +169,7 @@ class Change:
             waiting = Rollout(self.cluster, serving, self.plan.bundle, self.say, self._beat)
             waiting.wait(self.orders.seconds)
         self._put(routes, force=self.orders.force)
-        if routes and serving is not None and self.orders.wait and not serving.ends_early:
+        if routes and serving is not None and self.orders.wait and not serving.has_operator:
             # What they led to before may end only now.
             self._step("routing")
             refs = [ref_of(each) for each in routes]
@@ -193,6 +199,8 @@ class Change:
             live = self.cluster.get(ref)
             if live is not None and not may_take(document, live, bundle.name):
                 raise ClusterError(explain_owner(ref, live, bundle.name))
+            if live is not None and not is_content(document) and adopts(bundle.documents):
+                hand_over(self.cluster, ref, live)
             freed = bool(find_freed(document, self.plan.ours))
             try:
                 put(self.cluster, document, bundle.documents, live=live, force=force)
@@ -258,7 +266,7 @@ class Change:
     def _drain(self) -> Drain | None:
         """Return the wait for what goes, where graphc itself ends pods and somebody waits for it."""
         serving, bundle = self._serving, self.plan.bundle
-        if serving is None or serving.ends_early or not self.orders.wait:
+        if serving is None or serving.has_operator or not self.orders.wait:
             return None
         return Drain(self.cluster, bundle.namespace, bundle.name, self.say, self._beat)
 
@@ -335,11 +343,8 @@ def find_marks(cluster: Cluster, documents: Iterable[Data]) -> dict[str, int]:
     """Return what to remember of live objects, by the documents that they came of."""
     found: dict[str, int] = {}
     for document in documents:
-        ref = ref_of(document)
-        live = cluster.get(ref)
-        remembered = None if live is None else mark(live, document)
-        if remembered is not None:
-            found[str(ref)] = remembered
+        live = cluster.get(ref_of(document))
+        found |= {} if live is None else find_mark(live, document)
     return found
 
 

@@ -130,13 +130,20 @@ class Cluster:
         accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         return [text(each, "metadata", "name") for each in self._pages(kind, namespace, labels, "", accept)]
 
-    def apply(self, document: Data, *, force: bool = False, dry_run: bool = False) -> Data:
+    def apply(
+        self, document: Data, *, force: bool = False, dry_run: bool = False, manager: str = MANAGER
+    ) -> Data:
         """Apply a document on the server's side, and return the object that came, or would come, of it."""
         ref = ref_of(document, self.namespace)
-        query = {"fieldManager": MANAGER, "force": "true" if force else "false", "fieldValidation": "Strict"}
+        query = {"fieldManager": manager, "force": "true" if force else "false", "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
         return self.request("PATCH", self._path(ref), query, document, "application/apply-patch+yaml")
+
+    def merge(self, ref: Ref, changes: Data) -> Data:
+        """Change fields of an object; a resourceVersion among them makes another writer's version a conflict."""
+        query = {"fieldManager": MANAGER}
+        return self.request("PATCH", self._path(ref), query, changes, "application/merge-patch+json")
 
     def create(self, document: Data) -> Data:
         """Create an object that must not be there yet."""

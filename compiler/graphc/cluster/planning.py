@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from graphc.cluster.adopting import KUBECTL, is_kubectls
 from graphc.cluster.bundle import CONFIG_MAP, DEPLOYMENT, Bundle, is_content, is_ours, strip
 from graphc.cluster.client import Cluster, Ref, ref_of, shorten
 from graphc.cluster.dangers import Danger, find_dangers
@@ -117,13 +118,23 @@ def _try(
             )
         return live
     try:
-        return put(cluster, document, documents, live=live, force=False, dry_run=True)
+        result = put(cluster, document, documents, live=live, force=False, dry_run=True)
     except RefusedError as refused:
         found = read_conflicts(refused, ref_of(document))
         if not found:
             raise explain(refused, document) from refused
         conflicts += found
-    return put(cluster, document, documents, live=live, force=True, dry_run=True)
+        result = put(cluster, document, documents, live=live, force=True, dry_run=True)
+    if live is not None and adopts(documents) and is_kubectls(live):
+        # What kubectl applied becomes graphc's, and then what the document no longer has goes.
+        return put(cluster, document, documents, live=live, force=True, dry_run=True, manager=KUBECTL)
+    return result
+
+
+def adopts(documents: Sequence[Data]) -> bool:
+    """Say whether a change takes over what kubectl applied: an operator's object is one whole anyway."""
+    serving = serving_of(documents)
+    return serving is not None and not serving.has_operator
 
 
 def read_conflicts(refused: RefusedError, ref: Ref) -> list[Conflict]:

@@ -77,6 +77,7 @@ def put(
     live: Mapping[str, Value] | None,
     force: bool,
     dry_run: bool = False,
+    manager: str = MANAGER,
 ) -> Data:
     """Apply a document of several over what is live, and return what came, or would come, of it."""
-    return cluster.apply(complete(document, live, documents), force=force, dry_run=dry_run)
+    return cluster.apply(complete(document, live, documents), force=force, dry_run=dry_run, manager=manager)

@@ -89,8 +89,8 @@ class Serving(Protocol):
         ...
 
     @property
-    def ends_early(self) -> bool:
-        """Whether predictors that a version drops end as it is applied, and not after its routes."""
+    def has_operator(self) -> bool:
+        """Whether an operator makes the pods: it ends predictors that a version drops as soon as that is applied."""
         ...
 
     @property

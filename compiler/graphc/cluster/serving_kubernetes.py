@@ -46,7 +46,7 @@ class KubernetesServing:
     target: str = "kubernetes"
     main: Kind = WORKLOAD
     kinds: tuple[Kind, ...] = (CONFIG_MAP, WORKLOAD, SERVICE, AUTOSCALER, BUDGET)
-    ends_early: bool = False
+    has_operator: bool = False
     unready: str = "not yet rolled out"
 
     def read(self, documents: Sequence[Mapping[str, Value]]) -> Deployment:

@@ -25,7 +25,7 @@ class SeldonServing:
     target: str = "seldon"
     main: Kind = DEPLOYMENT
     kinds: tuple[Kind, ...] = (CONFIG_MAP, DEPLOYMENT)
-    ends_early: bool = True
+    has_operator: bool = True
     unready: str = "not yet taken up by the operator"
 
     def read(self, documents: Sequence[Mapping[str, Value]]) -> Deployment:

@@ -84,8 +84,10 @@ def _is_drifted(cluster: Cluster, state: State, serving: Serving, sight: Sight) 
                 # Who may not look at routes can be told of the rest.
                 if refused.code != FORBIDDEN:
                     raise
-    known = ((each, state.generations.get(str(ref))) for ref, each in live.items())
-    return any(mark is not None and (each is None or not is_as_marked(each, mark)) for each, mark in known)
+    return any(
+        str(ref) in state.generations and (each is None or not is_as_marked(each, state.generations))
+        for ref, each in live.items()
+    )
 
 
 def find_statuses(cluster: Cluster, namespace: str) -> list[Status]:
