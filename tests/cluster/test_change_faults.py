@@ -43,7 +43,7 @@ target: kubernetes
 ingress: {kind: gateway, gateway: infra/public, path: "/{graph}"}
 """
 
-STRIDE: Final = 5
+STRIDE: Final = 8
 ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute")
 
 
