@@ -51,12 +51,15 @@ class Drain:
 
     def wait(self, gone: Collection[str]) -> None:
         """Return when no such pod is ending, and none is left of the Deployments that are gone; or when it is late."""
-        start = time.monotonic()
+        start, is_told = time.monotonic(), False
         while ending := self._list(gone):
             longest = max(number(each, "spec", "terminationGracePeriodSeconds") or 0 for each in ending)
             if time.monotonic() - start > longest + SPARE_SECONDS:
                 self.say(f"{len(ending)} pods do not end; what they call goes all the same")
                 return
+            if not is_told:
+                self.say(f"{len(ending)} pods are ending; what they call goes once they have")
+                is_told = True
             self.beat()
             self.cluster.sleep(LOOK_SECONDS)
 
