@@ -104,22 +104,31 @@ def _read_parts(text: Text, datatype: str, count: int) -> Iterator[Array]:
     Each array is there until the next is asked for.
     """
     kind = _KINDS.get(datatype)
-    if kind is None:
+    if kind is None or len(text) <= _PIECE:
         for piece in _pieces(text):
-            yield _read_exactly(piece, datatype)
+            found = None if kind is None else _parse(piece, kind)
+            yield from _read_alone(piece, found, kind, datatype)
         return
-    gathered = _Gathered(kind, datatype, min(count, _TOGETHER) if len(text) > _PIECE else 0)
+    gathered = _Gathered(kind, datatype, min(count, _TOGETHER))
     for piece in _pieces(text):
         found = _parse(piece, kind)
         if found is None or not gathered.add(piece, found):
             yield from gathered.take()
-            if found is None:
-                yield _read_exactly(piece, datatype)
-            elif not gathered.add(piece, found):
-                yield from _narrow(np.frombuffer(found, _READ_AS[kind]), [piece], kind, datatype)
+            if found is None or not gathered.add(piece, found):
+                yield from _read_alone(piece, found, kind, datatype)
         # Else it would be there until the next piece is read.
         found = None
     yield from gathered.take()
+
+
+def _read_alone(
+    piece: memoryview, found: memoryview | None, kind: _Kind | None, datatype: str
+) -> Iterator[Array]:
+    """Return the numbers of one piece: those that were found, or where none were, number by number."""
+    if kind is None or found is None:
+        yield _read_exactly(piece, datatype)
+    else:
+        yield from _narrow(np.frombuffer(found, _READ_AS[kind]), [piece], kind, datatype)
 
 
 class _Gathered:
