@@ -123,11 +123,16 @@ def _to_floats(data: Sequence[object], kinds: Collection[type], datatype: str) -
     found = np.array(data) if kinds == {int} else np.array(data, np.float64)
     if found.dtype.kind == "O":
         found = found.astype(np.float64)
+    return round_floats(found, datatype)
+
+
+def round_floats(numbers: Array, datatype: str) -> Array:
+    """Return numbers as a datatype of floats; raises ArrayError where one is out of its range."""
     with np.errstate(over="ignore"):
-        converted = found.astype(to_numpy(datatype))
-    if bool((np.isinf(converted) & ~np.isinf(found)).any()):
+        rounded = numbers.astype(to_numpy(datatype))
+    if bool((np.isinf(rounded) & ~np.isinf(numbers)).any()):
         raise ArrayError(f"holds a number that is out of range for {datatype}")
-    return converted
+    return rounded
 
 
 def _to_integers(data: Sequence[object], kinds: Collection[type], datatype: str) -> Array:

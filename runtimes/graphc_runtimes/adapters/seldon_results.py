@@ -16,6 +16,7 @@ from graphc_components.datatypes import Array, bytes_array, to_numpy
 from graphc_runtimes.adapters.seldon_words import Said, is_status
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.errors import StatedError
+from graphc_runtimes.lists import round_floats
 from graphc_runtimes.region import Declared
 from graphc_runtimes.servers.nested import Json, read_array
 from graphc_runtimes.shown import show
@@ -101,7 +102,7 @@ def _of_array(array: Array, declared: Declared) -> Array:
     dtype = to_numpy(declared.datatype)
     match array.dtype.kind, dtype.kind:
         case ("f", "f") | ("i" | "u", "f"):
-            return _to_floats(array, declared.datatype, dtype)
+            return round_floats(array, declared.datatype)
         case ("i" | "u", "i" | "u"):
             return _to_integers(array, declared.datatype, dtype)
         case ("f", "i" | "u"):
@@ -116,14 +117,6 @@ def _of_array(array: Array, declared: Declared) -> Array:
             )
         case _:
             return read_array(cast("Json", array.tolist()), declared)
-
-
-def _to_floats(array: Array, datatype: str, dtype: np.dtype[np.generic]) -> Array:
-    with np.errstate(over="ignore"):
-        made = array.astype(dtype)
-    if made.dtype.itemsize < array.dtype.itemsize and bool((np.isinf(made) & ~np.isinf(array)).any()):
-        raise ArrayError(f"holds a number that is out of range for {datatype}")
-    return made
 
 
 def _to_integers(array: Array, datatype: str, dtype: np.dtype[np.generic]) -> Array:
