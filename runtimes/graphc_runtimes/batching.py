@@ -23,7 +23,7 @@ from graphc_components.datatypes import Array
 from graphc_runtimes.choose import Call, find_looks
 from graphc_runtimes.deadline import Deadline, Deadlines
 from graphc_runtimes.desk import Pace
-from graphc_runtimes.errors import DeadlineError, RequestError, RunError
+from graphc_runtimes.errors import RunError, ToldError
 from graphc_runtimes.faults import stripped, tell_fault
 from graphc_runtimes.messages import Message, WireTensor
 from graphc_runtimes.metrics import batch_ledger, batch_requests, batch_rows, queue_seconds
@@ -32,8 +32,6 @@ from graphc_runtimes.unit import LoadedUnit
 
 _LOG: Final = logging.getLogger("mlserver.graphc")
 
-Failure = RequestError | RunError | DeadlineError
-_FAILURES: Final = (RequestError, RunError, DeadlineError)
 _SLACK: Final = 1e-6
 """Seconds by which a timer may be early."""
 
@@ -142,7 +140,7 @@ class _Waiting:
         """Wake up who awaits the answer."""
         if self.answer.done():
             return
-        if isinstance(outcome, _FAILURES):
+        if isinstance(outcome, ToldError):
             self.answer.set_exception(outcome)
         else:
             self.answer.set_result(cast("list[WireTensor]", outcome))
@@ -319,7 +317,7 @@ class Batcher:
         for place, each in enumerate(members):
             try:
                 read[place] = self._read(each)
-            except _FAILURES as error:
+            except ToldError as error:
                 outcomes[place] = stripped(error)
         if read:
             outcomes |= self._answer_together(members, read)
@@ -345,7 +343,7 @@ class Batcher:
             if len(read) == len(members) and (written := _write_all(members, made, sizes)) is not None:
                 return dict(enumerate(written))
             parts = _part({each.tensor: made.get(each.tensor) for each in self._unit.region.answers}, sizes)
-        except _FAILURES as error:
+        except ToldError as error:
             if deadlines is None or len(deadlines.passed_by) < len(read):
                 _LOG.info("a batch of %d requests failed (%s); each runs alone", len(read), error)
                 return {place: _answer_alone(members[place]) for place in read}
@@ -374,14 +372,14 @@ def _write_all(
 def _answer_alone(entry: Entry) -> object:
     try:
         return None if entry.is_gone else entry.run_alone()
-    except _FAILURES as error:
+    except ToldError as error:
         return stripped(error)
 
 
 def _give(entry: Entry, tensors: Mapping[str, Array]) -> object:
     try:
         return entry.give(tensors)
-    except _FAILURES as error:
+    except ToldError as error:
         return stripped(error)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from graphc_runtimes.errors import ToldError
 from graphc_runtimes.region import PythonNode, Region, ServerNode
 
 _T = TypeVar("_T")
@@ -22,10 +23,10 @@ _WEIGHT: Final = 0.1
 """How much of an estimate a measurement above it becomes; one below it is the new estimate."""
 
 
-class BusyError(Exception):
-    """As much waits as may wait (503); the message is for the client."""
+class BusyError(ToldError):
+    """As much waits as may wait (503)."""
 
-    status: Final = 503
+    status = 503
 
     def __init__(self, what: str = "requests waiting") -> None:
         super().__init__(f"the unit has as many {what} as it takes; try again")

@@ -1,7 +1,5 @@
 """What can go wrong in a unit, by whose mistake it is; `status` is the answer's over HTTP."""
 
-from typing import Final
-
 
 class RegionError(ValueError):
     """The region is not one this runtime can run: the compiler's or the deployer's mistake."""
@@ -11,8 +9,14 @@ class LoadError(Exception):
     """A node cannot be loaded, so the unit must not become ready."""
 
 
-class RequestError(Exception):
-    """The request is at fault (400, or what the user's own code says); the message is for the client."""
+class ToldError(Exception):
+    """Why a request is not answered: the message is for the client, so it names no path."""
+
+    status: int
+
+
+class RequestError(ToldError):
+    """The request is at fault (400, or what the user's own code says)."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -38,11 +42,8 @@ class StatedError(Exception):
         self.status = status
 
 
-class RunError(Exception):
-    """A node or the answer is at fault (500, or what the user's own code says).
-
-    The message is for the client, so it names no path.
-    """
+class RunError(ToldError):
+    """A node or the answer is at fault (500, or what the user's own code says)."""
 
     def __init__(self, message: str, status: int = 500) -> None:
         super().__init__(message)
@@ -60,7 +61,7 @@ class ServerFaultError(Exception):
         self.logged = logged
 
 
-class DeadlineError(Exception):
+class DeadlineError(ToldError):
     """The request is past its deadline (504), and what was left of it was not done."""
 
-    status: Final = 504
+    status = 504

@@ -17,7 +17,7 @@ from graphc_components.datatypes import Array
 
 from graphc_runtimes.choose import Call
 from graphc_runtimes.environment import Environment
-from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
+from graphc_runtimes.errors import LoadError, RegionError, ToldError
 from graphc_runtimes.execute import Runner, execute
 from graphc_runtimes.messages import Message
 from graphc_runtimes.reading import read_message
@@ -116,7 +116,7 @@ def main() -> None:
     job = cast("Mapping[str, object]", json.load(sys.stdin))
     try:
         found = measure(job)
-    except (RegionError, LoadError, RequestError, RunError, DeadlineError) as error:
+    except (RegionError, LoadError, ToldError) as error:
         raise SystemExit(f"error: {error}") from None
     json.dump(found, sys.stdout)
 

@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from graphc_runtimes.batching import answer
 from graphc_runtimes.devices import find_fallback, find_operators, find_variants, listen, write
 from graphc_runtimes.environment import Environment, read_environment
-from graphc_runtimes.errors import DeadlineError, LoadError, RegionError, RequestError, RunError
+from graphc_runtimes.errors import LoadError, RegionError, ToldError
 from graphc_runtimes.faults import tell_fault
 from graphc_runtimes.messages import Message, WireTensor, write_tensor
 from graphc_runtimes.metrics import cpu_models, cpu_operators, device_fallback
@@ -194,7 +194,7 @@ def _errors() -> Generator[None]:
     """Say errors the way MLServer knows: it makes them V2 errors over REST and status codes over gRPC."""
     try:
         yield
-    except (RequestError, RunError, DeadlineError) as error:
+    except ToldError as error:
         raise MLServerError(str(error), error.status) from error
     except MLServerError:
         raise

@@ -19,7 +19,7 @@ from graphc_runtimes.batching import answer, find_batcher
 from graphc_runtimes.bodies import LENGTH_HEADER, Written, write_infer
 from graphc_runtimes.choose import Call
 from graphc_runtimes.desk import BusyError, Desk, Pace
-from graphc_runtimes.errors import DeadlineError, RequestError, RunError
+from graphc_runtimes.errors import RequestError, RunError, ToldError
 from graphc_runtimes.exchange import Request
 from graphc_runtimes.faults import tell_fault
 from graphc_runtimes.lane import LONGEST, Asked, Lane
@@ -32,8 +32,6 @@ from graphc_runtimes.routes import split_path
 from graphc_runtimes.shown import cut_error, show
 from graphc_runtimes.unit import LoadedUnit, named_version
 
-_Failure = RequestError | RunError | DeadlineError | BusyError
-_FAILURES: Final = (RequestError, RunError, DeadlineError, BusyError)
 _RETRY: Final = b"retry-after: 1\r\n"
 _JSON: Final = b"content-type: application/json\r\n"
 _BINARY: Final = b"content-type: application/octet-stream\r\n%b: %d\r\n"
@@ -302,7 +300,7 @@ class _Rider:
         if isinstance(outcome, bytes):
             self._done(_guarded(lambda: _frame(self.writer, self._path, self._asked, outcome)))
         else:
-            self._done(_fail(outcome) if isinstance(outcome, _FAILURES) else None)
+            self._done(_fail(outcome) if isinstance(outcome, ToldError) else None)
 
 
 class _Work:
@@ -322,7 +320,7 @@ class _Work:
                 return self._finish(Written([orjson.dumps([unit.route(message)])]), _JSON)
             message = self._read(unit)
             return self._write(unit, message, unit.answer(message))
-        except _FAILURES as error:
+        except ToldError as error:
             return _fail(error)
 
     async def do_batched(self, desk: Desk) -> WireAnswer:
@@ -337,7 +335,7 @@ class _Work:
             message = await desk.run(lambda: self._read(unit))
             tensors = await answer(unit, message)
             return await desk.run(lambda: self._write(unit, message, tensors))
-        except _FAILURES as error:
+        except ToldError as error:
             return _fail(error)
 
     # --- Reading -------------------------------------------------------------------------------------
@@ -440,7 +438,7 @@ def _may_take_long(exchange: HotExchange) -> bool:
     return not is_raw or int(raw) > LONGEST
 
 
-def _fail(error: _Failure) -> WireAnswer:
+def _fail(error: ToldError) -> WireAnswer:
     head = _JSON + _RETRY if error.status == _BUSY else _JSON
     return WireAnswer(error.status, head, (orjson.dumps({"error": cut_error(str(error))}),))
 

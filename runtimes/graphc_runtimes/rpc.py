@@ -14,7 +14,7 @@ from grpc import aio
 from graphc_runtimes.batching import answer
 from graphc_runtimes.deadline import HEADER
 from graphc_runtimes.desk import BusyError, Desk, Pace
-from graphc_runtimes.errors import DeadlineError, RequestError, RunError
+from graphc_runtimes.errors import RequestError, ToldError
 from graphc_runtimes.faults import stripped, tell_fault
 from graphc_runtimes.lane import LONGEST
 from graphc_runtimes.messages import Message, WireTensor
@@ -28,8 +28,6 @@ SERVICE: Final = "inference.GRPCInferenceService"
 
 Call = aio.ServicerContext[bytes, bytes]
 
-_Failure = RequestError | RunError | DeadlineError | BusyError
-_FAILURES: Final = (RequestError, RunError, DeadlineError, BusyError)
 _BAD: Final = 500
 """From this status on it is not the request that is at fault."""
 _CODES: Final[Mapping[int, grpc.StatusCode]] = {
@@ -108,7 +106,7 @@ class RpcPlane:
         served, unit = await self._find(asked, call)
         try:
             found = await self._answer(served, unit, asked, len(raw), call)
-        except _FAILURES as error:
+        except ToldError as error:
             self._meter.count_inference(served.name, time.perf_counter() - start, failed=True)
             await _abort(call, error)
         except asyncio.CancelledError:
@@ -227,7 +225,7 @@ async def check_version(model: str, version: str, versions: Sequence[str], call:
         await call.abort(grpc.StatusCode.NOT_FOUND, text)
 
 
-async def _abort(call: Call, error: _Failure) -> NoReturn:
+async def _abort(call: Call, error: ToldError) -> NoReturn:
     await call.abort(_code_of(error.status), str(error)[:_MOST_DETAILS])
 
 

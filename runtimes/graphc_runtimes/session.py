@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from graphc_components.datatypes import Array
 
 from graphc_runtimes.environment import Environment
-from graphc_runtimes.errors import DeadlineError, RequestError, RunError
+from graphc_runtimes.errors import ToldError
 from graphc_runtimes.messages import Message, WireTensor, decode, encode, write_tensor
 from graphc_runtimes.reading import read_message, read_messages
 from graphc_runtimes.unit import NO_CHILD, LoadedUnit, load_unit
@@ -145,5 +145,5 @@ def _answer(unit: LoadedUnit, read: Message) -> _Json:
 def _guarded(work: Callable[[], _T]) -> _T:
     try:
         return work()
-    except (RequestError, RunError, DeadlineError) as error:
+    except ToldError as error:
         raise FailedError(error.status, str(error)) from error
