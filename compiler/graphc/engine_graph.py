@@ -23,6 +23,8 @@ PREDICTOR: Final = "graphc.dev/predictor"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 PART_OF: Final = "app.kubernetes.io/part-of"
 COMPONENT: Final = "app.kubernetes.io/component"
+INSTANCE: Final = "app.kubernetes.io/instance"
+"""The label with the Deployment that pods are of."""
 
 ENTRY: Final = "entry"
 UNIT: Final = "unit"

@@ -10,13 +10,14 @@ from graphc.cluster.client import Kind, Ref, ref_of
 from graphc.cluster.problem import ClusterError
 from graphc.engine_graph import MANAGED_BY, PART_OF
 from graphc.ir.graph import Value
-from graphc.unchecked import Data, copy_fields, fields, objects, text
+from graphc.unchecked import Data, copy_fields, fields, number, objects, text
 
 DEPLOYMENT: Final = Kind("machinelearning.seldon.io/v1", "SeldonDeployment")
 CONFIG_MAP: Final = Kind("v1", "ConfigMap")
 
 WORKLOAD: Final = Kind("apps/v1", "Deployment")
 SERVICE: Final = Kind("v1", "Service")
+POD: Final = Kind("v1", "Pod")
 AUTOSCALER: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler")
 SCALED_OBJECT: Final = Kind("keda.sh/v1alpha1", "ScaledObject")
 BUDGET: Final = Kind("policy/v1", "PodDisruptionBudget")
@@ -36,10 +37,10 @@ ROUTING: Final = (
 
 _SERVERS: Final = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 
-_NOTES: Final = (
-    "kubectl.kubernetes.io/last-applied-configuration",
-    "deployment.kubernetes.io/revision",
-)
+REVISION: Final = "deployment.kubernetes.io/revision"
+"""What a Deployment's controller notes of it, and of the ReplicaSet that it now has."""
+
+_NOTES: Final = ("kubectl.kubernetes.io/last-applied-configuration", REVISION)
 """Annotations that client-side apply and Kubernetes' controllers keep for themselves."""
 
 
@@ -123,14 +124,28 @@ def strip(live: Mapping[str, Value]) -> Data:
     return document
 
 
+def labels_of(graph: str) -> dict[str, str]:
+    """Return the labels of all that graphc makes for a graph."""
+    return {PART_OF: graph, MANAGED_BY: "graphc"}
+
+
+def find_bounds(scaler: Mapping[str, Value]) -> tuple[int | None, int | None]:
+    """Return the least and the most replicas that an autoscaler or a ScaledObject says."""
+    spec = fields(scaler, "spec")
+    pairs = (("minReplicas", "minReplicaCount"), ("maxReplicas", "maxReplicaCount"))
+    least, most = (
+        next((found for name in names if (found := number(spec, name)) is not None), None) for names in pairs
+    )
+    return least, most
+
+
 def is_ours(live: Mapping[str, Value], graph: str) -> bool:
     """Say whether graphc made an object for this graph.
 
     What a controller makes of such an object is the controller's, though some copy the labels.
     """
     labels = fields(live, "metadata", "labels")
-    is_labelled = labels.get(MANAGED_BY) == "graphc" and labels.get(PART_OF) == graph
-    return is_labelled and find_maker(live) is None
+    return labels_of(graph).items() <= labels.items() and find_maker(live) is None
 
 
 def find_maker(live: Mapping[str, Value]) -> str | None:

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from graphc.cluster.bundle import is_ours
+from graphc.cluster.bundle import is_ours, labels_of
 from graphc.cluster.client import Cluster, Kind, Ref, ref_of
 from graphc.cluster.problem import RefusedError
 from graphc.cluster.serving import Serving
 from graphc.cluster.serving_kubernetes import KubernetesServing
 from graphc.cluster.serving_seldon import SeldonServing
-from graphc.engine_graph import MANAGED_BY, PART_OF
 from graphc.ir.graph import Value
 from graphc.seldon.deployment import Deployment, deployment_of
 from graphc.unchecked import Data
@@ -53,7 +52,7 @@ def find_ours(cluster: Cluster, namespace: str, graph: str, refs: Sequence[Ref])
 
 def _find(cluster: Cluster, kind: Kind, namespace: str, graph: str, is_known: bool) -> list[Data]:
     try:
-        return cluster.find(kind, namespace, {PART_OF: graph, MANAGED_BY: "graphc"})
+        return cluster.find(kind, namespace, labels_of(graph))
     except RefusedError as refused:
         # Where nothing is known of a graph, it is not one of what the user may not even look at.
         if refused.code == FORBIDDEN and not is_known:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from graphc.cluster.bundle import SCALERS, WORKLOAD
+from graphc.cluster.bundle import SCALERS, WORKLOAD, find_bounds
 from graphc.cluster.client import MANAGER, Cluster, Ref, ref_of
 from graphc.ir.graph import Value
 from graphc.unchecked import Data, fields, number, objects, text
@@ -22,7 +22,7 @@ def complete(document: Data, live: Mapping[str, Value] | None, documents: Sequen
         return document
     name = text(document, "metadata", "name")
     if live is None:
-        least = (_least(each) for each in documents if _scales(each, name))
+        least = (find_bounds(each)[0] for each in documents if _scales(each, name))
         replicas = next(least, None)
     else:
         replicas = number(live, "spec", "replicas") if _is_said(live) else None
@@ -52,11 +52,6 @@ def leave_replicas(documents: Sequence[Data]) -> list[Data]:
 
 def _scales(document: Mapping[str, Value], name: str) -> bool:
     return ref_of(document).kind in SCALERS and text(document, "spec", "scaleTargetRef", "name") == name
-
-
-def _least(scaler: Mapping[str, Value]) -> int | None:
-    found = (number(scaler, "spec", name) for name in ("minReplicas", "minReplicaCount"))
-    return next((each for each in found if each is not None), None)
 
 
 def _is_said(live: Mapping[str, Value]) -> bool:

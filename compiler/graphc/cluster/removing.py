@@ -5,14 +5,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from graphc.cluster.bundle import BUDGET, DEPLOYMENT, SCALERS, SERVICE, WORKLOAD, is_ours, is_route
-from graphc.cluster.client import Cluster, Kind, Ref
-from graphc.engine_graph import COMPONENT, ENTRY, PART_OF
+from graphc.cluster.bundle import BUDGET, DEPLOYMENT, POD, SCALERS, SERVICE, WORKLOAD, is_ours, is_route
+from graphc.cluster.client import Cluster, Ref
+from graphc.engine_graph import COMPONENT, ENTRY, INSTANCE, PART_OF
 from graphc.unchecked import Data, number, text
-
-POD: Final = Kind("v1", "Pod")
-INSTANCE: Final = "app.kubernetes.io/instance"
-"""The label with the Deployment that pods are of."""
 
 SPARE_SECONDS: Final = 15
 """How much longer than it may take a pod that is ending is waited for: its node may be gone."""

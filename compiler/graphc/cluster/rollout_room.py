@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
+from graphc.cluster.bundle import POD
 from graphc.cluster.client import Cluster, Kind, ref_of
 from graphc.cluster.dangers import SURGE, Danger, read_pods
 from graphc.cluster.find_serving import serving_of
@@ -21,7 +22,6 @@ from graphc.seldon.deployment import Deployment, Predictor
 from graphc.unchecked import Data, fields, objects, text, texts
 
 NODE: Final = Kind("v1", "Node")
-POD: Final = Kind("v1", "Pod")
 OWN: Final = "seldon-deployment-id"
 """The label by which the operator marks the pods of a graph."""
 

@@ -9,11 +9,15 @@ from graphc.cluster.bundle import (
     AUTOSCALER,
     BUDGET,
     CONFIG_MAP,
+    POD,
+    REVISION,
     SCALERS,
     SERVICE,
     WORKLOAD,
+    find_bounds,
     is_ours,
     is_route,
+    labels_of,
 )
 from graphc.cluster.client import Cluster, Kind, Ref, ref_of
 from graphc.cluster.made import Made, MadePods, MadeService
@@ -22,7 +26,7 @@ from graphc.cluster.share_moves import Moves, move_rollout, read_shares
 from graphc.cluster.trouble import Trouble
 from graphc.cluster.view import FindMap, view_workloads
 from graphc.cluster.workload_status import count_ready, is_rolled_out
-from graphc.engine_graph import MANAGED_BY, PART_OF, PREDICTOR
+from graphc.engine_graph import PREDICTOR
 from graphc.ir.graph import Value
 from graphc.rollout.model import ALL, ANNOTATION
 from graphc.rollout.read import read_annotation
@@ -32,11 +36,9 @@ from graphc.unchecked import Data, fields, number, objects, text, texts
 from graphc.workloads import Workload, group_versions, list_workloads
 
 REPLICA_SET: Final = Kind("apps/v1", "ReplicaSet")
-POD: Final = Kind("v1", "Pod")
 
-REVISION: Final = "deployment.kubernetes.io/revision"
 HASH: Final = "pod-template-hash"
-"""What a Deployment's controller notes of a ReplicaSet and of the pods in it."""
+"""What a Deployment's controller notes of a ReplicaSet, and of the pods in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,7 @@ class KubernetesServing:
 
     def look(self, cluster: Cluster, namespace: str, graph: str, wanted: Sequence[Ref] = ()) -> Sight | None:
         """Look at the Deployments of a graph; without `wanted` at all that are there."""
-        labels = {PART_OF: graph, MANAGED_BY: "graphc"}
-        found = {ref_of(each): each for each in cluster.find(WORKLOAD, namespace, labels)}
+        found = {ref_of(each): each for each in cluster.find(WORKLOAD, namespace, labels_of(graph))}
         found = {ref: each for ref, each in found.items() if is_ours(each, graph)}
         mains = [ref for ref in wanted if ref.kind == self.main]
         looked = [found[ref] for ref in (mains or found) if ref in found]
@@ -155,12 +156,9 @@ def _find_scaling(documents: Iterable[Mapping[str, Value]]) -> dict[str, Data]:
     found: dict[str, Data] = {}
     for each in documents:
         if ref_of(each).kind in SCALERS:
-            spec = fields(each, "spec")
-            least, most = (
-                next((it for name in names if (it := number(spec, name)) is not None), None)
-                for names in (("minReplicas", "minReplicaCount"), ("maxReplicas", "maxReplicaCount"))
-            )
-            found[text(spec, "scaleTargetRef", "name")] = {"minReplicas": least, "maxReplicas": most}
+            least, most = find_bounds(each)
+            name = text(each, "spec", "scaleTargetRef", "name")
+            found[name] = {"minReplicas": least, "maxReplicas": most}
     return found
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from graphc.cluster.bundle import POD
 from graphc.cluster.client import Cluster, Kind, Ref, shorten
 from graphc.cluster.problem import RefusedError
 from graphc.cluster.view import conceal
@@ -43,7 +44,7 @@ def list_pods(cluster: Cluster, namespace: str, deployment: Data) -> Iterator[Da
     wanted = {
         text(each, "name"): each for each in objects(deployment, "spec", "template", "spec", "containers")
     }
-    for pod in _list(cluster, Kind("v1", "Pod"), namespace, {"app": label}) if label else ():
+    for pod in _list(cluster, POD, namespace, {"app": label}) if label else ():
         has = {text(each, "name"): each for each in objects(pod, "spec", "containers")}
         if all(name in has and covers(has[name], each) for name, each in wanted.items()):
             yield pod

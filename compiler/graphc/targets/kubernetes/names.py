@@ -4,14 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from graphc.engine_graph import COMPONENT, ENTRY, MANAGED_BY, PART_OF, PREDICTOR, UNIT
+from graphc.engine_graph import COMPONENT, ENTRY, INSTANCE, MANAGED_BY, PART_OF, PREDICTOR, UNIT
 from graphc.ir.limits import LABEL
 from graphc.ir.plan import Unit
 from graphc.targets.model import Data, Version
 from graphc.targets.pods.layout import Pod
 
 NAME: Final = "app.kubernetes.io/name"
-INSTANCE: Final = "app.kubernetes.io/instance"
 
 _DIGEST: Final = 8
 
