@@ -200,7 +200,7 @@ def test_no_terminal_and_no_yes_changes_nothing(place: Place) -> None:
         ("crash", "it ended with 1 (4 restarts)"),
         ("hungry", "it needed more memory than it may have (4 restarts)"),
         ("nogpu", "no node has the GPUs that it asks for: 0/3 nodes are available"),
-        ("silent", "0 of 1 pods ready"),
+        ("silent", "main: 0 of 1 pods ready"),
     ],
 )
 def test_a_version_that_does_not_start_is_taken_back_and_says_why(

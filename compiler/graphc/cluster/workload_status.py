@@ -4,12 +4,14 @@ from graphc.unchecked import Data, number
 
 
 def count_ready(made: Data) -> int:
-    """Return how many pods of a Deployment are new and available."""
-    updated, available = (
-        number(made, "status", "updatedReplicas"),
-        number(made, "status", "availableReplicas"),
+    """Return how many pods of a Deployment are certainly new and available.
+
+    Its status does not tell which of the available ones are new: as many as there are old ones may be old.
+    """
+    total, updated, available = (
+        number(made, "status", name) or 0 for name in ("replicas", "updatedReplicas", "availableReplicas")
     )
-    return min(updated or 0, available or 0)
+    return max(0, min(updated, available, available - (total - updated)))
 
 
 def is_rolled_out(made: Data) -> bool:
