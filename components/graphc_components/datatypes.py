@@ -1,7 +1,7 @@
 """Arrays: the numpy dtype of each V2 datatype, and what functions of arrays share."""
 
 from collections.abc import Iterable, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Final, cast
 
 import numpy as np
@@ -32,6 +32,7 @@ _NUMPY_NAMES: Final = {
 }
 _DATATYPES: Final = {np.dtype(name).name: datatype for datatype, name in _NUMPY_NAMES.items()}
 _BY_DTYPE: Final = {np.dtype(name): datatype for datatype, name in _NUMPY_NAMES.items()}
+_FLOAT64: Final = np.dtype(np.float64)
 _BY_DATATYPE: Final = {datatype: np.dtype(name) for datatype, name in _NUMPY_NAMES.items()}
 
 
@@ -83,7 +84,13 @@ def float_dtype(arrays: Sequence[Array]) -> np.dtype[np.generic]:
 
 def floats(array: Array) -> Floats:
     """Return an array as float64, in which the components compute."""
-    return array.astype(np.float64)
+    return array.astype(_FLOAT64)
+
+
+@lru_cache(64)
+def count_of(count: int) -> Floats:
+    """Return a number of tensors as a float64 array of no dimensions; nobody may change it."""
+    return np.asarray(count, np.float64)
 
 
 def is_float(array: Array) -> bool:

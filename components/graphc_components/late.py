@@ -8,12 +8,15 @@ from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
-__all__ = ["choices", "datatypes", "limits", "np", "quiet", "steps"]
+__all__ = ["choices", "datatypes", "limits", "np", "quiet", "settle", "steps"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+_QUIET: Final = "_graphc_quiet"
+"""Where a function keeps the one that it keeps quiet."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,4 +53,11 @@ def quiet(function: Callable[_P, _T]) -> Callable[_P, _T]:
             decorated = np.errstate(all="ignore")(function)
         return decorated(*args, **kwargs)
 
+    vars(run)[_QUIET] = function
     return run
+
+
+def settle(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Return a function as it runs with the least around it, once numpy is there anyway."""
+    loud = vars(function).get(_QUIET)
+    return function if loud is None else cast("Callable[_P, _T]", np.errstate(all="ignore")(loud))

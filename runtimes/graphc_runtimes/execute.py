@@ -3,8 +3,9 @@
 import logging
 import time
 import weakref
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from operator import length_hint
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -58,6 +59,15 @@ class Runner(Protocol):
 
 
 @runtime_checkable
+class SingleRunner(Runner, Protocol):
+    """A loaded node of one output, which it can give without a name."""
+
+    def give(self, inputs: Mapping[str, Array], /) -> Array:
+        """Run once."""
+        ...
+
+
+@runtime_checkable
 class CallRunner(Runner, Protocol):
     """A loaded node that looks at what travels beside tensors, too, or adds to it."""
 
@@ -91,7 +101,7 @@ def execute(
 Gathered = Mapping[str, Array | None]
 """What a node reads, by the name of its input."""
 _Step = Callable[[dict[str, Array], Call], bool]
-"""Runs a node; says whether it did."""
+"""Runs a node; False where it had nothing to do, and so is not to be counted."""
 
 
 class Program:
@@ -123,9 +133,38 @@ class Program:
             execution.run()
             return execution.environment
         environment = dict(tensors)
-        if call.deadline is None and not self._timings.is_due():
-            self._run_untimed(environment, call)
+        if call.deadline is not None or self._timings.is_due():
+            self._run_timed(environment, call)
             return environment
+        # Most runs are of this kind, and most of those end here, with as little as possible done for each node.
+        left = iter(self._steps)
+        try:
+            for step in left:
+                if not step(environment, call):
+                    break
+            else:
+                self._timings.count_usual()
+                return environment
+        except (RequestError, RunError):
+            self._timings.pass_over([True] * (len(self._steps) - length_hint(left)))
+            raise
+        self._go_on(left, environment, call)
+        return environment
+
+    def _go_on(self, left: Iterator[_Step], environment: dict[str, Array], call: Call) -> None:
+        """Run what is left after the first node that had nothing to do."""
+        ran = [True] * (len(self._steps) - length_hint(left))
+        ran[-1] = False
+        try:
+            for step in left:
+                ran.append(step(environment, call))
+        except (RequestError, RunError):
+            ran.append(True)
+            raise
+        finally:
+            self._timings.pass_over(ran)
+
+    def _run_timed(self, environment: dict[str, Array], call: Call) -> None:
         # One look at the clock a node: two in each would cost as much as the smallest nodes do.
         clock = time.perf_counter
         times = [START, clock()]
@@ -142,18 +181,6 @@ class Program:
             raise
         finally:
             self._timings.add(times)
-        return environment
-
-    def _run_untimed(self, environment: dict[str, Array], call: Call) -> None:
-        ran: list[bool] = []
-        try:
-            for step in self._steps:
-                ran.append(step(environment, call))
-        except (RequestError, RunError):
-            ran.append(True)
-            raise
-        finally:
-            self._timings.pass_over(ran)
 
 
 def _make_ready(region: Region, runners: Mapping[str, Runner], books: Books) -> dict[str, Ready]:
@@ -173,7 +200,8 @@ def _prepare_step(node: Node, runners: Mapping[str, Ready], straight: Container[
     def step(environment: dict[str, Array], call: Call) -> bool:
         if holds(node.when, environment):
             environment.update(_guarded(node, call, lambda: _evaluate(node, runners, environment, call)))
-        return False
+        # It counts its own tries.
+        return True
 
     return step
 
@@ -203,7 +231,7 @@ def _straight_step(node: RunnableNode, ready: Ready) -> _Step:
         try:
             inputs = {name: environment[tensor] for name, tensor in reads}
         except KeyError as error:
-            raise _absent(node, error) from None
+            raise _absent(node, error.args[0]) from None
         is_blank = contract.lacks_rows(inputs)
         try:
             results = contract.blank(inputs) if is_blank else run(inputs)
@@ -223,34 +251,47 @@ def _straight_step(node: RunnableNode, ready: Ready) -> _Step:
 
 def _single_step(node: RunnableNode, ready: Ready, read: tuple[str, str], give: tuple[str, str]) -> _Step:
     """Return the step of a node that reads one tensor and gives one, as most do: there is nothing to loop over."""
-    run, contract = ready.bare, ready.contract
+    contract = ready.contract
     (name, tensor), (output, made) = read, give
     known, dtype, has_rows = contract.known, contract.dtypes.get(output), contract.rows is not None
+    run = _single_run(ready.bare, output)
 
     def step(environment: dict[str, Array], call: Call) -> bool:
         try:
             array = environment[tensor]
-        except KeyError as error:
-            raise _absent(node, error) from None
-        shape, inputs = array.shape, {name: array}
-        is_blank = has_rows and not shape[0]
-        try:
-            results = contract.blank(inputs) if is_blank else run(inputs)
-            found = results.get(output)
-            if found is None:
-                raise ArrayError(f"gave no output `{output}`")
+            shape = array.shape
+            if has_rows and not shape[0]:
+                environment[made] = contract.blank({name: array})[output]
+                return False
+            found = run({name: array})
             if dtype is not None and (found.dtype is not dtype or known.get(shape) != found.shape):
-                contract.check(inputs, results, shape, found.shape)
+                contract.check({name: array}, {output: found}, shape, found.shape)
         except BaseException as error:
+            if tensor not in environment:
+                raise _absent(node, tensor) from None
             raise _fail(node, call, error, ready.counts) from None
         environment[made] = found
-        return not is_blank
+        return True
 
     return step
 
 
-def _absent(node: RunnableNode, error: KeyError) -> RunError:
-    return RunError(f"node `{node.name}` reads `{error.args[0]}`, which is absent")
+def _single_run(runner: Runner, output: str) -> Callable[[Mapping[str, Array]], Array]:
+    """Return what runs a node for its one output; it raises ArrayError where the node gives none of that name."""
+    if isinstance(runner, SingleRunner):
+        return runner.give
+
+    def give(inputs: Mapping[str, Array]) -> Array:
+        found = runner(inputs).get(output)
+        if found is None:
+            raise ArrayError(f"gave no output `{output}`")
+        return found
+
+    return give
+
+
+def _absent(node: RunnableNode, tensor: str) -> RunError:
+    return RunError(f"node `{node.name}` reads `{tensor}`, which is absent")
 
 
 def _not_given(node: RunnableNode, error: KeyError) -> RunError:

@@ -66,6 +66,8 @@ class Lane:
         )
         # Nothing is noted where no policy may stand in: one list does for all requests.
         self._no_fallbacks: list[str] = []
+        # Nor is anything said by a node: those that do have no short way.
+        self._no_tags: dict[str, object] = {}
         self._notes_fallbacks = any(_may_stand_in(node) for node in unit.region.nodes)
 
     @classmethod
@@ -124,9 +126,8 @@ class Lane:
         identity = fields.get("id", identity)
         parameters = fields.get("parameters")
         if not parameters and not self._looks and not self._notes_fallbacks:
-            return Asked(
-                tensors, identity, Call(_NOTHING, _NOTHING, None, identity, self._no_fallbacks), b"{}"
-            )
+            call = Call(_NOTHING, _NOTHING, None, identity, self._no_fallbacks, self._no_tags)
+            return Asked(tensors, identity, call, b"{}")
         call = Call(parameters or {}, headers, identity=identity)
         return Asked(tensors, identity, call, orjson.dumps(call.parameters))
 

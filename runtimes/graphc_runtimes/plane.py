@@ -130,32 +130,35 @@ class DataPlane:
     def handle(self, exchange: HotExchange) -> None:
         """Answer a request: here where that is known to be short, else in a thread or a batch."""
         try:
-            self._begin(exchange)
+            path, lane = (
+                self._paths.get(exchange.request.url) or self._paths[self._spell(exchange.request.url)]
+            )
+            unit = path.model.unit
+            if unit is None or not path.model.ready:
+                self._respond(exchange, path, time.perf_counter(), _unready(path.name))
+            elif unit.region.batch is not None and path.verb != "route":
+                if lane is None or lane.unit is not unit or not self._submit(lane, path, exchange):
+                    self._start_task(path, exchange, _Work(path, exchange, self._features))
+            elif path.pace.is_short(exchange.size) and not _may_take_long(exchange):
+                self._answer(path, lane, unit, exchange)
+            else:
+                self._start_thread(path, exchange, _Work(path, exchange, self._features), unit)
         # The outermost door: every error is answered, and the connection goes on.
         except BaseException as error:
             answer = _fail(tell_fault(error, "the unit"))
             exchange.respond(answer.status, answer.head, *answer.parts)
 
-    def _begin(self, exchange: HotExchange) -> None:
-        path, lane = self._paths.get(exchange.request.url) or self._paths[self._spell(exchange.request.url)]
-        unit = path.model.unit
-        if unit is None or not path.model.ready:
-            self._respond(exchange, path, time.perf_counter(), _unready(path.name))
-        elif unit.region.batch is not None and path.verb != "route":
-            if lane is None or lane.unit is not unit or not self._submit(lane, path, exchange):
-                self._start_task(path, exchange, _Work(path, exchange, self._features))
-        elif path.pace.is_short(exchange.size) and not _may_take_long(exchange):
-            start = time.perf_counter()
-            found = None
-            # A model that was loaded anew has another unit.
-            if lane is not None and lane.unit is unit:
-                found = path.context.run(_take, lane, path, exchange)
-            if found is None:
-                found = path.context.run(_Work(path, exchange, self._features).do, unit)
-            path.pace.note(exchange.size, time.perf_counter() - start)
-            self._respond(exchange, path, start, found)
-        else:
-            self._start_thread(path, exchange, _Work(path, exchange, self._features), unit)
+    def _answer(self, path: Path, lane: Lane | None, unit: LoadedUnit, exchange: HotExchange) -> None:
+        """Answer a request at once."""
+        start = time.perf_counter()
+        found = None
+        # A model that was loaded anew has another unit.
+        if lane is not None and lane.unit is unit:
+            found = path.context.run(_take, lane, path, exchange)
+        if found is None:
+            found = path.context.run(_Work(path, exchange, self._features).do, unit)
+        path.pace.note(exchange.size, time.perf_counter() - start)
+        self._respond(exchange, path, start, found)
 
     def _submit(self, lane: Lane, path: Path, exchange: HotExchange) -> bool:
         """Have a request run with others; say whether it is one that goes the short way."""

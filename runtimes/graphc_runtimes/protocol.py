@@ -71,6 +71,11 @@ class HotExchange(Exchange):
         self.handler, self.most = handler, most
         self.parts: list[bytes] = []
 
+    def feed_all(self, body: bytes) -> None:
+        """Take the whole body."""
+        self.parts.append(body)
+        self.size, self.is_read = len(body), True
+
     @property
     def can_start(self) -> bool:
         """Whether the body is complete."""
@@ -311,8 +316,7 @@ class HttpProtocol(asyncio.Protocol):
         if known is None or len(data) - start != known.length or not self._writable.is_set():
             return False
         exchange = HotExchange(self, known.request, known.handler, known.most)
-        exchange.feed(data[start:])
-        exchange.is_read = True
+        exchange.feed_all(data[start:])
         self._head_began = self._heard
         self._queue.append(exchange)
         self._is_advancing = True
@@ -543,8 +547,8 @@ class HttpProtocol(asyncio.Protocol):
             return
         if not exchange.request.keep_alive or self._transport.is_closing():
             self._transport.close()
-            return
-        self._advance()
+        elif not self._is_advancing:
+            self._advance()
 
     def write(self, *parts: bytes | memoryview) -> None:
         """Send bytes."""

@@ -1,5 +1,6 @@
 """When the nodes of a region ran: kept at little cost, and told to what counts them when somebody looks."""
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -18,8 +19,6 @@ START: Final = 0.0
 """Stands before each run that was timed, among the times that are kept."""
 _UNTIMED: Final = float("inf")
 """Stands before one that was not; for each node a 1 follows, negative where the node had nothing to do."""
-_USUAL: Final = float("-inf")
-"""Stands for one that was not, and in which each node that is told of here ran."""
 _ALL: Final = 256
 """As many runs are timed, after somebody looked, before only some are: clocks cost more than the smallest nodes."""
 _MOST_BETWEEN: Final = 31
@@ -53,7 +52,11 @@ class Timings:
     def __init__(self, notes: Sequence[Note | None]) -> None:
         """Take what counts each node's tries, in seconds; None for a node that counts its own."""
         self._notes = notes
-        self._usual = [note is not None for note in notes]
+        # Its step is one that no thread can disturb.
+        self._usual, self._seen = itertools.count(), -1
+        self.count_usual: Final[Callable[[], object]] = self._usual.__next__
+        """Count a run that was not timed, and in which each node had something to do."""
+        self._seeing = threading.Lock()
         self._most = max(_MOST, _MOST_RUNS * (len(notes) + 2))
         self._kept = Kept()
         self._runs = 0
@@ -78,12 +81,12 @@ class Timings:
             self._tell()
 
     def pass_over(self, ran: list[bool]) -> None:
-        """Keep one run that was not timed: whether each node of it had something to do; a failure ends it."""
+        """Keep one run that was not timed and is none of the usual: which nodes had something to do.
+
+        A run that failed ends with the node that failed.
+        """
         kept = self._kept.numbers
-        if ran == self._usual:
-            kept.append(_USUAL)
-        else:
-            kept.extend([_UNTIMED, *[1.0 if each else -1.0 for each in ran]])
+        kept.extend([_UNTIMED, *[1.0 if each else -1.0 for each in ran]])
         if len(kept) >= self._most:
             self._tell()
 
@@ -92,13 +95,20 @@ class Timings:
         self._runs, self._next = 0, _ALL
         self._tell()
 
+    def _take_usual(self) -> int:
+        """Return how many usual runs there were since the last look."""
+        with self._seeing:
+            # To look is to count, too.
+            found = next(self._usual)
+            usual, self._seen = found - self._seen - 1, found
+        return usual
+
     def _tell(self) -> None:
-        kept = np.array(self._kept.take())
+        kept, usual = np.array(self._kept.take()), self._take_usual()
         heads = np.flatnonzero((kept == START) | np.isinf(kept))
         ends = np.append(heads[1:], len(kept))
         kinds = kept[heads]
         timed, untimed = kinds == START, kinds == _UNTIMED
-        usual = int(np.count_nonzero(kinds == _USUAL))
         for place, note in enumerate(self._notes):
             if note is not None:
                 found = _places(heads[timed] + place + 2, ends[timed], kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc_components.component import Component, Role, Values
-from graphc_components.late import datatypes, quiet, steps
+from graphc_components.late import datatypes, np, quiet, steps
 from graphc_components.signatures import average
 
 
@@ -15,7 +15,8 @@ def mean(*tensors: datatypes.Array) -> datatypes.Array:
     for tensor in tensors[1:]:
         # numpy adds arrays of two datatypes more slowly than it makes one of them the other's.
         total += datatypes.floats(tensor)
-    total /= len(tensors)
+    # An array is divided by an array in half the time that it takes by a number of Python's.
+    np.divide(total, datatypes.count_of(len(tensors)), total)
     return total.astype(datatypes.float_dtype(tensors))
 
 

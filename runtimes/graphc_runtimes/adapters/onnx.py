@@ -158,10 +158,6 @@ def _make_runner(node: ModelNode, opened: _Opened) -> Runner:
             for name, result in zip(outputs, results, strict=True)
         }
 
-    def run_one(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        result = direct.run(outputs, inputs, None)[0]
-        return {outputs[0]: result if result.ndim else as_tensor(result)}
-
     def run_bound(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         assert bound is not None
         return bound.run(inputs, outputs)
@@ -170,7 +166,25 @@ def _make_runner(node: ModelNode, opened: _Opened) -> Runner:
         return run
     if bound is not None:
         return run_bound
-    return run_one if len(outputs) == 1 else run_plain
+    return _One(direct, outputs) if len(outputs) == 1 else run_plain
+
+
+class _One:
+    """Runs a session for one output, a tensor of numbers."""
+
+    __slots__ = ("_outputs", "_run")
+
+    def __init__(self, session: _PlainSession, outputs: list[str]) -> None:
+        self._run, self._outputs = session.run, outputs
+
+    def give(self, inputs: Mapping[str, Array], /) -> Array:
+        """Run once."""
+        result = self._run(self._outputs, inputs, None)[0]
+        return result if result.ndim else as_tensor(result)
+
+    def __call__(self, inputs: Mapping[str, Array], /) -> Mapping[str, Array]:
+        """Run once; the output by its name."""
+        return {self._outputs[0]: self.give(inputs)}
 
 
 def write_optimised(path: Path, environment: Environment, to: Path) -> None:
