@@ -67,7 +67,8 @@ DOORS: Final[Mapping[str, frozenset[str]]] = {
     "onnxruntime": frozenset({"graphc.lower.onnx.session"}),
     "sqlalchemy": frozenset({"graphc.compare.store"}),
     "pydantic": frozenset(
-        {f"graphc.spec.{name}" for name in ("examine", "problems", "schema")} | {"graphc.profiles.read"}
+        {f"graphc.spec.{name}" for name in ("examine", "problems", "schema")}
+        | {"graphc.profiles.read_profile"}
     ),
 }
 """The modules of the compiler through which a loosely typed dependency comes in."""

@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack, cast
 
 from graphc.diagnostics import Span
 from graphc.source.located import Entry, Fields, place
-from graphc.spec.model import API_VERSION, KIND
+from graphc.spec.fields import API_VERSION, KIND
 
 Data = None | bool | int | float | str | Sequence["Data"] | Mapping[str, "Data"]
 

@@ -9,7 +9,7 @@ from graphc.compile.compile_files import Compilation, compile_built, compile_fil
 from graphc.compile.request import Request
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import UNKNOWN_FIELD, WRONG_KIND
-from graphc.diagnostics.model import Severity
+from graphc.diagnostics.diagnostic import Severity
 from graphc.diagnostics.printable import printable
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.documents import write_yaml

@@ -11,7 +11,7 @@ from graphc.records import record
 from graphc.source.files import Source
 from graphc.source.located import Entry, Fields, Scalar
 from graphc.source.yaml_reader import read_documents
-from graphc.spec.model import LONGEST_MS
+from graphc.spec.fields import LONGEST_MS
 
 
 @record

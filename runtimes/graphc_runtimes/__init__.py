@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from graphc_runtimes.errors import BadInputError
 
 if TYPE_CHECKING:
-    from graphc_runtimes.model import RegionModel
+    from graphc_runtimes.region_model import RegionModel
     from graphc_runtimes.repository import RegionRepository
 
 # onnxruntime keeps an identity of the machine below HOME, and sends what it does with models to its makers.
@@ -18,7 +18,7 @@ __all__ = ["BadInputError", "RegionModel", "RegionRepository"]
 def __getattr__(name: str) -> object:
     # Fetching an artefact in an init container must not wait for MLServer to be imported.
     if name == "RegionModel":
-        from graphc_runtimes.model import RegionModel
+        from graphc_runtimes.region_model import RegionModel
 
         return RegionModel
     if name == "RegionRepository":

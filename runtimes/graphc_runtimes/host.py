@@ -28,7 +28,7 @@ from mlserver.types import InferenceResponse, RepositoryIndexRequest
 from prometheus_client import Counter, Histogram, Summary
 from starlette_exporter import PrometheusMiddleware
 
-from graphc_runtimes import model as models
+from graphc_runtimes import region_model as models
 from graphc_runtimes.desk import Desk, Pace
 from graphc_runtimes.doors import Doors
 from graphc_runtimes.environment import read_grace, read_versions
@@ -36,10 +36,10 @@ from graphc_runtimes.faults import watch_loop, watch_threads
 from graphc_runtimes.ledger import Ledger, Tally
 from graphc_runtimes.limits import Limits
 from graphc_runtimes.metrics import keep_published, publish
-from graphc_runtimes.model import RegionModel
 from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol
 from graphc_runtimes.protocol import Settings as ProtocolSettings
+from graphc_runtimes.region_model import RegionModel
 from graphc_runtimes.room import Room
 from graphc_runtimes.rpc import RpcPlane, Served
 from graphc_runtimes.rpc_doors import RpcDoors, make_options

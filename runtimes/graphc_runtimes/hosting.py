@@ -7,12 +7,12 @@ from typing import Final
 from mlserver.utils import install_uvloop_event_loop
 
 # Imported before a process is forked, once for all of them.
-from graphc_runtimes import model, repository
+from graphc_runtimes import region_model, repository
 from graphc_runtimes.errors import RegionError
 from graphc_runtimes.host import serve
 from graphc_runtimes.limits import read_limits
 
-IMPORTED: Final = (model, repository)
+IMPORTED: Final = (region_model, repository)
 """What MLServer finds by name."""
 
 

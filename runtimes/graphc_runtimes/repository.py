@@ -2,8 +2,8 @@
 
 from graphc_runtimes.environment import read_environment
 from graphc_runtimes.errors import RegionError
-from graphc_runtimes.model import RegionModel
 from graphc_runtimes.region import parse_region
+from graphc_runtimes.region_model import RegionModel
 from graphc_runtimes.serving import ModelNotFound, ModelRepository, ModelSettings
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner, Result
 from graphc.artefacts.files import check_place
-from graphc.artefacts.model import ArtefactFault, Signature
-from graphc.artefacts.signature import read_signature
+from graphc.artefacts.read_signature import read_signature
+from graphc.artefacts.signature import ArtefactFault, Signature
 from graphc.cli import main
 from graphc.diagnostics.codes.artefacts import (
     FILE_ELSEWHERE,

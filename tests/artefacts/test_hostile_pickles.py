@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from graphc.artefacts.model import ArtefactFault, Signature
 from graphc.artefacts.pickle_machine import _ACTIONS as ACTIONS  # pyright: ignore[reportPrivateUsage]
 from graphc.artefacts.pickle_machine import Instance, Name, PickleLimits, PickleMachine, Value
-from graphc.artefacts.signature import read_signature
+from graphc.artefacts.read_signature import read_signature
+from graphc.artefacts.signature import ArtefactFault, Signature
 from graphc.artefacts.source import Source
 from graphc.diagnostics.codes.artefacts import UNKNOWN_SIGNATURE, UNREADABLE_ARTEFACT
 from hypothesis import HealthCheck, given, settings
@@ -75,7 +75,7 @@ def test_an_array_of_objects_runs_nothing_either(tmp_path: Path) -> None:
 def test_reading_imports_nothing_that_the_pickle_names(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"\x80\x02cwave\nopen\n(X\x01\x00\x00\x00atR.")
     program = (
-        "import sys; from pathlib import Path; from graphc.artefacts.signature import read_signature; "
+        "import sys; from pathlib import Path; from graphc.artefacts.read_signature import read_signature; "
         "read_signature(Path('model.pkl'), 'sklearn'); print({'wave', 'numpy', 'joblib', 'sklearn'} & set(sys.modules))"
     )
     done = subprocess.run(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from graphc.artefacts.locations import FRAMEWORKS, check_location, framework_of, is_uri
-from graphc.artefacts.model import ArtefactFault
-from graphc.artefacts.signature import content_hash, read_signature
+from graphc.artefacts.read_signature import content_hash, read_signature
+from graphc.artefacts.signature import ArtefactFault
 from graphc.diagnostics.codes.artefacts import MISSING_ARTEFACT, UNKNOWN_FRAMEWORK, UNKNOWN_SCHEME
 
 
@@ -91,7 +91,8 @@ def test_a_hash_is_of_the_content(tmp_path: Path) -> None:
 
 def test_the_readers_import_nothing_heavy() -> None:
     program = (
-        "import sys; import graphc.artefacts.signature, graphc.artefacts.python_reader, graphc.artefacts.locations; "
+        "import sys; import graphc.artefacts.read_signature, graphc.artefacts.python_reader; "
+        "import graphc.artefacts.locations; "
         "print({'numpy', 'onnx', 'joblib', 'sklearn', 'xgboost', 'pydantic'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from graphc.artefacts.model import ArtefactFault, Signature
 from graphc.artefacts.onnx_operators import read_table
-from graphc.artefacts.signature import read_signature
+from graphc.artefacts.read_signature import read_signature
+from graphc.artefacts.signature import ArtefactFault, Signature
 from graphc.diagnostics.codes.artefacts import MISSING_LOCALE, NEWER_MODEL, UNKNOWN_OPERATOR
 
 MAKE: Final[Any] = importlib.import_module("onnx.helper")

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped
-from graphc.artefacts.signature import read_signature
+from graphc.artefacts.read_signature import read_signature
+from graphc.artefacts.signature import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped
 from graphc.diagnostics.codes.artefacts import UNREADABLE_ARTEFACT, UNSUPPORTED_TENSOR
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from graphc.artefacts.model import ArtefactFault, Opset, Signature
 from graphc.artefacts.onnx_nodes import Operator
 from graphc.artefacts.onnx_operators import refuse_on_processors
 from graphc.artefacts.onnx_types import LETTERS, find_unrun
-from graphc.artefacts.signature import read_signature
+from graphc.artefacts.read_signature import read_signature
+from graphc.artefacts.signature import ArtefactFault, Opset, Signature
 
 MAKE: Final[Any] = importlib.import_module("onnx.helper")
 NUMPY: Final[Any] = importlib.import_module("onnx.numpy_helper")

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from graphc.artefacts.model import ArtefactFault, Origin, Signature
-from graphc.artefacts.signature import read_signature
+from graphc.artefacts.read_signature import read_signature
+from graphc.artefacts.signature import ArtefactFault, Origin, Signature
 from graphc.diagnostics.codes.artefacts import MISSING_CLASS, OTHER_VERSION
 from graphc.frontend.check_origin import find_origin_faults
 from graphc.runtime_image import read_image

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_reader import EntryParameter, PythonEntry, read_entry
+from graphc.artefacts.signature import ArtefactFault
 from graphc.diagnostics.codes.artefacts import INVALID_MODULE, MISSING_FUNCTION, MISSING_MODULE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 from graphc.artefacts.data_files import MOST_FILES, find_files
-from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_imports import ModuleFiles, find_module, read_imports
+from graphc.artefacts.signature import ArtefactFault
 from graphc.diagnostics.codes.artefacts import (
     FILE_ELSEWHERE,
     INVALID_MODULE,

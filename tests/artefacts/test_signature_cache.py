@@ -12,8 +12,8 @@ from click import Context
 from click.testing import CliRunner
 from graphc.artefacts import cache, onnx_reader
 from graphc.artefacts.cache import entry_path, find_signature, keep_signature
-from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped, WeightFile
-from graphc.artefacts.signature import Signatures, content_hash, read_signature
+from graphc.artefacts.read_signature import Signatures, content_hash, read_signature
+from graphc.artefacts.signature import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped, WeightFile
 from graphc.caching import cache_root
 from graphc.cli import main
 
@@ -139,7 +139,7 @@ def test_the_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_large_onnx_models_are_not_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphc.artefacts.signature.LARGEST_HASHED", 10)
+    monkeypatch.setattr("graphc.artefacts.read_signature.LARGEST_HASHED", 10)
     assert isinstance(read_signature(MODEL, "onnx", folder=tmp_path), Signature)
     assert not (tmp_path / "signatures").exists()
 

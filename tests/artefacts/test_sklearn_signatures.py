@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature, Skipped
-from graphc.artefacts.signature import read_signature
+from graphc.artefacts.read_signature import read_signature
+from graphc.artefacts.signature import ArtefactFault, ArtefactTensor, Signature, Skipped
 from graphc.artefacts.sklearn_estimators import KNOWN_CLASSES
 from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature
-from graphc.artefacts.signature import read_signature
+from graphc.artefacts.read_signature import read_signature
+from graphc.artefacts.signature import ArtefactFault, ArtefactTensor, Signature
 from graphc.diagnostics.codes.artefacts import UNKNOWN_SIGNATURE, UNREADABLE_ARTEFACT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -16,14 +16,14 @@ GRAPH: Final = Path(__file__).parents[2] / "graphs" / "wine-average" / "graph.ya
 
 STEPS: Final = {
     "python alone": "",
-    "the declarations": "from graphc.spec.model import InferenceGraph",
+    "the declarations": "from graphc.spec.fields import InferenceGraph",
     "the declarations, and a graph read": (
-        "from graphc.spec.model import InferenceGraph; from graphc.spec.declare import accept; "
+        "from graphc.spec.fields import InferenceGraph; from graphc.spec.declare import accept; "
         "assert accept(InferenceGraph, plain)"
     ),
-    "the declarations, and pydantic imported": "from graphc.spec.model import InferenceGraph; import pydantic",
+    "the declarations, and pydantic imported": "from graphc.spec.fields import InferenceGraph; import pydantic",
     "the declarations, and a graph read by pydantic": (
-        "from graphc.spec.model import InferenceGraph; from graphc.spec.examine import examine; "
+        "from graphc.spec.fields import InferenceGraph; from graphc.spec.examine import examine; "
         "assert isinstance(examine(InferenceGraph, plain), InferenceGraph)"
     ),
 }

@@ -21,7 +21,7 @@ from aiohttp import web
 from graphc.engine.listen import Listener
 from graphc.engine.service import ServedGraph
 from graphc.rollout.choose import Chooser
-from graphc.rollout.model import Match, Mirror, Rollout, Share, Way
+from graphc.rollout.shares import Match, Mirror, Rollout, Share, Way
 from graphc.run.versions import Tree, Versions
 from graphc.seldon.unit import Endpoint, SeldonUnit
 

@@ -16,8 +16,8 @@ from graphc.cluster.records import Promotion, State
 from graphc.cluster.traffic import move, shadows_of, share_out, traffic_of
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
-from graphc.rollout.model import ANNOTATION
-from graphc.rollout.read import read_rollout
+from graphc.rollout.read_rollout import read_rollout
+from graphc.rollout.shares import ANNOTATION
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -20,10 +20,10 @@ from graphc.compile.request import Request
 from graphc.diagnostics import Sink
 from graphc.hardware.peak import fit_pods
 from graphc.profiles.profile import Profile
-from graphc.profiles.read import read_profile
+from graphc.profiles.read_profile import read_profile
 from graphc.quantities import parse_quantity
 from graphc.source.files import Source
-from graphc.targets.model import Emission
+from graphc.targets.interface import Emission
 from graphc.unchecked import Data, fields, objects, text, texts
 from made_up_nodes import nodes_of
 from operator_pods import pods_of

@@ -12,7 +12,7 @@ from graphc.cli import main
 from graphc.cluster.client import Access, Cluster, connect
 from graphc.diagnostics import Sink
 from graphc.profiles.profile import Profile
-from graphc.profiles.read import find_profile, read_profile, shipped_profiles
+from graphc.profiles.read_profile import find_profile, read_profile, shipped_profiles
 from made_up_nodes import nodes_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

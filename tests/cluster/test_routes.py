@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import pytest
 import yaml
-from graphc.profiles.read import SHIPPED
+from graphc.profiles.read_profile import SHIPPED
 
 ROOT: Final = Path(__file__).parents[2]
 GOLDENS: Final = ROOT / "tests" / "golden" / "test_compiled_graphs"

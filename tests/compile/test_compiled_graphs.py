@@ -18,7 +18,7 @@ from graphc.diagnostics import Sink
 from graphc.documents import write_yaml
 from graphc.lower.options import Options
 from graphc.profiles.profile import Profile
-from graphc.profiles.read import find_profile, read_profile
+from graphc.profiles.read_profile import find_profile, read_profile
 from graphc.source.files import read_source
 from graphc.source.located import Entry, Fields, Located
 from graphc.source.parameters import parse_settings

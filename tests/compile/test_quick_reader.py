@@ -9,7 +9,7 @@ from graphc.source.located import to_plain
 from graphc.source.yaml_reader import read_documents
 from graphc.spec.declare import Spec, accept
 from graphc.spec.examine import examine
-from graphc.spec.model import NODE_KINDS, InferenceGraph
+from graphc.spec.fields import NODE_KINDS, InferenceGraph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

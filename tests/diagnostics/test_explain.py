@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from graphc.cli import main
 from graphc.diagnostics import pages
-from graphc.diagnostics.model import Rule
+from graphc.diagnostics.diagnostic import Rule
 from graphc.diagnostics.pages import find_rule, names_rule, nearest_rule, read_page
 from graphc.diagnostics.rules import RULES
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 from graphc.diagnostics import Diagnostic, Span, render_text
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 from graphc.diagnostics.render import Format, render
 from hypothesis import given
 from hypothesis import strategies as st

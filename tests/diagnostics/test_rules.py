@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from graphc.diagnostics.model import Severity, error
+from graphc.diagnostics.diagnostic import Severity, error
 from graphc.diagnostics.printable import printable, quoted
 from graphc.diagnostics.rules import RULES, gather
 from graphc.diagnostics.suggest import did_you_mean, nearest

@@ -89,7 +89,7 @@ def check_profile(data: bytes) -> None:
     """A cluster's profile is read, or told what is wrong with it."""
     from graphc.diagnostics import Sink
     from graphc.diagnostics.render_text import render_text
-    from graphc.profiles.read import read_profile
+    from graphc.profiles.read_profile import read_profile
     from graphc.source.files import Source
 
     text, sink = data.decode("utf-8", "replace"), Sink()
@@ -105,7 +105,7 @@ def profile_seeds() -> list[bytes]:
 
 def _check_artefact(data: bytes, framework: str, suffix: str) -> None:
     """Read a model file: a signature, or a fault in a few words."""
-    from graphc.artefacts.signature import ArtefactFault, read_signature
+    from graphc.artefacts.read_signature import ArtefactFault, read_signature
 
     path = _folder() / f"model{suffix}"
     path.write_bytes(data)

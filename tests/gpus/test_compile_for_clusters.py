@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.profiles.read import shipped_profiles
+from graphc.profiles.read_profile import shipped_profiles
 
 CASES: Final = Path(__file__).parent / "cases"
 ANYWHERE: Final = CASES / "anywhere.yaml"

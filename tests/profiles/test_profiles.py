@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from graphc.cli import main
 from graphc.diagnostics import Sink
 from graphc.profiles.profile import Engine, Image, Ingress, Place, Profile, RuntimeImage
-from graphc.profiles.read import SHIPPED, find_profile, read_profile, shipped_profiles
+from graphc.profiles.read_profile import SHIPPED, find_profile, read_profile, shipped_profiles
 
 DIGEST = "sha256:" + "a" * 64
 FILE = """

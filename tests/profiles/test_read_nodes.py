@@ -19,7 +19,7 @@ from graphc.gpus.pools import Gpus, Pool
 from graphc.gpus.products import PRODUCTS
 from graphc.ir.graph import Value
 from graphc.profiles.profile import Profile
-from graphc.profiles.read import find_profile, read_profile, shipped_profiles
+from graphc.profiles.read_profile import find_profile, read_profile, shipped_profiles
 from graphc.source.files import Source
 from graphc.unchecked import Data, copy_fields, fields, objects, texts
 from made_up_nodes import nodes_of

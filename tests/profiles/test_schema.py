@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from graphc.cli import main
-from graphc.profiles.read import SHIPPED, shipped_profiles
+from graphc.profiles.read_profile import SHIPPED, shipped_profiles
 from jsonschema import Draft202012Validator
 
 Json = dict[str, Any]

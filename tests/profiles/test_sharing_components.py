@@ -7,7 +7,7 @@ import pytest
 import yaml
 from graphc.diagnostics import Sink
 from graphc.gpus.pools import Gpus
-from graphc.profiles.read import find_profile, read_profile
+from graphc.profiles.read_profile import find_profile, read_profile
 
 GPU: Final = Path(__file__).parents[2] / "k8s" / "gpu"
 COMPONENTS: Final = sorted(path.parent.name for path in GPU.glob("*/README.md"))

@@ -16,13 +16,13 @@ from typing import Final, cast
 import pytest
 import yaml
 from compile_cases import Case, find_cases
-from graphc.artefacts.signature import Signatures
+from graphc.artefacts.read_signature import Signatures
 from graphc.compile.pipeline import compile_document
 from graphc.compile.request import Request
 from graphc.diagnostics import Diagnostic, Sink
-from graphc.diagnostics.model import Severity
+from graphc.diagnostics.diagnostic import Severity
 from graphc.profiles.profile import Profile
-from graphc.profiles.read import find_profile, read_profile
+from graphc.profiles.read_profile import find_profile, read_profile
 from graphc.source.parameters import parse_settings
 from graphc.source.yaml_reader import read_documents
 

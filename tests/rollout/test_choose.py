@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 from graphc.rollout.choose import Chooser, choose_by_key
-from graphc.rollout.model import Match, Mirror, Rollout, Share, Way, order_ways
+from graphc.rollout.shares import Match, Mirror, Rollout, Share, Way, order_ways
 
 REQUESTS = 10_000
 DEVIATIONS = 5

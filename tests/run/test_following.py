@@ -26,7 +26,7 @@ from graphc.compare.store import Store, url_of
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.rollout.describe import describe_rollout
-from graphc.rollout.model import Rollout
+from graphc.rollout.shares import Rollout
 from graphc.run.following import Follower, Source
 from graphc.run.load import Loaded, load_compiled
 from seen_answers import seen_by

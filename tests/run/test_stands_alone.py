@@ -16,7 +16,7 @@ from graphc.engine.limits import Limits
 from graphc.engine.listen import Listener
 from graphc.engine.service import ServedGraph
 from graphc.rollout.choose import Chooser
-from graphc.rollout.model import Match, Mirror, Rollout, Share, order_ways
+from graphc.rollout.shares import Match, Mirror, Rollout, Share, order_ways
 from graphc.run.front import stands_alone
 from graphc.run.versions import Tree, Versions
 from graphc.seldon.deployment import Predictor

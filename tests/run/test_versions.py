@@ -24,7 +24,7 @@ from graphc.engine.listen import Listener
 from graphc.engine.proto import ModelFacts, message_class
 from graphc.engine.service import ServedGraph
 from graphc.rollout.choose import Chooser
-from graphc.rollout.model import Match, Mirror, Rollout, Share, Way, order_ways
+from graphc.rollout.shares import Match, Mirror, Rollout, Share, Way, order_ways
 from graphc.run.mirroring import Bounds
 from graphc.run.versions import Tree, Versions
 from graphc.seldon.unit import Endpoint, SeldonUnit

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 # MLServer and tritonclient register the same protobuf names, so that one process cannot have both.
 PROGRAM: Final = """
 import asyncio, json, sys
-from graphc_runtimes.model import RegionModel
+from graphc_runtimes.region_model import RegionModel
 from graphc_runtimes.serving import InferenceRequest, MLServerError, ModelSettings, Parameters
 
 async def answer(parameters):

@@ -14,7 +14,7 @@ from graphc.gpus.pools import Pool
 from graphc.gpus.room import Fit
 from graphc.hardware.peak import Phase, PodAsk, fit_pods
 from graphc.profiles.profile import Profile
-from graphc.profiles.read import read_profile
+from graphc.profiles.read_profile import read_profile
 from graphc.source.files import Source
 from graphc.unchecked import Data
 

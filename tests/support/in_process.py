@@ -16,7 +16,7 @@ from graphc.ir.plan import Plan
 from graphc.lower.options import Options
 from graphc.profiles.profile import Profile
 from graphc.source.yaml_reader import read_documents
-from graphc.spec.read import read_graph_spec
+from graphc.spec.read_spec import read_graph_spec
 from graphc.targets.find import DEFAULT, find_target
 from graphc.verify.graph import verify_graph
 from graphc.verify.plan import verify_plan

@@ -13,7 +13,7 @@ ECHO: Final = '''
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.rollout import INGRESS_CANNOT, SECOND_SHADOW
-from graphc.targets.model import Deployable, Emission, Target
+from graphc.targets.interface import Deployable, Emission, Target
 
 
 def emit(deployable: Deployable, sink: Sink) -> Emission | None:

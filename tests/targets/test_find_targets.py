@@ -9,7 +9,7 @@ from graphc import targets
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.targets.find import DEFAULT, find_target, list_targets
-from graphc.targets.model import Target
+from graphc.targets.interface import Target
 
 FOLDER: Final = Path(targets.__path__[0])
 GRAPH: Final = Path(__file__).parents[2] / "graphs" / "wine-average" / "graph.yaml"

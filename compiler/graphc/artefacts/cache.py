@@ -18,7 +18,7 @@ from typing import Final, TypeVar, cast
 from graphc_components.tensors import DATATYPES, Dim
 
 from graphc.artefacts.locations import leaves_folder
-from graphc.artefacts.model import ArtefactTensor, Column, Opset, Origin, Signature, Skipped, WeightFile
+from graphc.artefacts.signature import ArtefactTensor, Column, Opset, Origin, Signature, Skipped, WeightFile
 from graphc.version import VERSION
 
 _T = TypeVar("_T")

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from graphc.artefacts.files import check_place
-from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_imports import is_file
+from graphc.artefacts.signature import ArtefactFault
 from graphc.diagnostics.codes.artefacts import MISSING_ARTEFACT
 from graphc.diagnostics.suggest import did_you_mean
 

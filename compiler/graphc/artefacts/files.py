@@ -4,7 +4,7 @@ import os
 import posixpath
 from pathlib import Path, PurePosixPath
 
-from graphc.artefacts.model import ArtefactFault
+from graphc.artefacts.signature import ArtefactFault
 from graphc.diagnostics.codes.artefacts import FILE_ELSEWHERE, MISSING_ARTEFACT, UNREADABLE_ARTEFACT
 from graphc.regular_files import NoFileError
 

@@ -5,7 +5,7 @@ import os
 import re
 from typing import Final
 
-from graphc.artefacts.model import ArtefactTensor, Signature
+from graphc.artefacts.signature import ArtefactTensor, Signature
 from graphc.artefacts.source import MalformedError, Source
 
 _MAX_LINES: Final = 64

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 from typing import Final
 
-from graphc.artefacts.model import ArtefactFault
+from graphc.artefacts.signature import ArtefactFault
 from graphc.diagnostics.codes.artefacts import UNKNOWN_FRAMEWORK, UNKNOWN_SCHEME
 from graphc.diagnostics.suggest import did_you_mean
 

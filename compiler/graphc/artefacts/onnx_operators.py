@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from graphc.artefacts.model import ArtefactFault, Opset
 from graphc.artefacts.onnx_nodes import Operator
+from graphc.artefacts.signature import ArtefactFault, Opset
 from graphc.diagnostics.codes.artefacts import MISSING_LOCALE, NEWER_MODEL, UNKNOWN_OPERATOR
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean

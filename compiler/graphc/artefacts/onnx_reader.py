@@ -13,13 +13,13 @@ from typing import Final
 from graphc_components.tensors import Dim
 
 from graphc.artefacts.locations import leaves_folder
-from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped, WeightFile
 from graphc.artefacts.onnx_names import check_names
 from graphc.artefacts.onnx_nodes import Met, Operator, walk_function, walk_graph
 from graphc.artefacts.onnx_operators import ONNX, check_versions, judge_operators
 from graphc.artefacts.onnx_tensors import read_sparse, read_tensor
 from graphc.artefacts.onnx_types import LETTERS, find_unrun
 from graphc.artefacts.protobuf_wire import Field, Wire, only, signed
+from graphc.artefacts.signature import ArtefactFault, ArtefactTensor, Opset, Signature, Skipped, WeightFile
 from graphc.artefacts.source import Budget, MalformedError, Source
 from graphc.diagnostics.codes.artefacts import UNREADABLE_ARTEFACT, UNSUPPORTED_TENSOR
 from graphc.diagnostics.printable import quoted

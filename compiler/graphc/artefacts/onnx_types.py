@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from graphc.artefacts.model import Opset
 from graphc.artefacts.onnx_nodes import Operator
+from graphc.artefacts.signature import Opset
 from graphc.records import record
 
 LETTERS: Final[Mapping[int, str]] = {

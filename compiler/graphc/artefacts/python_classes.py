@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_reader import Function, bound_statements, parse_module
+from graphc.artefacts.signature import ArtefactFault
 from graphc.records import record
 
 _SELDON: Final = "seldon_core"

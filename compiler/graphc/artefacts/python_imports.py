@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from graphc.artefacts.files import check_place
-from graphc.artefacts.model import ArtefactFault
 from graphc.artefacts.python_reader import parse_module
+from graphc.artefacts.signature import ArtefactFault
 from graphc.diagnostics.codes.artefacts import INVALID_MODULE, MISSING_MODULE
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.records import record

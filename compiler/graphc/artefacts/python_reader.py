@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from graphc.artefacts.model import ArtefactFault
+from graphc.artefacts.signature import ArtefactFault
 from graphc.diagnostics.codes.artefacts import INVALID_MODULE, MISSING_FUNCTION, MISSING_MODULE
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.records import record

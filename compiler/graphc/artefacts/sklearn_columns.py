@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from graphc.artefacts.model import Column
 from graphc.artefacts.numpy_pickles import as_array, as_int
 from graphc.artefacts.pickle_machine import Value
+from graphc.artefacts.signature import Column
 from graphc.artefacts.sklearn_estimators import Estimator, as_estimator, steps_of
 
 _ENCODERS: Final = frozenset({"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"})

@@ -5,11 +5,11 @@ from typing import Final
 
 from graphc_components.tensors import Dim
 
-from graphc.artefacts.model import ArtefactTensor, Skipped
 from graphc.artefacts.numpy_pickles import Array, as_array, as_int
 from graphc.artefacts.pickle_machine import Instance, Name, Value
+from graphc.artefacts.signature import ArtefactTensor, Skipped
 from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE
-from graphc.diagnostics.model import Rule
+from graphc.diagnostics.diagnostic import Rule
 from graphc.diagnostics.printable import quoted
 from graphc.records import record
 

@@ -8,9 +8,9 @@ from typing import Final
 from graphc_components.tensors import Dim
 
 from graphc.artefacts.joblib_file import read_pickled
-from graphc.artefacts.model import DECLARE, ArtefactFault, ArtefactTensor, Origin, Signature, Skipped
 from graphc.artefacts.numpy_pickles import as_array
 from graphc.artefacts.pickle_machine import PickleLimits
+from graphc.artefacts.signature import DECLARE, ArtefactFault, ArtefactTensor, Origin, Signature, Skipped
 from graphc.artefacts.sklearn_columns import tell_columns
 from graphc.artefacts.sklearn_estimators import ROWS, Estimator, Unknown, as_estimator, steps_of, tell_outputs
 from graphc.diagnostics.codes.artefacts import UNFITTED_MODEL, UNKNOWN_SIGNATURE, UNSUPPORTED_TENSOR

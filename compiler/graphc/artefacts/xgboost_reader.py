@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from graphc_components.tensors import Dim
 
-from graphc.artefacts.model import ArtefactTensor, Signature
+from graphc.artefacts.signature import ArtefactTensor, Signature
 from graphc.artefacts.source import MalformedError, RefusedError, Source
 from graphc.artefacts.xgboost_json import JsonDocument
 from graphc.artefacts.xgboost_ubjson import UbjsonDocument

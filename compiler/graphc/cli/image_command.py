@@ -13,7 +13,7 @@ from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 
 if TYPE_CHECKING:
-    from graphc.targets.model import UnitImage
+    from graphc.targets.interface import UnitImage
 
 
 @click.command("image")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from graphc.artefacts.signature import Signatures
+from graphc.artefacts.read_signature import Signatures
 from graphc.caching import cache_root
 from graphc.cli.folders import expand_folders
 from graphc.cli.no_cache import cache_option, is_cache_off

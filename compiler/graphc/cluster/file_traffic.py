@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
 from graphc.diagnostics import Sink, Span
-from graphc.rollout.model import ALL
+from graphc.rollout.shares import ALL
 from graphc.source.files import read_source
 from graphc.source.located import Entry, Fields, Located
 from graphc.source.yaml_reader import read_documents

@@ -23,7 +23,7 @@ from graphc.cluster.view import FindMap
 from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.diagnostics import Sink
-from graphc.diagnostics.model import Severity
+from graphc.diagnostics.diagnostic import Severity
 from graphc.seldon.documents import flatten, is_manifest
 from graphc.source.files import read_source
 from graphc.source.located import Fields, to_plain

@@ -28,8 +28,8 @@ from graphc.cluster.view import FindMap, view_workloads
 from graphc.cluster.workload_status import count_ready, is_rolled_out
 from graphc.engine_graph import PREDICTOR
 from graphc.ir.graph import Value
-from graphc.rollout.model import ALL, ANNOTATION
-from graphc.rollout.read import read_annotation
+from graphc.rollout.read_rollout import read_annotation
+from graphc.rollout.shares import ALL, ANNOTATION
 from graphc.seldon.deployment import NO_ENGINE, Deployment, deployment_of
 from graphc.seldon.node import node_of
 from graphc.unchecked import Data, fields, number, objects, text, texts

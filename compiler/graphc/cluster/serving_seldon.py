@@ -12,8 +12,8 @@ from graphc.cluster.trouble import Trouble, covers, find_complaints, is_passing,
 from graphc.cluster.view import FindMap, view_document
 from graphc.cluster.workload_status import count_ready, is_rolled_out
 from graphc.ir.graph import Value
-from graphc.rollout.model import ANNOTATION
-from graphc.rollout.read import read_rollout
+from graphc.rollout.read_rollout import read_rollout
+from graphc.rollout.shares import ANNOTATION
 from graphc.seldon.deployment import Deployment, Pod, Predictor, deployment_of
 from graphc.unchecked import Data, fields, number, objects, text
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
-from graphc.rollout.model import Match, Rollout, Share, Way
-from graphc.rollout.read import read_annotation
+from graphc.rollout.read_rollout import read_annotation
+from graphc.rollout.shares import Match, Rollout, Share, Way
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from graphc.cluster.share_moves import read_shares
 from graphc.diagnostics.printable import conceal as conceal_uris
 from graphc.engine_graph import FILE, VOLUME
 from graphc.ir.graph import Value
-from graphc.rollout.model import ALL, ANNOTATION
+from graphc.rollout.shares import ALL, ANNOTATION
 from graphc.seldon.deployment import Container, Pod, Predictor, deployment_of
 from graphc.seldon.documents import KIND
 from graphc.seldon.node import node_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.fields import DUPLICATE_NAME
-from graphc.spec.read import GraphSpec
+from graphc.spec.read_spec import GraphSpec
 
 
 def check_graph_names(graphs: Sequence[GraphSpec], sink: Sink) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from graphc.diagnostics import Diagnostic, Severity, Sink
 from graphc.diagnostics.codes.fields import NOT_A_CHOICE
 from graphc.diagnostics.printable import quoted
-from graphc.spec.read import GraphSpec
+from graphc.spec.read_spec import GraphSpec
 from graphc.targets.find import find_target, list_targets
-from graphc.targets.model import Deployable, Loss, Target
+from graphc.targets.interface import Deployable, Loss, Target
 
 
 def check_allowed(spec: GraphSpec, sink: Sink) -> None:

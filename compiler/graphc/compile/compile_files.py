@@ -19,7 +19,7 @@ from graphc.seldon.documents import find_deployments, is_manifest
 from graphc.source.files import STDIN, Source, read_source
 from graphc.source.located import Fields, Located
 from graphc.source.yaml_reader import read_documents, read_for_cluster
-from graphc.targets.model import Emission
+from graphc.targets.interface import Emission
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ def _read_costs(request: Request, done: Compilation) -> CostFile | None:
 
 def _read_profile(name: str, done: Compilation) -> Profile | None:
     # Reading profiles takes pydantic, which is slow to import, and most compilations name none.
-    from graphc.profiles.read import find_profile, read_profile
+    from graphc.profiles.read_profile import find_profile, read_profile
 
     source = find_profile(name, done.sink)
     if source is None:
@@ -157,7 +157,7 @@ def _read_profile(name: str, done: Compilation) -> Profile | None:
 
 
 def _check_profile(document: Located, done: Compilation) -> None:
-    from graphc.profiles.read import read_profile_document
+    from graphc.profiles.read_profile import read_profile_document
 
     profile = read_profile_document(document, done.sink)
     if profile is not None:

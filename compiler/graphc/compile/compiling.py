@@ -18,8 +18,8 @@ from graphc.frontend.check_predictors import check_predictors
 from graphc.frontend.predictors import main_predictor, predictors_of
 from graphc.source.located import Located
 from graphc.source.parameters import declared_names
-from graphc.spec.read import GraphSpec
-from graphc.targets.model import Deployable, Emission, Loss, Target
+from graphc.spec.read_spec import GraphSpec
+from graphc.targets.interface import Deployable, Emission, Loss, Target
 
 
 @dataclass(slots=True)

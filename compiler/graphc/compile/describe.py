@@ -10,8 +10,8 @@ from graphc.frontend.assemble import autoscaling_of, calls_of, resources_of
 from graphc.frontend.predictors import predictors_of, rollout_of
 from graphc.packages.requirements import Requirements
 from graphc.profiles.profile import Image, Profile
-from graphc.spec.read import GraphSpec
-from graphc.targets.model import Comparing, Deployable, Settings, Version
+from graphc.spec.read_spec import GraphSpec
+from graphc.targets.interface import Comparing, Deployable, Settings, Version
 from graphc.targets.shipping import Store
 
 

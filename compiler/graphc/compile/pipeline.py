@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from graphc.artefacts.signature import Signatures
+from graphc.artefacts.read_signature import Signatures
 from graphc.compile.compiling import Compiling
 from graphc.compile.planning import Planning
 from graphc.compile.read_versions import pass_on_versions, read_version
@@ -32,9 +32,9 @@ from graphc.lower.options import Options
 from graphc.records import record
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import substitute
-from graphc.spec.read import GraphSpec, read_graph_spec
+from graphc.spec.read_spec import GraphSpec, read_graph_spec
 from graphc.targets.find import find_target
-from graphc.targets.model import Emission, Loss
+from graphc.targets.interface import Emission, Loss
 
 
 class Pipeline(NamedTuple):
@@ -94,7 +94,7 @@ PIPELINE: Final = Pipeline(
         ),
         Stage(
             sound,
-            Build(Planning.pool_nodes),
+            Build(Planning.share_gpus),
             Build(Planning.complete_plan),
             Build(Planning.name_root),
             Build(Planning.spare_devices),

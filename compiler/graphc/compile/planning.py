@@ -23,7 +23,7 @@ from graphc.lower.fallbacks import lower_fallbacks
 from graphc.lower.name_root import name_root
 from graphc.lower.options import Options
 from graphc.lower.partition import Entangled, Groups, partition_nodes
-from graphc.lower.pool import Planned, pool_nodes
+from graphc.lower.share_gpus import Planned, share_gpus
 from graphc.lower.spare_devices import spare_devices
 from graphc.lower.trim import trim_outputs
 
@@ -79,9 +79,9 @@ class Planning:
         if isinstance(self.choice, TooDeep):
             check_depth(self.graph, self.choice, self.options, sink)
 
-    def pool_nodes(self) -> None:
+    def share_gpus(self) -> None:
         assert not isinstance(self.choice, TooDeep)
-        self.planned = pool_nodes(self.straight, self.choice, self.costs, self.options)
+        self.planned = share_gpus(self.straight, self.choice, self.costs, self.options)
 
     def complete_plan(self) -> None:
         self.plan = complete_plan(self.planned, self.costs, self.options)

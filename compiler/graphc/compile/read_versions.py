@@ -10,7 +10,7 @@ from graphc.diagnostics.codes.flow import DEAD_NODE, UNUSED_INPUT
 from graphc.frontend.predictors import overlay, predictors_of, set_parameters
 from graphc.source.located import Fields, Located
 from graphc.source.parameters import substitute
-from graphc.spec.read import GraphSpec, read_graph_spec
+from graphc.spec.read_spec import GraphSpec, read_graph_spec
 
 
 def read_version(work: Compiling, predictor: str, sink: Sink) -> GraphSpec | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graphc.artefacts.signature import Signatures
+from graphc.artefacts.read_signature import Signatures
 from graphc.diagnostics import Sink
 from graphc.frontend.assemble import assemble_graph
 from graphc.frontend.check_classes import check_classes
@@ -29,7 +29,7 @@ from graphc.frontend.rows import decide_rows
 from graphc.ir.graph import Graph, Per
 from graphc.ir.limits import Limits
 from graphc.packages.requirements import Requirements
-from graphc.spec.read import GraphSpec
+from graphc.spec.read_spec import GraphSpec
 
 
 @dataclass(slots=True)

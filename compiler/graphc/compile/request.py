@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
-from graphc.artefacts.signature import Signatures
+from graphc.artefacts.read_signature import Signatures
 from graphc.lower.options import Options
 from graphc.profiles.profile import Profile
 from graphc.records import record

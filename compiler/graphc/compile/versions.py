@@ -7,7 +7,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.plan import Plan
 from graphc.packages.requirements import Requirements
 from graphc.records import record
-from graphc.spec.read import GraphSpec
+from graphc.spec.read_spec import GraphSpec
 
 
 @record

@@ -1,5 +1,5 @@
 """Diagnostics: a user's mistake is a value, collected, sorted and rendered last."""
 
-from graphc.diagnostics.model import Diagnostic, Rule, Severity, Sink, Span
+from graphc.diagnostics.diagnostic import Diagnostic, Rule, Severity, Sink, Span
 
 __all__ = ["Diagnostic", "Rule", "Severity", "Sink", "Span"]

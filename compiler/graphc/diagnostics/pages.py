@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 from typing import Final
 
-from graphc.diagnostics.model import Rule
+from graphc.diagnostics.diagnostic import Rule
 from graphc.diagnostics.rules import RULES
 from graphc.diagnostics.suggest import nearest
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from graphc.diagnostics.model import Diagnostic
+from graphc.diagnostics.diagnostic import Diagnostic
 from graphc.diagnostics.printable import conceal
 
 

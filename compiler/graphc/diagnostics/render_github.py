@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from graphc.diagnostics.model import Diagnostic
+from graphc.diagnostics.diagnostic import Diagnostic
 from graphc.diagnostics.printable import printable
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from graphc.diagnostics.model import Diagnostic
+from graphc.diagnostics.diagnostic import Diagnostic
 
 
 def render_json(diagnostics: Iterable[Diagnostic]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from graphc.diagnostics.model import Diagnostic, Rule, Span
+from graphc.diagnostics.diagnostic import Diagnostic, Rule, Span
 
 Json = str | int | list["Json"] | dict[str, "Json"]
 

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from graphc.diagnostics.model import Diagnostic, Severity, Span
+from graphc.diagnostics.diagnostic import Diagnostic, Severity, Span
 from graphc.diagnostics.printable import conceal_in_place, escape, printable
 
 WIDTH: Final = 100

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from graphc.diagnostics import codes
-from graphc.diagnostics.model import Rule
+from graphc.diagnostics.diagnostic import Rule
 
 
 def gather(rules: Iterator[Rule]) -> Mapping[str, Rule]:

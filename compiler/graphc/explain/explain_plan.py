@@ -9,7 +9,7 @@ from graphc_components.tensors import TensorType
 from graphc.hardware.assign import Landing
 from graphc.ir.graph import ModelWork, Node
 from graphc.ir.plan import Costs, Decision, Merge, Plan, Prediction, Unit, UnitType, Wire
-from graphc.targets.model import Loss
+from graphc.targets.interface import Loss
 
 
 @dataclass(frozen=True, slots=True)

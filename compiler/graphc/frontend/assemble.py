@@ -41,8 +41,8 @@ from graphc.ir.graph import (
     Work,
 )
 from graphc.quantities import parse_quantity
-from graphc.spec import model as spec_model
-from graphc.spec.model import (
+from graphc.spec import fields as spec_fields
+from graphc.spec.fields import (
     AnyNode,
     Cascade,
     Component,
@@ -53,8 +53,8 @@ from graphc.spec.model import (
     Working,
     read_seldon_value,
 )
-from graphc.spec.model import Batch as BatchSpec
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import Batch as BatchSpec
+from graphc.spec.read_spec import GraphSpec
 
 DEFAULT_CPU: Final = 80
 """The use of processors aimed at, in percent, where a file names no load."""
@@ -168,7 +168,7 @@ def _work(
             return CascadeWork(decisions[node.name], steps)
 
 
-def _seldon(said: spec_model.SeldonClass) -> SeldonClass:
+def _seldon(said: spec_fields.SeldonClass) -> SeldonClass:
     return SeldonClass(
         said.method,
         said.payload,
@@ -211,7 +211,7 @@ def _confidence(uses: Sequence[Use], index: int, until: float | None) -> Use | N
     return named or _takes(uses, index)[0]
 
 
-def resources_of(spec: spec_model.Resources | None) -> Resources | None:
+def resources_of(spec: spec_fields.Resources | None) -> Resources | None:
     """Return what a file says of resources."""
     if spec is None:
         return None
@@ -219,7 +219,7 @@ def resources_of(spec: spec_model.Resources | None) -> Resources | None:
     return Resources(spec.cpu, spec.memory, _ask(gpu) if gpu else None)
 
 
-def _ask(gpu: spec_model.Gpu) -> GpuAsk:
+def _ask(gpu: spec_fields.Gpu) -> GpuAsk:
     engine = None
     if gpu.tensorrt is not None:
         claim, _, path = (gpu.tensorrt.cache or "").removeprefix("pvc://").partition("/")
@@ -247,7 +247,7 @@ def calls_of(spec: GraphSpec) -> Span | None:
     return spec.at("transport") if spec.fields.transport == "grpc" else None
 
 
-def autoscaling_of(spec: spec_model.Autoscaling | None, graph: GraphSpec, *path: str) -> Autoscaling | None:
+def autoscaling_of(spec: spec_fields.Autoscaling | None, graph: GraphSpec, *path: str) -> Autoscaling | None:
     """Return what a file says of replicas by load; `path` leads to where it does."""
     if spec is None:
         return None

@@ -10,7 +10,7 @@ from graphc.diagnostics.codes.fields import BAD_BRANCH
 from graphc.diagnostics.codes.flow import NO_OTHERWISE, UNREACHED_BRANCH, WRONG_DATATYPE, WRONG_SHAPE
 from graphc.frontend.decisions import CONDITIONS, can_hold, condition_of
 from graphc.frontend.draft import Draft, DraftNode
-from graphc.spec.model import Router
+from graphc.spec.fields import Router
 from graphc.spec.scalars import show
 
 _OWN_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -22,7 +22,7 @@ from graphc.diagnostics.codes.flow import FAN_IN, WRONG_DATATYPE, WRONG_SHAPE
 from graphc.diagnostics.suggest import nearest
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.frontend.infer import Inferred
-from graphc.spec.model import Python, SeldonClass
+from graphc.spec.fields import Python, SeldonClass
 
 _SINGLE: Final = {"strData": "one text", "binData": "one run of bytes", "jsonData": "one text of JSON"}
 """What a class gets that takes no array."""

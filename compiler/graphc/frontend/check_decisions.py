@@ -5,7 +5,7 @@ from graphc.diagnostics.codes.flow import NO_ROWS
 from graphc.frontend.draft import Draft
 from graphc.frontend.infer import Inferred
 from graphc.frontend.rows import find_misfit, has_rows, split_uses
-from graphc.spec.model import Cascade, Router
+from graphc.spec.fields import Cascade, Router
 
 
 def check_decisions(draft: Draft, inferred: Inferred, sink: Sink) -> None:

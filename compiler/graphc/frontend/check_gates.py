@@ -15,10 +15,10 @@ from graphc.diagnostics.codes.gates import (
     NOTHING_TO_JUDGE,
     UNDECIDABLE,
 )
-from graphc.diagnostics.model import Rule
+from graphc.diagnostics.diagnostic import Rule
 from graphc.frontend.predictors import main_predictor
-from graphc.spec.model import Predictor
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import Predictor
+from graphc.spec.read_spec import GraphSpec
 
 _RULES: Final[Mapping[str, Rule]] = {"metric": GATE_METRIC, "text": GATE_BOUND, "unit": GATE_UNIT}
 _FIELD: Final = "promote_when"

@@ -11,8 +11,8 @@ from graphc.diagnostics.codes.limits import BAD_NAME, LONG_NAME
 from graphc.diagnostics.printable import quoted
 from graphc.ir.limits import LABEL, Limits
 from graphc.server_start import server_container
-from graphc.spec.model import AnyNode, Cascade, Model, Python, Resources, Router, Server
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import AnyNode, Cascade, Model, Python, Resources, Router, Server
+from graphc.spec.read_spec import GraphSpec
 from graphc.spec.scalars import SHORT
 
 MAX_OBJECT: Final = 253

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from graphc.artefacts.model import ArtefactFault, Origin
+from graphc.artefacts.signature import ArtefactFault, Origin
 from graphc.diagnostics.codes.artefacts import MISSING_CLASS, OTHER_VERSION
 from graphc.diagnostics.printable import quoted
 from graphc.runtime_image import RuntimeImage, read_image
-from graphc.spec.model import InferenceGraph
+from graphc.spec.fields import InferenceGraph
 
 _IMAGE: str = "graphc-runtime"
 

@@ -9,8 +9,8 @@ from graphc.diagnostics.codes.flow import UNKNOWN_NODE
 from graphc.diagnostics.codes.limits import UNIT_CONFLICT
 from graphc.diagnostics.codes.rollout import REPLICAS_TWICE
 from graphc.diagnostics.suggest import nearest
-from graphc.spec.model import AnyNode, Model, Python
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import AnyNode, Model, Python
+from graphc.spec.read_spec import GraphSpec
 
 
 def check_placement(spec: GraphSpec, sink: Sink) -> None:

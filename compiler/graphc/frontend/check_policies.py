@@ -20,7 +20,7 @@ from graphc.frontend.infer import Inferred
 from graphc.frontend.policies import make_default, read_outputs
 from graphc.frontend.resolve import Resolved
 from graphc.frontend.shapes import agree
-from graphc.spec.model import Component, Python, Working
+from graphc.spec.fields import Component, Python, Working
 
 
 def check_policies(draft: Draft, resolved: Resolved, inferred: Inferred, sink: Sink) -> None:

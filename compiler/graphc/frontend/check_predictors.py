@@ -16,10 +16,10 @@ from graphc.diagnostics.codes.rollout import (
 )
 from graphc.diagnostics.suggest import nearest
 from graphc.frontend.predictors import find_at, group_live, predictors_of, weight_of
-from graphc.rollout.model import Match
+from graphc.rollout.shares import Match
 from graphc.source.located import Fields
-from graphc.spec.model import Predictor
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import Predictor
+from graphc.spec.read_spec import GraphSpec
 
 
 def check_predictors(spec: GraphSpec, declared: Collection[str], sink: Sink) -> None:

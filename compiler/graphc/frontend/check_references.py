@@ -1,6 +1,6 @@
 """Checks that references, and fallbacks, name one thing that there is."""
 
-from graphc.artefacts.model import Skipped
+from graphc.artefacts.signature import Skipped
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import UNSUPPORTED_TENSOR
 from graphc.diagnostics.codes.flow import AMBIGUOUS, BAD_FALLBACK, UNKNOWN_NODE, UNKNOWN_TENSOR

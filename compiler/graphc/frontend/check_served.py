@@ -14,8 +14,8 @@ from graphc.diagnostics.codes.servers import BAD_MODEL_CONFIG, NOT_ASKED_SO, NOT
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.frontend.draft import DraftUse
-from graphc.spec.model import Server
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import Server
+from graphc.spec.read_spec import GraphSpec
 
 _MOST_LISTED: Final = 5
 

@@ -11,8 +11,8 @@ from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.frontend.draft import DraftServer, DraftUse
 from graphc.ir.graph import Host
-from graphc.spec.model import Server
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import Server
+from graphc.spec.read_spec import GraphSpec
 
 
 def read_described(host: Host, sink: Sink) -> DescribedFolder | None:

@@ -11,7 +11,7 @@ from graphc.frontend.draft import Draft
 from graphc.frontend.infer import Inferred, Problem, infer_types
 from graphc.frontend.resolve import Resolved
 from graphc.records import record
-from graphc.spec.model import Model, Python, Server
+from graphc.spec.fields import Model, Python, Server
 
 _OF_TYPES: Final = frozenset({WRONG_DATATYPE, WRONG_SHAPE, WRONG_INPUTS, BRANCHES_DISAGREE})
 _USUAL: Final = ("FP32", "FP64", "INT64", "INT32", "BYTES", "BOOL")

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from graphc_components.tensors import Dim
 
-from graphc.artefacts.model import ArtefactTensor
-from graphc.artefacts.signature import Signature
+from graphc.artefacts.read_signature import Signature
+from graphc.artefacts.signature import ArtefactTensor
 
 
 def find_differences(model: Signature, other: Signature) -> Iterator[str]:

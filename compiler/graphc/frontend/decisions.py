@@ -7,7 +7,7 @@ from typing import Final, cast
 from graphc_components.tensors import INTEGERS, NUMERIC, value_range
 
 from graphc.ir.graph import Value
-from graphc.spec.model import Branch, RandomKey, Router
+from graphc.spec.fields import Branch, RandomKey, Router
 
 CONDITIONS: Final[Mapping[str, str]] = {
     "threshold": "below",

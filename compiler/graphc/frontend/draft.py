@@ -9,13 +9,13 @@ from graphc_components.catalog import Component as CatalogEntry
 from graphc.artefacts.model_settings import DescribedFolder
 from graphc.artefacts.python_classes import PythonClass
 from graphc.artefacts.python_reader import PythonEntry
-from graphc.artefacts.signature import Signature
+from graphc.artefacts.read_signature import Signature
 from graphc.artefacts.triton_repository import ServedModel
 from graphc.diagnostics import Span
 from graphc.ir.graph import CpuModel, Host, Variable
 from graphc.records import record
-from graphc.spec.model import AnyNode
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import AnyNode
+from graphc.spec.read_spec import GraphSpec
 
 
 @record

@@ -9,10 +9,10 @@ from graphc_components.catalog import CATALOG
 
 from graphc.artefacts.files import check_place
 from graphc.artefacts.locations import check_location, is_uri
-from graphc.artefacts.model import ArtefactFault, Origin
 from graphc.artefacts.python_classes import read_class
 from graphc.artefacts.python_reader import read_entry
-from graphc.artefacts.signature import Signature, Signatures
+from graphc.artefacts.read_signature import Signature, Signatures
+from graphc.artefacts.signature import ArtefactFault, Origin
 from graphc.diagnostics import Diagnostic, Rule, Sink, Span
 from graphc.diagnostics.codes.artefacts import (
     MISSING_CLASS,
@@ -34,8 +34,8 @@ from graphc.frontend.model_ports import PORTS, framework_of
 from graphc.ir.graph import CpuModel
 from graphc.packages.requirements import Requirements, suggest_package
 from graphc.runtime_image import read_image
-from graphc.spec.model import AnyNode, Cascade, Component, Model, Python, Router, Server
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import AnyNode, Cascade, Component, Model, Python, Router, Server
+from graphc.spec.read_spec import GraphSpec
 
 if TYPE_CHECKING:
     from graphc.artefacts.python_imports import Import, Where

@@ -8,8 +8,8 @@ from typing import Final
 from graphc_components.servers import SERVERS, ServerKind, token_variable
 from graphc_components.tensors import TensorType, parse_tensor_type
 
-from graphc.artefacts.model import ArtefactFault
-from graphc.artefacts.signature import ArtefactTensor, Signature
+from graphc.artefacts.read_signature import ArtefactTensor, Signature
+from graphc.artefacts.signature import ArtefactFault
 from graphc.diagnostics import Diagnostic, Rule, Sink
 from graphc.diagnostics.codes.artefacts import UNKNOWN_SCHEME
 from graphc.diagnostics.codes.fields import BAD_PARAMETER
@@ -34,8 +34,8 @@ from graphc.frontend.variables import variables_of
 from graphc.ir.graph import Host, Resources, Variable
 from graphc.server_start import NEEDS_MODELS, TAKES_PORT
 from graphc.source.located import Fields
-from graphc.spec.model import DeclaredServer, InferenceGraph, SecretKey, Server
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import DeclaredServer, InferenceGraph, SecretKey, Server
+from graphc.spec.read_spec import GraphSpec
 
 _ONE_INPUT: Final = {"openai": "text"}
 """The name of the input of those servers that have one, whatever the model."""

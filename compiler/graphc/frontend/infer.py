@@ -9,8 +9,8 @@ from graphc_components.component import Role, SignatureError, Value
 from graphc_components.servers import SERVERS, ServerKind
 from graphc_components.tensors import FLOATS, NUMERIC, TensorType, parse_tensor_type
 
-from graphc.artefacts.model import Column
-from graphc.artefacts.signature import ArtefactTensor, Signature
+from graphc.artefacts.read_signature import ArtefactTensor, Signature
+from graphc.artefacts.signature import Column
 from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import BAD_PARAMETER
 from graphc.diagnostics.codes.flow import (
@@ -36,7 +36,7 @@ from graphc.frontend.resolve import Resolved
 from graphc.frontend.shapes import Bindings, agree, bind_shape, fill_shape, name_rows, refine
 from graphc.ir.graph import Use
 from graphc.records import record
-from graphc.spec.model import Cascade, Component, Model, Python, Router, Server
+from graphc.spec.fields import Cascade, Component, Model, Python, Router, Server
 
 Ports = dict[str, TensorType]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from graphc.artefacts.locations import framework_of as tell_framework
-from graphc.artefacts.model import ArtefactFault
+from graphc.artefacts.signature import ArtefactFault
 from graphc.records import record
-from graphc.spec.model import Model
+from graphc.spec.fields import Model
 
 
 @record

@@ -6,7 +6,7 @@ from graphc_components.component import Value
 from graphc_components.parameters import Parametered, check_parameters
 
 from graphc.diagnostics import Diagnostic, Rule
-from graphc.spec.read import GraphSpec
+from graphc.spec.read_spec import GraphSpec
 
 
 def read_parameters(

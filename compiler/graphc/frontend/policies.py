@@ -11,7 +11,7 @@ from graphc.frontend.draft import Draft, DraftNode
 from graphc.frontend.infer import Inferred
 from graphc.frontend.resolve import Resolved
 from graphc.ir.graph import Default
-from graphc.spec.model import Working
+from graphc.spec.fields import Working
 from graphc.spec.scalars import show
 
 

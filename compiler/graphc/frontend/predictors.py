@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from graphc.rollout.model import ALL, Match, Mirror, Rollout, Share, order_ways
+from graphc.rollout.shares import ALL, Match, Mirror, Rollout, Share, order_ways
 from graphc.source.located import Entry, Fields, Located
-from graphc.spec.model import Predictor, kinds_of
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import Predictor, kinds_of
+from graphc.spec.read_spec import GraphSpec
 
 DEFAULT: Final = "main"
 """The name of the one predictor of a graph that names none."""

@@ -20,8 +20,8 @@ from graphc.packages.requirements import (
 )
 from graphc.regular_files import open_regular
 from graphc.runtime_image import read_image
-from graphc.spec.model import Model, Python, Required
-from graphc.spec.read import GraphSpec
+from graphc.spec.fields import Model, Python, Required
+from graphc.spec.read_spec import GraphSpec
 
 _LARGEST: Final = 4 << 20
 

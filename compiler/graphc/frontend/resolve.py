@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Literal
 
-from graphc.artefacts.model import Skipped
+from graphc.artefacts.signature import Skipped
 from graphc.diagnostics import Span
 from graphc.frontend.draft import Draft, DraftNode
 from graphc.ir.graph import Use
 from graphc.records import record
-from graphc.spec.model import Working
+from graphc.spec.fields import Working
 
 Why = Literal["input", "node", "several", "tensor", "skipped"]
 """An input has no tensors of its own; no node is so called; which of several; no tensor; none that travels."""

@@ -7,7 +7,7 @@ from graphc_components.tensors import Dim
 from graphc.frontend.draft import Draft
 from graphc.frontend.infer import Inferred
 from graphc.ir.graph import Per, Use
-from graphc.spec.model import Cascade, Router
+from graphc.spec.fields import Cascade, Router
 
 
 def decide_rows(draft: Draft, inferred: Inferred) -> dict[str, Per]:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from graphc.ir.graph import Variable
-from graphc.spec import model as spec_model
+from graphc.spec import fields as spec_fields
 
 
-def variables_of(env: Mapping[str, spec_model.Variable]) -> tuple[Variable, ...]:
+def variables_of(env: Mapping[str, spec_fields.Variable]) -> tuple[Variable, ...]:
     """Return the variables in the order of their names."""
     return tuple(
         Variable(name, variable.value, variable.secret, variable.key)

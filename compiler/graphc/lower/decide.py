@@ -9,7 +9,7 @@ from graphc.ir.plan import Costs, Decision, Plan, Unit
 from graphc.lower.choose import Branch, Choice, Fork
 from graphc.lower.costs import MODEL, region_ms
 from graphc.lower.options import Options
-from graphc.lower.pool import Planned
+from graphc.lower.share_gpus import Planned
 from graphc.lower.words import listed, quoted, show_count, show_ms, show_placement
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from graphc.profiles.model import INGRESS_KINDS, ClusterProfile
+from graphc.profiles.fields import INGRESS_KINDS, ClusterProfile
 from graphc.spec.schema import DIALECT, Schema, define
 
 _INGRESS: Final = "what brings requests in"

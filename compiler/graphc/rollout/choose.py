@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 
 from graphc.records import record
-from graphc.rollout.model import PATH_HEADER, Match, Mirror, Rollout, Share, Way
+from graphc.rollout.shares import PATH_HEADER, Match, Mirror, Rollout, Share, Way
 
 Headers = Iterable[tuple[str, str]]
 

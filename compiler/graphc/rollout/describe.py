@@ -1,6 +1,6 @@
 """Says in words how requests are shared."""
 
-from graphc.rollout.model import ALL, Match, Mirror, Rollout, Way
+from graphc.rollout.shares import ALL, Match, Mirror, Rollout, Way
 
 
 def describe_rollout(rollout: Rollout) -> str:

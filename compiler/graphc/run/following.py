@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from graphc.rollout.describe import describe_rollout
-from graphc.rollout.model import Rollout
-from graphc.rollout.read import read_rollout
+from graphc.rollout.read_rollout import read_rollout
+from graphc.rollout.shares import Rollout
 from graphc.run.load import Loaded
 from graphc.seldon.deployment import read_deployment
 from graphc.seldon.documents import KIND

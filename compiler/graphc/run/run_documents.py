@@ -14,8 +14,8 @@ from typing import Final
 from graphc.compare.observer import Observer
 from graphc.engine.tree import MAX_UNITS, TreeProblem, read_predictor_tree, timeout_of
 from graphc.packages.requirements import Requirements
-from graphc.rollout.model import ALL, Match, Rollout, Share, Way
-from graphc.rollout.read import read_rollout
+from graphc.rollout.read_rollout import read_rollout
+from graphc.rollout.shares import ALL, Match, Rollout, Share, Way
 from graphc.run.console import RunConsole
 from graphc.run.environment import Surroundings
 from graphc.run.manifest import choose_predictors, read_manifest

@@ -16,7 +16,7 @@ from graphc.engine.service import ServedGraph
 from graphc.engine_graph import ENGINE
 from graphc.rollout.choose import Chooser
 from graphc.rollout.describe import describe_rollout
-from graphc.rollout.model import Rollout
+from graphc.rollout.shares import Rollout
 from graphc.run.console import RunConsole
 from graphc.run.example import make_example, write_curl
 from graphc.run.front import bind_units, describe_graph, infer_path, stands_alone

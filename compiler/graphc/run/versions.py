@@ -22,7 +22,7 @@ from graphc.engine.metrics import Metrics
 from graphc.engine.service import Rendered, ServedGraph, Service, Serving
 from graphc.engine.wire_json import WireError
 from graphc.rollout.choose import Chooser
-from graphc.rollout.model import Rollout
+from graphc.rollout.shares import Rollout
 from graphc.run.hints import Hints
 from graphc.run.mirroring import Bounds, Copy, Mirrored, Shadow
 from graphc.run.unit_metrics import UnitMetrics

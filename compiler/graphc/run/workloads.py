@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from graphc.diagnostics import Sink
 from graphc.engine_graph import ENGINE, FILE, VOLUME
 from graphc.engine_graph import KIND as ENGINE_GRAPH
-from graphc.rollout.model import ANNOTATION as ROLLOUT
+from graphc.rollout.shares import ANNOTATION as ROLLOUT
 from graphc.run.config_map import KIND as CONFIG_MAP
 from graphc.run.config_map import read_config_map
 from graphc.run.problem import Findings

@@ -9,9 +9,9 @@ from typing import Final
 from graphc_components.tensors import TensorType
 
 from graphc.artefacts.locations import FRAMEWORKS
-from graphc.artefacts.model import ArtefactFault, ArtefactTensor, Signature
 from graphc.artefacts.python_classes import find_methods, list_classes
-from graphc.artefacts.signature import Signatures
+from graphc.artefacts.read_signature import Signatures
+from graphc.artefacts.signature import ArtefactFault, ArtefactTensor, Signature
 from graphc.records import record
 
 MOST: Final = 64

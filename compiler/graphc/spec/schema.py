@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from graphc.spec.declare import Spec
 from graphc.spec.examine import model_of
-from graphc.spec.model import NODE_KINDS, InferenceGraph, Predictor
+from graphc.spec.fields import NODE_KINDS, InferenceGraph, Predictor
 
 Schema = dict[str, object]
 

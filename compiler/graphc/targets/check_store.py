@@ -2,7 +2,7 @@
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.artefacts import STORE_HERE
-from graphc.targets.model import Settings
+from graphc.targets.interface import Settings
 
 
 def check_store(settings: Settings, sink: Sink) -> None:

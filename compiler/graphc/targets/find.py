@@ -7,7 +7,7 @@ from typing import Final
 
 from graphc import targets
 from graphc.diagnostics.printable import quoted
-from graphc.targets.model import Target
+from graphc.targets.interface import Target
 
 DEFAULT: Final = "seldon"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from graphc.targets.model import Data
+from graphc.targets.interface import Data
 
 _PREDICTORS = "predictors"
 

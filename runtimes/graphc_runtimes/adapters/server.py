@@ -12,8 +12,8 @@ from graphc_runtimes.errors import LoadError, ServerFaultError
 from graphc_runtimes.execute import Runner
 from graphc_runtimes.region import ServerNode
 from graphc_runtimes.servers.connection import USUAL_S, Connection
+from graphc_runtimes.servers.dialect import Answer, AnswerError, Call, describe_node
 from graphc_runtimes.servers.find import find_dialect
-from graphc_runtimes.servers.model import Answer, AnswerError, Call, describe_node
 
 _AT_ONCE: Final = 8
 """As many of the calls that one request takes are under way at once."""

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import orjson
 from graphc_components.datatypes import Array
 
-from graphc_runtimes.servers.model import Answer, AnswerError, Asked, Call, Dialect
+from graphc_runtimes.servers.dialect import Answer, AnswerError, Asked, Call, Dialect
 from graphc_runtimes.servers.nested import Json, load, read_outputs, write_inputs
 
 

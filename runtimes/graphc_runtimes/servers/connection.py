@@ -14,7 +14,7 @@ from graphc_components.servers import SERVERS, place_variable
 from graphc_runtimes.errors import ServerFaultError
 from graphc_runtimes.limits import read_limits
 from graphc_runtimes.region import ServerNode
-from graphc_runtimes.servers.model import Answer, Call
+from graphc_runtimes.servers.dialect import Answer, Call
 
 USUAL_S: Final = 60.0
 """How long a server may take where neither the node nor the graph says."""

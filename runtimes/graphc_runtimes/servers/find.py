@@ -6,7 +6,7 @@ from typing import Final, cast
 from graphc_components.servers import SERVERS
 
 from graphc_runtimes.errors import LoadError
-from graphc_runtimes.servers.model import Asked, Dialect
+from graphc_runtimes.servers.dialect import Asked, Dialect
 
 _MODULES: Final = {"triton": "v2", "mlserver": "v2"}
 """The modules of kinds that share one; the others have one of their own name."""

@@ -15,7 +15,7 @@ from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.bodies import dump_numbers
 from graphc_runtimes.lists import convert, flatten
 from graphc_runtimes.region import Declared
-from graphc_runtimes.servers.model import AnswerError
+from graphc_runtimes.servers.dialect import AnswerError
 from graphc_runtimes.shapes import MOST_DIMS
 from graphc_runtimes.shown import show
 

@@ -10,7 +10,7 @@ import orjson
 from graphc_components.datatypes import Array, bytes_of
 
 from graphc_runtimes.arrays import ArrayError
-from graphc_runtimes.servers.model import Answer, AnswerError, Asked, Call, Dialect
+from graphc_runtimes.servers.dialect import Answer, AnswerError, Asked, Call, Dialect
 from graphc_runtimes.servers.nested import Json, load_object, read_outputs
 
 _PATHS: Final = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}

@@ -14,7 +14,7 @@ from graphc_components.tensors import Dim
 from graphc_runtimes.arrays import ArrayError
 from graphc_runtimes.region import Declared
 from graphc_runtimes.servers import v2
-from graphc_runtimes.servers.model import Answer, AnswerError, Asked, Call
+from graphc_runtimes.servers.dialect import Answer, AnswerError, Asked, Call
 from graphc_runtimes.servers.nested import Json, load_object, read_array
 from graphc_runtimes.shapes import MOST_DIMS
 from graphc_runtimes.shown import show

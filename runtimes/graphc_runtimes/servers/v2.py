@@ -14,7 +14,7 @@ from graphc_runtimes.errors import RequestError, RunError
 from graphc_runtimes.messages import Message, WireTensor, decode
 from graphc_runtimes.reading import Asked as Wanted
 from graphc_runtimes.reading import read_answer
-from graphc_runtimes.servers.model import JSON_HEADERS, Answer, AnswerError, Asked, Call, Dialect
+from graphc_runtimes.servers.dialect import JSON_HEADERS, Answer, AnswerError, Asked, Call, Dialect
 from graphc_runtimes.shown import show
 
 

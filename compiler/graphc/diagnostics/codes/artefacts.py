@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 MISSING_ARTEFACT: Final = error("GC501", "missing-artefact", "A graph names a file that does not exist.")
 UNKNOWN_FRAMEWORK: Final = error(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error
+from graphc.diagnostics.diagnostic import error
 
 NO_METHOD: Final = error(
     "GC551", "no-class-method", "A node asks a class for a method of Seldon's wrapper that it does not have."

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error
+from graphc.diagnostics.diagnostic import error
 
 WRONG_KIND: Final = error("GC101", "wrong-kind", "A value is of another kind than its field takes.")
 UNKNOWN_FIELD: Final = error("GC102", "unknown-field", "A field has a name that is not in the language.")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 UNKNOWN_NODE: Final = error("GC201", "unknown-node", "A reference names neither a node nor a graph input.")
 UNKNOWN_TENSOR: Final = error(

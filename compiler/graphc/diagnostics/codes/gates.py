@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 GATE_METRIC: Final = error("GC470", "gate-metric", "A gate names a metric that is not measured.")
 GATE_BOUND: Final = error(

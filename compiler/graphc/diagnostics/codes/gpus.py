@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 NEEDS_PROFILE: Final = error("GC490", "gpu-needs-profile", "How GPUs are shared is known of no cluster yet.")
 NO_GPU_FITS: Final = error(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 BAD_NAME: Final = error("GC301", "bad-name", "A name is not one that Kubernetes and the engine can use.")
 LONG_NAME: Final = error("GC302", "long-name", "A name, or one made of it, is longer than the cluster takes.")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 DOES_NOT_LOAD: Final = error("GC536", "does-not-load", "A node cannot be loaded as its unit would load it.")
 FAILS_WHEN_RUN: Final = warning("GC537", "fails-when-run", "A node fails on inputs that were made up for it.")

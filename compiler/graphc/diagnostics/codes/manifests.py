@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 MANIFEST_KIND: Final = error(
     "GC601", "manifest-kind", "A manifest is of a kind or version that Seldon has not."

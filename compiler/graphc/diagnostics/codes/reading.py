@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 UNREADABLE_FILE: Final = error("GC001", "unreadable-file", "A file cannot be read.")
 NOT_UTF8: Final = error("GC002", "not-utf8", "A file is not UTF-8 text.")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 TRAFFIC_SUM: Final = error("GC401", "traffic-sum", "The live predictors' traffic does not sum to 100.")
 SHADOW_ALONE: Final = error("GC402", "shadow-alone", "Every predictor is a shadow, so nothing answers.")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from graphc.diagnostics.model import error, warning
+from graphc.diagnostics.diagnostic import error, warning
 
 DATATYPE_NOT_CARRIED: Final = error(
     "GC561", "datatype-not-carried", "A tensor has a datatype that the protocol of its server cannot carry."

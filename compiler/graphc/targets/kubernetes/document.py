@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 
 from graphc.packages.annotation import write_annotation
-from graphc.rollout.model import ANNOTATION
+from graphc.rollout.shares import ANNOTATION
+from graphc.targets.interface import Data, Emission
 from graphc.targets.kubernetes.engine import ship_graph
 from graphc.targets.kubernetes.workload import emit_workload, engine_amount
-from graphc.targets.model import Data, Emission
 from graphc.targets.pods.documents import write_config_map, write_metadata
 from graphc.targets.pods.emission import collect_emission
 from graphc.targets.pods.layout import Layout, Predictor

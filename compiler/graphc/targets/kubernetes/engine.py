@@ -10,8 +10,8 @@ from graphc.engine_graph import API_VERSION, FILE, KIND, NAMESPACE, VOLUME
 from graphc.ir.graph import Value
 from graphc.ir.plan import Unit
 from graphc.profiles.profile import Engine, Image, Profile
+from graphc.targets.interface import Data, Version
 from graphc.targets.kubernetes.names import name_unit
-from graphc.targets.model import Data, Version
 from graphc.targets.pods.comparing import name_content, write_receiver
 from graphc.targets.pods.ending import end_alone, longest_ms
 from graphc.targets.pods.layout import Predictor

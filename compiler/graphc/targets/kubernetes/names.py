@@ -7,7 +7,7 @@ from typing import Final
 from graphc.engine_graph import COMPONENT, ENTRY, INSTANCE, MANAGED_BY, PART_OF, PREDICTOR, UNIT
 from graphc.ir.limits import LABEL
 from graphc.ir.plan import Unit
-from graphc.targets.model import Data, Version
+from graphc.targets.interface import Data, Version
 from graphc.targets.pods.layout import Pod
 
 NAME: Final = "app.kubernetes.io/name"

@@ -1,6 +1,6 @@
 """Says where graphc's engine stands, and who gets the requests."""
 
-from graphc.targets.model import Deployable, Version
+from graphc.targets.interface import Deployable, Version
 from graphc.targets.pods.route_versions import route_versions
 from graphc.targets.routes.routing import Routing
 

@@ -3,7 +3,7 @@
 from graphc.ir.graph import Autoscaling, Value
 from graphc.profiles.profile import Scaler
 from graphc.quantities import canonical_quantity
-from graphc.targets.model import Data
+from graphc.targets.interface import Data
 from graphc.targets.pods.scaling import (
     ADAPTED,
     ScaledPod,

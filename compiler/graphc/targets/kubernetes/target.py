@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 from graphc.diagnostics import Sink
+from graphc.targets.interface import Deployable, Emission, Target
 from graphc.targets.kubernetes.check_services import check_services
 from graphc.targets.kubernetes.document import emit_graph
 from graphc.targets.kubernetes.limits import find_limits
 from graphc.targets.kubernetes.routing import route_graph
 from graphc.targets.kubernetes.rules import RULES
 from graphc.targets.kubernetes.workload import engine_amount
-from graphc.targets.model import Deployable, Emission, Target
 from graphc.targets.pods.check_layout import check_artefacts, check_pods, check_room, check_routes
 from graphc.targets.pods.check_regions import check_regions
 from graphc.targets.pods.check_size import check_size

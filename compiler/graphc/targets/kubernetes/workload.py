@@ -9,10 +9,10 @@ from graphc.hardware.pod_asks import Amount
 from graphc.ir.graph import Autoscaling, Value
 from graphc.profiles.profile import Profile
 from graphc.quantities import canonical_quantity, parse_quantity
+from graphc.targets.interface import Data, Version
 from graphc.targets.kubernetes.engine import emit_engine, emit_engine_volumes, name_container
 from graphc.targets.kubernetes.names import label_pods, name_pods, select_pods, write_labels
 from graphc.targets.kubernetes.scaling import emit_scaler
-from graphc.targets.model import Data, Version
 from graphc.targets.pods.container import METRICS, load_seconds
 from graphc.targets.pods.documents import write_metadata
 from graphc.targets.pods.layout import Container, Layout, Pod, Predictor

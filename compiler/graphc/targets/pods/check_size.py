@@ -6,7 +6,7 @@ from typing import Final
 
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.limits import NEEDS_SERVER_SIDE
-from graphc.targets.model import Data, Deployable
+from graphc.targets.interface import Data, Deployable
 
 # Kubernetes limits all annotations of an object together, and client-side apply writes the object into one.
 MAX_ANNOTATION: Final = 262_144 - 1024

@@ -5,7 +5,7 @@ import json
 from urllib.parse import urlencode
 
 from graphc.compare.settings import read_settings
-from graphc.targets.model import Comparing
+from graphc.targets.interface import Comparing
 
 
 def name_content(content: object) -> str:

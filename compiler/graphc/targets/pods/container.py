@@ -8,7 +8,7 @@ from graphc.gpus.ask import Engine, GpuAsk
 from graphc.hardware.assign import ask_of, name_device
 from graphc.ir.graph import ModelWork, PythonWork, ServerWork, Value, Variable
 from graphc.quantities import parse_quantity
-from graphc.targets.model import Data
+from graphc.targets.interface import Data
 from graphc.targets.pods.layout import Container, Pod, escape
 from graphc.targets.pods.parts import emit_resources, emit_variable, restrict
 from graphc.targets.pods.ports import emit_ports

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from graphc.ir.graph import Value
-from graphc.targets.model import Data, Settings
+from graphc.targets.interface import Data, Settings
 from graphc.targets.shipping import ConfigMapShipment
 from graphc.version import VERSION
 

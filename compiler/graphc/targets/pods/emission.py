@@ -8,7 +8,7 @@ from graphc.hardware.peak import PodAsk
 from graphc.hardware.pod_asks import Amount, describe_pods
 from graphc.ir.graph import Host, Resources
 from graphc.quantities import parse_quantity
-from graphc.targets.model import Data, Emission, UnitImage, Version
+from graphc.targets.interface import Data, Emission, UnitImage, Version
 from graphc.targets.pods.container import LOADER
 from graphc.targets.pods.documents import sign
 from graphc.targets.pods.layout import Layout, Pod

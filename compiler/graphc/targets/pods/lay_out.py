@@ -8,7 +8,7 @@ from graphc.gpus.share_memory import share_memory
 from graphc.hardware.assign import Hardware, Load, ask_of, choose_hardware, limit_memory
 from graphc.ir.graph import Host
 from graphc.ir.plan import Plan, Unit
-from graphc.targets.model import Deployable, Settings, Version
+from graphc.targets.interface import Deployable, Settings, Version
 from graphc.targets.pods.ending import Ending, end_alone, longest_ms
 from graphc.targets.pods.layout import (
     MAX_VARIABLE,

@@ -9,7 +9,7 @@ from graphc.ir.graph import Autoscaling, Host, Resources
 from graphc.ir.plan import Unit
 from graphc.records import record
 from graphc.seldon.predictor_size import MAX_STRING
-from graphc.targets.model import Deployable, Settings, Version
+from graphc.targets.interface import Deployable, Settings, Version
 from graphc.targets.pods.ending import Ending
 from graphc.targets.pods.ports import Ports
 from graphc.targets.pods.scaling import ScaledPod

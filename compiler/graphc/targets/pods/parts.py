@@ -1,7 +1,7 @@
 """Parts that the containers of units and of other servers share."""
 
 from graphc.ir.graph import Resources, Value, Variable
-from graphc.targets.model import Data
+from graphc.targets.interface import Data
 
 
 def emit_variable(variable: Variable) -> Data:

@@ -1,7 +1,7 @@
 """Emits a pod: its containers, what they mount, and where it may run."""
 
 from graphc.ir.graph import Value
-from graphc.targets.model import Data, Version
+from graphc.targets.interface import Data, Version
 from graphc.targets.pods.container import (
     Tell,
     emit_container,

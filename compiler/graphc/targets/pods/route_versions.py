@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from graphc.rollout.model import Rollout
-from graphc.targets.model import Deployable, Version
+from graphc.rollout.shares import Rollout
+from graphc.targets.interface import Deployable, Version
 from graphc.targets.pods.ending import longest_ms
 from graphc.targets.pods.layout import group_units, scaling_of
 from graphc.targets.pods.ports import ENTRY

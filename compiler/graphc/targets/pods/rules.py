@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from graphc.ir.plan import Unit
 from graphc.records import record
-from graphc.targets.model import Version
+from graphc.targets.interface import Version
 from graphc.targets.pods.ending import Ending
 
 

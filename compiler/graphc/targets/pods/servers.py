@@ -9,7 +9,7 @@ from graphc_components.servers import SERVERS
 from graphc.ir.graph import Host, ServerWork, Value
 from graphc.ir.plan import Unit
 from graphc.server_start import KIND, ServerPorts, server_container, start_server
-from graphc.targets.model import Data
+from graphc.targets.interface import Data
 from graphc.targets.pods.parts import emit_resources, emit_variable, restrict
 
 _LOAD_SECONDS: Final = 300

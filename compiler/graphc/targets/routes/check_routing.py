@@ -12,7 +12,7 @@ from graphc.diagnostics.codes.rollout import (
     SERVICE_CLASH,
     STICKY_REPLICAS,
 )
-from graphc.rollout.model import Match, Share
+from graphc.rollout.shares import Match, Share
 from graphc.targets.routes.gateway import MOST_ENTRIES
 from graphc.targets.routes.istio import sticky_groups, weighted
 from graphc.targets.routes.routing import Routing

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from graphc.ir.graph import Value
-from graphc.rollout.model import ALL, Way
+from graphc.rollout.shares import ALL, Way
 from graphc.targets.routes.parts import CALLS, PROTOCOL, SURVIVED, Backend, Data, RouteParts, write_duration
 
 API_VERSION: Final = "gateway.networking.k8s.io/v1"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from graphc.ir.graph import Value
-from graphc.rollout.model import Rollout, Share, Way
+from graphc.rollout.shares import Rollout, Share, Way
 from graphc.targets.routes.parts import CALLS, PROTOCOL, SURVIVED, Backend, Data, RouteParts, write_duration
 
 API_VERSION: Final = "networking.istio.io/v1"

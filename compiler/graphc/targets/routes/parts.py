@@ -7,7 +7,7 @@ from typing import Final, Literal
 from graphc.ir.graph import Value
 from graphc.profiles.profile import Ingress
 from graphc.records import record
-from graphc.rollout.model import PATH_HEADER, Match, Rollout
+from graphc.rollout.shares import PATH_HEADER, Match, Rollout
 
 Data = dict[str, Value]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from graphc.diagnostics import Span
 from graphc.profiles.profile import Ingress
 from graphc.records import record
-from graphc.rollout.model import Match, Rollout
+from graphc.rollout.shares import Match, Rollout
 from graphc.targets.routes.parts import Backend, Calls
 
 

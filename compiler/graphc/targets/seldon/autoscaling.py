@@ -2,7 +2,7 @@
 
 from graphc.ir.graph import Autoscaling, Value
 from graphc.profiles.profile import Scaler
-from graphc.targets.model import Data
+from graphc.targets.interface import Data
 from graphc.targets.pods.scaling import (
     ADAPTED,
     ScaledPod,

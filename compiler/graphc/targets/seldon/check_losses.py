@@ -7,7 +7,7 @@ from graphc_components.tensors import CONTENTS
 from graphc.diagnostics import Diagnostic, Rule, Sink, Span
 from graphc.diagnostics.codes.limits import CALL_TENSOR, CALLS_END_EXECUTOR
 from graphc.ir.plan import Plan
-from graphc.targets.model import Deployable
+from graphc.targets.interface import Deployable
 from graphc.targets.routes.routing import Routing
 from graphc.targets.seldon.routing import route_seldon
 

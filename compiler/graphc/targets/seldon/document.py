@@ -6,8 +6,8 @@ from typing import Final
 
 from graphc.hardware.pod_asks import Amount
 from graphc.packages.annotation import write_annotation
-from graphc.rollout.model import ANNOTATION, Rollout
-from graphc.targets.model import Data, Emission, Version
+from graphc.rollout.shares import ANNOTATION, Rollout
+from graphc.targets.interface import Data, Emission, Version
 from graphc.targets.pods.documents import write_config_map, write_metadata
 from graphc.targets.pods.emission import collect_emission
 from graphc.targets.pods.ending import longest_ms

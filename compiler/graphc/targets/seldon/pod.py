@@ -1,6 +1,6 @@
 """Emits a pod of a predictor as a SeldonDeployment lists it."""
 
-from graphc.targets.model import Data, Version
+from graphc.targets.interface import Data, Version
 from graphc.targets.pods.layout import Layout, Pod
 from graphc.targets.pods.pod import emit_spec
 from graphc.targets.seldon.autoscaling import emit_autoscaler

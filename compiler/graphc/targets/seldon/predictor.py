@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from graphc.ir.graph import Value
 from graphc.ir.plan import Unit
-from graphc.targets.model import Comparing, Data
+from graphc.targets.interface import Comparing, Data
 from graphc.targets.pods.comparing import name_content, write_receiver
 from graphc.targets.pods.layout import Layout, Predictor
 from graphc.targets.pods.route_versions import list_shadows

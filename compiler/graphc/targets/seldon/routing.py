@@ -1,6 +1,6 @@
 """Says where Seldon's executor stands, and which calls pass it."""
 
-from graphc.targets.model import Deployable, Version
+from graphc.targets.interface import Deployable, Version
 from graphc.targets.pods.route_versions import route_versions
 from graphc.targets.routes.parts import Calls
 from graphc.targets.routes.routing import Routing

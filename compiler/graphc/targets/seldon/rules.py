@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from graphc.ir.plan import Unit
-from graphc.targets.model import Deployable, Version
+from graphc.targets.interface import Deployable, Version
 from graphc.targets.pods.ending import Ending, flight_seconds
 from graphc.targets.pods.rules import PodRules
 from graphc.targets.pods.scaling import EXECUTOR_CALLS

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from graphc.diagnostics import Sink
-from graphc.targets.model import Deployable, Emission, Target
+from graphc.targets.interface import Deployable, Emission, Target
 from graphc.targets.pods.check_layout import check_artefacts, check_pods, check_room, check_routes
 from graphc.targets.pods.check_regions import check_regions
 from graphc.targets.pods.check_size import check_size

@@ -10,7 +10,7 @@ from graphc.diagnostics.codes.gpus import NO_SUCH_POOL
 from graphc.diagnostics.suggest import nearest
 from graphc.gpus.pools import Gpus, Pool, Taint
 from graphc.gpus.products import PRODUCTS, Product, products_called, slice_name
-from graphc.profiles.model import GpusSpec, PoolSpec
+from graphc.profiles.fields import GpusSpec, PoolSpec
 from graphc.quantities import parse_quantity
 from graphc.source.located import Fields, locate
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from graphc.gpus.pools import MOST_PODS, Effect
 from graphc.profiles.profile import SELDON_PATH
 from graphc.spec.declare import AfterValidator, BeforeValidator, Field, Spec, model_validator
-from graphc.spec.model import Anything, Digest, ImageName, Positive
+from graphc.spec.fields import Anything, Digest, ImageName, Positive
 from graphc.spec.scalars import Memory, Quantity, ServiceUrl
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"

@@ -1,6 +1,6 @@
 """Puts nodes that ask for GPUs into one container where one device holds them all.
 
-A pool is what a file would say with a `unit` of several nodes: it is written into their placements, and planned as
+A group is what a file would say with a `unit` of several nodes: it is written into their placements, and planned as
 such. It is kept unless the plan is then clearly slower: models on one device run one after another. What is light
 and asks for nothing, such as a combiner of what they answer, moves in beside them where that saves a hop.
 
@@ -43,8 +43,8 @@ MOST_TRIES: Final = 32
 LEAST_TRIES: Final = 3
 """Plans that are tried, of a large graph fewer."""
 
-POOL: Final = "gpu"
-"""What the unit of a pool is called."""
+SHARING_UNIT: Final = "gpu"
+"""What the unit of a group is called."""
 
 
 @record
@@ -63,7 +63,7 @@ class Planned:
 
 
 @dataclass(slots=True)
-class _Pool:
+class _Group:
     """Nodes of the file in one unit, and what moved in beside them; one node alone may still be joined."""
 
     members: list[Node]
@@ -81,7 +81,7 @@ class _Refusal:
     because: str
 
 
-def pool_nodes(graph: Graph, choice: Choice, costs: Costs, options: Options) -> Planned:
+def share_gpus(graph: Graph, choice: Choice, costs: Costs, options: Options) -> Planned:
     """Return the graph and plan in which nodes share devices, or as they are where none should.
 
     Nodes that name a `unit`, or ask for a device that is `exclusive`, stay where they are.
@@ -93,11 +93,11 @@ def pool_nodes(graph: Graph, choice: Choice, costs: Costs, options: Options) -> 
     if not asking:
         return planned
     tries = max(LEAST_TRIES, min(MOST_TRIES, MOST_PLANNED // len(graph.nodes)))
-    pooling = _Pooling(planned, planned, costs, options, tries)
+    search = _Search(planned, planned, costs, options, tries)
     if options.pools is not None:
-        pooling.join_all(asking)
-    pooling.draw_near(asking)
-    return pooling.result()
+        search.join_all(asking)
+    search.draw_near(asking)
+    return search.result()
 
 
 def _find_asking(graph: Graph) -> Iterator[Node]:
@@ -121,15 +121,15 @@ def _ask(node: Node) -> GpuAsk:
 
 
 @dataclass(slots=True)
-class _Pooling:
-    """The search: `first` is the plan without pools, `best` the one with all that were found so far."""
+class _Search:
+    """The search: `first` is the plan without groups, `best` the one with all that were found so far."""
 
     first: Planned
     best: Planned
     costs: Costs
     options: Options
     left: int
-    pools: list[_Pool] = field(default_factory=list[_Pool])
+    groups: list[_Group] = field(default_factory=list[_Group])
     refused: dict[str, _Refusal] = field(default_factory=dict[str, _Refusal])
     """The first of each node."""
 
@@ -144,38 +144,38 @@ class _Pooling:
                 kind = replace(ask, amount=Count(0)), type(ask.amount)
                 alike[kind, replace(node.placement, resources=None)].append(node)
         for first, *others in alike.values():
-            pools = [_Pool([first])]
-            if len(others) < 2 or not self._join(pools[0], others):
+            groups = [_Group([first])]
+            if len(others) < 2 or not self._join(groups[0], others):
                 for node in others:
-                    if not any(self._join(pool, [node]) for pool in pools):
-                        pools.append(_Pool([node]))
-            self.pools += [pool for pool in pools if pool.room]
+                    if not any(self._join(group, [node]) for group in groups):
+                        groups.append(_Group([node]))
+            self.groups += [group for group in groups if group.room]
 
-    def _join(self, pool: _Pool, nodes: Sequence[Node]) -> bool:
-        """Put nodes into a pool, or remember why they are not."""
+    def _join(self, group: _Group, nodes: Sequence[Node]) -> bool:
+        """Put nodes into a group, or remember why they are not."""
         if not self.left:
             return False
         self.left -= 1
-        members = [*pool.members, *nodes]
-        tried = self._try_pool(pool, members)
+        members = [*group.members, *nodes]
+        tried = self._try_group(group, members)
         if isinstance(tried, NoRoom):
             if len(nodes) == 1:
-                others = tuple(node.origin for node in pool.members)
+                others = tuple(node.origin for node in group.members)
                 refusal = _Refusal(nodes[0].origin, others, tried.because)
                 self.refused.setdefault(nodes[0].origin, refusal)
             return False
-        self.best, pool.members, (pool.unit, pool.room) = tried[0], members, tried[1:]
+        self.best, group.members, (group.unit, group.room) = tried[0], members, tried[1:]
         for node in nodes:
             self.refused.pop(node.origin, None)
         return True
 
-    def _try_pool(self, pool: _Pool, nodes: Sequence[Node]) -> tuple[Planned, str, Room] | NoRoom:
+    def _try_group(self, group: _Group, nodes: Sequence[Node]) -> tuple[Planned, str, Room] | NoRoom:
         """Plan nodes as one unit, if one device has room for them and all that has to run between them."""
         names = {node.origin for node in nodes}
         between = _find_between(self.best.graph, names)
         if between is None:
             return NoRoom("what runs between them has a container of its own")
-        unit = pool.unit or self._claim(POOL)
+        unit = group.unit or self._claim(SHARING_UNIT)
         whole = [each for each in self.best.graph.nodes if each.origin in names or each.name in between]
         room = self._find_room(nodes, whole)
         if isinstance(room, NoRoom):
@@ -202,7 +202,7 @@ class _Pooling:
         batch = placement.batch or graph.batch
         rows = batch.max_size if batch else self.options.batch
         workers = placement.workers or self.options.workers
-        estimate = estimate_region(Region(POOL, tuple(whole), placement), rows, workers)
+        estimate = estimate_region(Region(SHARING_UNIT, tuple(whole), placement), rows, workers)
         is_known = estimate.is_complete and all(_is_counted(node) for node in nodes)
         asks = [_ask(node) for node in nodes]
         return find_room(asks, estimate.total, is_known=is_known, pools=self.options.pools or ())
@@ -217,20 +217,22 @@ class _Pooling:
 
     def draw_near(self, asking: Sequence[Node]) -> None:
         """Let light units move in with those that have a device, while that saves a hop."""
-        pooled = {node.origin for pool in self.pools for node in pool.members}
+        grouped = {node.origin for group in self.groups for node in group.members}
         units = {node.placement.unit for node in self.best.graph.nodes}
-        alone = [node for node in asking if node.origin not in pooled and node.origin not in units]
-        pools = [*self.pools, *(_Pool([node], node.origin) for node in alone)]
-        while self.left and any(self._draw_one(pool, unit) for pool in pools for unit in self._light_units()):
+        alone = [node for node in asking if node.origin not in grouped and node.origin not in units]
+        groups = [*self.groups, *(_Group([node], node.origin) for node in alone)]
+        while self.left and any(
+            self._draw_one(group, unit) for group in groups for unit in self._light_units()
+        ):
             pass
-        self.pools = [pool for pool in pools if len(pool.members) > 1 or pool.beside]
+        self.groups = [group for group in groups if len(group.members) > 1 or group.beside]
 
     def _light_units(self) -> list[Unit]:
         return [unit for unit in self.best.choice.draft.plan.root.walk() if _is_light(unit, self.costs)]
 
-    def _draw_one(self, pool: _Pool, unit: Unit) -> bool:
-        """Plan a light unit's nodes as a part of a pool's, and say whether that is worth it."""
-        graph, names = self.best.graph, {node.origin for node in pool.members}
+    def _draw_one(self, group: _Group, unit: Unit) -> bool:
+        """Plan a light unit's nodes as a part of a group's, and say whether that is worth it."""
+        graph, names = self.best.graph, {node.origin for node in group.members}
         inside = [node for node in graph.nodes if node.origin in names and not node.placement.is_free]
         if not self.left or inside[0].placement.image is not None or not _are_near(unit, inside):
             return False
@@ -241,13 +243,13 @@ class _Pooling:
         # What runs for some requests only would have the device's unit called for all.
         if not moved or not all(_is_own(node) and node.guards == inside[0].guards for node in moved):
             return False
-        unit_of = replace(inside[0].placement, unit=pool.unit)
+        unit_of = replace(inside[0].placement, unit=group.unit)
         planned = self._plan(_place(graph, names, unit_of, {node.name for node in moved}))
         saved = MODEL.hop / 2
         if planned is None or planned.ms > self.best.ms - saved:
             return False
         self.best = planned
-        pool.beside += [node.origin for node in moved]
+        group.beside += [node.origin for node in moved]
         return True
 
     # Plans
@@ -269,19 +271,19 @@ class _Pooling:
         """Return the best plan, with why it is so."""
         plan = self.best.choice.draft.plan
         units = {node.origin: unit.name for unit in plan.root.walk() for node in unit.region.nodes}
-        homes = [(pool, units[pool.members[0].origin]) for pool in self.pools]
-        decisions = [each for pool, unit in homes for each in self._say(pool, unit)]
+        homes = [(group, units[group.members[0].origin]) for group in self.groups]
+        decisions = [each for group, unit in homes for each in self._say(group, unit)]
         decisions += [_say_refused(each, units) for each in self.refused.values()]
         settled = frozenset(unit for _, unit in homes)
         return replace(self.best, decisions=tuple(decisions), settled=settled)
 
-    def _say(self, pool: _Pool, unit: str) -> Iterator[Decision]:
-        if pool.room is None:
-            yield Decision("apart", (unit,), show_placement(pool.members))
+    def _say(self, group: _Group, unit: str) -> Iterator[Decision]:
+        if group.room is None:
+            yield Decision("apart", (unit,), show_placement(group.members))
         else:
-            yield Decision("pooled", (unit,), self._say_shared(pool.room, pool.members))
-        if pool.beside:
-            because = f"{quoted(pool.beside)} beside the GPU: less work than the hop that this saves"
+            yield Decision("pooled", (unit,), self._say_shared(group.room, group.members))
+        if group.beside:
+            because = f"{quoted(group.beside)} beside the GPU: less work than the hop that this saves"
             yield Decision("fused", (unit,), because)
 
     def _say_shared(self, room: Room, nodes: Sequence[Node]) -> str:

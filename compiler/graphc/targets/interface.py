@@ -18,7 +18,7 @@ from graphc.ir.plan import Plan
 from graphc.packages.requirements import Requirements
 from graphc.profiles.profile import Profile
 from graphc.records import record
-from graphc.rollout.model import Rollout
+from graphc.rollout.shares import Rollout
 from graphc.targets.shipping import LocalShipment, Purpose, Store
 from graphc.targets.storing import Upload
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from graphc.diagnostics.printable import quoted
-from graphc.rollout.model import ALL, ANNOTATION, Match, Mirror, Rollout, Share, Way
+from graphc.rollout.shares import ALL, ANNOTATION, Match, Mirror, Rollout, Share, Way
 from graphc.seldon.deployment import Deployment, Predictor
 from graphc.unchecked import Data, fields, find, objects, parse
 

@@ -13,8 +13,7 @@ from graphc.diagnostics.codes.rollout import NOT_A_PROFILE
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import nearest
 from graphc.ir.graph import Resources
-from graphc.profiles.kinds import KIND, is_profile
-from graphc.profiles.model import (
+from graphc.profiles.fields import (
     INGRESS_KINDS,
     AmbassadorIngress,
     AnyIngress,
@@ -23,8 +22,9 @@ from graphc.profiles.model import (
     GatewayIngress,
     IstioIngress,
 )
-from graphc.profiles.pools import read_pools
+from graphc.profiles.kinds import KIND, is_profile
 from graphc.profiles.profile import Engine, Ingress, Installation, Place, Profile, RuntimeImage, Scaler
+from graphc.profiles.read_pools import read_pools
 from graphc.source.files import Source, read_source
 from graphc.source.located import Fields, Located, locate, to_plain
 from graphc.source.yaml_reader import read_documents

@@ -9,8 +9,8 @@ from graphc.compile.compile_files import compile_files
 from graphc.compile.request import Request
 from graphc.profiles.profile import Ingress, Place, Profile
 from graphc.rollout.describe import describe_rollout
-from graphc.rollout.model import ANNOTATION, Match, Mirror, Rollout, Share, Way
-from graphc.rollout.read import read_rollout
+from graphc.rollout.read_rollout import read_rollout
+from graphc.rollout.shares import ANNOTATION, Match, Mirror, Rollout, Share, Way
 from graphc.seldon.deployment import deployment_of
 
 CASES = sorted(Path(__file__).parents[1].glob("golden/test_compiled_graphs/*.O1.yaml"))

@@ -8,7 +8,7 @@ from graphc.diagnostics.suggest import nearest
 from graphc.records import record
 from graphc.source.located import Fields, Located, Path, Plain, locate, to_plain
 from graphc.spec.declare import Spec, accept
-from graphc.spec.model import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph, Model, kinds_of
+from graphc.spec.fields import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph, Model, kinds_of
 from graphc.spec.scalars import show
 
 
