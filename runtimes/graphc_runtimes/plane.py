@@ -142,7 +142,7 @@ class DataPlane:
             elif path.pace.is_short(exchange.size) and not _may_take_long(exchange):
                 self._answer(path, lane, unit, exchange)
             else:
-                self._start_thread(path, exchange, _Work(path, exchange, self._features), unit)
+                self._start_thread(path, lane, exchange, unit)
         # The outermost door: every error is answered, and the connection goes on.
         except BaseException as error:
             answer = _fail(tell_fault(error, "the unit"))
@@ -185,20 +185,29 @@ class DataPlane:
         path.context.run(batcher.submit, _Rider(lane, asked, path, exchange, done))
         return True
 
-    def _start_thread(self, path: Path, exchange: HotExchange, work: "_Work", unit: LoadedUnit) -> None:
+    def _start_thread(self, path: Path, lane: Lane | None, exchange: HotExchange, unit: LoadedUnit) -> None:
+        """Answer a request from a thread; what goes the short way is read before, and is small."""
         start = time.perf_counter()
+        if self._desk.is_full:
+            self._respond(exchange, path, start, _busy())
+            return
+        # A model that was loaded anew has another unit.
+        lane = lane if lane is not None and lane.unit is unit else None
+        work = _Work(path, exchange, self._features)
+        try:
+            asked = None if lane is None else path.context.run(_ask, lane, exchange)
+        except RequestError as error:
+            self._respond(exchange, path, start, _fail(error))
+            return
+
+        def answer() -> WireAnswer:
+            return work.do(unit) if lane is None or asked is None else _run(lane, path, asked)
 
         def done(future: "Future[WireAnswer]") -> None:
             if not future.cancelled():
                 self._respond(exchange, path, start, future.result())
 
-        def do() -> WireAnswer:
-            return path.context.copy().run(_guarded, lambda: work.do(unit))
-
-        try:
-            self._desk.start(path.pace, exchange.size, do, done)
-        except BusyError:
-            self._respond(exchange, path, start, _busy())
+        self._desk.start(path.pace, exchange.size, lambda: path.context.copy().run(_guarded, answer), done)
 
     def _start_task(self, path: Path, exchange: HotExchange, work: "_Work") -> None:
         if self._desk.is_full:
@@ -255,7 +264,15 @@ def _take(lane: Lane, path: Path, exchange: HotExchange) -> WireAnswer | None:
     """Return the answer where there is a short way to it."""
     try:
         asked = _ask(lane, exchange)
-        return None if asked is None else _frame(lane, path, asked, lane.run(asked))
+    except RequestError as error:
+        return _fail(error)
+    return None if asked is None else _run(lane, path, asked)
+
+
+def _run(lane: Lane, path: Path, asked: Asked) -> WireAnswer:
+    """Return the answer to what was read for the short way."""
+    try:
+        return _frame(lane, path, asked, lane.run(asked))
     except (RequestError, RunError) as error:
         return _fail(error)
 

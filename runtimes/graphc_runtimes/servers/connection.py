@@ -2,26 +2,23 @@
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Mapping
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 import orjson
-import urllib3
 from graphc_components.servers import SERVERS, place_variable
 
 from graphc_runtimes.errors import ServerFaultError
 from graphc_runtimes.limits import read_limits
 from graphc_runtimes.region import ServerNode
 from graphc_runtimes.servers.dialect import Answer, Call
+from graphc_runtimes.servers.plain_http import PlainHttp
+from graphc_runtimes.servers.secure_http import SecureHttp
+from graphc_runtimes.servers.transport import Bounds, Transport, TransportError
 
 USUAL_S: Final = 60.0
 """How long a server may take where neither the node nor the graph says."""
-_CONNECT_S: Final = 5.0
-_KEPT: Final = 64
-"""Connections that are kept for later calls; more are made where more calls go at once."""
-_PIECE: Final = 2**16
+_HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "graphc"}
 _LONGEST: Final = 500
 """As much of what a server says of an error is passed on."""
 _WORDS: Final = ("error", "message", "detail", "info", "msg", "reason", "status")
@@ -41,14 +38,10 @@ class Connection:
     ) -> None:
         self._title = SERVERS[node.server].title
         self._find_token = find_token
-        self._allowed_s = allowed_s
-        self._most = read_limits().max_body
-        url = where_is(node)
-        self._root = urlsplit(url).path.rstrip("/")
-        timeout = urllib3.Timeout(connect=min(_CONNECT_S, allowed_s), read=allowed_s)
-        self._pool = urllib3.connection_from_url(
-            url, maxsize=_KEPT, block=False, timeout=timeout, retries=False
-        )
+        limits, url = read_limits(), where_is(node)
+        bounds = Bounds(allowed_s, limits.max_body, limits.max_head)
+        is_secure = url.lower().startswith("https:")
+        self._transport: Transport = SecureHttp(url, bounds) if is_secure else PlainHttp(url, bounds)
 
     def send(self, call: Call) -> Answer:
         """Return what the server answers with success; raises ServerFaultError."""
@@ -60,66 +53,14 @@ class Connection:
         return answer
 
     def _exchange(self, call: Call) -> Answer:
-        until = time.monotonic() + self._allowed_s
-        headers = {"Accept-Encoding": "identity", "User-Agent": "graphc", **call.headers}
+        headers = {**_HEADERS, **call.headers}
         if (token := self._find_token()) is not None:
             headers["Authorization"] = f"Bearer {token}"
         try:
-            response = self._pool.urlopen(
-                "GET" if call.body is None else "POST",
-                self._root + call.path,
-                call.body,
-                headers,
-                redirect=False,
-                preload_content=False,
-            )
-            try:
-                body = self._read(response, until)
-            except BaseException:
-                # What is left of the answer would be taken for the next one.
-                response.close()
-                raise
-            response.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise self._fault(_say_failure(error)) from None
-        names = cast("Mapping[str, str]", response.headers)
-        return Answer(response.status, {name.lower(): value for name, value in names.items()}, body)
-
-    def _fault(self, what: str) -> ServerFaultError:
-        told = f"({self._title}) {what}"
-        return ServerFaultError(told, told)
-
-    def _read(self, response: urllib3.BaseHTTPResponse, until: float) -> bytes:
-        pieces: list[bytes] = []
-        left = self._most
-        while piece := response.read1(_PIECE):
-            pieces.append(piece)
-            left -= len(piece)
-            if left < 0:
-                raise self._fault(f"answered with more than {self._most} bytes")
-            if time.monotonic() > until:
-                raise self._fault("did not finish its answer in time")
-        return b"".join(pieces)
-
-
-def _say_failure(error: Exception) -> str:
-    """Say what became of a call, without the address that it was for: clients read it."""
-    match error:
-        case urllib3.exceptions.NameResolutionError():
-            return "has a name that cannot be resolved"
-        case urllib3.exceptions.SSLError():
-            return "has no certificate that is trusted here"
-        # It is a kind of timeout to urllib3.
-        case urllib3.exceptions.NewConnectionError():
-            return "refuses connections"
-        case urllib3.exceptions.ConnectTimeoutError():
-            return "cannot be reached in time"
-        case urllib3.exceptions.TimeoutError():
-            return "gave no answer in time"
-        case urllib3.exceptions.ProtocolError():
-            return "closed the connection before its answer was whole"
-        case _:
-            return "answered with something that is not HTTP"
+            return self._transport.exchange(call.path, call.body, headers)
+        except TransportError as error:
+            told = f"({self._title}) {error}"
+            raise ServerFaultError(told, told) from None
 
 
 def say_error(body: bytes) -> str:

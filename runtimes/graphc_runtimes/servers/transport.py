@@ -1,0 +1,46 @@
+"""What carries a call to a server and its answer back, and what keeps it from doing so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from graphc_runtimes.servers.dialect import Answer
+
+CONNECT_S: Final = 5.0
+"""A connection is made in as many seconds, or not at all."""
+KEPT: Final = 64
+"""Connections that are kept for later calls; more are made where more calls go at once."""
+
+REFUSED: Final = "refuses connections"
+UNREACHED: Final = "cannot be reached in time"
+UNNAMED: Final = "has a name that cannot be resolved"
+LATE: Final = "gave no answer in time"
+UNFINISHED: Final = "did not finish its answer in time"
+CUT: Final = "closed the connection before its answer was whole"
+NO_HTTP: Final = "answered with something that is not HTTP"
+
+
+class TransportError(Exception):
+    """A call has no whole answer; the message reads on after "its server", and never tells the address."""
+
+
+def too_long(most: int) -> TransportError:
+    """Return the error of an answer of more bytes than are read."""
+    return TransportError(f"answered with more than {most} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a server's answer may take: seconds in all, bytes of its body, and bytes of its head."""
+
+    seconds: float
+    body: int
+    head: int
+
+
+class Transport(Protocol):
+    """Carries calls to one server, from any thread."""
+
+    def exchange(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        """Return the answer to a POST of a body, or to a GET; raises TransportError."""
+        ...
