@@ -32,12 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what installs gigabytes, unless the run is for that."""
-    if "heavy" in config.option.markexpr:
-        return
-    heavy = [each for each in items if each.get_closest_marker("heavy") is not None]
-    config.hook.pytest_deselected(items=heavy)
-    items[:] = [each for each in items if each.get_closest_marker("heavy") is None]
+    """Leave out what installs gigabytes, and what runs containers, unless the run is for that."""
+    for marker in ("heavy", "node"):
+        if marker not in config.option.markexpr:
+            left_out = [each for each in items if each.get_closest_marker(marker) is not None]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [each for each in items if each not in left_out]
 
 
 @pytest.hookimpl(optionalhook=True)

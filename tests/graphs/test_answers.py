@@ -1,32 +1,13 @@
 """Every example, compiled and walked over HTTP, answers as the training library's own models do."""
 
-import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import pytest
+from example_cases import FOLDERS, GRAPHS, assert_same, read, read_cases
 from served_graphs import Call, serve_graph
 
-GRAPHS: Final = Path(__file__).parents[2] / "graphs"
-FOLDERS: Final = sorted(path.parent for path in GRAPHS.glob("*/graph.yaml"))
-
 Json = dict[str, Any]
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
-def assert_same(answer: Json, expected: Json) -> None:
-    assert [each["name"] for each in answer["outputs"]] == [each["name"] for each in expected["outputs"]]
-    for got, want in zip(answer["outputs"], expected["outputs"], strict=True):
-        assert got["datatype"] == want["datatype"]
-        assert got["shape"] == want["shape"]
-        if want["datatype"].startswith("FP"):
-            np.testing.assert_allclose(got["data"], want["data"], rtol=1e-5, atol=1e-5)
-        else:
-            assert got["data"] == want["data"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +19,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("level", [0, 1, 2])
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_compiled_graph_answers_as_the_originals(folder: Path, level: int, tmp_path: Path) -> None:
-    cases = [{"request": read(folder / "request.json"), "expected": read(folder / "expected.json")}]
-    cases += read(folder / "cases.json")
+    cases = read_cases(folder)
     assert len(cases) > 1
     for version in {case.get("predictor") for case in cases}:
         asked = [case for case in cases if case.get("predictor") == version]

@@ -35,6 +35,8 @@ class Load:
     bodies: Sequence[Json]
     outputs: frozenset[str]
     pause: float
+    keeps: bool = True
+    """Whether a client asks over one connection while it lasts, or over a new one each time."""
     answered: int = 0
     by: Counter[str] = field(default_factory=Counter[str])
     """Answers by the predictor that gave them, where the address says so."""
@@ -43,13 +45,15 @@ class Load:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, first: int) -> None:
-        """Ask until told to stop, over one connection while it lasts."""
+        """Ask until told to stop."""
         parts = urlsplit(self.url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)
         for body in itertools.islice(itertools.cycle(self.bodies), first, None):
             if self._stop.wait(self.pause):
                 break
             self._ask(connection, parts.path, body)
+            if not self.keeps:
+                connection.close()
         connection.close()
 
     def stop(self) -> None:
@@ -87,10 +91,10 @@ class Load:
 
 @contextmanager
 def loading(
-    url: str, bodies: Sequence[Json], outputs: frozenset[str], pause: float = 0.01
+    url: str, bodies: Sequence[Json], outputs: frozenset[str], pause: float = 0.01, *, keeps: bool = True
 ) -> Generator[Load]:
     """Keep asking while the block runs; `pause` is each client's, in seconds."""
-    load = Load(url, bodies, outputs, pause)
+    load = Load(url, bodies, outputs, pause, keeps)
     threads = [threading.Thread(target=load.run, args=(7 * each,), daemon=True) for each in range(CLIENTS)]
     for thread in threads:
         thread.start()
