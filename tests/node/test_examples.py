@@ -1,5 +1,6 @@
 """Every example runs in real pods where `restricted` is enforced, and answers its cases at its Service."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from typing import Any, Final
 import httpx
 import pytest
 import yaml
-from example_cases import FOLDERS, assert_same, read_cases
+from control_plane import CRD, await_served
+from example_cases import FOLDERS, GRAPHS, assert_same, read_cases
 from real_node import Node
+from stand_in_operator import operating_on_node
 
 GRAPHC: Final = [sys.executable, "-c", "from graphc.cli import start; start()"]
 READY_SECONDS: Final = 120
@@ -48,12 +51,12 @@ def compile_graph(path: Path, *options: str) -> str:
     return done.stdout
 
 
-def await_ready(node: Node, namespace: str) -> float:
+def await_ready(node: Node, namespace: str, count: int = 1) -> float:
     """Return the seconds until all pods of all Deployments are ready."""
     start = time.monotonic()
     while True:
         deployments = node.get("deployments", "-n", namespace)["items"]
-        if deployments and all(
+        if len(deployments) >= count and all(
             each["status"].get("readyReplicas") == each["spec"]["replicas"] for each in deployments
         ):
             return time.monotonic() - start
@@ -79,6 +82,14 @@ def ask(address: str, graph: str, body: Json) -> Json:
     return answer
 
 
+def assert_started_once(node: Node, namespace: str) -> int:
+    """Return how many containers run; none of them has ended before."""
+    pods = node.get("pods", "-n", namespace)["items"]
+    containers = [it for each in pods for it in each["status"]["containerStatuses"]]
+    assert not any(each["restartCount"] for each in containers)
+    return len(containers)
+
+
 @pytest.mark.parametrize("level", [0, 1, 2])
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_an_example_without_seldon_answers_its_cases(
@@ -97,7 +108,59 @@ def test_an_example_without_seldon_answers_its_cases(
         address = f"{services[f'{folder.name}-{version}']['spec']['clusterIP']}:8000"
         await_reached(address)
         assert_same(ask(address, folder.name, case["request"]), case["expected"])
-    pods = node.get("pods", "-n", namespace)["items"]
-    containers = [it for each in pods for it in each["status"]["containerStatuses"]]
-    assert not any(each["restartCount"] for each in containers)
-    print(f"{folder.name} -O{level}: {len(containers)} containers ready after {seconds:.1f} s")
+    count = assert_started_once(node, namespace)
+    print(f"{folder.name} -O{level}: {count} containers ready after {seconds:.1f} s")
+
+
+def test_an_engine_calls_units_that_scale_apart_by_their_services(
+    node: Node, namespace: str, tmp_path: Path
+) -> None:
+    folder = GRAPHS / "wine-average"
+    graph = yaml.safe_load((folder / "graph.yaml").read_text())
+    graph["nodes"]["forest"]["replicas"] = 2
+    path = tmp_path / "graph.yaml"
+    shutil.copytree(folder / "models", tmp_path / "models")
+    path.write_text(yaml.safe_dump(graph, sort_keys=False))
+    manifest = compile_graph(path, "--target", "kubernetes")
+    node.ask("apply", "-n", namespace, "--server-side", "-f", "-", text=manifest)
+    seconds = await_ready(node, namespace)
+    assert len(node.get("deployments", "-n", namespace)["items"]) == 2
+    service = node.get("service", "wine-average-main", "-n", namespace)
+    address = f"{service['spec']['clusterIP']}:8000"
+    await_reached(address)
+    for case in read_cases(folder):
+        assert_same(ask(address, folder.name, case["request"]), case["expected"])
+    print(f"wine-average, a unit apart: {assert_started_once(node, namespace)} containers, {seconds:.1f} s")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_an_example_for_seldon_answers_in_the_pods_that_the_operator_makes(
+    folder: Path, node: Node, namespace: str
+) -> None:
+    """No executor runs: versions of one unit are asked at their pods, as the executor would ask them."""
+    if "seldondeployments" not in node.ask("api-resources", "-o", "name"):
+        if not CRD.exists():
+            pytest.skip(f"Seldon's CRD is not part of this repository, and {CRD.name} is absent")
+        node.ask("create", "-f", CRD)
+        await_served(node.kubectl, "seldondeployments")
+    manifest = compile_graph(folder / "graph.yaml")
+    (deployment,) = [each for each in yaml.safe_load_all(manifest) if each["kind"] == "SeldonDeployment"]
+    predictors: list[Json] = deployment["spec"]["predictors"]
+    assert not any(each["graph"]["children"] for each in predictors)
+    with operating_on_node(str(node.kubeconfig), namespace):
+        node.ask("apply", "-n", namespace, "--server-side", "-f", "-", text=manifest)
+        seconds = await_ready(node, namespace, len(predictors))
+        words = ("--for=jsonpath={.status.state}=Available", "--timeout=20s", "-n", namespace)
+        node.ask("wait", f"seldondeployment/{folder.name}", *words)
+        pods = {
+            each["metadata"]["labels"]["version"]: each for each in node.get("pods", "-n", namespace)["items"]
+        }
+        for case in read_cases(folder):
+            pod = pods[case.get("predictor") or predictors[0]["name"]]
+            (container,) = pod["spec"]["containers"]
+            port = next(each["containerPort"] for each in container["ports"] if each["name"] == "http")
+            address = f"{pod['status']['podIP']}:{port}"
+            assert_same(ask(address, container["name"], case["request"]), case["expected"])
+        count = assert_started_once(node, namespace)
+        node.ask("delete", "seldondeployment", folder.name, "-n", namespace)
+    print(f"{folder.name} for Seldon: {count} containers ready after {seconds:.1f} s")

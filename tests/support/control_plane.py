@@ -53,30 +53,25 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 def build_programs(tools: Path, packages: Mapping[str, str]) -> Path:
     """Return the folder that holds programs of a Go module, by name, built the first time (minutes).
 
-    `tools` holds the `go.mod` and `go.sum` that pin them; a version of Kubernetes that it requires is stamped in.
+    `tools` holds the `go.mod` and `go.sum` that pin them. A version of Kubernetes that it requires is stamped in.
     """
     sources = hashlib.sha256(b"".join((tools / name).read_bytes() for name in ("go.mod", "go.sum")))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphc-tests"
-    version = _kubernetes_version(tools)
-    folder = cache / f"k8s-{version}-{sources.hexdigest()[:8]}"
+    required = re.search(r"k8s\.io/kubernetes (v[\d.]+)", (tools / "go.mod").read_text())
+    version = required[1] if required else ""
+    folder = cache / f"{f'k8s-{version}' if version else tools.name}-{sources.hexdigest()[:8]}"
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         _build(folder, tools, packages, version)
     return folder
 
 
-def _kubernetes_version(tools: Path) -> str:
-    found = re.search(r"k8s\.io/kubernetes (v[\d.]+)", (tools / "go.mod").read_text())
-    assert found, f"{tools}/go.mod does not require k8s.io/kubernetes"
-    return found[1]
-
-
 def _build(folder: Path, tools: Path, packages: Mapping[str, str], version: str) -> None:
     go = shutil.which("go")
     if go is None:
         pytest.skip(f"{', '.join(packages)}: built from sources, and Go is not installed")
-    _, major, minor, _ = re.split(r"[v.]", version)
-    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    _, major, minor, *_ = [*re.split(r"[v.]", version), "", ""]
+    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor} if version else {}
     flags = "-s -w " + " ".join(f"-X k8s.io/component-base/version.{key}={it}" for key, it in stamps.items())
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         built = Path(temporary) / "built"

@@ -1,4 +1,4 @@
-"""A node on which containers run: kubelet, containerd, runc, the bridge plugin and kube-proxy, with a control plane.
+"""A node on which containers run: kubelet, containerd, runc, CNI, kube-proxy and CoreDNS, with a control plane.
 
 All of it lives in namespaces of its own for processes, mounts and the network. So the test's process sees the pods'
 network while the node runs, and the machine's own network, mounts and rules stay as they are. When the namespaces'
@@ -40,6 +40,8 @@ NODE_PACKAGES: Final = {
     "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
     "pause": "./pause",
 }
+DNS_TOOLS: Final = ROOT / "tests" / "node" / "dns"
+DNS_PACKAGES: Final = {"coredns": "."}
 NEEDED: Final = ("containerd", "ctr", "runc", "iptables", "conntrack", "ip", "unshare", "nsenter", "openssl")
 PLUGINS: Final = Path("/usr/lib/cni")
 CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -136,6 +138,7 @@ class _Space:
 def running_node() -> Generator[Node]:
     """Run a node while the block runs; the test's process is in its network meanwhile."""
     programs, own = build_programs(TOOLS, PACKAGES), build_programs(NODE_TOOLS, NODE_PACKAGES)
+    dns = build_programs(DNS_TOOLS, DNS_PACKAGES)
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="graphc-node-"))
         stack.callback(shutil.rmtree, folder)
@@ -160,6 +163,8 @@ def running_node() -> Generator[Node]:
         places = (f"--root-dir={folder / 'kubelet'}", f"--hostname-override={NAME}", f"--node-ip={ADDRESS}")
         server = stack.enter_context(space.running("kubelet", own / "kubelet", *kubelet, *places))
         stack.enter_context(space.running("kube-proxy", own / "kube-proxy", *_proxy(config)))
+        names = ("-conf", _write_zone(folder, config), "-dns.port=53")
+        stack.enter_context(space.running("coredns", dns / "coredns", *names))
         server.await_ready(lambda: _is_node_ready(node))
         yield node
 
@@ -348,6 +353,14 @@ def _proxy(config: Path) -> Sequence[str]:
         "--conntrack-tcp-timeout-established=0s",
         "--conntrack-tcp-timeout-close-wait=0s",
     )
+
+
+def _write_zone(folder: Path, config: Path) -> Path:
+    path = folder / "Corefile"
+    path.write_text(
+        f".:53 {{\n  bind {ADDRESS}\n  errors\n  kubernetes cluster.local {{\n    kubeconfig {config} test\n  }}\n}}\n"
+    )
+    return path
 
 
 def _is_node_ready(node: Node) -> bool:

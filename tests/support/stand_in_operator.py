@@ -125,8 +125,7 @@ class Operator:
                 "version": version,
             }
             for place, each in enumerate(containers):
-                port = next((number(it, "containerPort") for it in objects(each, "ports")), 9000 + place)
-                each["env"] = [*objects(each, "env"), {"name": "MLSERVER_HTTP_PORT", "value": str(port)}]
+                each["env"] = [*objects(each, "env"), *self.variables(version, each, place)]
             said = (number(spec, "replicas"), number(predictor, "replicas"), 1)
             replicas = next(each for each in said if each is not None)
             pod: Data = {
@@ -147,6 +146,11 @@ class Operator:
             mood = self.mood(version, tuple(text(each, "image") for each in containers))
             self._settle(live, mood, replicas, pod)
             yield mood
+
+    def variables(self, version: str, container: Data, place: int) -> list[Data]:  # noqa: ARG002
+        """Return what the operator adds to the environment of a predictor's container."""
+        port = next((number(it, "containerPort") for it in objects(container, "ports")), 9000 + place)
+        return [{"name": "MLSERVER_HTTP_PORT", "value": str(port)}]
 
     def _settle(self, live: Data, mood: Mood, replicas: int, pod: Data) -> None:
         name = text(live, "metadata", "name")
@@ -210,6 +214,43 @@ def operating(
     operator = Operator(
         connect(Access(kubeconfig=kubeconfig, namespace=namespace, retry_seconds=0)), namespace, mood
     )
+    thread = threading.Thread(target=operator.run, daemon=True)
+    thread.start()
+    try:
+        yield operator
+    finally:
+        operator.stop()
+        thread.join(30)
+
+
+@dataclass
+class NodesOperator(Operator):
+    """The same where a real kubelet starts the pods, whose readiness it tells."""
+
+    def variables(self, version: str, container: Data, place: int) -> list[Data]:  # noqa: ARG002
+        """Return all that units of MLServer are told, as recorded."""
+        name = text(container, "name")
+        said = {"PREDICTOR_ID": version, "PREDICTIVE_UNIT_ID": name, "MLSERVER_MODEL_NAME": name}
+        for each in objects(container, "ports"):
+            said[f"MLSERVER_{text(each, 'name').upper()}_PORT"] = str(number(each, "containerPort"))
+        return [{"name": key, "value": value} for key, value in said.items()]
+
+    def _settle(self, live: Data, mood: Mood, replicas: int, pod: Data) -> None:
+        """Leave the status to the controllers."""
+
+
+@contextmanager
+def operating_on_node(kubeconfig: str, namespace: str) -> Generator[Operator]:
+    """Make pods of the SeldonDeployments of a namespace while the block runs, and tell how they are."""
+    cluster = connect(Access(kubeconfig=kubeconfig, namespace=namespace, retry_seconds=0))
+
+    def look(version: str, _images: tuple[str, ...]) -> Mood:
+        for each in cluster.find(DEPLOYMENTS, namespace, {"version": version}):
+            if number(each, "status", "readyReplicas") == number(each, "spec", "replicas"):
+                return READY
+        return Mood(is_ready=False)
+
+    operator = NodesOperator(cluster, namespace, look)
     thread = threading.Thread(target=operator.run, daemon=True)
     thread.start()
     try:
