@@ -41,6 +41,9 @@ _MOST_HEADS: Final = 16
 _LONGEST_HEAD: Final = 2048
 _UNLIKE_OTHERS: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 _SWEEP_S: Final = 1.0
+_LAST_S: Final = 1.0
+"""For how long after its last bytes a connection stays when the server ends."""
+
 _LINGER_S: Final = 5.0
 """A client that is refused may go on sending as long: it would not see the answer if the connection ended at once."""
 _MOST_LINGERING: Final = 2**26
@@ -227,7 +230,7 @@ class HttpProtocol(asyncio.Protocol):
         self._is_advancing = False
         self._is_refused = False
         self._is_paused = False
-        self._is_lingering = self._has_asked = False
+        self._is_lingering = self._has_asked = self._is_ending = False
         self._discarded = self._unsent = 0
         self._owed = 0
         self._ends_at: float | None = None
@@ -309,7 +312,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _recall(self, data: bytes) -> bool:
         """Answer a whole request whose head came before; say whether it did."""
-        if not self._heads:
+        if not self._heads or self._is_ending:
             return False
         start = data.find(_END) + len(_END)
         known = self._heads.get(data[:start])
@@ -405,7 +408,7 @@ class HttpProtocol(asyncio.Protocol):
                 self.refuse(400, "this server is no proxy")
             return
         version = parser.get_http_version()
-        keep_alive = version != "1.0" and parser.should_keep_alive()
+        keep_alive = version != "1.0" and parser.should_keep_alive() and not self._is_ending
         request = Request(parser.get_method(), self._url, version, self._headers, keep_alive, False)
         expect = request.header(b"expect")
         request.expects_continue = expect is not None and expect.lower() == b"100-continue"
@@ -619,11 +622,19 @@ class HttpProtocol(asyncio.Protocol):
         }
 
     def shutdown(self) -> None:
-        """End the connection once what it asked is answered; uvicorn calls this when it is told to end."""
-        if not self._queue:
-            self._transport.close()
+        """End the connection once what it asked is answered; uvicorn calls this when it is told to end.
+
+        A client that asked a moment ago may be asking again right now, and would lose that request. Its next answer
+        tells it to connect anew, if it comes soon.
+        """
+        self._is_ending = True
         for exchange in self._queue:
             exchange.request.keep_alive = False
+        self._loop.call_later(max(self._heard + _LAST_S - self._loop.time(), 0), self._end_idle)
+
+    def _end_idle(self) -> None:
+        if not self._queue:
+            self._transport.close()
 
     # --- Limits --------------------------------------------------------------------------------------
 

@@ -386,6 +386,25 @@ def test_the_end_waits_for_requests_in_flight_and_takes_no_new_ones() -> None:
     run(test)
 
 
+def test_the_end_answers_once_more_who_asked_a_moment_ago() -> None:
+    """It may be asking just now: a request that meets a closed connection is lost to a client that does not retry."""
+
+    async def test(served: Served) -> None:
+        reader, writer = await served.open(sized(b"x"))
+        await reader.readuntil(b"x")
+        stopping = asyncio.create_task(served.server.stop(30))
+        await until(lambda: served.server.is_ending)
+        await asyncio.sleep(0.1)
+        writer.write(sized(b"y"))
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert b"Connection: close" in answer
+        assert answer.endswith(b"\r\n\r\ny")
+        await asyncio.wait_for(stopping, 10)
+        writer.close()
+
+    run(test)
+
+
 def test_the_end_has_an_end() -> None:
     async def test(served: Served) -> None:
         _, writer = await served.open(sized(b"y", b"/hold"))

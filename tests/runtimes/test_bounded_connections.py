@@ -345,3 +345,26 @@ def test_a_socket_that_is_reset_is_forgotten(serve: Serve, double: Json) -> None
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     client.close()
     wait_until(lambda: running.settings.room.taken == 0 and not running.settings.open.all())
+
+
+# --- The end -------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_ends_answers_once_more_who_asked_a_moment_ago(serve: Serve, double: Json) -> None:
+    """It may be asking just now: a request that meets a closed connection is lost to a client that does not retry."""
+    running = serve(double)
+    client, silent = running.connect(), running.connect()
+    for each in (client, silent):
+        assert "connection" not in each.ask(ask_json(1, 2)).headers
+    running.end()
+    wait_until(lambda: _refuses(running.port))
+    answer = client.ask(ask_json(1, 2))
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert client.is_closed()
+    # Who asks no more holds up nothing.
+    wait_until(lambda: is_ended(silent))
+
+
+def _refuses(port: int) -> bool:
+    with socket.socket() as each:
+        return each.connect_ex(("127.0.0.1", port)) != 0

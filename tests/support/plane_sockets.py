@@ -138,6 +138,8 @@ class Running:
     model: Model
     meter: Meter
     settings: Settings
+    end: Callable[[], None]
+    """Tells the server to end, and does not wait."""
     clients: list[Client] = field(default_factory=list[Client])
 
     def connect(self) -> Client:
@@ -178,7 +180,7 @@ def start(
     server = uvicorn.Server(config)
     thread = threading.Thread(target=asyncio.run, args=(server.serve(),))
     thread.start()
-    running = Running(0, model, meter, settings)
+    running = Running(0, model, meter, settings, lambda: setattr(server, "should_exit", True))
 
     def stop() -> None:
         for client in running.clients:

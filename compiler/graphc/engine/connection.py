@@ -22,6 +22,9 @@ from graphc.engine.limits import Limits, Room
 from graphc.engine.message import JSON_TYPE, v2_error
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LAST_S: Final = 1.0
+"""For how long after its last request a connection stays when the server ends."""
+
 _LINGER_S: Final = 2.0
 """How long a client that is still sending may go on, so that it sees its answer and no reset."""
 _JOINED: Final = 64 * 1024
@@ -174,7 +177,15 @@ class Connection(asyncio.Protocol):
             self._expire()
 
     def end(self) -> None:
-        """Close the connection as soon as it has nothing under way."""
+        """Close the connection as soon as it has nothing under way.
+
+        A client that asked a moment ago may be asking again right now, and would lose that request. Its next answer
+        tells it to connect anew, if it comes soon.
+        """
+        left = max(self.since + _LAST_S - time.monotonic(), 0.0)
+        asyncio.get_running_loop().call_later(left, self._end_idle)
+
+    def _end_idle(self) -> None:
         if self._transport is not None and self.waits and not self._buffer:
             self._transport.close()
 
