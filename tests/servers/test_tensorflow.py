@@ -1,5 +1,6 @@
 """Nodes that ask TensorFlow Serving's REST API: real SavedModels behind a stand-in, as no registry has its binary."""
 
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from framework_servers import (
     post_until_served,
     started,
 )
+from graphc.artefacts.saved_model import read_saved_model
 from graphc.bench.serve import serve
 from graphc_components.datatypes import bytes_array
 from graphc_runtimes.errors import ServerFaultError
@@ -149,3 +151,34 @@ def test_what_it_refuses_names_node_and_server(url: str, tmp_path: Path, asked: 
 def test_a_wrong_datatype_is_told(url: str) -> None:
     with pytest.raises(ServerFaultError, match="answered 400"):
         load(url)({"x": bytes_array([b"a", b"b", b"c"], (1, 3))})
+
+
+LIST: Final = """
+import json, sys
+import tensorflow as tf
+types = {"float32": "FP32", "string": "BYTES", "int64": "INT64", "bool": "BOOL"}
+found = {}
+for name, each in tf.saved_model.load(sys.argv[1]).signatures.items():
+    sides = each.structured_input_signature[1], each.structured_outputs
+    found[name] = [{key: [types[t.dtype.name], t.shape.as_list()] for key, t in side.items()} for side in sides]
+print(json.dumps(found))
+"""
+
+
+def test_graphc_reads_the_signatures_that_tensorflow_itself_has(python: Path, models: Path) -> None:
+    version = models / "scorer" / "2"
+    told = subprocess.run(
+        [python, "-c", LIST, version], check=True, env=os.environ | QUIET, capture_output=True, text=True
+    )
+    with (version / "saved_model.pb").open("rb") as file:
+        found = read_saved_model(file)
+    mine = {
+        name: [
+            {key: [each.datatype, list(each.shape or ())] for key, each in side.items()}
+            for side in (signature.inputs, signature.outputs)
+        ]
+        for name, signature in found.items()
+        if not name.startswith("__")
+    }
+    assert mine == json.loads(told.stdout)
+    assert mine.keys() == {"serving_default", "describe"}

@@ -10,6 +10,7 @@ from graphc.artefacts.model_settings import DescribedFolder
 from graphc.artefacts.python_classes import PythonClass
 from graphc.artefacts.python_reader import PythonEntry
 from graphc.artefacts.read_signature import Signature
+from graphc.artefacts.tensorflow_folder import SavedFolder
 from graphc.artefacts.triton_repository import ServedModel
 from graphc.diagnostics import Span
 from graphc.ir.graph import CpuModel, Host, Variable
@@ -45,6 +46,8 @@ class DraftServer:
     """What a folder beside the graph file has for it; None where that is not known."""
     settings: DescribedFolder | None = None
     """What such a folder says of the models of an MLServer."""
+    saved: SavedFolder | None = None
+    """What such a folder says of the models of a TensorFlow Serving."""
 
 
 @record

@@ -26,6 +26,7 @@ from graphc.diagnostics.codes.servers import (
 )
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean, nearest
+from graphc.frontend.check_saved import check_saved, read_saved
 from graphc.frontend.check_served import check_served, read_served
 from graphc.frontend.check_settings import check_settings, read_described
 from graphc.frontend.draft import DraftNode, DraftServer, DraftUse
@@ -65,11 +66,11 @@ def draft_servers(spec: GraphSpec, folder: Path, sink: Sink) -> Mapping[str, Dra
             found[name] = DraftServer(name, declared.kind, declared.url, token)
         else:
             host = _draft_host(spec, name, declared, folder, taken, sink)
-            settings = read_described(host, sink)
+            settings, saved = read_described(host, sink), read_saved(host, sink)
             is_read = declared.kind == "triton" and host.files and not (host.command or host.args)
             served = read_served(spec, name, host.files, sink) if is_read else None
             url = f"http://127.0.0.1:{host.port}"
-            found[name] = DraftServer(name, declared.kind, url, token, host, served, settings)
+            found[name] = DraftServer(name, declared.kind, url, token, host, served, settings, saved)
     return found
 
 
@@ -195,6 +196,7 @@ def draft_server_node(
     else:
         drafting.check_named(uses)
     check_settings(spec, name, server, uses, asked, sink)
+    check_saved(spec, name, server, uses, asked, sink)
     if asked.served is not None:
         check_served(spec, name, server, uses, asked.served, sink)
     parameters, problems = read_parameters(spec, name, "server", kind, server.parameters, BAD_PARAMETER)

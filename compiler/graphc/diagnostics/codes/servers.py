@@ -50,3 +50,8 @@ OTHER_SETTINGS: Final = error(
     "other-model-settings",
     "A node asks an MLServer otherwise than the `model-settings.json` of the model says.",
 )
+OTHER_SAVED_MODEL: Final = error(
+    "GC576",
+    "other-saved-model",
+    "A node asks TensorFlow Serving otherwise than its `models.config` or a SavedModel says.",
+)
