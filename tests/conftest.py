@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # On a busy machine, drawing takes long too: how long an example takes says nothing of what is tested.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,6 +19,14 @@ GOLDEN: Final = Path(__file__).parent / "golden"
 
 WORKERS: Final = 2
 """Enough for two cores."""
+
+FIRST: Final = ("tests/images/", "tests/cluster/test_change_faults.py", "tests/cluster/", "tests/servers/")
+"""Where the slow tests are that take longest: the workers begin with them, so that none is left with one at the end."""
+
+SHARING: Final = ("tests/images/", "tests/servers/")
+"""Folders whose slow tests share what takes long to make: one worker does all of each."""
+
+_PARTED: Final = ("not slow", "slow")
 
 Golden = Callable[[str, str], None]
 
@@ -32,22 +42,50 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+<<<<<<< HEAD
     """Leave out what installs gigabytes, and what runs containers, unless the run is for that."""
     for marker in ("heavy", "node"):
         if marker not in config.option.markexpr:
             left_out = [each for each in items if each.get_closest_marker(marker) is not None]
             config.hook.pytest_deselected(items=left_out)
             items[:] = [each for each in items if each not in left_out]
+=======
+    """Leave out what installs gigabytes, unless the run is for that; begin with what takes longest."""
+    if config.option.markexpr == "slow":
+        items.sort(key=_find_place)
+    if "heavy" in config.option.markexpr:
+        return
+    heavy = [each for each in items if each.get_closest_marker("heavy") is not None]
+    config.hook.pytest_deselected(items=heavy)
+    items[:] = [each for each in items if each.get_closest_marker("heavy") is None]
+>>>>>>> aafaad3 (Part the slow tier between two workers: its tests mostly wait for servers, and it took 86 of the 90 minutes that it has)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Part the default tier among workers, file by file.
-
-    Slow tests have the machine for themselves, and a single file is not worth the workers' start.
-    """
+    """Part a tier among workers; a single file is not worth their start."""
     is_file = len(config.args) == 1 and ("::" in config.args[0] or config.args[0].endswith(".py"))
-    return 0 if is_file or config.option.markexpr != "not slow" else WORKERS
+    return 0 if is_file or config.option.markexpr not in _PARTED else WORKERS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Part the slow tier file by file too, but have one worker do all that share something."""
+    if config.option.markexpr != "slow" or config.option.dist != "loadfile":
+        return None
+    # They are in order already.
+    config.option.loadscopereorder = False
+    return _ByShare(config, log)
+
+
+class _ByShare(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in SHARING if file.startswith(folder)), file)
+
+
+def _find_place(item: pytest.Item) -> int:
+    return next((place for place, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
 
 
 @pytest.fixture
