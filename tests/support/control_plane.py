@@ -1,5 +1,6 @@
 """A real Kubernetes API server, built from its sources, and the programs beside it."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -62,7 +63,11 @@ def build_programs(tools: Path, packages: Mapping[str, str]) -> Path:
     folder = cache / f"{f'k8s-{version}' if version else tools.name}-{sources.hexdigest()[:8]}"
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
-        _build(folder, tools, packages, version)
+        with (cache / f"{folder.name}.lock").open("w") as lock:
+            # Another run, or another worker of this one, may be building the same.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                _build(folder, tools, packages, version)
     return folder
 
 
@@ -93,9 +98,7 @@ def _build(folder: Path, tools: Path, packages: Mapping[str, str], version: str)
             )
             if done.returncode:
                 pytest.skip(f"{name} could not be built: {done.stderr.strip()[-300:]}")
-        # Another run may have been faster; its files are the same.
-        if not folder.is_dir():
-            built.rename(folder)
+        built.rename(folder)
 
 
 @dataclass(frozen=True, slots=True)
