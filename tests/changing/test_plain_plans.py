@@ -2,12 +2,12 @@
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
 import yaml
+from changed_graphs import changed_at, graph, leaves
 from graphc.cluster.bundle import Bundle, is_ours, make_bundle
 from graphc.cluster.client import Cluster, Kind, Ref, ref_of
 from graphc.cluster.difference import find_changes
@@ -48,27 +48,6 @@ def maps_of(documents: list[Json]) -> Any:
     return maps.get
 
 
-def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    if isinstance(value, dict) and value:
-        for key, each in cast("Json", value).items():
-            yield from leaves(each, (*path, key))
-    elif isinstance(value, list) and value:
-        for index, each in enumerate(cast("list[Any]", value)):
-            yield from leaves(each, (*path, index))
-    else:
-        yield path
-
-
-def changed_at(document: Json, path: tuple[str | int, ...]) -> Json:
-    changed = copy.deepcopy(document)
-    place: Any = changed
-    for step in path[:-1]:
-        place = place[step]
-    old = place[path[-1]]
-    place[path[-1]] = old + 1 if isinstance(old, int) and not isinstance(old, bool) else f"{old}-other"
-    return changed
-
-
 ELSEWHERE: Final = ("graphc.dev/content-hash", "graphc.dev/rollout")
 """What says nothing of its own, and the shares of others, which others' Deployments tell."""
 
@@ -105,28 +84,6 @@ def test_what_the_engine_is_told_is_shown_by_unit() -> None:
     broken: Data = {"data": {"graph.json": "[" * 5000}}
     for view in (view_document(entry, lambda _: None), view_document(entry, lambda _: broken)):
         assert "-main-engine-" in json.dumps(view)
-
-
-def graph(**changes: Any) -> Json:
-    model = {
-        "model": "s3://bucket/first.onnx",
-        "framework": "onnx",
-        "in": {"X": "x"},
-        "out": {"y": "FP32[batch, 2]"},
-    }
-    whole: Json = {
-        "apiVersion": "graphc/v1",
-        "kind": "InferenceGraph",
-        "metadata": {"name": "g", "namespace": "models"},
-        "inputs": {"x": "FP32[batch, 4]"},
-        "nodes": {"first": model},
-        "outputs": {"y": "first.y"},
-        "predictors": {
-            "main": {"traffic": 90},
-            "canary": {"traffic": 10, "nodes": {"first": {"model": "s3://b/2.onnx"}}},
-        },
-    }
-    return whole | changes
 
 
 def bundle(folder: Path, document: Json) -> Bundle:

@@ -2,12 +2,12 @@
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import pytest
 import yaml
+from changed_graphs import changed_at, graph, leaves
 from graphc.cluster.bundle import Bundle, make_bundle, strip
 from graphc.cluster.dangers import find_dangers
 from graphc.cluster.difference import Difference, find_changes
@@ -38,27 +38,6 @@ def compile_graph(path: Path, level: int = 1) -> list[Json]:
 
 def deployment_of(documents: list[Json]) -> Json:
     return next(each for each in documents if each["kind"] == "SeldonDeployment")
-
-
-def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    if isinstance(value, dict) and value:
-        for key, each in cast("Json", value).items():
-            yield from leaves(each, (*path, key))
-    elif isinstance(value, list) and value:
-        for index, each in enumerate(cast("list[Any]", value)):
-            yield from leaves(each, (*path, index))
-    else:
-        yield path
-
-
-def changed_at(document: Json, path: tuple[str | int, ...]) -> Json:
-    changed = copy.deepcopy(document)
-    place: Any = changed
-    for step in path[:-1]:
-        place = place[step]
-    old = place[path[-1]]
-    place[path[-1]] = old + 1 if isinstance(old, int) and not isinstance(old, bool) else f"{old}-other"
-    return changed
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -95,28 +74,6 @@ def test_what_the_server_adds_is_no_change() -> None:
     live["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = "{}"
     live["status"] = {"state": "Available"}
     assert strip(live) == deployment
-
-
-def graph(**changes: Any) -> Json:
-    model = {
-        "model": "s3://bucket/first.onnx",
-        "framework": "onnx",
-        "in": {"X": "x"},
-        "out": {"y": "FP32[batch, 2]"},
-    }
-    whole: Json = {
-        "apiVersion": "graphc/v1",
-        "kind": "InferenceGraph",
-        "metadata": {"name": "g", "namespace": "models"},
-        "inputs": {"x": "FP32[batch, 4]"},
-        "nodes": {"first": model},
-        "outputs": {"y": "first.y"},
-        "predictors": {
-            "main": {"traffic": 90},
-            "canary": {"traffic": 10, "nodes": {"first": {"model": "s3://b/2.onnx"}}},
-        },
-    }
-    return whole | changes
 
 
 def write(folder: Path, document: Json, name: str = "graph.yaml") -> Path:

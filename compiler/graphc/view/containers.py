@@ -1,9 +1,9 @@
 """Finds what was emitted for each unit: its container in the documents of a target, whichever that is."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
 
 from graphc.targets.interface import Data
+from graphc.unchecked import fields, objects, text
 
 _PREDICTORS = "predictors"
 
@@ -13,39 +13,28 @@ def find_containers(documents: Sequence[Data], predictor: str) -> dict[str, dict
     found: dict[str, dict[str, str]] = {}
     for document in documents:
         for container in _walk(document, predictor):
-            found.setdefault(str(container.get("name")), _tell(container))
+            found.setdefault(text(container, "name"), _tell(container))
     return found
 
 
-def _walk(value: object, predictor: str) -> Iterator[Mapping[str, object]]:
-    if isinstance(value, Mapping):
-        for key, inner in cast("Mapping[str, object]", value).items():
-            if key == "containers" and isinstance(inner, Sequence):
-                for each in cast("Sequence[object]", inner):
-                    if isinstance(each, Mapping):
-                        yield cast("Mapping[str, object]", each)
-            elif key == _PREDICTORS and isinstance(inner, Sequence):
-                for each in cast("Sequence[object]", inner):
-                    if (
-                        isinstance(each, Mapping)
-                        and cast("Mapping[str, object]", each).get("name") == predictor
-                    ):
-                        yield from _walk(cast("object", each), predictor)
-            else:
-                yield from _walk(inner, predictor)
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        for each in cast("Sequence[object]", value):
-            yield from _walk(each, predictor)
+def _walk(value: object, predictor: str) -> Iterator[Data]:
+    """Yield the containers below a value, those of other predictors left out."""
+    for each in objects(value):
+        yield from _walk(each, predictor)
+    for key, inner in fields(value).items():
+        if key == "containers":
+            yield from objects(inner)
+        elif key == _PREDICTORS:
+            for each in objects(inner):
+                if text(each, "name") == predictor:
+                    yield from _walk(each, predictor)
+        else:
+            yield from _walk(inner, predictor)
 
 
-def _tell(container: Mapping[str, object]) -> dict[str, str]:
-    facts = {
-        "container": str(container.get("name")),
-        "image": str(container.get("image", "the server's own")),
-    }
-    resources = cast("Mapping[str, Mapping[str, object]]", container.get("resources") or {})
+def _tell(container: Data) -> dict[str, str]:
+    facts = {"container": text(container, "name"), "image": text(container, "image") or "the server's own"}
     for what, name in (("requests", "it requests"), ("limits", "it is limited to")):
-        asked = resources.get(what)
-        if asked:
+        if asked := fields(container, "resources", what):
             facts[name] = ", ".join(f"{key} {value}" for key, value in asked.items())
     return facts

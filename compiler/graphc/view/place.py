@@ -96,9 +96,13 @@ def place(layers: Layers, direction: Direction) -> Placed:
     return Placed(direction, width, height, middles, ways, frames)
 
 
-def place_best(layers: Layers, width: float, height: float) -> Placed:
-    """Place a picture in the direction in which it is larger in a room."""
-    both = (place(layers, "right"), place(layers, "down"))
+def place_both(layers: Layers) -> tuple[Placed, Placed]:
+    """Place a picture in each direction."""
+    return place(layers, "right"), place(layers, "down")
+
+
+def choose_larger(both: Sequence[Placed], width: float, height: float) -> Placed:
+    """Return the placement that is larger in a room."""
     return max(both, key=lambda placed: placed.scale_in(width, height))
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Final, Literal
 
 from graphc.view.drawing import Drawing
-from graphc.view.place import find_layers, place_best
+from graphc.view.place import choose_larger, find_layers, place_both
 from graphc.view.write_dot import write_dot
 from graphc.view.write_lines import write_lines
 from graphc.view.write_mermaid import write_mermaid
@@ -21,7 +21,7 @@ def write_drawing(drawing: Drawing, format_: Format) -> str:
     """Return a picture in a format; raises ViewError for SVG where the library that places boxes is not there."""
     match format_:
         case "svg":
-            return write_svg(drawing, place_best(find_layers(drawing), *_PAPER))
+            return write_svg(drawing, choose_larger(place_both(find_layers(drawing)), *_PAPER))
         case "mermaid":
             return write_mermaid(drawing)
         case "dot":

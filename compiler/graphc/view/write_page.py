@@ -12,7 +12,7 @@ from graphc.diagnostics import Span
 from graphc.diagnostics.printable import conceal_in_place
 from graphc.records import record
 from graphc.view.drawing import Box, Drawing, Frame
-from graphc.view.place import Placed, find_layers, place_best
+from graphc.view.place import Placed, choose_larger, find_layers, place_both
 from graphc.view.write_svg import STYLE, draw_inner
 
 _HERE: Final = Path(__file__).parent
@@ -62,8 +62,8 @@ def _write_tabs(tabs: Sequence[Tab]) -> Iterator[str]:
 
 def _write_view(tab: Tab, index: int, items: list[dict[str, object]], sources: Mapping[str, str]) -> str:
     hidden = " hidden" if index else ""
-    both = (find_layers(tab.graph), find_layers(tab.plan))
-    arranged = {name: [place_best(each, *room) for each in both] for name, room in _ROOMS.items()}
+    found = [place_both(find_layers(each)) for each in (tab.graph, tab.plan)]
+    arranged = {name: [choose_larger(both, *room) for both in found] for name, room in _ROOMS.items()}
     name = max(arranged, key=lambda name: min(each.scale_in(*_ROOMS[name]) for each in arranged[name]))
     pictures = (
         _write_picture(drawing, placed, part, f"{part}{index}", items, sources)
