@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
+
+# xdist has its types in its sources.
+from xdist.remote import Producer  # pyright: ignore[reportMissingTypeStubs]
+from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
 
 # On a busy machine, drawing takes long too: how long an example takes says nothing of what is tested.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,23 +44,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-<<<<<<< HEAD
-    """Leave out what installs gigabytes, and what runs containers, unless the run is for that."""
+    """Leave out what installs gigabytes, and what runs containers, unless the run is for that.
+
+    A slow run begins with what takes longest.
+    """
+    if config.option.markexpr == "slow":
+        items.sort(key=_find_place)
     for marker in ("heavy", "node"):
         if marker not in config.option.markexpr:
             left_out = [each for each in items if each.get_closest_marker(marker) is not None]
             config.hook.pytest_deselected(items=left_out)
             items[:] = [each for each in items if each not in left_out]
-=======
-    """Leave out what installs gigabytes, unless the run is for that; begin with what takes longest."""
-    if config.option.markexpr == "slow":
-        items.sort(key=_find_place)
-    if "heavy" in config.option.markexpr:
-        return
-    heavy = [each for each in items if each.get_closest_marker("heavy") is not None]
-    config.hook.pytest_deselected(items=heavy)
-    items[:] = [each for each in items if each.get_closest_marker("heavy") is None]
->>>>>>> aafaad3 (Part the slow tier between two workers: its tests mostly wait for servers, and it took 86 of the 90 minutes that it has)
 
 
 @pytest.hookimpl(optionalhook=True)
