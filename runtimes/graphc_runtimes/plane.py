@@ -19,7 +19,7 @@ from graphc_runtimes.batching import answer, find_batcher
 from graphc_runtimes.bodies import LENGTH_HEADER, Written, write_infer
 from graphc_runtimes.choose import Call
 from graphc_runtimes.desk import BusyError, Desk, Pace
-from graphc_runtimes.errors import RequestError, RunError, ToldError
+from graphc_runtimes.errors import RequestError, ToldError
 from graphc_runtimes.exchange import Request
 from graphc_runtimes.faults import tell_fault
 from graphc_runtimes.lane import LONGEST, Asked, Lane
@@ -273,7 +273,7 @@ def _run(lane: Lane, path: Path, asked: Asked) -> WireAnswer:
     """Return the answer to what was read for the short way."""
     try:
         return _frame(lane, path, asked, lane.run(asked))
-    except (RequestError, RunError) as error:
+    except ToldError as error:
         return _fail(error)
 
 

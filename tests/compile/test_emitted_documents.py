@@ -299,7 +299,7 @@ def test_servers_stand_beside_the_units_that_ask_them(level: int) -> None:
     assert servers["plain"]["args"] == ["--port=8090"]
     assert "command" not in servers["plain"]
     assert servers["triton"]["resources"]["limits"] == {"nvidia.com/gpu": 1}
-    assert servers["triton"]["startupProbe"]["failureThreshold"] == 12
+    assert servers["triton"]["startupProbe"]["failureThreshold"] == 60
     for name, port in listens.items():
         assert servers[name]["readinessProbe"]["httpGet"] == {"path": "/v2/health/ready", "port": port}
         assert servers[name]["lifecycle"] == unit_containers(pod)[0]["lifecycle"]

@@ -15,7 +15,7 @@ from graphc.targets.kubernetes.names import name_unit
 from graphc.targets.pods.comparing import name_content, write_receiver
 from graphc.targets.pods.ending import end_alone, longest_ms
 from graphc.targets.pods.layout import Predictor
-from graphc.targets.pods.parts import restrict
+from graphc.targets.pods.parts import probe_start, restrict
 from graphc.targets.pods.ports import ENTRY, Ports
 from graphc.targets.shipping import ConfigMapShipment
 from graphc.version import VERSION
@@ -110,15 +110,11 @@ def _emit_resources(engine: Engine) -> Data:
 
 
 def _probes() -> Data:
-    def get(path: str) -> Value:
+    def get(path: str) -> Data:
         return {"path": path, "port": HTTP}
 
     return {
-        "startupProbe": {
-            "httpGet": get("/v2/health/live"),
-            "periodSeconds": 1,
-            "failureThreshold": _START_SECONDS,
-        },
+        "startupProbe": probe_start(get("/v2/health/live"), _START_SECONDS),
         "readinessProbe": {
             "httpGet": get("/v2/health/ready"),
             "periodSeconds": _PROBE_SECONDS,

@@ -10,7 +10,7 @@ from graphc.ir.graph import ModelWork, PythonWork, ServerWork, Value, Variable
 from graphc.quantities import parse_quantity
 from graphc.targets.interface import Data
 from graphc.targets.pods.layout import Container, Pod, escape
-from graphc.targets.pods.parts import emit_resources, emit_variable, restrict
+from graphc.targets.pods.parts import emit_resources, emit_variable, probe_start, restrict
 from graphc.targets.pods.ports import emit_ports
 from graphc.targets.pods.servers import emit_server, models_of
 from graphc.targets.shipping import (
@@ -263,15 +263,11 @@ def _probes(container: Container) -> Data:
     """Probes by the name of the port; slow loading is the startup probe's business alone."""
     name, _ = container.ports.named[0]
 
-    def get(path: str) -> Value:
+    def get(path: str) -> Data:
         return {"path": path, "port": name}
 
     return {
-        "startupProbe": {
-            "httpGet": get("/v2/health/ready"),
-            "periodSeconds": PROBE_SECONDS,
-            "failureThreshold": math.ceil(load_seconds(container) / PROBE_SECONDS),
-        },
+        "startupProbe": probe_start(get("/v2/health/ready"), load_seconds(container)),
         "readinessProbe": {"httpGet": get("/v2/health/ready"), "periodSeconds": PROBE_SECONDS},
         "livenessProbe": {
             "httpGet": get("/v2/health/live"),

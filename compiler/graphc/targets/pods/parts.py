@@ -1,7 +1,22 @@
 """Parts that the containers of units and of other servers share."""
 
+import math
+from typing import Final
+
 from graphc.ir.graph import Resources, Value, Variable
 from graphc.targets.interface import Data
+
+START_PROBE_SECONDS: Final = 1
+"""A container that starts is asked more often than one that runs: that it is found ready late, a pod serves late."""
+
+
+def probe_start(get: Data, seconds: float) -> Data:
+    """Return the probe of a container that has so many seconds to start."""
+    return {
+        "httpGet": get,
+        "periodSeconds": START_PROBE_SECONDS,
+        "failureThreshold": math.ceil(seconds / START_PROBE_SECONDS),
+    }
 
 
 def emit_variable(variable: Variable) -> Data:

@@ -1,6 +1,5 @@
 """Emits the containers of servers beside the units that ask them."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -10,7 +9,7 @@ from graphc.ir.graph import Host, ServerWork, Value
 from graphc.ir.plan import Unit
 from graphc.server_start import KIND, ServerPorts, server_container, start_server
 from graphc.targets.interface import Data
-from graphc.targets.pods.parts import emit_resources, emit_variable, restrict
+from graphc.targets.pods.parts import emit_resources, emit_variable, probe_start, restrict
 
 _LOAD_SECONDS: Final = 300
 """Frameworks load large models: a server that does not say how long gets this before it is restarted."""
@@ -88,10 +87,6 @@ def _probes(host: Host, models: Sequence[str]) -> Data:
     path = SERVERS[host.kind].ready.replace("{model}", models[0] if models else "")
     get: Data = {"path": path, "port": host.port}
     return {
-        "startupProbe": {
-            "httpGet": get,
-            "periodSeconds": _PROBE_SECONDS,
-            "failureThreshold": math.ceil((host.load_seconds or _LOAD_SECONDS) / _PROBE_SECONDS),
-        },
+        "startupProbe": probe_start(get, host.load_seconds or _LOAD_SECONDS),
         "readinessProbe": {"httpGet": get, "periodSeconds": _PROBE_SECONDS},
     }
