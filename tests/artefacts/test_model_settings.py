@@ -46,3 +46,11 @@ def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         for name in MODELS
     ]
     assert [each.parent.name for each in opened] == [*MODELS]
+
+
+def test_a_file_that_is_too_long_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "model-settings.json"
+    path.write_text(json.dumps({"name": "a", "parameters": {"version": "1" * (1 << 20)}}))
+    found = model_settings.read_settings([("a/model-settings.json", path)])
+    assert found.faults == {"a/model-settings.json": "it is longer than 1 MiB"}
+    assert not found.models

@@ -14,7 +14,7 @@ from graphc.unchecked import objects, text
 
 SETTINGS: Final = "model-settings.json"
 _MOST: Final = 1 << 20
-"""Bytes of a file; longer ones are left to MLServer."""
+"""Bytes of a file that are read."""
 
 
 @record
@@ -51,12 +51,12 @@ def read_settings(files: Sequence[tuple[str, Path]]) -> DescribedFolder:
             continue
         try:
             with open_regular(path) as file:
-                body = file.read(_MOST)
-            found: object = json.loads(body)
+                body = file.read(_MOST + 1)
+            found: object = json.loads(body[:_MOST])
         except OSError as error:
             faults[name] = error.strerror or "it cannot be read"
         except (ValueError, RecursionError):
-            faults[name] = "it is no JSON"
+            faults[name] = "it is no JSON" if len(body) <= _MOST else f"it is longer than {_MOST >> 20} MiB"
         else:
             # Without a name, a model has that of its folder.
             called = text(found, "name") or PurePosixPath(name).parent.name
