@@ -86,6 +86,7 @@ def test_files_that_are_no_models_are_told_and_left_out(tmp_path: Path) -> None:
 
 def test_any_file_name_is_written_so_that_it_is_read_back(tmp_path: Path) -> None:
     stems = ['quo"te', "new\nline", "back\\slash", "\U0001f600", "delete\x7f", "line\u2028", "true", "12"]
+    stems += ["no\ufffe", "x", "average", "average-of-all"]
     for stem in stems:
         shutil.copy(GRAPHS / "iris-cascade" / "models" / "small.onnx", tmp_path / f"{stem}.onnx")
     (tmp_path / "broken\x1b[31m\x7f.onnx").write_bytes(b"\x00\x01")
@@ -98,6 +99,16 @@ def test_any_file_name_is_written_so_that_it_is_read_back(tmp_path: Path) -> Non
     read = document["nodes"].values()
     assert {each["model"] for each in read if "model" in each} == {f"{stem}.onnx" for stem in stems}
     assert all(each.isprintable() for each in text.splitlines())
+    assert call("check", tmp_path / "graph.yaml").exit_code == 0
+
+
+def test_a_name_that_is_no_text_is_told_and_left_out(tmp_path: Path) -> None:
+    model = (GRAPHS / "iris-cascade" / "models" / "small.onnx").read_bytes()
+    (tmp_path / "good.onnx").write_bytes(model)
+    (tmp_path / os.fsdecode(b"\xff.onnx")).write_bytes(model)
+    result = call("init", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "note: \\udcff.onnx is left out: its name is no UTF-8, and a graph file is" in result.stderr
     assert call("check", tmp_path / "graph.yaml").exit_code == 0
 
 

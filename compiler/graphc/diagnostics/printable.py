@@ -37,9 +37,10 @@ def escape(character: str) -> str:
     """Return the character, or its escape if it would not show or would command the terminal."""
     if character.isascii():
         return character if character.isprintable() else f"\\x{ord(character):02x}"
-    if unicodedata.category(character) not in _HIDDEN:
-        return character
     code = ord(character)
+    # The last two of each plane are no characters, and YAML has no place for U+FFFE and U+FFFF as such.
+    if unicodedata.category(character) not in _HIDDEN and code & 0xFFFE != 0xFFFE:
+        return character
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 

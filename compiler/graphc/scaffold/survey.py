@@ -18,6 +18,8 @@ MOST: Final = 64
 """More models than these are hardly those of one graph."""
 WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 """Words that are no texts in YAML, in lower case."""
+AVERAGE: Final = "average-of-all"
+"""The node that no model may be called by."""
 _UNSAFE: Final = re.compile(r"[^a-z0-9]+")
 _OTHER_FILES: Final = frozenset({"cases.json", "request.json", "expected.json", "requirements.txt"})
 _MAIN: Final = ("probabilities", "predict_proba", "output_probability")
@@ -53,9 +55,12 @@ class Unread:
 def survey(folder: Path, signatures: Signatures) -> tuple[list[Model], list[Unread]]:
     """Return the models in a folder and its folders, and the files that are not used."""
     models, unread = list[Model](), list[Unread]()
-    names = set[str]()
+    names = {AVERAGE}
     for path in _find(folder):
         shown, framework = path.relative_to(folder).as_posix(), FRAMEWORKS[path.suffix]
+        if not _is_text(shown):
+            unread.append(Unread(shown, "its name is no UTF-8, and a graph file is"))
+            continue
         if len(models) >= MOST:
             unread.append(Unread(shown, f"there are {MOST} models already"))
             continue
@@ -67,6 +72,11 @@ def survey(folder: Path, signatures: Signatures) -> tuple[list[Model], list[Unre
         else:
             models.append(Model(_name(path.stem, names), shown, framework, found))
     return models, [*unread, *_find_classes(folder)]
+
+
+def _is_text(name: str) -> bool:
+    """Say whether a name is text: bytes of a file name that are none come as halves of characters."""
+    return not any("\ud800" <= each <= "\udfff" for each in name)
 
 
 def _find_classes(folder: Path) -> Iterator[Unread]:

@@ -8,7 +8,7 @@ from graphc_components.tensors import TensorType
 
 from graphc.diagnostics.printable import printable
 from graphc.records import record
-from graphc.scaffold.survey import WORDS, Model, Unread, type_of
+from graphc.scaffold.survey import AVERAGE, WORDS, Model, Unread, type_of
 
 _ANY: Final = {"sklearn": "FP64", "xgboost": "FP32", "lightgbm": "FP64", "onnx": "FP32"}
 """What a model that takes numbers of any datatype is given."""
@@ -27,6 +27,7 @@ class _Inputs:
 
     def __init__(self, models: Sequence[Model]) -> None:
         self.types = dict[str, TensorType]()
+        self._nodes = {model.name for model in models}
         self._known = {
             tensor.shape: tensor.datatype
             for model in models
@@ -59,7 +60,7 @@ class _Inputs:
 
     def _add(self, base: str, type_: TensorType) -> str:
         name, number = base, 2
-        while name in self.types and self.types[name] != type_:
+        while name in self._nodes or self.types.get(name, type_) != type_:
             name, number = f"{base}{number}", number + 1
         self.types[name] = type_
         return name
@@ -123,10 +124,10 @@ def _answers(models: Sequence[Model]) -> tuple[dict[str, str], list[str], list[s
         return answers, [], []
     sources = ", ".join(f"{model.name}.{_quote(output)}" for model, output in joined)
     names = ", ".join(model.name for model, _ in joined)
-    node = ["average-of-all:", "  component: mean", f"  in: [{sources}]"]
+    node = [f"{AVERAGE}:", "  component: mean", f"  in: [{sources}]"]
     rest = {name: each for name, each in answers.items() if name not in {model.name for model, _ in joined}}
     return (
-        {"average": "average-of-all", **rest},
+        {"average": AVERAGE, **rest},
         node,
         [f"`average` is the mean of {names}: they answer alike"],
     )
