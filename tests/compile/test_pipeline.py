@@ -22,7 +22,7 @@ READING: Final = {"read_requirements", "draft_nodes", "emit"}
 """The steps that report while they build: two readers of files, and the target."""
 
 ELSEWHERE: Final = {
-    "frontend": {"check_branches", "check_origin", "check_served", "check_settings"},
+    "frontend": {"check_branches", "check_origin", "check_served", "check_saved", "check_settings"},
     "compile": {"check_graph_names", "check_target"},
     "lower": set[str](),
 }
