@@ -49,6 +49,7 @@ def read_settings(files: Sequence[tuple[str, Path]]) -> DescribedFolder:
     for name, path in files:
         if PurePosixPath(name).name != SETTINGS:
             continue
+        body = b""
         try:
             with open_regular(path) as file:
                 body = file.read(_MOST + 1)
