@@ -22,7 +22,14 @@ GOLDEN: Final = Path(__file__).parent / "golden"
 WORKERS: Final = 2
 """Enough for two cores."""
 
-FIRST: Final = ("tests/images/", "tests/cluster/test_change_faults.py", "tests/cluster/", "tests/servers/")
+FIRST: Final = (
+    "tests/images/",
+    "tests/cluster/test_change_faults.py",
+    "tests/meaning/",
+    "tests/fuzz/",
+    "tests/cluster/",
+    "tests/servers/",
+)
 """Where the slow tests are that take longest: the workers begin with them, so that none is left with one at the end."""
 
 SHARING: Final = ("tests/images/", "tests/servers/")
