@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if marker not in config.option.markexpr:
             left_out = [each for each in items if each.get_closest_marker(marker) is not None]
             config.hook.pytest_deselected(items=left_out)
-            items[:] = [each for each in items if each not in left_out]
+            items[:] = [each for each in items if each.get_closest_marker(marker) is None]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -9,6 +9,9 @@ from typing import Final
 
 from graphc.records import record
 
+ARTEFACTS: Final = "/mnt/graphc"
+"""Where a container has what is shipped to it, in a folder each; `GRAPHC_ARTIFACTS` tells units where else."""
+
 CONTAINER: Final = "server-"
 """What the name of a server's container begins with."""
 
@@ -23,6 +26,11 @@ MODELS_CONFIG: Final = "models.config"
 def server_container(name: str) -> str:
     """Return the name of the container of a server."""
     return f"{CONTAINER}{name}"
+
+
+def server_folder(name: str) -> str:
+    """Return where the container of a server has the folder of its models."""
+    return f"{ARTEFACTS}/{server_container(name)}"
 
 
 @record

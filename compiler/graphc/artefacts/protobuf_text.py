@@ -21,6 +21,11 @@ _CLOSING: Final = {"{": "}", "<": ">"}
 class ProtobufTextError(ValueError):
     """A text is not of the format; the message starts with its line."""
 
+    def tell(self, file: str) -> str:
+        """Return the line of a file, and why."""
+        line, _, reason = str(self).partition(": ")
+        return f"`{file}:{line}`: {reason}"
+
 
 @record
 class Scalar:
@@ -46,6 +51,13 @@ class Message:
     def scalars(self, name: str) -> list[Scalar]:
         """Return the values of a field, without those that have fields of their own."""
         return [each for each in self.fields.get(name, ()) if isinstance(each, Scalar)]
+
+    def text(self, name: str) -> str:
+        """Return the last value of a field that has to be a quoted text; raises ProtobufTextError."""
+        found = self.scalar(name)
+        if found is None or not found.is_quoted or not found.text:
+            raise ProtobufTextError(f"{self.line}: a `{name}` is missing, or is no text")
+        return found.text
 
     def messages(self, name: str) -> list["Message"]:
         """Return the values of a field that have fields of their own."""

@@ -14,9 +14,10 @@ from graphc.diagnostics.printable import quoted
 from graphc.records import record
 from graphc.regular_files import open_regular
 
-CONFIG: Final = "models.config"
 SAVED: Final = "saved_model.pb"
-_MOST_DIGITS: Final = 18
+CONFIG: Final = "models.config"
+MOST_DIGITS: Final = 18
+"""Of as many digits a version may be."""
 
 
 @record
@@ -54,14 +55,13 @@ def read_saved_folder(files: Sequence[tuple[str, Path]], root: str) -> SavedFold
         for each in (
             each for part in root_message.messages("model_config_list") for each in part.messages("config")
         ):
-            name, base = (_text(each, field) for field in ("name", "base_path"))
+            name, base = (each.text(field) for field in ("name", "base_path"))
             below = PurePosixPath(base).relative_to(root) if base.startswith(f"{root}/") else None
             models[name] = None if below is None else _read_model(str(below), each, paths, faults)
     except OSError as error:
         faults.append(f"`{CONFIG}`, which cannot be read: {(error.strerror or 'no reason is given').lower()}")
     except ProtobufTextError as error:
-        line, _, reason = str(error).partition(": ")
-        faults.append(f"`{CONFIG}:{line}`: {reason}")
+        faults.append(error.tell(CONFIG))
     return SavedFolder(models, faults)
 
 
@@ -73,7 +73,7 @@ def _read_model(folder: str, config: Message, paths: Mapping[str, Path], faults:
         and len(parts) > 1
         and "/".join(parts[:-2]) == folder
         and parts[-2].isdecimal()
-        and len(parts[-2]) <= _MOST_DIGITS
+        and len(parts[-2]) <= MOST_DIGITS
     }
     versions = {
         version: _read_signatures(found[version], paths[found[version]], faults)
@@ -101,12 +101,12 @@ def _served(there: Sequence[int], config: Message) -> Sequence[int]:
         for each in policy.messages("latest")
         for number in _numbers(each, "num_versions")
     ]
-    return there[-max(1, *latest, 1) :]
+    return there[-max([1, *latest]) :]
 
 
 def _read_labels(config: Message) -> Mapping[str, int]:
     return {
-        _text(each, "key"): number
+        each.text("key"): number
         for each in config.messages("version_labels")
         for number in _numbers(each, "value")
     }
@@ -124,17 +124,10 @@ def _read_signatures(name: str, path: Path, faults: list[str]) -> Mapping[str, S
     return None
 
 
-def _text(message: Message, name: str) -> str:
-    found = message.scalar(name)
-    if found is None or not found.is_quoted or not found.text:
-        raise ProtobufTextError(f"{message.line}: a `{name}` is missing, or is no text")
-    return found.text
-
-
 def _numbers(message: Message, name: str) -> list[int]:
     found: list[int] = []
     for each in message.scalars(name):
-        if each.is_quoted or len(each.text) > _MOST_DIGITS or not each.text.isdecimal():
+        if each.is_quoted or len(each.text) > MOST_DIGITS or not each.text.isdecimal():
             raise ProtobufTextError(f"{each.line}: `{name}` is no version")
         found.append(int(each.text))
     return found

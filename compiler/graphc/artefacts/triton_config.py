@@ -102,16 +102,9 @@ def _numbers(message: Message, name: str) -> list[int]:
     return found
 
 
-def _text(message: Message, name: str) -> str:
-    found = message.scalar(name)
-    if found is None or not found.is_quoted or not found.text:
-        raise ProtobufTextError(f"{message.line}: a `{name}` is missing, or is no text")
-    return found.text
-
-
 def _read_tensors(root: Message, field: str) -> Iterator[TritonTensor]:
     for each in root.messages(field):
-        name, type_, dims = _text(each, "name"), each.scalar("data_type"), tuple(_numbers(each, "dims"))
+        name, type_, dims = each.text("name"), each.scalar("data_type"), tuple(_numbers(each, "dims"))
         if type_ is None or not type_.text.startswith("TYPE_"):
             raise ProtobufTextError(f"{each.line}: the `data_type` of `{name}` is missing, or is no type")
         if len(dims) > _MOST_DIMS or any(dim < -1 for dim in dims):
@@ -124,8 +117,8 @@ def _read_tensors(root: Message, field: str) -> Iterator[TritonTensor]:
 
 def _read_steps(root: Message) -> Iterator[TritonStep]:
     for each in (step for part in root.messages("ensemble_scheduling") for step in part.messages("step")):
-        maps = [{_text(pair, "key"): _text(pair, "value") for pair in each.messages(name)} for name in _MAPS]
-        yield TritonStep(_text(each, "model_name"), maps[0], maps[1], each.line)
+        maps = [{pair.text("key"): pair.text("value") for pair in each.messages(name)} for name in _MAPS]
+        yield TritonStep(each.text("model_name"), maps[0], maps[1], each.line)
 
 
 _MAPS: Final = ("input_map", "output_map")

@@ -61,8 +61,7 @@ def _read_config(
     except OSError as error:
         faults.append(tell_failure(error, name).message)
     except ProtobufTextError as error:
-        line, _, reason = str(error).partition(": ")
-        faults.append(f"`{name}:{line}`: {reason}")
+        faults.append(error.tell(name))
 
 
 def _check_ensemble(ensemble: TritonModel, models: Mapping[str, ServedModel]) -> Iterator[tuple[int, str]]:

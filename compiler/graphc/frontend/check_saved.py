@@ -7,20 +7,19 @@ from graphc_components.tensors import TensorType, parse_tensor_type
 
 from graphc.artefacts.model_settings import DescribedTensor
 from graphc.artefacts.saved_model import SavedSignature
-from graphc.artefacts.tensorflow_folder import SavedFolder, SavedModel, read_saved_folder
+from graphc.artefacts.tensorflow_folder import MOST_DIGITS, SavedFolder, SavedModel, read_saved_folder
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.servers import OTHER_SAVED_MODEL
 from graphc.diagnostics.printable import quoted
 from graphc.diagnostics.suggest import did_you_mean
 from graphc.frontend.draft import DraftServer, DraftUse
 from graphc.ir.graph import Host
+from graphc.server_start import server_folder
 from graphc.spec.fields import Server
 from graphc.spec.read_spec import GraphSpec
 
 _USUAL: Final = "serving_default"
 _MOST_LISTED: Final = 5
-_MOUNTED: Final = "/mnt/graphc/server-"
-"""Where a container has the folder of its server, before the server's name."""
 
 _Problem = tuple[tuple[str, ...], str]
 
@@ -32,7 +31,7 @@ def read_saved(host: Host, sink: Sink) -> SavedFolder | None:
     """
     if host.kind != "tensorflow" or not host.files or host.command or host.args:
         return None
-    folder = read_saved_folder(host.files, f"{_MOUNTED}{host.name}")
+    folder = read_saved_folder(host.files, server_folder(host.name))
     for fault in folder.faults:
         sink.report(Diagnostic(OTHER_SAVED_MODEL, f"`{host.name}` is started with {fault}", host.at))
     return folder
@@ -112,7 +111,9 @@ def _named(signatures: Mapping[str, SavedSignature]) -> list[str]:
 def _find_version(server: Server, model: SavedModel) -> int | None:
     """Return the version that a node asks for; None where its label stands for none."""
     if server.version is not None:
-        return int(server.version) if server.version.isdecimal() and len(server.version) < 19 else None
+        return (
+            int(server.version) if server.version.isdecimal() and len(server.version) <= MOST_DIGITS else None
+        )
     label = server.parameters.get("label")
     return model.labels.get(label) if isinstance(label, str) else max(model.versions)
 

@@ -12,12 +12,12 @@ from graphc.compile.compile_files import Compilation
 from graphc.diagnostics import Sink
 from graphc.packages.annotation import ANNOTATION, read_annotation
 from graphc.packages.requirements import Requirements
-from graphc.run.plan import ARTIFACTS
 from graphc.run.problem import Findings, Problem
 from graphc.run.volumes import LocalFiles
 from graphc.run.workloads import gather_workloads
 from graphc.seldon.documents import KIND, flatten
 from graphc.seldon.node import ManifestNode, node_of
+from graphc.server_start import ARTEFACTS
 from graphc.source.files import STDIN
 from graphc.source.located import Fields
 from graphc.source.yaml_reader import read_manifests
@@ -103,7 +103,7 @@ def load_compiled(done: Compilation) -> Loaded:
     overrides: dict[str, dict[str, LocalFiles]] = {}
     for emission in done.emissions:
         for predictor, shipment in emission.local:
-            folder = str(PurePosixPath(ARTIFACTS) / shipment.node)
+            folder = str(PurePosixPath(ARTEFACTS) / shipment.node)
             overrides.setdefault(predictor, {})[folder] = LocalFiles(dict(shipment.files), shipment.copied)
     emitted = [node_of(document) for emission in done.emissions for document in emission.documents]
     documents = gather_workloads(emitted, Findings())

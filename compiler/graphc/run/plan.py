@@ -24,8 +24,8 @@ from graphc.run.start import check_runtime, find_model_folder
 from graphc.run.volumes import LABEL, PodVolumes, Sources
 from graphc.seldon.deployment import Container, Deployment, Pod, Predictor
 from graphc.seldon.unit import SHARED, SeldonUnit
+from graphc.server_start import ARTEFACTS
 
-ARTIFACTS: Final = "/mnt/graphc"
 HOST: Final = "127.0.0.1"
 START_MLSERVER: Final = "from mlserver.cli import main; main()"
 """What the `mlserver` command does, in this very interpreter."""
@@ -197,13 +197,13 @@ def _warn_of_others(predictor: Predictor, placed: list[_Placed], findings: Findi
 def _localise(
     env: Mapping[str, str], each: _Placed, mounts: Mounts, exported: Mapping[str, str]
 ) -> dict[str, str]:
-    everywhere = replace(mounts, paths=(*mounts.paths, MODELS, ARTIFACTS))
+    everywhere = replace(mounts, paths=(*mounts.paths, MODELS, ARTEFACTS))
     local = {name: everywhere.translate(value) for name, value in env.items()}
     below = [everywhere.translate(part) for part in env.get("PYTHONPATH", "").split(":") if part]
     # The unit starts in a folder of its own, where the user's relative paths would lead elsewhere.
     own = [str(Path(part).absolute()) for part in exported.get("PYTHONPATH", "").split(os.pathsep) if part]
     added = {
-        "GRAPHC_ARTIFACTS": everywhere.translate(env.get("GRAPHC_ARTIFACTS", ARTIFACTS)),
+        "GRAPHC_ARTIFACTS": everywhere.translate(env.get("GRAPHC_ARTIFACTS", ARTEFACTS)),
         "MLSERVER_HOST": HOST,
         "MLSERVER_METRICS_DIR": str(each.home / "metrics"),
         "PYTHONPATH": os.pathsep.join([*below, *own]),

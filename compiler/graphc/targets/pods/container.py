@@ -8,6 +8,7 @@ from graphc.gpus.ask import Engine, GpuAsk
 from graphc.hardware.assign import ask_of, name_device
 from graphc.ir.graph import ModelWork, PythonWork, ServerWork, Value, Variable
 from graphc.quantities import parse_quantity
+from graphc.server_start import ARTEFACTS
 from graphc.targets.interface import Data
 from graphc.targets.pods.layout import Container, Pod, escape
 from graphc.targets.pods.parts import emit_resources, emit_variable, probe_start, restrict
@@ -22,9 +23,6 @@ from graphc.targets.shipping import (
     LocalShipment,
     Shipment,
 )
-
-ARTEFACTS: Final = "/mnt/graphc"
-"""Where a unit finds its artefacts; `GRAPHC_ARTIFACTS` tells the runtime where else."""
 
 REGIONS: Final = "/mnt/graphc-region"
 """Where a unit finds its region, if that is too large for a variable."""
