@@ -53,11 +53,16 @@ class Served:
 
 
 @contextmanager
-def serve(path: str, options: Sequence[str] = (), seconds: float = math.inf) -> Generator[Served]:
-    """Run a graph and yield its addresses; raises BenchError where it does not start, or not in so many seconds."""
+def serve(
+    path: str, options: Sequence[str] = (), seconds: float = math.inf, python: str = sys.executable
+) -> Generator[Served]:
+    """Run a graph and yield its addresses; raises BenchError where it does not start, or not in so many seconds.
+
+    `python` is the interpreter whose graphc runs it: another checkout's, to measure one beside the other.
+    """
     with tempfile.TemporaryDirectory(prefix="graphc-bench-") as folder:
         log = Path(folder) / "log"
-        command = [sys.executable, "-c", _GRAPHC, "run", path, *options, "--port", "0", "--grpc-port", "0"]
+        command = [python, "-c", _GRAPHC, "run", path, *options, "--port", "0", "--grpc-port", "0"]
         with log.open("w") as file:
             # In a session of its own: Ctrl-C ends the measurement, and then this ends the graph.
             process = subprocess.Popen(

@@ -1,14 +1,15 @@
 """Measures graphc beside other servers, all with the same graph: `python tests/bench/peers/run.py`.
 
     [--peers mlserver,triton] [--cases "batch 1,image"] [--duration 16] [--rounds 8] [--clients 8] [--json FILE]
-    [--executor PATH]
+    [--executor PATH] [--beside CHECKOUT]
 
 Each folder beside this file is a peer: its `server.py` as its documentation recommends, its `requirements.txt`, and in
 `peer.json` where it is called. Each gets an environment of its own below ~/.cache/graphc-tests/peers, made on first
 use. A peer is measured in turns with graphc's fused unit, so that a busy machine slows both alike; the ratio is that of
 each pair of rounds. Every answer is compared with the right one, and whatever is no 200 is counted as a failure. A peer
 that cannot be installed or does not answer is listed with the reason, and so is Seldon's executor where `--executor`
-does not say where its binary is.
+does not say where its binary is. `--beside` measures another checkout of graphc too, with its own environment
+(`git worktree add --detach ../before REVISION`, and `uv sync --locked` there): a change is seen beside what it changed.
 """
 
 import argparse
@@ -198,18 +199,35 @@ def _numbers(value: object) -> list[float]:
 
 
 @contextlib.contextmanager
-def start_graphc(case: Case, level: int) -> Generator[Served]:
-    """Run the graph with graphc."""
-    with serve(str(case.graph), (f"-O{level}",)) as served:
+def start_graphc(case: Case, level: int, checkout: Path | None = None) -> Generator[Served]:
+    """Run the graph with graphc, this one or another checkout's; raises BenchError."""
+    python = str(checkout.resolve() / ".venv" / "bin" / "python") if checkout else sys.executable
+    if not Path(python).exists():
+        raise BenchError(f"{python} is absent: run `uv sync --locked` in that checkout")
+    with serve(str(case.graph), (f"-O{level}",), python=python) as served:
         yield served
 
 
 def measure_case(
-    case: Case, peers: Sequence[Peer], options: BenchOptions, own: bool, given: Mapping[str, str]
+    case: Case,
+    peers: Sequence[Peer],
+    options: BenchOptions,
+    own: bool,
+    given: Mapping[str, str],
+    beside: Path | None,
 ) -> Generator[Row]:
-    """Yield a row for each peer, and for graphc's other forms."""
+    """Yield a row for each peer, for the other checkout, and for graphc's other forms."""
     with start_graphc(case, 1) as served:
         reference = ask(served.address(is_direct=True), REFERENCE, case, "v2")
+        if beside:
+            title = f"{REFERENCE}, of {beside.name}"
+            try:
+                with start_graphc(case, 1, beside) as other:
+                    yield _compare(
+                        case, ask(other.address(is_direct=True), title, case, "v2"), reference, options
+                    )
+            except BenchError as error:
+                yield Row(case.name, title, None, str(error).splitlines()[-1])
         if own:
             engine = ask(served.url, "graphc -O1, behind the engine of `graphc run`", case, "v2")
             yield _compare(case, engine, reference, options)
@@ -270,6 +288,7 @@ def main() -> None:
     parser.add_argument(
         "--executor", default="", help="the binary of Seldon's executor, for the peer `seldon`"
     )
+    parser.add_argument("--beside", type=Path, help="another checkout of graphc")
     parser.add_argument("--json", type=Path)
     told = parser.parse_args()
     names = None if told.peers is None else {name for name in told.peers.split(",") if name}
@@ -282,7 +301,8 @@ def main() -> None:
         cases = make_cases(Path(folder))
         wanted = list(cases) if told.cases is None else told.cases.split(",")
         for case in (cases[name] for name in wanted):
-            for row in measure_case(case, peers, options, not told.skip_own, {"executor": told.executor}):
+            given = {"executor": told.executor}
+            for row in measure_case(case, peers, options, not told.skip_own, given, told.beside):
                 rows.append(row)
                 print(show(row), flush=True)
     if told.json:
