@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "delete": "Delete a graph from a cluster.",
     "engine": "Walk a manifest's graph over units that already listen.",
     "explain": "Say why a rule exists, or how and why a graph is planned.",
+    "fmt": "Rewrite graph files in one layout, with every comment.",
     "history": "List a graph's revisions in a cluster.",
     "image": "Write the build context of the units' image.",
     "infer": "Call a V2 endpoint with tensors from files.",

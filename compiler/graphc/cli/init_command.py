@@ -10,7 +10,9 @@ from graphc.cli.no_cache import cache_option
 from graphc.cli.reporting import kept_signatures, report
 from graphc.compile.compile_files import Compilation, compile_files
 from graphc.compile.request import Request
+from graphc.diagnostics import Sink
 from graphc.diagnostics.printable import printable
+from graphc.layout.format_text import format_text
 from graphc.scaffold.survey import make_name, survey
 from graphc.scaffold.templates import FILES, README, TEMPLATES
 from graphc.scaffold.write_graph import write_graph
@@ -38,7 +40,7 @@ def command(folder: Path, name: str | None, template: str | None) -> None:
     models, unread = ([], []) if template or not folder.is_dir() else survey(folder, kept_signatures())
     if models:
         drawn = write_graph(chosen, models, unread)
-        files, notes = {_GRAPH: drawn.text}, list(drawn.notes)
+        files, notes = {_GRAPH: _lay_out(drawn.text)}, list(drawn.notes)
     else:
         kind = template or "components"
         files = {_GRAPH: TEMPLATES[kind].format(name=chosen), **FILES.get(kind, {})}
@@ -60,6 +62,11 @@ def command(folder: Path, name: str | None, template: str | None) -> None:
     shown = "" if str(folder) == "." else f"{folder}/"
     click.echo(f"wrote {', '.join(shown + each for each in sorted(each.name for each in _written(folder)))}")
     click.echo(f"next: graphc {'check' if done.sink.has_errors else 'run'} {path}")
+
+
+def _lay_out(text: str) -> str:
+    """Return a graph's text as `graphc fmt` leaves it."""
+    return format_text(text, _GRAPH, Sink()) or text
 
 
 def _written(folder: Path) -> list[Path]:

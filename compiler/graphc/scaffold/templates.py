@@ -13,7 +13,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "components": _HEAD
     + """\
 inputs:
-  first: "FP32[batch, 3]"   # the scores of two models; put `model: FILE` nodes in their place
+  first: "FP32[batch, 3]"  # the scores of two models; put `model: FILE` nodes in their place
   second: "FP32[batch, 3]"
 
 nodes:
@@ -43,7 +43,7 @@ inputs:
 
 nodes:
   features:
-    python: "steps:features"   # the function `features` of steps.py
+    python: "steps:features"  # the function `features` of steps.py
     in: {{x: x}}
     out: {{scaled: "FP32[batch, 2]"}}
   large:
