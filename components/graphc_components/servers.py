@@ -12,6 +12,9 @@ from typing import Final
 from graphc_components.component import Parameter, ParameterKind
 from graphc_components.tensors import DATATYPES, FLOATS
 
+STREAM: Final = "stream"
+"""The parameter of a node whose answer a graph can give on in parts."""
+
 _ALL: Final = frozenset(DATATYPES)
 _TEXTS: Final = frozenset({"BYTES"})
 _JSON: Final = _ALL - {"FP16"}
@@ -189,6 +192,11 @@ _OPENAI: Final = ServerKind(
             kind=ParameterKind.INTEGER,
             minimum=1,
             doc="embeddings: the length of a vector.",
+        ),
+        Parameter(
+            name=STREAM,
+            kind=ParameterKind.BOOLEAN,
+            doc="chat, completions: whether the graph can be asked for its answer in parts, as they come.",
         ),
     ),
     has_versions=False,

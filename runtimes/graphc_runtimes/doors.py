@@ -140,7 +140,8 @@ class Doors:
                 # The data plane has those of models that have loaded.
                 return "", await _post(method, lambda: self._unready(name))
             case [verb] if verb in _STREAMS:
-                return "", refuse(404, f"model {show(name)} does not answer in streams")
+                # Those of models that do are answered elsewhere.
+                return "", await _post(method, lambda: self._streamless(name))
             case _:
                 return "", refuse(404, "there is nothing at this path")
 
@@ -163,6 +164,11 @@ class Doors:
 
     async def _unready(self, name: str) -> Reply:
         return refuse(503, f"model {show(name)} is not ready", _RETRY)
+
+    async def _streamless(self, name: str) -> Reply:
+        if not await self._catalog.is_model_ready(name):
+            return await self._unready(name)
+        return refuse(404, f"model {show(name)} does not answer in streams")
 
     async def _index(self, exchange: HotExchange) -> Reply:
         try:

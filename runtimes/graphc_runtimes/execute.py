@@ -238,7 +238,7 @@ def _straight_step(node: RunnableNode, ready: Ready) -> _Step:
             if has_checks:
                 contract.check_all(inputs, results)
         except BaseException as error:
-            raise _fail(node, call, error, ready.counts) from None
+            raise tell_failure(node, call, error, ready.counts) from None
         try:
             for name, tensor in gives:
                 environment[tensor] = results[name]
@@ -269,7 +269,7 @@ def _single_step(node: RunnableNode, ready: Ready, read: tuple[str, str], give: 
         except BaseException as error:
             if tensor not in environment:
                 raise _absent(node, tensor) from None
-            raise _fail(node, call, error, ready.counts) from None
+            raise tell_failure(node, call, error, ready.counts) from None
         environment[made] = found
         return True
 
@@ -458,10 +458,10 @@ def _guarded(
     # Models and the user's own Python raise what they like, `SystemExit` too, and the client must learn which node
     # it was.
     except BaseException as error:
-        raise _fail(node, call, error, counts) from None
+        raise tell_failure(node, call, error, counts) from None
 
 
-def _fail(node: Node, call: Call, error: BaseException, counts: Counts | None = None) -> Exception:
+def tell_failure(node: Node, call: Call, error: BaseException, counts: Counts | None = None) -> Exception:
     """Return what the client is told of an error; what is not foreseen goes to the log, too."""
     if isinstance(error, RequestError | RunError | DeadlineError):
         return error

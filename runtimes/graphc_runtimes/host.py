@@ -44,6 +44,7 @@ from graphc_runtimes.room import Room
 from graphc_runtimes.rpc import RpcPlane, Served
 from graphc_runtimes.rpc_doors import RpcDoors, make_options
 from graphc_runtimes.rpc_messages import Messages
+from graphc_runtimes.stream_plane import StreamPlane
 
 _THRESHOLD: Final = (20_000, 20, 50)
 """How rarely cycles are looked for: a request makes none, and looking takes longer than answering one."""
@@ -53,6 +54,8 @@ _LONGEST_ID: Final = 1024
 """Longer ids are in an answer's body alone: clients and proxies take heads of a few kilobytes."""
 _VERBS: Final = {"infer": "infer", "aggregate": "aggregate", "route": "route", "generate": "infer"}
 """What is asked of a model at the end of a path; MLServer has `generate` as another word for `infer`."""
+_STREAMED: Final = {"infer_stream": "infer", "generate_stream": "infer", "aggregate_stream": "aggregate"}
+"""The same for answers in parts; the last is for graphc's engine, where a combiner answers the client."""
 
 
 async def serve(folder: str, limits: Limits) -> None:
@@ -126,6 +129,7 @@ def _give_planes(
     """Put data planes in front of both servers, which share what may wait."""
     settings, desk = rest._settings, Desk(limits.threads, limits.queue)
     plane = DataPlane(desk, meter, Features(settings.gzip_enabled, settings.root_path))
+    streams = StreamPlane(desk, meter, limits.threads + limits.queue, settings.root_path)
     room, messages = Room(limits.in_flight), Messages(cast("Any", dataplane_pb2).DESCRIPTOR)
     rpc_plane = RpcPlane(desk, meter, messages, room, names=catalog.names, versions=catalog.versions)
     rest.plane_settings = ProtocolSettings(
@@ -137,6 +141,7 @@ def _give_planes(
         least_rate=limits.least_rate,
         connections=limits.connections,
         room=room,
+        streams=streams,
         others=Doors(catalog, meter.count_other, settings.root_path),
     )
     rpc.plane, rpc.doors, rpc.limits = rpc_plane, RpcDoors(catalog, messages), limits
@@ -156,6 +161,8 @@ def _give_planes(
         for place in ("", *(f"/versions/{quote(each, safe='')}" for each in catalog.versions)):
             for verb, meant in _VERBS.items():
                 plane.add(Path(model, model.name, meant, f"{start}{place}/{verb}", head, context, pace))
+            for verb, meant in _STREAMED.items():
+                streams.add(Path(model, model.name, meant, f"{start}{place}/{verb}", head, context, pace))
         rpc_plane.add(Served(model, model.name, head.pairs, context, rpc_pace))
 
     models.LISTENERS.append(add)

@@ -30,6 +30,8 @@ class Limits:
     least_rate: int = 1024
     """Bytes a second that a client sends of a body, or reads of an answer, once its patience is over."""
     in_flight: int = _MOST_BODY
+    stream_s: int = 3600
+    """Seconds that an answer in parts may take in all, where the graph has no deadline."""
     connections: int = _MOST_CONNECTIONS
 
 
@@ -42,6 +44,7 @@ _VARIABLES: Final = {
     "idle_s": "GRAPHC_IDLE_TIMEOUT_S",
     "least_rate": "GRAPHC_MIN_BYTES_PER_S",
     "in_flight": "GRAPHC_MAX_BYTES_IN_FLIGHT",
+    "stream_s": "GRAPHC_STREAM_TIMEOUT_S",
     "connections": "GRAPHC_MAX_CONNECTIONS",
 }
 _MOST_DIGITS: Final = 15

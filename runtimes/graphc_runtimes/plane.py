@@ -135,17 +135,17 @@ class DataPlane:
             )
             unit = path.model.unit
             if unit is None or not path.model.ready:
-                self._respond(exchange, path, time.perf_counter(), _unready(path.name))
+                self._respond(exchange, path, time.perf_counter(), unready(path.name))
             elif unit.region.batch is not None and path.verb != "route":
                 if lane is None or lane.unit is not unit or not self._submit(lane, path, exchange):
-                    self._start_task(path, exchange, _Work(path, exchange, self._features))
+                    self._start_task(path, exchange, Work(path, exchange, self._features))
             elif path.pace.is_short(exchange.size) and not _may_take_long(exchange):
                 self._answer(path, lane, unit, exchange)
             else:
                 self._start_thread(path, lane, exchange, unit)
         # The outermost door: every error is answered, and the connection goes on.
         except BaseException as error:
-            answer = _fail(tell_fault(error, "the unit"))
+            answer = fail(tell_fault(error, "the unit"))
             exchange.respond(answer.status, answer.head, *answer.parts)
 
     def _answer(self, path: Path, lane: Lane | None, unit: LoadedUnit, exchange: HotExchange) -> None:
@@ -156,7 +156,7 @@ class DataPlane:
         if lane is not None and lane.unit is unit:
             found = path.context.run(_take, lane, path, exchange)
         if found is None:
-            found = path.context.run(_Work(path, exchange, self._features).do, unit)
+            found = path.context.run(Work(path, exchange, self._features).do, unit)
         path.pace.note(exchange.size, time.perf_counter() - start)
         self._respond(exchange, path, start, found)
 
@@ -166,12 +166,12 @@ class DataPlane:
         try:
             asked = _ask(lane, exchange)
         except RequestError as error:
-            self._respond(exchange, path, start, _fail(error))
+            self._respond(exchange, path, start, fail(error))
             return True
         if batcher is None or asked is None:
             return False
         if self._desk.is_full:
-            self._respond(exchange, path, start, _busy())
+            self._respond(exchange, path, start, busy())
             return True
         self._desk.take()
 
@@ -189,15 +189,15 @@ class DataPlane:
         """Answer a request from a thread; what goes the short way is read before, and is small."""
         start = time.perf_counter()
         if self._desk.is_full:
-            self._respond(exchange, path, start, _busy())
+            self._respond(exchange, path, start, busy())
             return
         # A model that was loaded anew has another unit.
         lane = lane if lane is not None and lane.unit is unit else None
-        work = _Work(path, exchange, self._features)
+        work = Work(path, exchange, self._features)
         try:
             asked = None if lane is None else path.context.run(_ask, lane, exchange)
         except RequestError as error:
-            self._respond(exchange, path, start, _fail(error))
+            self._respond(exchange, path, start, fail(error))
             return
 
         def answer() -> WireAnswer:
@@ -209,16 +209,16 @@ class DataPlane:
 
         self._desk.start(path.pace, exchange.size, lambda: path.context.copy().run(_guarded, answer), done)
 
-    def _start_task(self, path: Path, exchange: HotExchange, work: "_Work") -> None:
+    def _start_task(self, path: Path, exchange: HotExchange, work: "Work") -> None:
         if self._desk.is_full:
-            self._respond(exchange, path, time.perf_counter(), _busy())
+            self._respond(exchange, path, time.perf_counter(), busy())
             return
         coroutine = self._answer_later(path, exchange, work)
         task = asyncio.get_running_loop().create_task(coroutine, context=path.context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer_later(self, path: Path, exchange: HotExchange, work: "_Work") -> None:
+    async def _answer_later(self, path: Path, exchange: HotExchange, work: "Work") -> None:
         start = time.perf_counter()
         self._desk.take()
         try:
@@ -240,7 +240,7 @@ def _guarded(work: Callable[[], WireAnswer]) -> WireAnswer:
     try:
         return work()
     except BaseException as error:
-        return _fail(tell_fault(error, "the unit"))
+        return fail(tell_fault(error, "the unit"))
 
 
 async def _guarded_later(work: Awaitable[WireAnswer]) -> WireAnswer:
@@ -250,7 +250,7 @@ async def _guarded_later(work: Awaitable[WireAnswer]) -> WireAnswer:
     except asyncio.CancelledError:
         raise
     except BaseException as error:
-        return _fail(tell_fault(error, "the unit"))
+        return fail(tell_fault(error, "the unit"))
 
 
 def _ask(lane: Lane, exchange: HotExchange) -> Asked | None:
@@ -265,7 +265,7 @@ def _take(lane: Lane, path: Path, exchange: HotExchange) -> WireAnswer | None:
     try:
         asked = _ask(lane, exchange)
     except RequestError as error:
-        return _fail(error)
+        return fail(error)
     return None if asked is None else _run(lane, path, asked)
 
 
@@ -274,7 +274,7 @@ def _run(lane: Lane, path: Path, asked: Asked) -> WireAnswer:
     try:
         return _frame(lane, path, asked, lane.run(asked))
     except ToldError as error:
-        return _fail(error)
+        return fail(error)
 
 
 def _frame(lane: Lane, path: Path, asked: Asked, outputs: bytes) -> WireAnswer:
@@ -320,10 +320,10 @@ class _Rider:
         if isinstance(outcome, bytes):
             self._done(_guarded(lambda: _frame(self.writer, self._path, self._asked, outcome)))
         else:
-            self._done(_fail(outcome) if isinstance(outcome, ToldError) else None)
+            self._done(fail(outcome) if isinstance(outcome, ToldError) else None)
 
 
-class _Work:
+class Work:
     """One request on its way to an answer."""
 
     __slots__ = ("_asked", "_exchange", "_features", "_path")
@@ -338,25 +338,25 @@ class _Work:
             if self._path.verb == "route":
                 message = unit.accept(read_message(self._body(), self._headers()))
                 return self._finish(Written([orjson.dumps([unit.route(message)])]), _JSON)
-            message = self._read(unit)
+            message = self.read(unit)
             return self._write(unit, message, unit.answer(message))
         except ToldError as error:
-            return _fail(error)
+            return fail(error)
 
     async def do_batched(self, desk: Desk) -> WireAnswer:
         """Return the answer of a unit that may answer several requests at once."""
         unit = self._path.model.unit
         if unit is None:
-            return _unready(self._path.name)
+            return unready(self._path.name)
         try:
             if not _may_take_long(self._exchange):
-                message = self._read(unit)
+                message = self.read(unit)
                 return self._write(unit, message, await answer(unit, message))
-            message = await desk.run(lambda: self._read(unit))
+            message = await desk.run(lambda: self.read(unit))
             tensors = await answer(unit, message)
             return await desk.run(lambda: self._write(unit, message, tensors))
         except ToldError as error:
-            return _fail(error)
+            return fail(error)
 
     # --- Reading -------------------------------------------------------------------------------------
 
@@ -368,7 +368,8 @@ class _Work:
         coding = (request.header(b"content-encoding") or b"identity").lower().strip()
         return body if coding == b"identity" else self._exchange.unpack(coding)
 
-    def _read(self, unit: LoadedUnit) -> Message:
+    def read(self, unit: LoadedUnit) -> Message:
+        """Return the message that the request is; raises RequestError and BusyError."""
         body = self._body()
         if self._path.verb == "aggregate":
             return unit.accept(read_messages(body, self._headers()))
@@ -458,15 +459,18 @@ def _may_take_long(exchange: HotExchange) -> bool:
     return not is_raw or int(raw) > LONGEST
 
 
-def _fail(error: ToldError) -> WireAnswer:
+def fail(error: ToldError) -> WireAnswer:
+    """Return the answer that tells of an error."""
     head = _JSON + _RETRY if error.status == _BUSY else _JSON
     return WireAnswer(error.status, head, (orjson.dumps({"error": cut_error(str(error))}),))
 
 
-def _unready(name: str) -> WireAnswer:
+def unready(name: str) -> WireAnswer:
+    """Return the answer of a model that is not loaded."""
     text = orjson.dumps({"error": f"model {show(name)} is not ready"})
     return WireAnswer(_BUSY, _JSON + _RETRY, (text,))
 
 
-def _busy() -> WireAnswer:
-    return _fail(BusyError())
+def busy() -> WireAnswer:
+    """Return the answer where no more requests are taken."""
+    return fail(BusyError())

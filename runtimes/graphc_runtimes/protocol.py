@@ -6,6 +6,7 @@ uvicorn takes a class like this as its `http`; it makes one for each connection.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import httptools
@@ -67,7 +68,10 @@ class HotExchange(Exchange):
     size = 0
     buffer: memoryview | None = None
     refusal: Refusal | None = None
+    on_gone: Callable[[], None] | None = None
+    """Called once the client is gone, while the request is being answered."""
     _held = 0
+    _is_chunked = False
 
     def __init__(self, connection: "HttpProtocol", request: Request, handler: "Handler", most: int) -> None:
         super().__init__(connection, request)
@@ -124,6 +128,8 @@ class HotExchange(Exchange):
         super().disconnect()
         if not self.is_started:
             self.drop()
+        elif self.on_gone is not None:
+            self.on_gone()
 
     def start(self) -> None:
         """Answer."""
@@ -150,6 +156,35 @@ class HotExchange(Exchange):
                 % (STATUS_LINES[status], connection.default_headers(), head, length, close),
                 *parts,
             )
+        self.drop()
+        self._complete()
+
+    # --- An answer in parts ----------------------------------------------------------------------------
+
+    def begin(self, head: bytes) -> None:
+        """Send the head of an answer of 200 whose body comes in parts; `head` has what is not common."""
+        connection, request = self.connection, self.request
+        # A client of HTTP/1.0 has the end of the connection for that of the body.
+        self._is_chunked = request.version != "1.0"
+        if self.is_disconnected or connection.is_closing():
+            return
+        connection.log_access(self, 200)
+        chunked = b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
+        close = b"" if request.keep_alive else b"connection: close\r\n"
+        connection.write(
+            b"%b%b%b%b%b\r\n" % (STATUS_LINES[200], connection.default_headers(), head, chunked, close)
+        )
+
+    async def send(self, part: bytes) -> None:
+        """Send a part of the body, and wait until the client has read most of what was sent."""
+        if not (self.is_disconnected or self.connection.is_closing()):
+            self.connection.write(b"%x\r\n%b\r\n" % (len(part), part) if self._is_chunked else part)
+            await self.connection.drain()
+
+    def finish(self) -> None:
+        """End the body."""
+        if self._is_chunked and not (self.is_disconnected or self.connection.is_closing()):
+            self.connection.write(b"0\r\n\r\n")
         self.drop()
         self._complete()
 
@@ -180,10 +215,12 @@ class Settings:
         least_rate: int = 1024,
         connections: int = 4096,
         room: Room | None = None,
+        streams: Handler | None = None,
         others: Handler | None = None,
     ) -> None:
         self.handler, self.max_body, self.max_head, self.patience_s = handler, max_body, max_head, patience_s
         self.idle_s, self.least_rate, self.room, self.others = idle_s, least_rate, room or Room(_ROOM), others
+        self.streams = streams
         self.open = Connections(connections)
         self.is_sweeping = False
         self._headers: tuple[object, bytes] = (None, b"")
@@ -436,6 +473,8 @@ class HttpProtocol(asyncio.Protocol):
         settings = self.settings
         if settings.handler.knows(request):
             return HotExchange(self, request, settings.handler, settings.max_body)
+        if settings.streams is not None and settings.streams.knows(request):
+            return HotExchange(self, request, settings.streams, settings.max_body)
         if settings.others is not None and settings.others.knows(request):
             return HotExchange(self, request, settings.others, min(_MOST_OTHER, settings.max_body))
         return AsgiExchange(self, request, self._app)

@@ -16,6 +16,7 @@ from graphc_runtimes.desk import Desk, Pace
 from graphc_runtimes.environment import read_environment
 from graphc_runtimes.plane import DataPlane, Features, Path
 from graphc_runtimes.protocol import HttpProtocol, Settings
+from graphc_runtimes.stream_plane import StreamPlane
 from graphc_runtimes.unit import load_unit
 from plane_parts import Meter, Model
 
@@ -173,8 +174,12 @@ def start(
     for verb in ("infer", "aggregate", "route"):
         path = f"/v2/models/graph/{verb}"
         plane.add(Path(model, "graph", verb, path, _head, copy_context(), Pace(unit.region)))
+    streams = StreamPlane(desk, meter, threads + queue)
+    for verb, meant in (("infer_stream", "infer"), ("aggregate_stream", "aggregate")):
+        path = f"/v2/models/graph/{verb}"
+        streams.add(Path(model, "graph", meant, path, _head, copy_context(), Pace(unit.region)))
     sizes: dict[str, Any] = {"max_body": 2**24, "max_head": 2**14, "patience_s": 30, **(limits or {})}
-    settings = Settings(plane, **sizes)
+    settings = Settings(plane, streams=streams, **sizes)
     protocol = type("Tested", (HttpProtocol,), {"settings": settings})
     config = uvicorn.Config(cast("Any", cold), port=0, lifespan="off", log_config=None, http=protocol)
     server = uvicorn.Server(config)

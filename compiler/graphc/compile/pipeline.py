@@ -80,7 +80,12 @@ PIPELINE: Final = Pipeline(
         Stage(sound, Build(Reading.assemble_graph)),
     ),
     planning=(
-        Stage(sound, Check(Planning.check_rows), Check(Planning.check_deadline)),
+        Stage(
+            sound,
+            Check(Planning.check_rows),
+            Check(Planning.check_deadline),
+            Check(Planning.check_streams),
+        ),
         Stage(
             sound,
             Build(Planning.lower_fallbacks),

@@ -14,6 +14,7 @@ from graphc.lower.check_depth import check_depth
 from graphc.lower.check_merging import check_merging
 from graphc.lower.check_quorums import check_quorums
 from graphc.lower.check_rows import check_rows
+from graphc.lower.check_streams import check_streams
 from graphc.lower.check_units import check_units
 from graphc.lower.choose import Choice, TooDeep, choose_plan
 from graphc.lower.conditions import lower_conditions
@@ -51,6 +52,9 @@ class Planning:
 
     def check_deadline(self, sink: Sink) -> None:
         check_deadline(self.graph, sink)
+
+    def check_streams(self, sink: Sink) -> None:
+        check_streams(self.graph, sink)
 
     def lower_fallbacks(self) -> None:
         self._rewrite(lower_fallbacks(self.straight))

@@ -5,6 +5,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Literal
 
+from graphc_components.servers import STREAM
 from graphc_components.tensors import TensorType
 
 from graphc.diagnostics import Span
@@ -360,6 +361,11 @@ class Node:
     cost_ms: float | None = None
     """How long it takes, as the file says."""
     policy: Policy = field(default_factory=Policy)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the file asks for its answer in parts."""
+        return isinstance(self.work, ServerWork) and self.work.parameters.get(STREAM) is True
 
     @property
     def reads(self) -> Iterator[str]:

@@ -2,27 +2,26 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
-from typing import Final, cast
+from collections.abc import Callable, Generator, Iterator
+from typing import Final
 
-import orjson
 from graphc_components.servers import SERVERS, place_variable
 
 from graphc_runtimes.errors import ServerFaultError
 from graphc_runtimes.limits import read_limits
 from graphc_runtimes.region import ServerNode
+from graphc_runtimes.servers import transport
 from graphc_runtimes.servers.dialect import Answer, Call
 from graphc_runtimes.servers.plain_http import PlainHttp
 from graphc_runtimes.servers.secure_http import SecureHttp
+from graphc_runtimes.servers.streamed_http import Stop, StreamedHttp
 from graphc_runtimes.servers.transport import Bounds, Transport, TransportError
+from graphc_runtimes.servers.words import say_error
 
 USUAL_S: Final = 60.0
 """How long a server may take where neither the node nor the graph says."""
+EVENTS: Final = "text/event-stream"
 _HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "graphc"}
-_LONGEST: Final = 500
-"""As much of what a server says of an error is passed on."""
-_WORDS: Final = ("error", "message", "detail", "info", "msg", "reason", "status")
-"""Where servers' JSON says what is wrong, from the first that is looked for."""
 
 
 def where_is(node: ServerNode) -> str:
@@ -47,59 +46,66 @@ class Connection:
         """Return what the server answers with success; raises ServerFaultError."""
         answer = self._exchange(call)
         if answer.status // 100 != 2:
-            said = say_error(answer.body)
-            told = f"({self._title}) answered {answer.status}"
-            raise ServerFaultError(f"{told}: {said}" if said else told, told)
+            raise _refused(self._title, answer.status, answer.body)
         return answer
 
     def _exchange(self, call: Call) -> Answer:
-        headers = {**_HEADERS, **call.headers}
-        if (token := self._find_token()) is not None:
-            headers["Authorization"] = f"Bearer {token}"
         try:
-            return self._transport.exchange(call.path, call.body, headers)
+            return self._transport.exchange(call.path, call.body, make_headers(call, self._find_token()))
         except TransportError as error:
-            told = f"({self._title}) {error}"
-            raise ServerFaultError(told, told) from None
+            raise _failed(self._title, error) from None
 
 
-def say_error(body: bytes) -> str:
-    """Return what a server says of an error: the text of its JSON, or the line of its text that says what is wrong."""
-    text = ""
-    with contextlib.suppress(orjson.JSONDecodeError):
-        text = _find_words(orjson.loads(body), 0)
-    if not text and body.lstrip()[:1] not in (b"<", b"{", b"["):
-        text = _choose_line(body.decode("utf-8", "replace"))
-    cleaned = "".join(each if each.isprintable() else " " for each in text[: 2 * _LONGEST])
-    return " ".join(cleaned.split())[:_LONGEST]
+class StreamingConnection:
+    """Calls one server for answers in parts, from any thread; each call has a connection of its own."""
+
+    def __init__(
+        self, node: ServerNode, find_token: Callable[[], str | None], allowed_s: float = USUAL_S
+    ) -> None:
+        limits = read_limits()
+        self._title = SERVERS[node.server].title
+        self._find_token = find_token
+        self._http = StreamedHttp(where_is(node), Bounds(allowed_s, limits.max_body, limits.max_head))
+        self.longest_s: Final = float(limits.stream_s)
+        """How many seconds a stream may take in all."""
+
+    @contextlib.contextmanager
+    def open(self, call: Call, stop: Stop, ends: float) -> Generator[Iterator[bytes]]:
+        """Send a call, and give the pieces of the events that it is answered with; raises ServerFaultError.
+
+        `ends` is when the last piece has to be there, by the monotonic clock.
+        """
+        headers = make_headers(call, self._find_token()) | {"Accept": EVENTS}
+        try:
+            with self._http.open(call.path, call.body or b"", headers, stop, ends) as (answer, pieces):
+                if answer.status // 100 != 2:
+                    raise _refused(self._title, answer.status, b"".join(pieces))
+                yield self._check(answer, pieces)
+        except TransportError as error:
+            raise _failed(self._title, error) from None
+
+    def _check(self, answer: Answer, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != EVENTS:
+            raise TransportError("answered with no stream of events")
+        if answer.headers.get("content-encoding", "identity").lower() != "identity":
+            raise TransportError(transport.CODED)
+        return pieces
 
 
-def _choose_line(text: str) -> str:
-    """Return the first line of a text; the last one of a traceback, which MLServer answers with."""
-    lines = text.strip().split("\n")
-    return lines[-1 if lines[0].startswith("Traceback ") else 0]
+def make_headers(call: Call, token: str | None) -> dict[str, str]:
+    """Return the headers that a call is sent with."""
+    headers = {**_HEADERS, **call.headers}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
 
 
-def _find_words(value: object, depth: int) -> str:
-    if isinstance(value, str):
-        return value
-    if depth > 4:
-        return ""
-    if isinstance(value, list):
-        return next(
-            (found for each in cast("list[object]", value) if (found := _find_words(each, depth + 1))), ""
-        )
-    if isinstance(value, dict):
-        return _find_in_fields(cast("dict[str, object]", value), depth)
-    return ""
+def _refused(title: str, status: int, body: bytes) -> ServerFaultError:
+    said, told = say_error(body), f"({title}) answered {status}"
+    return ServerFaultError(f"{told}: {said}" if said else told, told)
 
 
-def _find_in_fields(fields: Mapping[str, object], depth: int) -> str:
-    found = next((words for name in _WORDS if (words := _find_words(fields.get(name), depth + 1))), "")
-    detail = _find_words(fields.get("detail"), depth + 1)
-    if detail and detail != found:
-        # BentoML counts what pydantic found wrong in `error`, and says what that is in `detail`.
-        found = f"{found}: {detail}"
-    place = fields.get("loc")
-    last = cast("list[object]", place)[-1] if isinstance(place, list) and place else None
-    return f"{last}: {found}" if found and isinstance(last, str) else found
+def _failed(title: str, error: TransportError) -> ServerFaultError:
+    told = f"({title}) {error}"
+    return ServerFaultError(told, told)

@@ -1,8 +1,8 @@
 """What a dialect is: arrays to calls over HTTP, and answers to arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from graphc_components.datatypes import Array
 
@@ -32,8 +32,12 @@ class Answer:
 class AnswerError(Exception):
     """A server's answer is not one of its protocol, or not what the node declares.
 
-    The message reads on after "its server".
+    The message reads on after "its server". `logged` stands for it in a log, where it has the server's own words.
     """
+
+    def __init__(self, message: str, logged: str | None = None) -> None:
+        super().__init__(message)
+        self.logged = message if logged is None else logged
 
 
 class Dialect(Protocol):
@@ -45,6 +49,24 @@ class Dialect(Protocol):
 
     def read(self, answers: Sequence[Answer], inputs: Mapping[str, Array], /) -> Mapping[str, Array]:
         """Return the outputs that answers of 200 hold, in the order of the calls; raises AnswerError, ArrayError."""
+        ...
+
+
+@runtime_checkable
+class StreamingDialect(Dialect, Protocol):
+    """How a kind of server is asked for an answer in parts."""
+
+    def ask_parts(self, inputs: Mapping[str, Array]) -> Call:
+        """Return the one call for some inputs; raises ArrayError, and RequestError for what has no parts."""
+        ...
+
+    def read_parts(
+        self, events: Iterator[bytes], inputs: Mapping[str, Array], /
+    ) -> Iterator[Mapping[str, Array]]:
+        """Yield the outputs part by part, each as it has come, at least one; raises AnswerError.
+
+        It takes server-sent events, and takes one only when it is asked for what follows.
+        """
         ...
 
 

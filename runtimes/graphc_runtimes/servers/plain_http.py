@@ -4,12 +4,13 @@ urllib3 took a quarter of a millisecond of a call, which is as long as a small m
 the answers: it refuses heads that can be read in two ways.
 """
 
+import contextlib
 import select
 import socket
 import time
 import weakref
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -24,7 +25,8 @@ _SMALL: Final = 2**16
 """A body of fewer bytes travels with its head in one piece."""
 _LEAST_S: Final = 1e-6
 """No time at all would mean to a socket that it is not to wait, and to fail in another way."""
-_OF_URLS: Final = "/%:@!$&'()*+,;=~-._"
+OF_URLS: Final = "/%:@!$&'()*+,;=~-._"
+"""What stands in the path of a URL as it is."""
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
@@ -37,17 +39,18 @@ class PlainHttp:
         host = parts.hostname or ""
         self._bounds = bounds
         self._address = host, parts.port or 80
-        self._root = quote(parts.path.rstrip("/"), safe=_OF_URLS)
+        self._root = quote(parts.path.rstrip("/"), safe=OF_URLS)
         shown = f"[{host}]" if ":" in host else host
         self._host = shown if parts.port in (None, 80) else f"{shown}:{parts.port}"
         # Appending to a list and popping from it are one step each to other threads.
-        self._idle: list[_Line] = []
+        self._idle: list[Line] = []
         weakref.finalize(self, _close_all, self._idle)
 
     def exchange(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         """Return the answer to a POST of a body, or to a GET; raises TransportError."""
         until = time.monotonic() + self._bounds.seconds
-        line = self._begin(self._write_head(path, body, headers), body or b"", until)
+        head = write_head(self._root + path, self._host, body, headers)
+        line = self._begin(head, body or b"", until)
         answer = line.read(until)
         if line.is_kept and len(self._idle) < KEPT:
             self._idle.append(line)
@@ -55,17 +58,7 @@ class PlainHttp:
             line.close()
         return answer
 
-    def _write_head(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
-        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-        if body is None:
-            start = f"GET {self._root}{path} HTTP/1.1\r\nHost: {self._host}\r\n"
-        else:
-            start = (
-                f"POST {self._root}{path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n"
-            )
-        return f"{start}{''.join(lines)}\r\n".encode("ascii")
-
-    def _begin(self, head: bytes, body: bytes, until: float) -> "_Line":
+    def _begin(self, head: bytes, body: bytes, until: float) -> "Line":
         """Send a request on a kept connection or a new one, and return the connection."""
         while self._idle:
             try:
@@ -76,26 +69,38 @@ class PlainHttp:
             if line.is_fresh and line.send(head, body, until):
                 return line
             line.close()
-        line = _Line(self._connect(), self._bounds)
+        line = Line(connect(self._address, self._bounds.seconds), self._bounds)
         if not line.send(head, body, until):
             line.close()
             raise TransportError(transport.CUT)
         return line
 
-    def _connect(self) -> socket.socket:
-        try:
-            found = socket.create_connection(self._address, min(CONNECT_S, self._bounds.seconds))
-        except TimeoutError:
-            raise TransportError(transport.UNREACHED) from None
-        except (socket.gaierror, UnicodeError):
-            raise TransportError(transport.UNNAMED) from None
-        except OSError:
-            raise TransportError(transport.REFUSED) from None
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return found
+
+def connect(address: tuple[str, int], seconds: float) -> socket.socket:
+    """Return a connection to a server, made in no more seconds than these or CONNECT_S; raises TransportError."""
+    try:
+        found = socket.create_connection(address, min(CONNECT_S, seconds))
+    except TimeoutError:
+        raise TransportError(transport.UNREACHED) from None
+    except (socket.gaierror, UnicodeError):
+        raise TransportError(transport.UNNAMED) from None
+    except OSError:
+        raise TransportError(transport.REFUSED) from None
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return found
 
 
-class _Line:
+def write_head(path: str, host: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
+    """Return the head of a POST of a body, or of a GET."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    if body is None:
+        start = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"
+    else:
+        start = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
+    return f"{start}{''.join(lines)}\r\n".encode("ascii")
+
+
+class Line:
     """A connection, on which one call goes at a time, and the answer that is being read from it."""
 
     def __init__(self, link: socket.socket, bounds: Bounds) -> None:
@@ -105,7 +110,7 @@ class _Line:
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._pieces: list[bytes] = []
-        self._size = 0
+        self._size = self._framing = 0
         self._is_whole = self._has_head = self._says_more = False
         self.is_kept = False
         """Whether another call may go on this connection."""
@@ -170,6 +175,46 @@ class _Line:
             body = _unpack(body, coding, self._bounds.body)
         return Answer(self._status, self._headers, body)
 
+    # --- An answer that is read in pieces; the connection is for this one call ---------------------------
+
+    def read_head(self, until: float) -> Answer:
+        """Return the status and headers of an answer whose pieces `read_pieces` gives; raises TransportError."""
+        while not self._has_head:
+            self._receive_more(until)
+        return Answer(self._status, self._headers, b"")
+
+    def read_pieces(self, silent_s: float, ends: float) -> Iterator[bytes]:
+        """Yield the body's pieces, none later than so many seconds after the last; raises TransportError."""
+        while True:
+            pieces, self._pieces = self._pieces, []
+            yield from pieces
+            if self._is_whole:
+                return
+            if not self._receive_more(min(time.monotonic() + silent_s, ends)):
+                return
+
+    def _receive_more(self, until: float) -> bool:
+        """Take what comes next; says whether there may be more."""
+        before, piece = self._size, self._receive(until)
+        if not piece:
+            self._end()
+            return False
+        self._feed(piece)
+        self._framing = self._framing + len(piece) if self._size == before else 0
+        if self._size > self._bounds.body:
+            raise transport.too_long(self._bounds.body)
+        if self._framing > self._bounds.head and not self._is_whole:
+            raise TransportError(f"answered with a head of more than {self._bounds.head} bytes")
+        return True
+
+    def stop(self) -> None:
+        """End the connection under whoever reads from it, in another thread."""
+        with contextlib.suppress(OSError):
+            # The method of TLS would take the connection's state away from the thread that reads.
+            socket.socket.shutdown(self._link, socket.SHUT_RDWR)
+
+    # --- What reads ------------------------------------------------------------------------------------
+
     def _receive(self, until: float) -> bytes:
         late = transport.UNFINISHED if self._has_head else transport.LATE
         try:
@@ -233,7 +278,7 @@ class _Line:
             self.is_kept = self._parser.should_keep_alive()
 
 
-def _close_all(lines: list[_Line]) -> None:
+def _close_all(lines: list[Line]) -> None:
     for line in lines:
         line.close()
 
@@ -241,7 +286,7 @@ def _close_all(lines: list[_Line]) -> None:
 def _unpack(body: bytes, coding: str, most: int) -> bytes:
     """Return a body that was compressed although nobody asked for it; raises TransportError."""
     if coding not in _WINDOW_BITS:
-        raise TransportError("answered in an encoding that was not asked for")
+        raise TransportError(transport.CODED)
     unpacker = zlib.decompressobj(_WINDOW_BITS[coding])
     try:
         found = unpacker.decompress(body, most + 1)

@@ -68,7 +68,7 @@ def _say_failure(error: Exception) -> str:
         case urllib3.exceptions.NameResolutionError():
             return transport.UNNAMED
         case urllib3.exceptions.SSLError():
-            return "has no certificate that is trusted here"
+            return transport.UNTRUSTED
         # It is a kind of timeout to urllib3.
         case urllib3.exceptions.NewConnectionError():
             return transport.REFUSED

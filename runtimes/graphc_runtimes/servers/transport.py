@@ -17,6 +17,8 @@ UNNAMED: Final = "has a name that cannot be resolved"
 LATE: Final = "gave no answer in time"
 UNFINISHED: Final = "did not finish its answer in time"
 CUT: Final = "closed the connection before its answer was whole"
+UNTRUSTED: Final = "has no certificate that is trusted here"
+CODED: Final = "answered in an encoding that was not asked for"
 NO_HTTP: Final = "answered with something that is not HTTP"
 
 

@@ -36,6 +36,9 @@ CALL_TENSOR: Final = error(
 CALLS_END_EXECUTOR: Final = warning(
     "GC332", "calls-end-executor", "A gRPC route is left out, as one call would end Seldon's executor."
 )
+STREAM_LOST: Final = error(
+    "GC333", "stream-lost", "A graph answers in parts, and Seldon's executor stands before it, which cannot."
+)
 NO_BATCH_ROWS: Final = error(
     "GC325", "no-batch-rows", "Requests are to run together whose rows cannot be told apart again."
 )

@@ -55,3 +55,6 @@ OTHER_SAVED_MODEL: Final = error(
     "other-saved-model",
     "A node asks TensorFlow Serving otherwise than its `models.config` or a SavedModel says.",
 )
+CANNOT_STREAM: Final = error(
+    "GC577", "cannot-stream", "A node is to answer in parts where the graph cannot give them on."
+)

@@ -5,13 +5,13 @@ from typing import Final
 from graphc_components.tensors import CONTENTS
 
 from graphc.diagnostics import Diagnostic, Rule, Sink, Span
-from graphc.diagnostics.codes.limits import CALL_TENSOR, CALLS_END_EXECUTOR
+from graphc.diagnostics.codes.limits import CALL_TENSOR, CALLS_END_EXECUTOR, STREAM_LOST
 from graphc.ir.plan import Plan
 from graphc.targets.interface import Deployable
 from graphc.targets.routes.routing import Routing
-from graphc.targets.seldon.routing import route_seldon
+from graphc.targets.seldon.routing import needs_engine, route_seldon
 
-LOSSES: Final[tuple[Rule, ...]] = (CALL_TENSOR, CALLS_END_EXECUTOR)
+LOSSES: Final[tuple[Rule, ...]] = (CALL_TENSOR, CALLS_END_EXECUTOR, STREAM_LOST)
 """What is reported here."""
 
 _LET_SHARE: Final = (
@@ -20,7 +20,9 @@ _LET_SHARE: Final = (
 
 
 def check_losses(deployable: Deployable, sink: Sink) -> None:
-    """Report what is lost over gRPC, which Seldon's executor serves for chains of models alone."""
+    """Report what is lost where Seldon's executor stands: gRPC but for chains of models, and answers in parts."""
+    if needs_engine(deployable):
+        _check_streams(deployable, sink)
     if deployable.settings.calls_at is not None:
         for version in deployable.versions:
             _check_tensors(version.plan, deployable.settings.calls_at, sink)
@@ -28,6 +30,17 @@ def check_losses(deployable: Deployable, sink: Sink) -> None:
         routing = route_seldon(deployable)
         if routing.is_ours:
             _check_route(routing, sink)
+
+
+def _check_streams(deployable: Deployable, sink: Sink) -> None:
+    told = set[str]()
+    for version in deployable.versions:
+        for node in (node for unit in version.plan.root.walk() for node in unit.region.nodes):
+            if node.streams and node.origin not in told:
+                told.add(node.origin)
+                message = f"`{node.origin}` streams, and Seldon's executor, which has to stand before the graph, cannot"
+                hint = "say `target: kubernetes`, or keep the graph in one unit: `placement: fused`"
+                sink.report(Diagnostic(STREAM_LOST, message, node.at, hint))
 
 
 def _check_tensors(plan: Plan, at: Span, sink: Sink) -> None:
