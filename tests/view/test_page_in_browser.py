@@ -143,3 +143,57 @@ def test_another_predictor_and_hostile_names(tmp_path: Path) -> None:
         assert await tab.run("document.images.length") == 0
 
     in_browser(look)
+
+
+def test_the_page_of_a_change_is_quiet_fits_and_tells_what_changed(tmp_path: Path) -> None:
+    old = ROOT / "graphs" / "iris-cascade" / "graph.yaml"
+    new = tmp_path / "graph.yaml"
+    text = old.read_text().replace("model: models/", f"model: {old.parent}/models/")
+    new.write_text(
+        text.replace("until: 0.9", "until: 0.8").replace("  species: species  # BYTES[batch]\n", "")
+    )
+    page = tmp_path / "change.html"
+    result = CliRunner().invoke(main, ["view", "--diff", str(old), str(new), "-o", str(page)])
+    assert result.exit_code == 0, result.output
+
+    async def look(tab: Tab) -> None:
+        for size in SIZES:
+            await tab.show(page, *size, dark=size == SIZES[1])
+            assert await tab.run("document.documentElement.scrollWidth") <= size[0]
+            # Every sign can be seen, and stands out from what it is drawn on.
+            colors = await tab.run(
+                "[...document.querySelectorAll('.view:not([hidden]) .sign')].map((each) => ["
+                " getComputedStyle(each.querySelector('circle')).fill,"
+                " getComputedStyle(each.querySelector('text')).fill,"
+                " each.getBoundingClientRect().width])"
+            )
+            assert colors
+            assert all(_contrast(ground, ink) >= 4.5 and width > 4 for ground, ink, width in colors), colors
+        await tab.show(page, *SIZES[0])
+        told = await tab.run("document.querySelector('.told').innerText")
+        assert "leaves at a confidence of 0.9 → leaves at a confidence of 0.8" in told
+        assert "added" in told
+        await tab.run("document.querySelector('.graph [aria-label^=\"changed: choice answer\"]').focus()")
+        facts = await tab.run("document.getElementById('facts').innerText")
+        assert "changed" in facts
+        assert "0.9 → " in facts
+        await tab.press("/")
+        await tab.call("Input.insertText", text="removed:")
+        # The output, and the nodes that nothing else needs.
+        assert await tab.run("document.querySelectorAll('.graph .hit').length") == 3
+
+    in_browser(look)
+
+
+def _contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, as the guidelines for accessible pages have it."""
+
+    def light(color: str) -> float:
+        parts = [int(each) / 255 for each in color.removeprefix("rgb(").removesuffix(")").split(",")]
+        red, green, blue = (
+            each / 12.92 if each <= 0.03928 else ((each + 0.055) / 1.055) ** 2.4 for each in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    lighter, darker = sorted((light(one), light(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)

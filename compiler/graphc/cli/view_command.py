@@ -27,7 +27,7 @@ _STDOUT: Final = "-"
 
 
 @click.command("view")
-@click.argument("file")
+@click.argument("paths", nargs=-1, required=True, metavar="FILE")
 @plan_options
 @click.option(
     "-o", "--output", metavar="PATH", help="The file to write; its ending says the format. `-` is stdout."
@@ -42,15 +42,17 @@ _STDOUT: Final = "-"
     "--of", type=click.Choice(["graph", "plan"]), default="plan", show_default=True, help="What to draw."
 )
 @click.option("--predictor", metavar="NAME", help="The predictor to draw; the first one, if not given.")
+@click.option("--diff", "compares", is_flag=True, help="Draw what changes from one FILE to another.")
 @click.option("--open", "opens", is_flag=True, help="Open what was written.")
 def command(
-    file: str,
+    paths: tuple[str, ...],
     request: Request,
     output: str | None,
     format_: str | None,
     of: str,
     predictor: str | None,
     *,
+    compares: bool,
     opens: bool,
 ) -> None:
     """Draw the graph of FILE and the plan it compiles to.
@@ -58,21 +60,19 @@ def command(
     Without `-o`, lines of text go to the terminal. `-o graph.html` writes one page that needs no network: the graph as
     the file has it and the plan as it runs, side by side, for each predictor. `.svg`, `.mmd` (Mermaid) and `.dot`
     hold one picture.
+
+    With `--diff`, two FILEs are one picture: what the second adds, removes and changes of the first.
     """
     chosen = _find_format(output, format_)
     if opens and output in (None, _STDOUT):
         raise click.UsageError("--open needs a file: give one with -o")
-    # The compiler is slow to import, and help needs none of it.
-    from graphc.compile.compile_files import compile_files
-
-    done = compile_files(replace(request, paths=(file,)))
-    report(done, "text", to_stderr=True)
-    if not done.only_lost:
-        exit_if_rejected(done)
-    graph = _find_graph(done, file)
-    if predictor is not None and predictor not in graph.plans:
-        raise click.BadParameter(f"the predictors are {', '.join(graph.plans)}", param_hint="--predictor")
-    text = _write(done, graph, chosen, of, predictor)
+    if len(paths) != 1 + compares:
+        raise click.UsageError("`--diff` takes two files" if compares else "view draws one file")
+    text = (
+        _write_difference(paths, request, chosen, of, predictor)
+        if compares
+        else _write_one(paths[0], request, chosen, of, predictor)
+    )
     if output in (None, _STDOUT):
         click.echo(text, nl=False)
         return
@@ -86,6 +86,29 @@ def command(
     click.echo(f"wrote {output}", err=True)
     if opens:
         click.launch(str(Path(output).resolve()))
+
+
+def _write_one(file: str, request: Request, format_: str, of: str, predictor: str | None) -> str:
+    # The compiler is slow to import, and help needs none of it.
+    from graphc.compile.compile_files import compile_files
+
+    done = compile_files(replace(request, paths=(file,)))
+    report(done, "text", to_stderr=True)
+    if not done.only_lost:
+        exit_if_rejected(done)
+    graph = _find_graph(done, file)
+    if predictor is not None and predictor not in graph.plans:
+        raise click.BadParameter(f"the predictors are {', '.join(graph.plans)}", param_hint="--predictor")
+    return _write(done, graph, format_, of, predictor)
+
+
+def _write_difference(
+    paths: tuple[str, ...], request: Request, format_: str, of: str, predictor: str | None
+) -> str:
+    from graphc.cli.view_change import write_difference
+
+    before, after = paths
+    return write_difference(request, (before, after), format_, of, predictor)
 
 
 def _find_format(output: str | None, format_: str | None) -> str:

@@ -131,9 +131,9 @@ function begin(svg) {
   fit(svg);
   const box = boxes.get(svg);
   const all = svg.getBoundingClientRect();
-  // Of a large graph the beginning is more to look at than all of it.
+  // Of a large graph the beginning is more to look at than all of it, and of a change what changes first.
   if (all.width && Math.min(all.width / box.width, all.height / box.height) < TINY) {
-    bring(svg.querySelector(".box"), 1600);
+    bring(svg.querySelector(".box:is(.added, .removed, .changed)") ?? svg.querySelector(".box"), 1600);
   }
 }
 

@@ -109,12 +109,36 @@ def choose_larger(both: Sequence[Placed], width: float, height: float) -> Placed
 def find_layers(drawing: Drawing) -> Layers:
     """Find the layers of a picture; raises ViewError where the library that does it is not installed."""
     ends = frozenset(box.id for box in drawing.boxes if box.kind == "output")
-    edges = sorted({(arrow.source, arrow.target) for arrow in drawing.arrows} | set(_hold_back(drawing)))
+    edges = sorted({(each.source, each.target) for each in _forwards(drawing)} | set(_hold_back(drawing)))
     points, bends = _layer(_lead_to_end(edges, ends)) if edges else ({}, {})
     lonely = [box.id for box in drawing.boxes if box.id not in points]
     below = max((y for _, y in points.values()), default=-1.0) + 1
     points |= {each: (index // _AT_ONCE, below + index % _AT_ONCE) for index, each in enumerate(lonely)}
     return Layers(drawing, points, bends)
+
+
+def _forwards(drawing: Drawing) -> Iterator[Arrow]:
+    """Yield the arrows that lead from a layer to a later one: all but those of a change that close a circle.
+
+    What there is of a graph, and what there was of it, may lead against each other.
+    """
+    after: dict[str, set[str]] = defaultdict(set)
+    for arrow in sorted(drawing.arrows, key=lambda arrow: arrow.change == "removed"):
+        if arrow.change != "removed" or not _leads(arrow.target, arrow.source, after):
+            after[arrow.source].add(arrow.target)
+            yield arrow
+
+
+def _leads(source: str, target: str, after: Mapping[str, set[str]]) -> bool:
+    seen, ahead = {source}, [source]
+    while ahead:
+        at = ahead.pop()
+        if at == target:
+            return True
+        found = after.get(at, set[str]()) - seen
+        seen |= found
+        ahead += found
+    return False
 
 
 def _hold_back(drawing: Drawing) -> Iterator[Edge]:
@@ -218,7 +242,9 @@ def _way(
 
 
 def _enclose(frame: Frame, middles: Mapping[str, Point]) -> Rectangle | None:
-    """Return the place around a frame's boxes; None where a box of another stands in it."""
+    """Return the place around a frame's boxes; None where a box of another stands in it, or it has none."""
+    if not frame.members:
+        return None
     columns, rows = zip(*(middles[each] for each in frame.members), strict=True)
     (half_width, half_height), (beside, above) = (BOX[0] / 2, BOX[1] / 2), _FRAME
     left, right = min(columns) - half_width - beside, max(columns) + half_width + beside

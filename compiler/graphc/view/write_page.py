@@ -11,9 +11,10 @@ from typing import Final
 from graphc.diagnostics import Span
 from graphc.diagnostics.printable import conceal_in_place
 from graphc.records import record
-from graphc.view.drawing import Box, Drawing, Frame
+from graphc.view.drawing import Box, Drawing, Frame, Told
 from graphc.view.place import Placed, choose_larger, find_layers, place_both
 from graphc.view.write_svg import STYLE, draw_inner
+from graphc.view.write_told import CHANGE_STYLE, PAGE_CHANGE_STYLE, write_told
 
 _HERE: Final = Path(__file__).parent
 _AROUND: Final = 1
@@ -32,14 +33,22 @@ class Tab:
     plan: Drawing
 
 
-def write_page(title: str, tabs: Sequence[Tab], sources: Mapping[str, str]) -> str:
-    """Return the page; `sources` has the texts of the files. Raises ViewError."""
+def write_page(
+    title: str,
+    tabs: Sequence[Tab],
+    sources: Mapping[str, str],
+    told: Sequence[tuple[str, Sequence[Told]]] | None = None,
+) -> str:
+    """Return the page; `sources` has the texts of the files, and `told` says what changes. Raises ViewError."""
     items: list[dict[str, object]] = []
     views = [_write_view(tab, index, items, sources) for index, tab in enumerate(tabs)]
     script = (_HERE / "page.js").read_text("utf-8")
     parts = {
         "TITLE": escape(title),
-        "STYLE": STYLE + (_HERE / "page.css").read_text("utf-8"),
+        "STYLE": STYLE
+        + (_HERE / "page.css").read_text("utf-8")
+        + ("" if told is None else CHANGE_STYLE + PAGE_CHANGE_STYLE),
+        "TOLD": "" if told is None else write_told(told),
         "TABS": "".join(_write_tabs(tabs)),
         "VIEWS": "".join(views),
         # Within a script nothing ends it but its own closing tag.
@@ -110,6 +119,8 @@ def _describe(each: Box | Frame, drawing: Drawing, sources: Mapping[str, str]) -
             for tensor in arrow.tensors
         ]
     where, text = _quote(at, sources)
+    if each.change is not None:
+        what = f"{each.change}: {what}"
     words = " ".join([each.title, what, *(value for _, value in facts)]).lower()
     return {
         "id": each.id,

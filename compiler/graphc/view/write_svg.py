@@ -5,8 +5,9 @@ from html import escape
 from itertools import pairwise
 from typing import Final
 
-from graphc.view.drawing import Arrow, Box, Drawing, Frame
+from graphc.view.drawing import Arrow, Box, Change, Drawing, Frame
 from graphc.view.place import BOX, Direction, Placed, Point, Rectangle
+from graphc.view.write_told import CHANGE_STYLE, draw_sign, draw_words, measure_words, shown_sign
 
 STYLE: Final = """
 .picture { --ink: #1c2430; --soft: #5b6675; --paper: #ffffff; --line: #8a94a3; --box: #ffffff; --slow: #b3261e;
@@ -35,19 +36,27 @@ STYLE: Final = """
 _TITLE: Final = 22
 _SUBTITLE: Final = 27
 """How many characters of a box's lines are shown; all of them are in its title."""
+_TOLD_WIDTH: Final = 860.0
+"""How wide a picture of a change is at least: what changes stands below it in words."""
 _FRAME_TITLE: Final = 7.0
 """How wide a character of a frame's title is, at most."""
 
 
 def write_svg(drawing: Drawing, placed: Placed) -> str:
     """Return a whole file of SVG, which needs nothing else."""
-    inner = draw_inner(drawing, placed, "p")
+    inner, style = draw_inner(drawing, placed, "p"), STYLE
     width, height = _n(placed.width), _n(placed.height)
+    if drawing.told is not None:
+        # What changes stands in words below the picture.
+        wide = max(placed.width, _TOLD_WIDTH)
+        inner += "".join(draw_words(drawing.told, placed.height, wide))
+        width, height = _n(wide), _n(placed.height + measure_words(drawing.told))
+        style += CHANGE_STYLE
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     label = escape(f"{drawing.title}, {drawing.subtitle}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" {size} role="img" aria-label="{label}">\n'
-        f'<style>{STYLE}</style>\n<rect class="ground" width="100%" height="100%"/>\n{inner}</svg>\n'
+        f'<style>{style}</style>\n<rect class="ground" width="100%" height="100%"/>\n{inner}</svg>\n'
     )
 
 
@@ -57,12 +66,15 @@ def draw_inner(drawing: Drawing, placed: Placed, mark: str, places: Mapping[str,
     Where `places` has numbers by id, boxes and frames can be reached by the keyboard, and say their number.
     """
     frames = [each for each in drawing.frames if each.id in placed.frames]
+    # What is there stands before what is gone.
+    frames.sort(key=lambda frame: frame.change != "removed")
+    same = " same" if drawing.told is not None else ""
     lines = [
         f'<defs><marker id="{mark}-head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7"'
         ' orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>\n',
         *(_draw_frame(each, placed.frames[each.id], places) for each in frames),
         *(_draw_arrow(arrow, way, mark, placed.direction) for arrow, way in placed.ways),
-        *(_draw_box(each, placed.boxes[each.id], places) for each in drawing.boxes),
+        *(_draw_box(each, placed.boxes[each.id], places, same) for each in drawing.boxes),
     ]
     return "".join(lines)
 
@@ -75,38 +87,62 @@ def _reach(id_: str, label: str, places: Mapping[str, int] | None) -> str:
 
 def _draw_frame(frame: Frame, at: Rectangle, places: Mapping[str, int] | None) -> str:
     slow = " slow" if frame.is_slow else ""
-    title = _cut(f"unit {frame.title}", int(at.width / _FRAME_TITLE) - 2)
+    state = f" {frame.change}" if frame.change else ""
+    title = _cut(f"{_sign(frame.change)}unit {frame.title}", int(at.width / _FRAME_TITLE) - 2)
+    label = f"{_state(frame.change)}unit {frame.title}"
     return (
-        f'<g class="frame{slow}"{_reach(frame.id, f"unit {frame.title}", places)}>'
+        f'<g class="frame{slow}{state}"{_reach(frame.id, label, places)}>'
         f'<rect x="{_n(at.x)}" y="{_n(at.y)}" width="{_n(at.width)}" height="{_n(at.height)}" rx="8"/>'
         f'<text x="{_n(at.x + 10)}" y="{_n(at.y + 16)}">{escape(title)}</text>'
         f"<title>{escape(_tell(frame.title, frame.facts))}</title></g>\n"
     )
 
 
-def _draw_box(box: Box, middle: Point, places: Mapping[str, int] | None) -> str:
+def _draw_box(box: Box, middle: Point, places: Mapping[str, int] | None, same: str) -> str:
     (width, height), is_end = BOX, box.kind in ("input", "output")
     x, y, middle_x = _n(middle[0] - width / 2), _n(middle[1] - height / 2), _n(middle[0])
     shape = f'x="{x}" y="{y}" width="{_n(width)}" height="{_n(height)}" rx="{22 if is_end else 5}"'
     stripe = f'<rect class="stripe" x="{x}" y="{_n(middle[1] - 14)}" width="4" height="28"/>'
     slow = " slow" if box.is_slow else ""
+    state = f" {box.change}" if box.change else same
+    label = f"{_state(box.change)}{box.kind} {box.title}, {box.subtitle}"
     return (
-        f'<g class="box {box.kind}{slow}"{_reach(box.id, f"{box.kind} {box.title}, {box.subtitle}", places)}>'
+        f'<g class="box {box.kind}{slow}{state}"{_reach(box.id, label, places)}>'
         f'<rect class="body" {shape}/>{"" if is_end else stripe}'
         f'<text x="{middle_x}" y="{_n(middle[1] - 3)}" text-anchor="middle">{escape(_cut(box.title, _TITLE))}</text>'
         f'<text class="sub" x="{middle_x}" y="{_n(middle[1] + 13)}" text-anchor="middle">'
-        f"{escape(_cut(box.subtitle, _SUBTITLE))}</text>"
+        f"{escape(_cut(box.words[0] if box.change == 'changed' else box.subtitle, _SUBTITLE))}</text>"
+        f"{draw_sign(box.change, x, _n(middle[1] - height / 2))}"
         f"<title>{escape(_tell(box.title, box.facts))}</title></g>\n"
     )
 
 
 def _draw_arrow(arrow: Arrow, way: Sequence[Point], mark: str, direction: Direction) -> str:
     decides = " decides" if arrow.is_choice else ""
+    state = f" {arrow.change}" if arrow.change else ""
+    sign = draw_sign(arrow.change, *map(_n, _halfway(way)))
     return (
-        f'<g class="arrow{decides}" data-from="{escape(arrow.source)}" data-to="{escape(arrow.target)}">'
-        f'<path d="{_curve(way, direction)}" marker-end="url(#{mark}-head)"/>'
+        f'<g class="arrow{decides}{state}" data-from="{escape(arrow.source)}" data-to="{escape(arrow.target)}">'
+        f'<path d="{_curve(way, direction)}" marker-end="url(#{mark}-head)"/>{sign}'
         f"<title>{escape(chr(10).join(arrow.tensors))}</title></g>\n"
     )
+
+
+def _halfway(way: Sequence[Point]) -> Point:
+    """Return a point of an arrow's line: its middle bend, or halfway between its ends."""
+    middle = len(way) // 2
+    if len(way) % 2:
+        return way[middle]
+    (x, y), (to_x, to_y) = way[middle - 1], way[middle]
+    return (x + to_x) / 2, (y + to_y) / 2
+
+
+def _sign(change: Change | None) -> str:
+    return "" if change is None else f"{shown_sign(change)} "
+
+
+def _state(change: Change | None) -> str:
+    return "" if change is None else f"{change}: "
 
 
 def _curve(way: Sequence[Point], direction: Direction) -> str:
