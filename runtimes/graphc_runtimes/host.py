@@ -6,6 +6,8 @@ import gc
 import logging
 import math
 import os
+import pathlib
+import sys
 import threading
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
@@ -14,16 +16,16 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 import uvicorn
-from mlserver.cli.serve import load_settings
 from mlserver.cloudevents import CloudEventsMiddleware
 from mlserver.context import model_context
 from mlserver.errors import MLServerError
 from mlserver.grpc import dataplane_pb2
 from mlserver.grpc.server import GRPCServer
 from mlserver.logging import configure_logger
+from mlserver.repository.factory import ModelRepositoryFactory
 from mlserver.rest import RESTServer
 from mlserver.server import MLServer
-from mlserver.settings import Settings
+from mlserver.settings import ModelSettings, Settings
 from mlserver.types import InferenceResponse, RepositoryIndexRequest
 from prometheus_client import Counter, Histogram, Summary
 from starlette_exporter import PrometheusMiddleware
@@ -70,8 +72,27 @@ async def serve(folder: str, limits: Limits) -> None:
     keep_published(asyncio.get_running_loop())
     # MLServer ends all of its servers, and uvicorn would take its signals from it.
     uvicorn.Server.capture_signals = _leave_signals
-    settings, models_settings = await load_settings(folder)
-    await Host(settings, limits).start(models_settings)
+    settings = read_settings(folder)
+    await Host(settings, limits).start(await list_models(settings))
+
+
+# Not taken from MLServer's own command: what that imports beside them takes longer than all models of a graph.
+
+
+def read_settings(folder: str) -> Settings:
+    """Return MLServer's settings, as its command reads them: of a file in the folder, else of the environment."""
+    sys.path[:0] = [folder, "."]
+    file = pathlib.Path(folder) / "settings.json"
+    settings = Settings.model_validate_json(file.read_bytes()) if file.is_file() else Settings()
+    settings.model_repository_root = folder
+    return settings
+
+
+async def list_models(settings: Settings) -> list[ModelSettings]:
+    """Return what is loaded at the start: of the environment, or of the folder's files."""
+    if not settings.load_models_at_startup:
+        return []
+    return list(await ModelRepositoryFactory.resolve_model_repository(settings).list())
 
 
 @contextmanager

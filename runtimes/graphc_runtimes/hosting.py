@@ -4,13 +4,17 @@
 import asyncio
 from typing import Final
 
-from mlserver.utils import install_uvloop_event_loop
+from graphc_runtimes.without_pandas import import_mlserver
+
+import_mlserver()
+
+from mlserver.utils import install_uvloop_event_loop  # noqa: E402
 
 # Imported before a process is forked, once for all of them.
-from graphc_runtimes import region_model, repository
-from graphc_runtimes.errors import RegionError
-from graphc_runtimes.host import serve
-from graphc_runtimes.limits import read_limits
+from graphc_runtimes import region_model, repository  # noqa: E402
+from graphc_runtimes.errors import RegionError  # noqa: E402
+from graphc_runtimes.host import serve  # noqa: E402
+from graphc_runtimes.limits import read_limits  # noqa: E402
 
 IMPORTED: Final = (region_model, repository)
 """What MLServer finds by name."""

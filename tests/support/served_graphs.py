@@ -43,6 +43,8 @@ class Compiled:
     root: SeldonUnit
     environments: dict[str, Environment]
     timeout_s: float | None
+    variables: dict[str, dict[str, str]]
+    """What each unit's container has as its environment, but for where its artefacts are."""
 
 
 def compile_graph(
@@ -67,15 +69,16 @@ def compile_graph(
     tree = read_tree(node_of(deployment), predictor["name"])
     assert isinstance(tree, SeldonUnit)
     containers = [each for pod in predictor["componentSpecs"] for each in pod["spec"]["containers"]]
-    environments = {each["name"]: _environment(each, root) for each in containers}
+    variables = {each["name"]: _variables(each, root) for each in containers}
+    environments = {name: replace(read_environment(each), threads=1) for name, each in variables.items()}
     name = str(cast("Json", deployment["metadata"])["name"])
-    return Compiled(name, tree, environments, read_timeout(node_of(deployment), predictor["name"]))
+    timeout_s = read_timeout(node_of(deployment), predictor["name"])
+    return Compiled(name, tree, environments, timeout_s, variables)
 
 
-def _environment(container: Json, root: Path) -> Environment:
+def _variables(container: Json, root: Path) -> dict[str, str]:
     variables = {each["name"]: each["value"].replace("$$", "$") for each in container["env"]}
-    environment = read_environment(variables | {"MLSERVER_MODEL_NAME": container["name"]})
-    return replace(environment, artifacts=root, threads=1)
+    return variables | {"MLSERVER_MODEL_NAME": container["name"], "GRAPHC_ARTIFACTS": str(root)}
 
 
 def serve_graph(

@@ -19,6 +19,7 @@ from graphc_runtimes.serving import (
     ModelParameters,
     ModelSettings,
 )
+from graphc_runtimes.without_pandas import register_codec
 
 
 async def load_class(node: PythonNode, entry: type, folder: Path | None) -> Runner:
@@ -27,6 +28,8 @@ async def load_class(node: PythonNode, entry: type, folder: Path | None) -> Runn
         raise LoadError(f"`{node.entry}` is a class, and not one of MLServer's models")
     if entry.predict is MLModel.predict:
         raise LoadError(f"`{node.entry}` has no `predict`")
+    # Its settings may name any of MLServer's codecs by a content type.
+    register_codec()
     model = entry(_settings(node, entry, folder))
     if not await model.load():
         raise LoadError(f"`{node.entry}` says that it did not load")
