@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, urljoin, urlsplit
 
+import aiohttp
+
 from graphc.engine.headers import Headers, read_headers
 from graphc.engine.kept_connections import ClosedError, KeptConnections, LookupFailedError
 from graphc.engine.limits import Limits
@@ -16,6 +18,7 @@ from graphc.engine.message import Answer, Message, gunzip
 from graphc.engine.metrics import Metrics
 from graphc.engine.offload import offload
 from graphc.engine.patience import Patience
+from graphc.engine.streams import UnitStream, UnitStreams
 from graphc.engine.wire_json import WireError
 from graphc.http1 import Response, write_request
 from graphc.http1 import WireError as HttpError
@@ -25,6 +28,8 @@ VERBS: Final[Mapping[str, str]] = {
     "infer": "/infer",
     "route": "/route",
     "aggregate": "/aggregate",
+    "infer_stream": "/infer_stream",
+    "aggregate_stream": "/aggregate_stream",
     "ready": "/ready",
     "metadata": "",
 }
@@ -90,6 +95,7 @@ class UnitClient:
         self._patience = Patience(timeout_s or limits.unit_timeout_s)
         self._max_answer = limits.max_answer
         self._kept = KeptConnections(limits.max_answer)
+        self._streams = UnitStreams(self._patience.seconds, limits.max_answer)
 
     async def __aenter__(self) -> Self:
         """Open the client."""
@@ -104,6 +110,7 @@ class UnitClient:
     async def close(self) -> None:
         """Close every connection."""
         self._kept.close()
+        await self._streams.close()
 
     async def call(self, target: Target, message: Message | None, headers: Headers) -> Answer:
         """Ask a unit; raises CallError where it gives no answer."""
@@ -142,6 +149,42 @@ class UnitClient:
         finally:
             self._metrics.count_unit(unit.name, "infer", code, perf_counter() - started)
         return Answer(response.status, Message(response.body), read_headers(response.head))
+
+    async def stream(self, target: Target, message: Message, headers: Headers) -> UnitStream:
+        """Ask a unit for an answer in parts; raises CallError where it begins none."""
+        return await self._stream(target, target.path, (*headers, *_content_headers(message)), message.body)
+
+    async def pass_stream(self, unit: SeldonUnit, message: Message, headers: Headers) -> UnitStream:
+        """Ask a unit for an answer in parts in the client's own way; raises CallError where it begins none."""
+        asked = message.asked
+        assert asked is not None
+        target = Target(unit, unit.name, "infer_stream")
+        return await self._stream(target, asked.path, (*headers, *asked.headers), message.body)
+
+    async def _stream(self, target: Target, path: str, headers: Headers, body: bytes) -> UnitStream:
+        started, unit, endpoint = perf_counter(), target.unit.name, target.unit.endpoint
+        if endpoint is None:
+            raise CallError(f"unit {unit} has no endpoint")
+        kept = [pair for pair in headers if pair[0].lower() != "content-length"]
+
+        def count(code: str) -> None:
+            self._metrics.count_unit(unit, target.verb, code, perf_counter() - started)
+
+        code = "none"
+        try:
+            found = await self._streams.open(unit, endpoint, path, kept, body)
+            code = ""
+        except TimeoutError:
+            seconds = self._patience.seconds
+            raise CallLateError(f"unit `{unit}` has not answered in {seconds:g} seconds") from None
+        except (OSError, aiohttp.ClientError, ValueError) as error:
+            reason = _reason(error, endpoint) if isinstance(error, OSError) else "EOF"
+            raise CallError(f"unit `{unit}` does not answer: {reason}") from error
+        finally:
+            if code:
+                count(code)
+        found.on_close = lambda: count(str(found.status))
+        return found
 
     async def _exchange(self, target: Target, message: Message | None, headers: Headers) -> Answer:
         endpoint = target.unit.endpoint

@@ -20,6 +20,7 @@ from graphc.engine.flow import Flow
 from graphc.engine.heads import Head, HeadError, HeadReader, Pairs
 from graphc.engine.limits import Limits, Room
 from graphc.engine.message import JSON_TYPE, v2_error
+from graphc.engine.streams import BrokenStreamError, UnitStream
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_S: Final = 1.0
@@ -47,6 +48,13 @@ class Response(NamedTuple):
     headers: Pairs = ()
 
 
+class StreamedResponse(NamedTuple):
+    """An answer of 200 whose body comes in parts."""
+
+    parts: UnitStream
+    headers: Pairs
+
+
 class Application(Protocol):
     """What answers requests."""
 
@@ -54,7 +62,7 @@ class Application(Protocol):
         """Answer from the head alone what has no other answer, so that no body need be read for it."""
         ...
 
-    def answer(self, head: Head, body: bytes) -> Awaitable[Response]:
+    def answer(self, head: Head, body: bytes) -> Awaitable[Response | StreamedResponse]:
         """Answer a request; never raises but for being cancelled."""
         ...
 
@@ -289,12 +297,40 @@ class Connection(asyncio.Protocol):
             response = await self._server.application.answer(head, body)
         finally:
             self._server.room.give_back(held)
+        if isinstance(response, StreamedResponse):
+            await self._stream(head, response)
+            return
         transport = self._transport
         if transport is None:
             return
         keeps = head.keeps and not self._server.is_ending
         if large := self._write(transport, response, keeps=keeps, bare=head.method == "HEAD"):
             await self._flow.write(transport, large)
+        self._finish(transport, keeps=keeps)
+
+    async def _stream(self, head: Head, response: StreamedResponse) -> None:
+        """Give on an answer in parts, no faster than the client reads; one that breaks off breaks off here, too."""
+        transport = self._transport
+        try:
+            if transport is None:
+                return
+            keeps = head.keeps and not head.is_old and not self._server.is_ending
+            transport.write(write_stream_head(response.headers, keeps=keeps, chunked=not head.is_old))
+            while not transport.is_closing() and (part := await response.parts.next()):
+                transport.write(part if head.is_old else b"%x\r\n%b\r\n" % (len(part), part))
+                await self._flow.wait()
+        except BrokenStreamError:
+            self.abort()
+            return
+        finally:
+            response.parts.close()
+        if not head.is_old and not transport.is_closing():
+            transport.write(b"0\r\n\r\n")
+        # The end may have begun meanwhile.
+        self._finish(transport, keeps=keeps and not self._server.is_ending)
+
+    def _finish(self, transport: asyncio.Transport, *, keeps: bool) -> None:
+        """Go on to the next request, or close the connection."""
         self.task = None
         if not keeps or transport.is_closing():
             transport.close()
@@ -354,6 +390,15 @@ def write_head(response: Response, *, keeps: bool) -> bytes:
     # An answer of these has no body, and the second one states the length of what it stands for.
     if status not in _BODILESS:
         lines.append(f"Content-Length: {len(response.body)}\r\n")
+    lines.append(f"Date: {_date()}\r\n" + ("\r\n" if keeps else "Connection: close\r\n\r\n"))
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def write_stream_head(headers: Pairs, *, keeps: bool, chunked: bool) -> bytes:
+    """Return the head of an answer of 200 in parts."""
+    lines = [_STATUS_LINES[200], *(f"{name}: {_one_line(value)}\r\n" for name, value in headers)]
+    if chunked:
+        lines.append("Transfer-Encoding: chunked\r\n")
     lines.append(f"Date: {_date()}\r\n" + ("\r\n" if keeps else "Connection: close\r\n\r\n"))
     return "".join(lines).encode("utf-8", "surrogateescape")
 

@@ -21,6 +21,10 @@ class Flow:
         """Let it go on."""
         self._is_free.set()
 
+    async def wait(self) -> None:
+        """Wait until nothing is held back."""
+        await self._is_free.wait()
+
     async def write(self, transport: asyncio.Transport, body: bytes) -> None:
         """Write a body, and return once its last piece is in the transport's hands, or the transport is closed."""
         with memoryview(body) as view:

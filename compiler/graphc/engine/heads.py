@@ -42,6 +42,8 @@ class Head:
     keeps: bool
     expects: bool
     """Whether the client waits for a word before it sends the body."""
+    is_old: bool = False
+    """Whether it speaks HTTP/1.0, and so reads no chunks."""
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whose name is given in lower case."""
@@ -93,6 +95,7 @@ def read_head(text: bytes) -> Head:
         length=length,
         keeps="keep-alive" in options if is_old else "close" not in options,
         expects=_expects(lower) and not is_old,
+        is_old=is_old,
     )
 
 

@@ -25,6 +25,8 @@ _OF_MODEL: Final[Mapping[tuple[str, ...], tuple[str, str]]] = {
     (): ("GET", "metadata"),
     ("ready",): ("GET", "model_ready"),
     ("infer",): ("POST", "infer"),
+    ("infer_stream",): ("POST", "infer_stream"),
+    ("generate_stream",): ("POST", "infer_stream"),
 }
 _NOT_HERE: Final = {
     "config": "configuration of models",
@@ -35,7 +37,6 @@ _NOT_HERE: Final = {
     "cudasharedmemory": "shared memory",
     "repository": "loading or unloading of models",
     "generate": "generation of text",
-    "generate_stream": "generation of text",
 }
 """What other servers of the protocol offer beside it."""
 

@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from graphc.engine.binary import LENGTH_HEADER, RequestError, Wanted, read_request, write_answer
-from graphc.engine.connection import Response, refusal
+from graphc.engine.connection import Response, StreamedResponse, refusal
 from graphc.engine.faults import note_fault
 from graphc.engine.headers import PUID, Headers, forward, of_the_body
 from graphc.engine.heads import Head
@@ -17,10 +17,13 @@ from graphc.engine.message import JSON_TYPE, Answer, Asked, Message, v2_error
 from graphc.engine.offload import offload
 from graphc.engine.routes import NoRoute, Route, Routes
 from graphc.engine.service import EXTENSIONS, SERVER_NAME, Serving
+from graphc.engine.streams import UnitStream
 from graphc.engine.unpacking import ENCODINGS, TooLargeError, UnpackError, unpack
 
 _JSON: Final = (("Content-Type", JSON_TYPE),)
-_PASSED: Final = frozenset({"pass_infer", "pass_on"})
+_PASSED: Final = frozenset({"pass_infer", "pass_stream", "pass_on"})
+_PASSING: Final = {"infer": "pass_infer", "infer_stream": "pass_stream"}
+"""What a unit that stands alone answers itself, and the front counts."""
 _BUSY: Final = "too many bytes are in flight; try again later"
 
 
@@ -42,7 +45,7 @@ class Application:
         allowed = (("Allow", found.allowed),) if found.allowed else ()
         return refusal(found.status, found.message, allowed)
 
-    async def answer(self, head: Head, body: bytes) -> Response:
+    async def answer(self, head: Head, body: bytes) -> Response | StreamedResponse:
         """Answer a request, be it a fault of this program's own that stands in the way."""
         try:
             found = self._find(head)
@@ -63,10 +66,10 @@ class Application:
             return found
         if isinstance(found, NoRoute):
             return Route(head.method, "pass_on", below)
-        name = "pass_infer" if found.name == "infer" else "pass_on"
+        name = _PASSING.get(found.name, "pass_on")
         return Route(head.method, name, below, found.model, found.version)
 
-    async def _answer(self, route: Route, head: Head, body: bytes) -> Response:
+    async def _answer(self, route: Route, head: Head, body: bytes) -> Response | StreamedResponse:
         front = self._fronts[route.below].of_version(route)
         if isinstance(front, Answer):
             return Response(front.status, front.message.body, (("Content-Type", front.message.content_type),))
@@ -98,8 +101,11 @@ class _Front:
 
     def __init__(self, service: Serving) -> None:
         self._service = service
-        self.handlers: Mapping[str, Callable[[Route, Head, bytes], Awaitable[Response]]] = {
+        self.handlers: Mapping[
+            str, Callable[[Route, Head, bytes], Awaitable[Response | StreamedResponse]]
+        ] = {
             "infer": self._infer,
+            "infer_stream": self._infer_stream,
             "metadata": self._metadata,
             "model_ready": self._model_ready,
             "ready": self._ready,
@@ -108,6 +114,7 @@ class _Front:
             "repository_index": self._repository_index,
             "server_metadata": self._server_metadata,
             "pass_infer": self._pass_infer,
+            "pass_stream": self._pass_stream,
             "pass_on": self._pass_on,
         }
 
@@ -120,6 +127,11 @@ class _Front:
         """Have the unit that stands alone answer, and the others get their copies."""
         puid, headers = forward(head.headers)
         return await _respond(await self._service.infer(_as_asked(route, head, body), headers, None), puid)
+
+    async def _pass_stream(self, route: Route, head: Head, body: bytes) -> Response | StreamedResponse:
+        """Have the unit that stands alone answer in parts."""
+        puid, headers = forward(head.headers)
+        return await _stream(await self._service.stream(_as_asked(route, head, body), headers, None), puid)
 
     async def _pass_on(self, route: Route, head: Head, body: bytes) -> Response:
         """Have the unit that stands alone answer anything else."""
@@ -142,6 +154,18 @@ class _Front:
             return await _respond(v2_error(str(error), 400), puid)
         answer = await self._service.infer(message, headers, route.model)
         return await _respond(answer, puid, wanted)
+
+    async def _infer_stream(self, route: Route, head: Head, body: bytes) -> Response | StreamedResponse:
+        """Send a request through the tree, and answer in parts."""
+        if self._service.as_seldon:
+            # The executor has no such path.
+            return refusal(404, "nothing is at this path")
+        puid, headers = forward(head.headers)
+        try:
+            message, _ = await offload(len(body), lambda: self._read(head, body))
+        except RequestError as error:
+            return await _respond(v2_error(str(error), 400), puid)
+        return await _stream(await self._service.stream(message, headers, route.model), puid)
 
     def _read(self, head: Head, body: bytes) -> tuple[Message, Wanted]:
         length, content_type = head.header(LENGTH_HEADER.lower()), head.header("content-type") or JSON_TYPE
@@ -192,6 +216,12 @@ def _as_asked(route: Route, head: Head, body: bytes) -> Message:
     asked = Asked(head.method, path, of_the_body(head.headers))
     encoding, content_type = head.header("content-encoding") or "", head.header("content-type") or JSON_TYPE
     return Message(body, content_type, encoding, asked)
+
+
+async def _stream(found: UnitStream | Answer, puid: str) -> Response | StreamedResponse:
+    if isinstance(found, Answer):
+        return await _respond(found, puid)
+    return StreamedResponse(found, (*found.headers, (PUID, puid)))
 
 
 async def _respond(answer: Answer, puid: str, wanted: Wanted | None = None) -> Response:

@@ -11,7 +11,8 @@ from graphc.engine.client import CallError, CallLateError, Target, UnitClient
 from graphc.engine.headers import Headers
 from graphc.engine.message import Answer, Message, executor_error, v2_error
 from graphc.engine.metrics import Metrics
-from graphc.engine.walk import walk
+from graphc.engine.streams import BrokenStreamError, UnitStream
+from graphc.engine.walk import walk, walk_to_last
 from graphc.engine.wire_json import encode
 from graphc.seldon.unit import SeldonUnit
 from graphc.source.located import Plain
@@ -82,6 +83,10 @@ class Serving(Protocol):
         """Answer a request."""
         ...
 
+    async def stream(self, message: Message, headers: Headers, model: str | None) -> UnitStream | Answer:
+        """Answer a request in parts, or as a whole where there are none."""
+        ...
+
     async def pass_on(self, message: Message, headers: Headers) -> Answer:
         """Have the unit that stands alone answer anything else."""
         ...
@@ -137,6 +142,39 @@ class Service:
             self.watch.note(headers, message, answer, began)
         return answer
 
+    async def stream(self, message: Message, headers: Headers, model: str | None) -> UnitStream | Answer:
+        """Send a request through the tree, and return what the last unit answers in parts.
+
+        Nobody is told of it: what compares versions compares whole answers.
+        """
+        started = perf_counter()
+        found = await self._open_stream(message, headers, model)
+        if isinstance(found, UnitStream) and not found.has_events:
+            found = await _read_whole(found)
+        if isinstance(found, Answer):
+            self.metrics.count_request(found.status, perf_counter() - started)
+            return found
+        close = found.on_close
+
+        def count() -> None:
+            self.metrics.count_request(found.status, perf_counter() - started)
+            if close is not None:
+                close()
+
+        found.on_close = count
+        return found
+
+    async def _open_stream(
+        self, message: Message, headers: Headers, model: str | None
+    ) -> UnitStream | Answer:
+        try:
+            if message.asked is not None:
+                return await self.client.pass_stream(self.root, message, headers)
+            found = await walk_to_last(self.root, message, self.client, headers, model)
+            return found if isinstance(found, Answer) else await self.client.stream(*found, headers)
+        except CallError as error:
+            return v2_error(str(error), 504 if isinstance(error, CallLateError) else 503)
+
     async def pass_on(self, message: Message, headers: Headers) -> Answer:
         """Have the only unit answer in its own way."""
         try:
@@ -185,6 +223,16 @@ class Service:
 def is_segment(model: str) -> bool:
     """Say whether a name is one segment of a path: another could climb out of the units' models."""
     return "/" not in model and model not in {".", ".."}
+
+
+async def _read_whole(found: UnitStream) -> Answer:
+    """Return an answer that is none in parts: mostly a refusal."""
+    try:
+        return Answer(found.status, Message(await found.read()), found.headers)
+    except BrokenStreamError:
+        return v2_error("a unit broke off its answer", 503)
+    finally:
+        found.close()
 
 
 async def _listens(unit: SeldonUnit) -> bool:

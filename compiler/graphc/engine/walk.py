@@ -7,7 +7,7 @@ from typing import Final
 
 from graphc.engine.client import CallError, Target, UnitClient
 from graphc.engine.headers import Headers
-from graphc.engine.message import Answer, Message, combine, executor_error, read_route
+from graphc.engine.message import Answer, Message, combine, executor_error, read_route, v2_error
 from graphc.engine.offload import offload
 from graphc.engine.wire_json import WireError
 from graphc.seldon.unit import SeldonUnit
@@ -34,6 +34,19 @@ async def walk(
         return failure.answer
 
 
+async def walk_to_last(
+    root: SeldonUnit, message: Message, client: UnitClient, headers: Headers, model: str | None
+) -> tuple[Target, Message] | Answer:
+    """Send a message through the tree but for the last unit; return what that one is asked for parts, and its message.
+
+    Where the walk fails, or no unit is the last, it is the answer.
+    """
+    try:
+        return await _Walk(client, headers, model).find_last(root, message)
+    except _FailedError as failure:
+        return failure.answer
+
+
 @dataclass(frozen=True, slots=True)
 class _Walk:
     """One request on its way."""
@@ -51,6 +64,29 @@ class _Walk:
         if unit.transforms_output:
             message = await self._infer(unit, message)
         return message
+
+    async def find_last(self, unit: SeldonUnit, message: Message) -> tuple[Target, Message]:
+        """Send a message through one unit and all below it, but for the unit that would answer last."""
+        if unit.transforms_output:
+            if unit.transforms_input:
+                message = await self._infer(unit, message)
+            if unit.children:
+                message = await self._ask_children(unit, message)
+            return await self._last(unit, "infer_stream", message)
+        if not unit.children:
+            return await self._last(unit, "infer_stream", message)
+        if unit.transforms_input:
+            message = await self._infer(unit, message)
+        route = await self._route(unit, message)
+        if route == ALL_CHILDREN and unit.aggregates:
+            answers = await self._ask_all(unit, message)
+            return Target(unit, self.model or unit.name, "aggregate_stream"), await _combine(answers)
+        if route == NO_CHILDREN or unit.aggregates:
+            raise _FailedError(v2_error(f"unit `{unit.name}` does not answer in streams", 404))
+        return await self.find_last(_child(unit, max(route, 0)), message)
+
+    async def _last(self, unit: SeldonUnit, verb: str, message: Message) -> tuple[Target, Message]:
+        return self._target(unit, verb), await offload(len(message.body), lambda: _chained(message))
 
     async def _infer(self, unit: SeldonUnit, message: Message) -> Message:
         chained = await offload(len(message.body), lambda: _chained(message))
@@ -101,11 +137,7 @@ class _Walk:
     async def _aggregate(self, unit: SeldonUnit, answers: list[Message]) -> Message:
         if not unit.aggregates:
             return answers[0]
-        try:
-            message = await offload(sum(len(each.body) for each in answers), lambda: combine(answers))
-        except WireError as error:
-            raise _FailedError(executor_error(str(error))) from error
-        return await self._call(unit, "aggregate", message)
+        return await self._call(unit, "aggregate", await _combine(answers))
 
     async def _call(self, unit: SeldonUnit, verb: str, message: Message) -> Message:
         answer = await self._answer(self._target(unit, verb), message)
@@ -121,6 +153,13 @@ class _Walk:
 
     def _target(self, unit: SeldonUnit, verb: str) -> Target:
         return Target(unit, self.model or unit.name, verb)
+
+
+async def _combine(answers: list[Message]) -> Message:
+    try:
+        return await offload(sum(len(each.body) for each in answers), lambda: combine(answers))
+    except WireError as error:
+        raise _FailedError(executor_error(str(error))) from error
 
 
 def _chained(message: Message) -> Message:

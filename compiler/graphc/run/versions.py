@@ -20,6 +20,7 @@ from graphc.engine.limits import Limits
 from graphc.engine.message import Answer, Message, decompress, v2_error
 from graphc.engine.metrics import Metrics
 from graphc.engine.service import Rendered, ServedGraph, Service, Serving
+from graphc.engine.streams import UnitStream
 from graphc.engine.wire_json import WireError
 from graphc.rollout.choose import Chooser
 from graphc.rollout.shares import Rollout
@@ -300,6 +301,12 @@ class _Entry:
         if self.as_seldon and answer.status != OK and not message.is_request:
             self.versions.hints.say("raw")
         return answer
+
+    async def stream(self, message: Message, headers: Headers, model: str | None) -> UnitStream | Answer:
+        predictor = self.choose(headers)
+        if predictor is None:
+            return _nothing()
+        return await self.versions.service(predictor).stream(message, headers, model)
 
     async def metadata(self, model: str, headers: Headers) -> Answer:
         predictor = self.choose(headers)
