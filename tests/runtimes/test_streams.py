@@ -1,6 +1,7 @@
 """Answers in parts: of a unit over real sockets, whose last node asks a server that streams."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ import pytest
 from graphc_runtimes.servers.dialect import AnswerError
 from graphc_runtimes.servers.events import read_events
 from plane_sockets import Answer, Client, Running, post
-from streaming_server import CUT, END, StreamingServer, chat_events, event, streaming_server
+from streaming_server import CUT, END, StreamingServer, chat_events, event, make_certificate, streaming_server
 
 Json = dict[str, Any]
 Build = Callable[..., Json]
@@ -277,6 +278,39 @@ def test_retries_and_defaults_hold_until_the_first_part(
     llm.say(*FIRST, CUT)
     assert texts(events(client.ask(text("note"), STREAM)))[1].endswith("before its answer was whole")
     assert len(llm.asked) == 7
+
+
+# --- TLS -----------------------------------------------------------------------------------------------
+
+
+def test_streams_pass_over_tls_and_end_with_their_client(
+    serve: Serve, asking: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which makes the certificate")
+    trust = make_certificate(tmp_path)
+    with streaming_server(trust) as secure:
+        region = asking()
+        region["nodes"][0]["url"] = secure.url
+        client = serve(region).connect()
+        for path in (STREAM, "/v2/models/graph/infer"):
+            answer = client.ask(text("note"), path)
+            said = "has no certificate that is trusted here"
+            assert (answer.status, answer.json["error"].endswith(said)) == (500, True)
+        assert secure.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        client = serve(region).connect()
+        assert texts(events(client.ask(text("note"), STREAM))) == ["one ", "two ", "three"]
+        assert client.ask(text("note")).json["outputs"][0]["data"] == ["one two three"]
+        secure.say(*FIRST, 8.0, END)
+        client.send(post(text("note"), STREAM))
+        client.read_head()
+        read_event(client)
+        client.close()
+        assert secure.left.wait(3)
+        region["nodes"][0]["url"] = secure.url.replace("localhost", "127.0.0.1")
+        answer = serve(region).connect().ask(text("note"), STREAM)
+        assert (answer.status, answer.json["error"].endswith(said)) == (500, True)
 
 
 # --- Clients -------------------------------------------------------------------------------------------

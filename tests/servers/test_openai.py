@@ -12,6 +12,8 @@ import pytest
 from graphc.server_start import Started
 from graphc_components.datatypes import Array, bytes_array
 from graphc_runtimes.errors import ServerFaultError
+from graphc_runtimes.servers.streamed_http import Stop
+from graphc_runtimes.streams import StreamRunner
 from real_servers import RealServer, asking, environment, run_beside, serve
 
 pytestmark = pytest.mark.slow
@@ -126,6 +128,41 @@ def test_transformers_answers_chats_and_completions_as_asked_by_hand(transformer
     found = ask(transformers, "chat", OUT, ONE, parameters=GREEDY, model=model)
     assert found.tolist() == [by_hand["choices"][0]["message"]["content"].encode()]
     assert ask(transformers, "chat", OUT, TEXTS, parameters=GREEDY, model=model).shape == (12,)
+
+
+def stream(server: RealServer, task: str, **more: Any) -> list[bytes]:
+    """Return the texts of the parts in which a server answers one row."""
+    parameters = {"task": task, "stream": True, **GREEDY}
+    asked = {"token": "GRAPHC_TOKEN_SCORE", "model": "tiny", "parameters": parameters} | more
+    run = asking("openai", f"{server.url}/v1", ["text"], OUT, **asked)
+    assert isinstance(run, StreamRunner)
+    return [part["answer"].item() for part in run.stream({"text": ONE}, Stop())]
+
+
+@pytest.mark.parametrize("task", ["chat", "completions"])
+def test_llama_cpp_streams_parts_of_what_it_answers_as_a_whole(llama: RealServer, task: str) -> None:
+    parts = stream(llama, task)
+    assert b"".join(parts) == ask(llama, task, OUT, ONE, parameters=GREEDY).item()
+    assert len(parts) > 1
+
+
+def test_llama_cpp_refuses_a_stream_before_it_begins(llama: RealServer) -> None:
+    with pytest.raises(ServerFaultError, match="answered 401: Invalid API Key"):
+        stream(llama, "chat", token=None)
+    with pytest.raises(ServerFaultError, match="in time"):
+        stream(llama, "chat", timeout_ms=1)
+    assert stream(llama, "chat")
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("task", ["chat", "completions"])
+def test_transformers_streams_parts_of_what_it_answers_as_a_whole(
+    transformers: RealServer, task: str
+) -> None:
+    model = str(transformers.log.parent / "model")
+    parts = stream(transformers, task, model=model)
+    whole = ask(transformers, task, OUT, ONE, parameters=GREEDY, model=model).item()
+    assert b"".join(parts) == whole
 
 
 @pytest.mark.heavy

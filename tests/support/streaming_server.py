@@ -3,10 +3,13 @@
 import json
 import select
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 Json = dict[str, Any]
@@ -57,6 +60,12 @@ class StreamingServer:
     def say(self, *steps: Step) -> None:
         """Stream these chunks, with pauses of so many seconds, or until an event is set."""
         self.steps = steps
+
+    def greet(self, link: socket.socket, trust: ssl.SSLContext | None) -> None:
+        """Answer one request, over TLS where there is any."""
+        with suppress(OSError):
+            self.serve(link if trust is None else trust.wrap_socket(link, server_side=True))
+        link.close()
 
     def serve(self, link: socket.socket) -> None:
         """Answer one request."""
@@ -131,12 +140,24 @@ class StreamingServer:
         return True
 
 
+def make_certificate(folder: Path) -> ssl.SSLContext:
+    """Write `ca.pem`, which signs itself, for localhost alone, and return what a server is trusted by."""
+    certificate, key = folder / "ca.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 @contextmanager
-def streaming_server() -> Generator[StreamingServer]:
-    """Run the server at a port of 127.0.0.1."""
+def streaming_server(trust: ssl.SSLContext | None = None) -> Generator[StreamingServer]:
+    """Run the server at a port of 127.0.0.1; over TLS, as localhost, with what it is trusted by."""
     server = StreamingServer()
     listening = socket.create_server(("127.0.0.1", 0))
-    server.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+    port = listening.getsockname()[1]
+    server.url = f"http://127.0.0.1:{port}/v1" if trust is None else f"https://localhost:{port}/v1"
     threads: list[threading.Thread] = []
 
     def accept() -> None:
@@ -145,7 +166,7 @@ def streaming_server() -> Generator[StreamingServer]:
                 link, _ = listening.accept()
             except OSError:
                 return
-            threads.append(threading.Thread(target=server.serve, args=(link,), daemon=True))
+            threads.append(threading.Thread(target=server.greet, args=(link, trust), daemon=True))
             threads[-1].start()
 
     accepting = threading.Thread(target=accept, daemon=True)

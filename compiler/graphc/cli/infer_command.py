@@ -15,6 +15,8 @@ from graphc.client.target import parse_target, with_version
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphc.client.infer import InferOptions
+    from graphc.client.target import Target
     from graphc.client.tensor import Tensor
 
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="The format of the answer.",
 )
+@click.option("--stream", "is_stream", is_flag=True, help="Print the answer's texts in parts, as they come.")
 @click.option("--grpc", is_flag=True, help="Call over gRPC, at TARGET's host and port.")
 @click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A request parameter.")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A header.")
@@ -46,6 +49,7 @@ def command(
     model: str | None,
     version: str | None,
     output: str,
+    is_stream: bool,
     grpc: bool,
     parameters: tuple[str, ...],
     headers: tuple[str, ...],
@@ -59,6 +63,8 @@ def command(
     datatype and shape of the model's metadata. Leave its name out where the model has one input. A csv file
     without a name has a column for each input; an empty cell is a missing value. Several images of one input,
     or a folder of them, are the rows of a batch.
+
+    With --stream, the graph's last node has to answer in parts. With `--output json`, each part is a line of JSON.
     """
     named = {name: _read_parameter(value) for name, value in read_pairs(parameters, "--parameter", "=")}
     pairs = read_pairs(headers, "--header", "=:")
@@ -68,6 +74,10 @@ def command(
     options = InferOptions(inputs, named, pairs, timeout)
     try:
         called = with_version(parse_target(target, model, grpc=grpc), version)
+        if is_stream:
+            _check_stream(called.grpc, output)
+            asyncio.run(_print_stream(called, options, as_json=output == "json"))
+            return
         answer = asyncio.run(infer(called, options))
     except InferError as error:
         raise click.ClickException(shorten(str(error))) from error
@@ -81,6 +91,37 @@ def command(
     from graphc.client.table import print_table
 
     print_table(answer.tensors)
+
+
+def _check_stream(grpc: bool, output: str) -> None:
+    if grpc:
+        raise click.UsageError("there are no streams over gRPC")
+    if output == "csv":
+        raise click.UsageError("--stream prints texts, or with `--output json` lines of JSON")
+
+
+async def _print_stream(target: "Target", options: "InferOptions", *, as_json: bool) -> None:
+    """Print each part once it is there: its text, or a line of JSON."""
+    from graphc.client.streaming import stream
+
+    out = sys.stdout
+    has_begun = False
+    try:
+        async for answer in stream(target, options):
+            text = json.dumps(json.loads(answer.text)) + "\n" if as_json else _read_text(answer.tensors)
+            # A terminal must not be steered by what is answered.
+            out.write("\n".join(map(clean, text.split("\n"))) if out.isatty() else text)
+            out.flush()
+            has_begun = has_begun or bool(text)
+    finally:
+        if has_begun and not as_json:
+            out.write("\n")
+
+
+def _read_text(tensors: "Sequence[Tensor]") -> str:
+    if [each.datatype for each in tensors] != ["BYTES"]:
+        raise InferError("the parts are no texts; say `--output json`")
+    return b"".join(cast("list[bytes]", tensors[0].array.ravel().tolist())).decode("utf-8", "replace")
 
 
 def _print_csv(tensors: "Sequence[Tensor]") -> None:

@@ -1,7 +1,8 @@
 """Calls over HTTP."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, cast
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from graphc.client.failure import InferError
 from graphc.client.tensor import Tensor
 from graphc.engine.raw import from_bytes
 
+_REFUSAL: Final = "refused the request"
 Headers = Sequence[tuple[str, str]]
 
 MOST_BYTES: Final = 1 << 30
@@ -47,12 +49,26 @@ class RestCaller:
 
     async def infer(self, call: Call) -> InferAnswer:
         """Post the request as JSON."""
-        body: dict[str, object] = {"inputs": [write_tensor(each) for each in call.tensors]}
-        if call.parameters:
-            body["parameters"] = dict(call.parameters)
-        return read_answer(
-            await self._ask("POST", infer_path(call.model, call.version), body, "refused the request")
-        )
+        path = infer_path(call.model, call.version)
+        return read_answer(await self._ask("POST", path, write_call(call), _REFUSAL))
+
+    @asynccontextmanager
+    async def post(self, path: str, call: Call) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """Post a request, and give an answer of 200 to be read; raises InferError, for what is read of it, too."""
+        body, url, has_begun = write_call(call), f"{self._base}{path}", False
+        try:
+            async with self._http.post(url, json=body, headers=list(self._headers)) as response:
+                if response.status != 200:
+                    raise self._refused(response.status, await _read(response), _REFUSAL)
+                has_begun = True
+                yield response
+        except TimeoutError as error:
+            late = "did not go on in time" if has_begun else "did not answer in time"
+            raise InferError(f"{self._base} {late}") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if has_begun:
+                raise InferError(f"{self._base} broke off its answer") from error
+            raise InferError(f"{self._base} cannot be reached: {_reason(error)}") from error
 
     async def _ask(self, method: str, path: str, body: object, refusal: str) -> str:
         url = f"{self._base}{path}"
@@ -64,8 +80,17 @@ class RestCaller:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise InferError(f"{self._base} cannot be reached: {_reason(error)}") from error
         if response.status != 200:
-            raise InferError(f"{self._base} {refusal} (status {response.status}): {read_error(text)}")
+            raise self._refused(response.status, text, refusal)
         return text
+
+    def _refused(self, status: int, text: str, refusal: str) -> InferError:
+        return InferError(f"{self._base} {refusal} (status {status}): {read_error(text)}")
+
+
+def write_call(call: Call) -> dict[str, object]:
+    """Return a request as V2 JSON; raises InferError."""
+    body: dict[str, object] = {"inputs": [write_tensor(each) for each in call.tensors]}
+    return body | ({"parameters": dict(call.parameters)} if call.parameters else {})
 
 
 def write_tensor(tensor: Tensor) -> dict[str, object]:
