@@ -47,6 +47,11 @@ _PORT = click.IntRange(0, 65535)
 )
 @click.option("--seed", type=int, help="Draw versions and mirrored requests in a repeatable order.")
 @click.option("--follow", is_flag=True, help="Share the requests anew when the files change.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Reload when the graph, a model or a Python file changes; the old one serves until then.",
+)
 @click.option("--lenient", is_flag=True, help="Answer what Seldon's executor cannot; no cluster does.")
 @click.option("--logs", is_flag=True, help="Show what the units log.")
 @click.option("--once", is_flag=True, help="End once all units are ready and the request is answered.")
@@ -65,6 +70,7 @@ def command(
     servers: tuple[str, ...],
     seed: int | None,
     follow: bool,
+    watch: bool,
     lenient: bool,
     logs: bool,
     once: bool,
@@ -78,13 +84,17 @@ def command(
     claims, at = read_mounts(mounts), read_servers(servers)
     if follow and (predictor is not None or "-" in files):
         raise click.UsageError("`--follow` is for files, and for all of their predictors")
+    if watch and (follow or once or "-" in files):
+        raise click.UsageError(
+            "`--watch` is for files, and without `--once` and `--follow`, which it does too"
+        )
     if request is not None and inputs:
         raise click.UsageError("`--request` is a whole request, and `--input` makes one: give one of them")
     # The compiler, the engine and rich are slow to import, and the help needs none of them.
     from graphc.cli.running import load
     from graphc.run.console import RunConsole
     from graphc.run.following import Follower, Source
-    from graphc.run.run_documents import run_documents
+    from graphc.run.run_documents import Changing, run_documents
     from graphc.run.running import RunOptions
 
     console = RunConsole()
@@ -100,17 +110,18 @@ def command(
         except SystemExit:
             return None
 
+    def observe(loaded: "Loaded") -> "Observer | None":
+        return _observe(loaded.documents, console, 0)
+
     source = Source(files, read)
     raise SystemExit(
         run_documents(
-            loaded.documents,
-            loaded.overrides,
+            loaded,
             options,
             console,
-            lambda: _observe(loaded.documents, console, 0),
+            lambda: observe(loaded),
             (lambda share: Follower(source, loaded, share, console.say).follow()) if follow else None,
-            loaded.requirements,
-            loaded.folders,
+            Changing(source, observe) if watch else None,
         )
     )
 

@@ -48,7 +48,7 @@ class Follower:
     async def follow(self) -> None:
         """Look again and again, until cancelled."""
         seen = self.source.stamp()
-        serving = _read_rollout(self.first)
+        serving = read_rollout_of(self.first)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             now = self.source.stamp()
@@ -59,8 +59,8 @@ class Follower:
             serving = await self._take_over(found, serving) if found is not None else serving
 
     async def _take_over(self, found: Loaded, serving: Rollout | None) -> Rollout | None:
-        rollout = _read_rollout(found)
-        if rollout is None or serving is None or _content(found) != _content(self.first):
+        rollout = read_rollout_of(found)
+        if rollout is None or serving is None or content_of(found) != content_of(self.first):
             self.say("warning: more than shares of the requests has changed; start the run again for that")
             return serving
         if rollout.paths != serving.paths:
@@ -72,7 +72,8 @@ class Follower:
         return rollout
 
 
-def _read_rollout(loaded: Loaded) -> Rollout | None:
+def read_rollout_of(loaded: Loaded) -> Rollout | None:
+    """Return how the documents share the requests; None where they are none of one graph, or say it wrongly."""
     deployments = [read_deployment(each) for each in loaded.documents if each.text("kind") == KIND]
     try:
         return read_rollout(deployments[0]) if len(deployments) == 1 else None
@@ -80,7 +81,7 @@ def _read_rollout(loaded: Loaded) -> Rollout | None:
         return None
 
 
-def _content(loaded: Loaded) -> str:
+def content_of(loaded: Loaded) -> str:
     """Return all that units are started with."""
     return json.dumps(
         [[_strip(each) for each in loaded.documents], loaded.overrides], sort_keys=True, default=str

@@ -3,80 +3,122 @@
 import asyncio
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from graphc.compare.observer import Observer
 from graphc.engine.tree import MAX_UNITS, TreeProblem, read_predictor_tree, timeout_of
-from graphc.packages.requirements import Requirements
 from graphc.rollout.read_rollout import read_rollout
 from graphc.rollout.shares import ALL, Match, Rollout, Share, Way
 from graphc.run.console import RunConsole
 from graphc.run.environment import Surroundings
+from graphc.run.following import Source
+from graphc.run.load import Loaded
 from graphc.run.manifest import choose_predictors, read_manifest
 from graphc.run.plan import RunPlan, Workplace, plan_run
 from graphc.run.problem import Findings, say_reason
 from graphc.run.pythons import find_pythons
-from graphc.run.running import Chosen, Follow, Run, RunOptions, Version
+from graphc.run.running import Chosen, Follow, Fresh, Run, RunOptions, Version, Watch
 from graphc.run.servers_beside import check_names, plan_servers, with_variables
-from graphc.run.volumes import LocalFiles, Sources
+from graphc.run.volumes import Sources
+from graphc.run.watching import Watcher
 from graphc.seldon.deployment import Deployment, Predictor
-from graphc.seldon.node import ManifestNode
 
 INTERRUPTED: Final = 130
 
 
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """What a run needs to take over changes of its files: how they are read, and who hears of the answers."""
+
+    source: Source
+    observe: Callable[[Loaded], Observer | None]
+
+
 def run_documents(
-    documents: Sequence[ManifestNode],
-    overrides: Mapping[str, Mapping[str, LocalFiles]],
+    loaded: Loaded,
     options: RunOptions,
     console: RunConsole,
     observe: Callable[[], Observer | None] = lambda: None,
     follow: Follow | None = None,
-    requirements: Mapping[str, Requirements] | None = None,
-    folders: Sequence[Path] | None = None,
+    changing: Changing | None = None,
 ) -> int:
-    """Run a manifest until it is interrupted; return the exit code. `requirements` are by predictor.
+    """Run a manifest until it is interrupted; return the exit code.
 
-    `folders` are those that the manifest may name files of; without them it may name any.
     The answers are told to what `observe` returns, which is asked once nothing stands in the way of the run.
     """
     findings = Findings()
-    manifest = read_manifest(documents, findings)
-    chosen = _choose(manifest.deployments, options, findings)
-    _check_machine(options, findings)
-    if chosen is None or findings.problems:
-        return report_findings(findings, console)
-    names = {version.predictor.name for version in chosen.versions}
-    required = {name: each for name, each in (requirements or {}).items() if name in names}
-    pythons = find_pythons(required, console, findings)
-    if findings.problems:
-        return report_findings(findings, console)
     with tempfile.TemporaryDirectory(prefix="graphc-run-", ignore_cleanup_errors=True) as folder:
-        root, taken = Path(folder).resolve(), set[int]()
-        planned = [
-            replace(
-                version,
-                plan=_plan(
-                    version, chosen, Workplace(place, sources, os.environ, taken), options.at, findings
-                ),
-            )
-            for index, version in enumerate(chosen.versions)
-            for name in (version.predictor.name,)
-            for place in (root / str(index),)
-            for sources in (Sources(manifest.config_maps, options.claims, overrides.get(name, {}), folders),)
-        ]
-        check_names([process for each in planned for process in each.plan.processes], options.at, findings)
+        root = Path(folder).resolve()
+        chosen = _prepare(loaded, root, options, console, findings, is_first=True)
         if code := report_findings(findings, console):
             return code
-        whole = replace(chosen, versions=tuple(_with_python(each, pythons) for each in planned))
+        assert chosen is not None, "what is not chosen was refused"
         observer = observe()
-        return asyncio.run(_run_until_signal(lambda: Run(whole, options, console, observer, follow)))
+        watch = None if changing is None else _make_watch(changing, loaded, root, options, console)
+        return asyncio.run(_run_until_signal(lambda: Run(chosen, options, console, observer, follow, watch)))
+
+
+def _prepare(
+    loaded: Loaded,
+    root: Path,
+    options: RunOptions,
+    console: RunConsole,
+    findings: Findings,
+    *,
+    is_first: bool = False,
+) -> Chosen | None:
+    """Lay out what a run starts below a folder; what stands in its way goes to `findings`."""
+    manifest = read_manifest(loaded.documents, findings)
+    chosen = _choose(manifest.deployments, options, findings)
+    if is_first:
+        _check_machine(options, findings)
+    if chosen is None or findings.problems:
+        return None
+    names = {version.predictor.name for version in chosen.versions}
+    required = {name: each for name, each in loaded.requirements.items() if name in names}
+    pythons = find_pythons(required, console, findings)
+    if findings.problems:
+        return None
+    taken = set[int]()
+    planned: list[Version] = []
+    for index, version in enumerate(chosen.versions):
+        files = loaded.overrides.get(version.predictor.name, {})
+        sources = Sources(manifest.config_maps, options.claims, files, loaded.folders)
+        place = Workplace(root / str(index), sources, os.environ, taken)
+        planned.append(replace(version, plan=_plan(version, chosen, place, options.at, findings)))
+    check_names([process for each in planned for process in each.plan.processes], options.at, findings)
+    return replace(chosen, versions=tuple(_with_python(each, pythons) for each in planned))
+
+
+def _make_watch(
+    changing: Changing, first: Loaded, root: Path, options: RunOptions, console: RunConsole
+) -> Watch:
+    """Return what has a run take over changes, each in a folder of its own."""
+    numbers = count(1)
+
+    def prepare(loaded: Loaded) -> Fresh | None:
+        place, findings = root / f"change-{next(numbers)}", Findings()
+        chosen = _prepare(loaded, place, options, console, findings)
+        if report_findings(findings, console) or chosen is None:
+            remove(place)
+            return None
+        return Fresh(chosen, changing.observe(loaded), lambda: remove(place))
+
+    def remove(place: Path) -> None:
+        shutil.rmtree(place, ignore_errors=True)
+
+    async def watch(run: Run) -> None:
+        await Watcher(changing.source, first, prepare, run.replace, run.share, console.say).watch()
+
+    return watch
 
 
 def _with_python(version: Version, pythons: Mapping[str, Path]) -> Version:
