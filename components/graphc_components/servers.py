@@ -203,8 +203,11 @@ _OPENAI: Final = ServerKind(
     is_single=True,
 )
 
-VARIABLES: Final = ("GRAPHC_AT_", "GRAPHC_TOKEN_")
-"""What the variables of a unit begin with that tell it where a server is, in a run on one machine, and its token."""
+VARIABLES: Final = ("GRAPHC_AT_", "GRAPHC_TOKEN_", "GRAPHC_CA_")
+"""What the variables of a unit begin with that tell it of a server.
+
+Where it is, in a run on one machine; its token; and the certificates that it is trusted by.
+"""
 
 
 def place_variable(name: str) -> str:
@@ -215,6 +218,11 @@ def place_variable(name: str) -> str:
 def token_variable(name: str) -> str:
     """Return the variable that holds the token by which a unit asks a server of that name."""
     return _variable(VARIABLES[1], name)
+
+
+def trust_variable(name: str) -> str:
+    """Return the variable that holds the certificates by which a server of that name is trusted."""
+    return _variable(VARIABLES[2], name)
 
 
 def _variable(beginning: str, name: str) -> str:

@@ -222,6 +222,8 @@ class ServerNode(_DeclaringNode):
     version: str | None = None
     token: str | None = None
     """The variable that holds the token that the server is asked with."""
+    trust: str | None = None
+    """The variable that holds the certificates that a server of https:// is trusted by, and by no others."""
     timeout_ms: Annotated[int, Field(ge=1)] | None = None
     """How long a call may take, where the node or the graph says."""
 

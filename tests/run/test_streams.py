@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ from typing import Any, Final
 
 import httpx
 import pytest
+import yaml
+from click.testing import CliRunner
+from graphc.cli import main
 from running_servers import Program, running
-from streaming_server import END, StreamingServer, chat_events, streaming_server
+from streaming_server import END, StreamingServer, chat_events, make_certificate, streaming_server
 
 GRAPH: Final = """
 apiVersion: graphc/v1
@@ -85,6 +89,35 @@ def test_a_graph_streams_to_its_client(llm: StreamingServer, tmp_path: Path, opt
             threading.Timer(1.0, go_on.set).start()
             assert texts(b"".join(parts)) == ["two "]
         assert program.process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "reference"), [("config_map", "configMapKeyRef"), ("secret", "secretKeyRef")]
+)
+def test_a_server_is_trusted_by_certificates_of_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, reference: str
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which makes the certificate")
+    ca = f"ca: {{{kind}: trust, key: ca.crt}}"
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "graph.yaml").write_text(GRAPH.replace("token: {secret: llm, key: api-key}", ca))
+    compiled = CliRunner().invoke(main, ["compile", str(tmp_path / "graph.yaml")])
+    (deployment,) = (
+        each for each in yaml.safe_load_all(compiled.stdout) if each["kind"] == "SeldonDeployment"
+    )
+    (container,) = deployment["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"]
+    (variable,) = (each for each in container["env"] if each["name"] == "GRAPHC_CA_LLM")
+    assert variable["valueFrom"] == {reference: {"name": "trust", "key": "ca.crt"}}
+    with streaming_server(make_certificate(tmp_path)) as secure:
+        command = ["run", tmp_path / "graph.yaml", "--port", "0", "--at", f"llm={secure.url}"]
+        told = CliRunner().invoke(main, [*map(str, command), "--once", "--input", 'note=["note"]'])
+        assert "export `GRAPHC_CA_LLM` before the run" in told.stderr
+        monkeypatch.setenv("GRAPHC_CA_LLM", (tmp_path / "ca.pem").read_text())
+        with running(command, tmp_path, "run") as program, httpx.Client(timeout=60) as http:
+            url = url_of(program)
+            assert texts(http.post(f"{url}/infer_stream", json=ASKED).content) == ["one ", "two ", "three"]
+            assert http.post(f"{url}/infer", json=ASKED).json()["outputs"][0]["data"] == ["one two three"]
 
 
 def test_executors_have_no_streams_here_either(llm: StreamingServer, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from graphc_runtimes.errors import LoadError
 from graphc_runtimes.servers.dialect import AnswerError
 from graphc_runtimes.servers.events import read_events
 from plane_sockets import Answer, Client, Running, post
@@ -311,6 +312,35 @@ def test_streams_pass_over_tls_and_end_with_their_client(
         region["nodes"][0]["url"] = secure.url.replace("localhost", "127.0.0.1")
         answer = serve(region).connect().ask(text("note"), STREAM)
         assert (answer.status, answer.json["error"].endswith(said)) == (500, True)
+
+
+def test_a_server_is_trusted_by_certificates_of_its_own_alone(
+    serve: Serve, asking: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which makes the certificate")
+    other = tmp_path / "other"
+    other.mkdir()
+    make_certificate(other)
+    with streaming_server(make_certificate(tmp_path)) as secure:
+        region = asking(trust="GRAPHC_CA_LLM")
+        region["nodes"][0]["url"] = secure.url
+        for given, said in (("", "is not set"), ("nothing", "holds no certificates as PEM")):
+            monkeypatch.setenv("GRAPHC_CA_LLM", given)
+            with pytest.raises(LoadError, match=rf"node `summary`: the variable `GRAPHC_CA_LLM`.* {said}"):
+                serve(region)
+        monkeypatch.setenv("GRAPHC_CA_LLM", (tmp_path / "ca.pem").read_text())
+        client = serve(region).connect()
+        assert texts(events(client.ask(text("note"), STREAM))) == ["one ", "two ", "three"]
+        assert client.ask(text("note")).json["outputs"][0]["data"] == ["one two three"]
+        # The machine may trust it: the graph says who does.
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("GRAPHC_CA_LLM", (other / "ca.pem").read_text())
+        client = serve(region).connect()
+        for path in (STREAM, "/v2/models/graph/infer"):
+            answer = client.ask(text("note"), path)
+            said = "has no certificate that is trusted here"
+            assert (answer.status, answer.json["error"].endswith(said)) == (500, True)
 
 
 # --- Clients -------------------------------------------------------------------------------------------

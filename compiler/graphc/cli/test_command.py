@@ -150,12 +150,12 @@ def _update(files: "list[CaseFile]", tried: "Tried") -> None:
 
 def _variables(servers: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the graph's process: this one's, without what would configure a unit."""
-    from graphc_components.servers import place_variable, token_variable
+    from graphc_components.servers import place_variable, token_variable, trust_variable
 
     from graphc.run.environment import base_environment
 
-    beginning = token_variable("")
-    tokens = {name: value for name, value in os.environ.items() if name.startswith(beginning)}
+    beginnings = token_variable(""), trust_variable("")
+    tokens = {name: value for name, value in os.environ.items() if name.startswith(beginnings)}
     return (
         base_environment(os.environ) | tokens | {place_variable(name): url for name, url in servers.items()}
     )

@@ -190,6 +190,7 @@ def _server_work(node: DraftNode, server: Server) -> ServerWork:
         SERVERS[asked.kind].is_rowwise if server.rowwise is None else server.rowwise,
         asked.token,
         asked.host,
+        asked.trust,
     )
 
 

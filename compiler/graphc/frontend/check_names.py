@@ -172,6 +172,9 @@ def _check_servers(spec: GraphSpec, limits: Limits, sink: Sink) -> None:
             sink.report(Diagnostic(DUPLICATE_NAME, message, at))
         if server.token is not None:
             _check_object(server.token.secret, "Secret", spec.at("servers", name, "token", "secret"), sink)
+        if server.ca is not None:
+            called, field, kind = server.ca.place
+            _check_object(called, kind, spec.at("servers", name, "ca", field), sink)
         for variable, value in server.env.items():
             path = ("servers", name, "env", variable)
             if not _VARIABLE.match(variable):

@@ -48,6 +48,7 @@ class DraftServer:
     """What such a folder says of the models of an MLServer."""
     saved: SavedFolder | None = None
     """What such a folder says of the models of a TensorFlow Serving."""
+    trust: Variable | None = None
 
 
 @record

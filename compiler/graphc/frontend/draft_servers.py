@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from graphc_components.servers import SERVERS, ServerKind, token_variable
+from graphc_components.servers import SERVERS, ServerKind, token_variable, trust_variable
 from graphc_components.tensors import TensorType, parse_tensor_type
 
 from graphc.artefacts.read_signature import ArtefactTensor, Signature
@@ -35,7 +35,7 @@ from graphc.frontend.variables import variables_of
 from graphc.ir.graph import Host, Resources, Variable
 from graphc.server_start import NEEDS_MODELS, TAKES_PORT
 from graphc.source.located import Fields
-from graphc.spec.fields import DeclaredServer, InferenceGraph, SecretKey, Server
+from graphc.spec.fields import CertificateKey, DeclaredServer, InferenceGraph, SecretKey, Server
 from graphc.spec.read_spec import GraphSpec
 
 _ONE_INPUT: Final = {"openai": "text"}
@@ -63,7 +63,8 @@ def draft_servers(spec: GraphSpec, folder: Path, sink: Sink) -> Mapping[str, Dra
         token = _token(declared.token, name)
         if declared.url is not None:
             _check_token(spec, declared.url, declared.token, ("servers", name, "url"), f"`{name}`", sink)
-            found[name] = DraftServer(name, declared.kind, declared.url, token)
+            trust = _trust(declared.ca, name)
+            found[name] = DraftServer(name, declared.kind, declared.url, token, trust=trust)
         else:
             host = _draft_host(spec, name, declared, folder, taken, sink)
             settings, saved = read_described(host, sink), read_saved(host, sink)
@@ -160,6 +161,12 @@ def _token(token: SecretKey | None, name: str) -> Variable | None:
     if token is None:
         return None
     return Variable(token_variable(name), None, token.secret, token.key)
+
+
+def _trust(ca: CertificateKey | None, name: str) -> Variable | None:
+    if ca is None:
+        return None
+    return Variable(trust_variable(name), None, ca.place[0], ca.key, is_secret=ca.secret is not None)
 
 
 def _check_token(

@@ -203,6 +203,8 @@ class ServerWork:
     """The variable of the unit that holds the token it is asked with."""
     host: Host | None = None
     """Where graphc runs it itself."""
+    trust: "Variable | None" = None
+    """The variable of the unit that holds the certificates that it is trusted by."""
 
 
 @record
@@ -325,6 +327,8 @@ class Variable:
     value: str | None
     secret: str | None
     key: str | None
+    is_secret: bool = True
+    """Whether it is a Secret that has the key, and not an object that is open to read."""
 
 
 @record

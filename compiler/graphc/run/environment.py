@@ -206,10 +206,14 @@ def _read_config_map_key(
     found = around.config_maps.get(config_map)
     if found is not None and key in found.entries:
         return _decode(found.entries[key])
+    # What the cluster has, and no document says, such as certificates that a server is trusted by.
+    if found is None and name in around.exported:
+        return around.exported[name]
     if not source.flag("optional"):
         missing = f"config map `{config_map}`" if found is None else f"`{key}` of config map `{config_map}`"
         findings.refuse(
-            f"`{name}` of container `{container}` needs {missing}, which is not among the documents"
+            f"`{name}` of container `{container}` needs {missing}, which is not among the documents",
+            f"export `{name}` before the run" if found is None else None,
         )
     return None
 

@@ -770,6 +770,27 @@ class SecretKey(Spec):
     key: str = Field(description="the key in it")
 
 
+class CertificateKey(Spec):
+    """One key of a config map or of a Secret, which holds certificates as PEM."""
+
+    config_map: str | None = Field(None, description="the config map's name")
+    secret: str | None = Field(None, description="the Secret's name, in the place of a config map")
+    key: str = Field(description="the key in it")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "CertificateKey":
+        if (self.config_map is None) == (self.secret is None):
+            raise ValueError("certificates come from either a `config_map` or a `secret`")
+        return self
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The name of what has the key, the field that says it, and what it is called."""
+        if self.config_map is not None:
+            return self.config_map, "config_map", "config map"
+        return self.secret or "", "secret", "Secret"
+
+
 Url = Annotated[str, AfterValidator(_read_url)]
 
 
@@ -794,6 +815,9 @@ class DeclaredServer(Spec):
     )
     token: SecretKey | None = Field(
         None, description="the key of a Secret that is sent as `Authorization: Bearer`"
+    )
+    ca: CertificateKey | None = Field(
+        None, description="the certificates by which an https:// server is trusted, and by no others"
     )
     image: str | None = Field(
         None, description="the image that serves, in a container beside the units that ask it"
@@ -827,6 +851,8 @@ class DeclaredServer(Spec):
             raise ValueError("a server has either a `url`, or an `image` that graphc runs beside the units")
         if self.url is not None and (self.models or self.command or self.args or self.env or self.resources):
             raise ValueError("a server with a `url` runs already: fields of its container say nothing")
+        if self.ca is not None and not (self.url or "").startswith("https://"):
+            raise ValueError("`ca` says by what a `url` of https:// is trusted")
         return self
 
 

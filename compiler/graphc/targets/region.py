@@ -252,6 +252,8 @@ def _server(work: ServerWork) -> Data:
         data["version"] = work.version
     if work.token is not None:
         data["token"] = work.token.name
+    if work.trust is not None:
+        data["trust"] = work.trust.name
     return data
 
 

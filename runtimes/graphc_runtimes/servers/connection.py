@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import ssl
 from collections.abc import Callable, Generator, Iterator
 from typing import Final
 
@@ -39,8 +40,10 @@ class Connection:
         self._find_token = find_token
         limits, url = read_limits(), where_is(node)
         bounds = Bounds(allowed_s, limits.max_body, limits.max_head)
-        is_secure = url.lower().startswith("https:")
-        self._transport: Transport = SecureHttp(url, bounds) if is_secure else PlainHttp(url, bounds)
+        trust = _find_trust(node, url)
+        self._transport: Transport = (
+            PlainHttp(url, bounds) if trust is None else SecureHttp(url, bounds, trust)
+        )
 
     def send(self, call: Call) -> Answer:
         """Return what the server answers with success; raises ServerFaultError."""
@@ -62,10 +65,11 @@ class StreamingConnection:
     def __init__(
         self, node: ServerNode, find_token: Callable[[], str | None], allowed_s: float = USUAL_S
     ) -> None:
-        limits = read_limits()
+        limits, url = read_limits(), where_is(node)
+        bounds = Bounds(allowed_s, limits.max_body, limits.max_head)
         self._title = SERVERS[node.server].title
         self._find_token = find_token
-        self._http = StreamedHttp(where_is(node), Bounds(allowed_s, limits.max_body, limits.max_head))
+        self._http = StreamedHttp(url, bounds, _find_trust(node, url))
         self.longest_s: Final = float(limits.stream_s)
         """How many seconds a stream may take in all."""
 
@@ -91,6 +95,11 @@ class StreamingConnection:
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
             raise TransportError(transport.CODED)
         return pieces
+
+
+def _find_trust(node: ServerNode, url: str) -> ssl.SSLContext | None:
+    """Return what a server of https:// is trusted by; raises LoadError."""
+    return transport.find_trust(node.trust) if url.lower().startswith("https:") else None
 
 
 def make_headers(call: Call, token: str | None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Calls over https://, by urllib3."""
 
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Final, cast
@@ -17,12 +18,12 @@ _PIECE: Final = 2**16
 class SecureHttp:
     """Carries calls to one URL, from any thread."""
 
-    def __init__(self, url: str, bounds: Bounds) -> None:
+    def __init__(self, url: str, bounds: Bounds, trust: ssl.SSLContext) -> None:
         self._bounds = bounds
         self._root = urlsplit(url).path.rstrip("/")
         timeout = urllib3.Timeout(connect=min(CONNECT_S, bounds.seconds), read=bounds.seconds)
         self._pool = urllib3.connection_from_url(
-            url, maxsize=KEPT, block=False, timeout=timeout, retries=False
+            url, maxsize=KEPT, block=False, timeout=timeout, retries=False, ssl_context=trust
         )
 
     def exchange(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:

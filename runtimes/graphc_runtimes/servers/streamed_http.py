@@ -51,7 +51,7 @@ class Streamed(NamedTuple):
 class StreamedHttp:
     """Makes calls to one URL, each on a connection of its own."""
 
-    def __init__(self, url: str, bounds: Bounds) -> None:
+    def __init__(self, url: str, bounds: Bounds, trust: ssl.SSLContext | None) -> None:
         parts = urlsplit(url)
         self._bounds, self._host = bounds, parts.hostname or ""
         port = parts.port or _PORTS[parts.scheme.lower()]
@@ -59,7 +59,7 @@ class StreamedHttp:
         self._root = quote(parts.path.rstrip("/"), safe=OF_URLS)
         shown = f"[{self._host}]" if ":" in self._host else self._host
         self._shown = shown if port == _PORTS[parts.scheme.lower()] else f"{shown}:{port}"
-        self._trust = ssl.create_default_context() if parts.scheme.lower() == "https" else None
+        self._trust = trust
 
     @contextlib.contextmanager
     def open(

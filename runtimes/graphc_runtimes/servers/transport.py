@@ -1,9 +1,12 @@
 """What carries a call to a server and its answer back, and what keeps it from doing so."""
 
+import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from graphc_runtimes.errors import LoadError
 from graphc_runtimes.servers.dialect import Answer
 
 CONNECT_S: Final = 5.0
@@ -20,6 +23,21 @@ CUT: Final = "closed the connection before its answer was whole"
 UNTRUSTED: Final = "has no certificate that is trusted here"
 CODED: Final = "answered in an encoding that was not asked for"
 NO_HTTP: Final = "answered with something that is not HTTP"
+
+
+def find_trust(variable: str | None) -> ssl.SSLContext:
+    """Return what certificates are checked by: a variable's own, or this machine's; raises LoadError."""
+    if variable is None:
+        return ssl.create_default_context()
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        raise LoadError(
+            f"the variable `{variable}`, which holds the certificates that its server is trusted by, is not set"
+        )
+    try:
+        return ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError):
+        raise LoadError(f"the variable `{variable}` holds no certificates as PEM") from None
 
 
 class TransportError(Exception):

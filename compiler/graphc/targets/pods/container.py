@@ -221,10 +221,10 @@ def _env(container: Container, told: Mapping[str, str]) -> Iterable[Data]:
 
 
 def _tokens(container: Container) -> Iterable[Variable]:
-    """Yield the variables with the tokens by which the unit's nodes ask other servers."""
-    works = (node.work for node in container.unit.region.nodes)
-    found = {work.token.name: work.token for work in works if isinstance(work, ServerWork) and work.token}
-    yield from found.values()
+    """Yield the variables with which the unit's nodes ask other servers: tokens, and certificates."""
+    works = [node.work for node in container.unit.region.nodes if isinstance(node.work, ServerWork)]
+    variables = (each for work in works for each in (work.token, work.trust) if each is not None)
+    yield from {each.name: each for each in variables}.values()
 
 
 def _hardware(container: Container) -> Iterable[Data]:

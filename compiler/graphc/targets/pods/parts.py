@@ -20,12 +20,13 @@ def probe_start(get: Data, seconds: float) -> Data:
 
 
 def emit_variable(variable: Variable) -> Data:
-    """Return an environment variable: a text, or one key of a Secret."""
+    """Return an environment variable: a text, or one key of a Secret or of a config map."""
     if variable.value is not None:
         return {"name": variable.name, "value": variable.value}
+    kind = "secretKeyRef" if variable.is_secret else "configMapKeyRef"
     return {
         "name": variable.name,
-        "valueFrom": {"secretKeyRef": {"name": variable.secret, "key": variable.key}},
+        "valueFrom": {kind: {"name": variable.secret, "key": variable.key}},
     }
 
 
