@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from graphc.artefacts.model_settings import DescribedTensor
+from graphc.artefacts.described import DescribedTensor
 from graphc.artefacts.saved_model import SavedSignature, read_saved_model
 from graphc.artefacts.source import MalformedError, RefusedError
 from graphc.artefacts.tensorflow_folder import SavedFolder, read_saved_folder

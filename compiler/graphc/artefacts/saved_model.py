@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from graphc.artefacts.model_settings import DescribedTensor
+from graphc.artefacts.described import DescribedTensor
 from graphc.artefacts.protobuf_wire import Field, Wire, only, signed
 from graphc.artefacts.source import Budget, MalformedError, RefusedError, Source
 from graphc.records import record

@@ -5,7 +5,7 @@ from typing import Final
 
 from graphc_components.tensors import TensorType, parse_tensor_type
 
-from graphc.artefacts.model_settings import DescribedTensor
+from graphc.artefacts.described import DescribedTensor
 from graphc.artefacts.saved_model import SavedSignature
 from graphc.artefacts.tensorflow_folder import MOST_DIGITS, SavedFolder, SavedModel, read_saved_folder
 from graphc.diagnostics import Diagnostic, Sink

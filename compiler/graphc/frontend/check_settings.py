@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from graphc_components.tensors import TensorType, parse_tensor_type
 
-from graphc.artefacts.model_settings import DescribedFolder, DescribedModel, DescribedTensor, read_settings
+from graphc.artefacts.described import DescribedModel, DescribedTensor
+from graphc.artefacts.model_settings import DescribedFolder, read_settings
 from graphc.diagnostics import Diagnostic, Sink
 from graphc.diagnostics.codes.servers import OTHER_SETTINGS
 from graphc.diagnostics.printable import quoted
@@ -63,6 +64,10 @@ def _check_inputs(server: Server, uses: Sequence[DraftUse], model: DescribedMode
     for use in uses:
         if not use.is_unnamed and use.port not in model.inputs:
             yield ("in",), f"feeds {quoted(use.port)}, and {_say_names(model, model.inputs)}"
+    named = {use.port for use in uses if not use.is_unnamed}
+    missing = ", ".join(quoted(port) for port in model.required if port not in named)
+    if missing and len(named) == len(uses):
+        yield ("in",), f"does not feed {missing}, which {quoted(model.file)} takes"
     yield from _check_types("inputs", server.inputs or {}, model, model.inputs)
 
 
@@ -93,7 +98,7 @@ def _check_types(
 
 def _compare(type_: TensorType, described: DescribedTensor) -> str | None:
     """Say what a description has in the place of a type; None where they agree."""
-    if described.datatype is not None and described.datatype != type_.datatype:
+    if described.datatype not in (None, type_.datatype) and type_.datatype not in described.accepts:
         return f"has {quoted(described.datatype)}"
     shape = described.shape
     if shape is None:
