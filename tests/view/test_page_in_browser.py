@@ -185,6 +185,31 @@ def test_the_page_of_a_change_is_quiet_fits_and_tells_what_changed(tmp_path: Pat
     in_browser(look)
 
 
+def test_the_page_of_a_plan_is_quiet_and_has_one_picture(tmp_path: Path) -> None:
+    old = ROOT / "graphs" / "iris-cascade" / "graph.yaml"
+    new = tmp_path / "graph.yaml"
+    text = old.read_text().replace("model: models/", f"model: {old.parent}/models/")
+    new.write_text(text.replace("until: 0.9", "until: 0.8"))
+    page = tmp_path / "plan.html"
+    result = CliRunner().invoke(main, ["plan", str(new), "--against", str(old), "--page", str(page)])
+    assert result.exit_code == 2, result.output
+
+    async def look(tab: Tab) -> None:
+        for size in SIZES:
+            await tab.show(page, *size, dark=size == SIZES[1])
+            assert await tab.run("document.documentElement.scrollWidth") <= size[0]
+            assert await tab.run("document.querySelectorAll('svg.picture').length") == 1
+            assert await tab.run("document.getElementById('parts').getBoundingClientRect().width") == 0
+            wide = await tab.run("document.querySelector('svg.picture').getBoundingClientRect().width")
+            assert wide > size[0] / 2
+        await tab.press("v", "v")
+        assert await tab.run("getComputedStyle(document.querySelector('.plan')).display") != "none"
+        await tab.run("document.querySelector('[aria-label^=\"changed: choice answer\"]').focus()")
+        assert "until: 0.9 → 0.8" in await tab.run("document.getElementById('facts').innerText")
+
+    in_browser(look)
+
+
 def _contrast(one: str, other: str) -> float:
     """Return the contrast of two colours, as the guidelines for accessible pages have it."""
 

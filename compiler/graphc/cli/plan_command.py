@@ -2,6 +2,10 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
 import click
 
@@ -11,11 +15,12 @@ from graphc.cli.reporting import graph_options
 from graphc.cluster.client import Access, connect
 from graphc.cluster.ledger import Ledger
 from graphc.cluster.offline import plan_offline, read_other
-from graphc.cluster.planning import plan_graph
+from graphc.cluster.planning import GraphPlan, plan_graph
 from graphc.cluster.render import plan_as_data, write_data, write_plan
 from graphc.cluster.rollout_room import judge_room
 from graphc.compile.request import Request
 
+_PAGES: Final = (".html", ".svg")
 CHANGED = 2
 """The exit code where something would change."""
 
@@ -28,6 +33,7 @@ CHANGED = 2
     metavar="FILE|REV:PATH",
     help="Compare with a rendered file, a graph file, or a git revision's file, not with the cluster.",
 )
+@click.option("--page", metavar="FILE", help="Draw the plan on a page of HTML, too; `.svg` is one picture.")
 @click.option(
     "--room",
     is_flag=True,
@@ -40,6 +46,7 @@ def command(
     output_format: str,
     as_json: bool,
     against: str | None,
+    page: str | None,
     room: bool,
 ) -> None:
     """Say what `graphc apply` would change: which model, which weight, which predictor, and what is dangerous.
@@ -49,6 +56,8 @@ def command(
     """
     if room and against is not None:
         raise click.ClickException("--room asks the cluster, and --against leaves it out")
+    if page is not None and Path(page).suffix.lower() not in _PAGES:
+        raise click.UsageError(f"--page writes {' or '.join(_PAGES)}, and {page} ends otherwise")
     graphs = read_bundles(request, output_format)
     if against is not None:
         bundles = [place(graph, access.namespace, "default") for graph in graphs]
@@ -62,6 +71,8 @@ def command(
         ]
         if room:
             plans = judge_room(cluster, plans)
+    if page is not None:
+        _draw(plans, page)
     if as_json:
         click.echo(write_data([plan_as_data(each) for each in plans]), nl=False)
     else:
@@ -69,3 +80,35 @@ def command(
         click.echo("".join(write_plan(each, color=color) for each in plans), nl=False, color=color)
     changed = any(not each.is_silent or each.conflicts or each.state.pending for each in plans)
     raise SystemExit(CHANGED if changed else 0)
+
+
+def _draw(plans: Sequence[GraphPlan], page: str) -> None:
+    """Write the picture of a plan."""
+    # Most plans are read in the terminal.
+    from graphc.cluster.draw_plan import draw_pictures, tell_steps
+    from graphc.view.drawing import SIGNS
+    from graphc.view.place import ViewError
+    from graphc.view.write_drawing import write_drawing
+    from graphc.view.write_page import Tab, write_page
+    from graphc.whole_files import write_whole
+
+    if len(plans) != 1:
+        raise click.ClickException(f"--page draws one graph, and these files have {len(plans)}")
+    (plan,) = plans
+    pictures, told = draw_pictures(plan), list(tell_steps(plan))
+    try:
+        if Path(page).suffix.lower() == ".svg":
+            words = tuple(each for _, part in told for each in part)
+            text = write_drawing(replace(pictures[0].drawing, told=words), "svg")
+        else:
+            tabs = [
+                Tab(f"{SIGNS[each.change]} {each.name}" if each.change else each.name, None, each.drawing)
+                for each in pictures
+            ]
+            text = write_page(f"{plan.bundle.name} ({plan.bundle.namespace})", tabs, {}, told)
+        write_whole(Path(page), text)
+    except ViewError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{page} cannot be written: {error.strerror}") from error
+    click.echo(f"wrote {page}", err=True)

@@ -44,7 +44,8 @@ def plan_offline(bundle: Bundle, others: Sequence[Data]) -> GraphPlan:
     steps += [Step(ref, "delete") for ref in removed]
     dangers = list(_dangers(list(before.values()), bundle.documents, finders))
     dangers += [Danger("deleted", f"{ref} is deleted") for ref in removed if ref.kind != CONFIG_MAP]
-    return GraphPlan(bundle, tuple(steps), tuple(dangers), (), State(bundle.name, bundle.namespace))
+    state = State(bundle.name, bundle.namespace)
+    return GraphPlan(bundle, tuple(steps), tuple(dangers), (), state, live=before, results=after)
 
 
 def _key(document: Data, bundle: Bundle) -> Ref:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from graphc.cluster.client import Ref
-from graphc.cluster.difference import Difference
+from graphc.cluster.difference import Action, Difference
 from graphc.cluster.planning import GraphPlan, Step, Verb
 from graphc.cluster.records import Entry, Pending, State
 from graphc.cluster.view import conceal
@@ -49,7 +49,7 @@ def _lines(plan: GraphPlan) -> Iterator[str]:
     for step in plan.steps:
         if step.verb != "keep":
             yield f"  {SIGNS[step.verb]} {step.ref}"
-        yield from (f"      {line}" for line in _group(step.changes))
+        yield from (f"      {SIGNS[action]} {words}" for action, words in group_changes(step.changes))
     for danger in plan.dangers:
         yield f"  ! {danger.message}"
     for ref in plan.foreign:
@@ -86,8 +86,8 @@ def describe_pending(pending: Pending) -> str:
     )
 
 
-def _group(changes: Sequence[Difference]) -> Iterator[str]:
-    """Yield a line for each change; one that all predictors share is one."""
+def group_changes(changes: Sequence[Difference]) -> Iterator[tuple[Action, str]]:
+    """Yield each change in words, with what it does; one that all predictors share is one."""
     names = {each.path[1] for each in changes if len(each.path) > 2 and each.path[0] == "predictors"}
     seen: dict[tuple[object, ...], list[Difference]] = {}
     for each in changes:
@@ -95,14 +95,15 @@ def _group(changes: Sequence[Difference]) -> Iterator[str]:
         inner = len(each.path) > 2 and each.path[0] == "predictors"
         seen.setdefault(key if inner else (each.path,), []).append(each)
     for group in seen.values():
-        sign = SIGNS[group[0].action]
-        words = group[0].words()
+        first = group[0]
+        words = first.words()
         if len(group) > 1 and len(group) == len(names):
-            place = f"`{group[0].path[1]}` "
+            place = f"`{first.path[1]}` "
             words = f"every predictor: {words.removeprefix(place)}"
-            yield f"{sign} {words}"
+            yield first.action, words
         else:
-            yield from (f"{sign} {each.words()}" for each in group)
+            for each in group:
+                yield each.action, each.words()
 
 
 def count(steps: Sequence[Step]) -> str:

@@ -209,6 +209,7 @@ window.addEventListener("resize", () => {
 const parts = document.getElementById("parts");
 
 function choose() {
+  if (!document.querySelector("section.graph")) return;
   for (const view of views) view.dataset.parts = parts.value;
   for (const svg of shown().querySelectorAll("svg.picture")) begin(svg);
 }

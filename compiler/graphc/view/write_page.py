@@ -26,10 +26,10 @@ _ROOMS: Final = {"beside": (620.0, 800.0), "below": (1250.0, 390.0)}
 
 @record
 class Tab:
-    """The pictures of one predictor, and what it is called."""
+    """The pictures of one predictor, and what it is called; where the file is not known, there is none of it."""
 
     name: str
-    graph: Drawing
+    graph: Drawing | None
     plan: Drawing
 
 
@@ -70,15 +70,14 @@ def _write_tabs(tabs: Sequence[Tab]) -> Iterator[str]:
 
 
 def _write_view(tab: Tab, index: int, items: list[dict[str, object]], sources: Mapping[str, str]) -> str:
-    hidden = " hidden" if index else ""
-    found = [place_both(find_layers(each)) for each in (tab.graph, tab.plan)]
+    hidden = (" hidden" if index else "") + ("" if tab.graph else ' data-parts="plan"')
+    drawings = {part: each for part, each in (("graph", tab.graph), ("plan", tab.plan)) if each}
+    found = [place_both(find_layers(each)) for each in drawings.values()]
     arranged = {name: [choose_larger(both, *room) for both in found] for name, room in _ROOMS.items()}
     name = max(arranged, key=lambda name: min(each.scale_in(*_ROOMS[name]) for each in arranged[name]))
     pictures = (
         _write_picture(drawing, placed, part, f"{part}{index}", items, sources)
-        for part, drawing, placed in zip(
-            ("graph", "plan"), (tab.graph, tab.plan), arranged[name], strict=True
-        )
+        for (part, drawing), placed in zip(drawings.items(), arranged[name], strict=True)
     )
     return f'<div class="view {name}"{hidden}>{"".join(pictures)}</div>'
 

@@ -32,10 +32,11 @@ CHANGE_STYLE: Final = """
 PAGE_CHANGE_STYLE: Final = """
 .picture.far .sign circle { r: 13px; }
 .picture.far .sign text { font-size: 21px; transform: translateY(3px); }
+body:not(:has(section.graph)) header > label { display: none; }
 h1 { overflow-wrap: anywhere; min-width: 0; }
 .told { flex-basis: 100%; min-width: 0; }
 .told summary { cursor: pointer; }
-.told .lists { max-height: 24vh; overflow: auto; columns: min(28rem, 100%); column-gap: 2rem; margin-top: .3rem; }
+.told .lists { max-height: 24vh; overflow: auto; columns: 28rem; column-gap: 2rem; margin-top: .3rem; }
 .told ul { list-style: none; margin: 0 0 .5rem; padding: 0; overflow-wrap: anywhere; }
 .told li { padding-left: 1.4em; text-indent: -1.4em; }
 .told h3 { font-size: .9rem; margin: 0; break-after: avoid; }
