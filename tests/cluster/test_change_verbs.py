@@ -140,6 +140,21 @@ def test_a_plan_says_what_changes_and_nothing_on_the_second_run(place: Place) ->
         "text": "`main` traffic: 90 → 100",
     }
     assert {each["kind"] for each in data[0]["dangers"]} == {"live-removed", "restart"}
+    # The picture shows what serves there, too.
+    page = place.folder / "plan.html"
+    place.run("plan", str(changed), "--page", str(page), code=2)
+    text = page.read_text("utf-8")
+    for words in (
+        "`main` node `lean`: model: lean.onnx (502ffd8909) → heavy.onnx (a54bb446e7)",
+        'aria-label="changed: model lean, onnx"',
+        'aria-label="removed: model lean, onnx"',
+        ">~ main</button>",
+        ">- canary</button>",
+    ):
+        assert words in text, words
+    place.run("plan", str(place.graph("planned")), "--page", str(page))
+    assert "<b class=" in page.read_text("utf-8")
+    assert 'aria-label="changed: ' not in page.read_text("utf-8")
 
 
 def test_no_terminal_and_no_yes_changes_nothing(place: Place) -> None:
