@@ -208,6 +208,20 @@ def test_a_graph_in_python_and_a_module_beside_it_are_watched(tmp_path: Path) ->
     assert "graphc.run.watching" in sys.modules
 
 
+def test_a_file_of_requirements_is_watched(tmp_path: Path) -> None:
+    shutil.copytree(IRIS, tmp_path / "iris")
+    path, asked = tmp_path / "iris" / "graph.yaml", tmp_path / "iris" / "requirements.txt"
+    asked.write_text("tinycss2==1.2.1\n")
+    path.write_text(path.read_text() + "requirements: requirements.txt\n")
+
+    async def test(heard: Heard) -> None:
+        asked.write_text("tinycss2==1.3.0\n")
+        await heard.hear("requirements.txt")
+        assert "1.3.0" in str(heard.begun[0].requirements)
+
+    watch(path, test)
+
+
 @pytest.mark.parametrize("arguments", [["-"], ["graph.yaml", "--once"], ["graph.yaml", "--follow"]])
 def test_what_cannot_be_watched_is_told(arguments: list[str]) -> None:
     done = CliRunner().invoke(run_command, ["--watch", *arguments])

@@ -3,7 +3,7 @@
 import io
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -21,6 +21,8 @@ from graphc.server_start import ARTEFACTS
 from graphc.source.files import STDIN
 from graphc.source.located import Fields
 from graphc.source.yaml_reader import read_manifests
+from graphc.spec.fields import Required
+from graphc.spec.read_spec import GraphSpec
 
 MAX_CHARACTERS: Final = 64 * 1024 * 1024
 
@@ -41,6 +43,8 @@ class Loaded:
     """By predictor, where its units need more than the runtime image has."""
     folders: Sequence[Path] | None = None
     """Where the files lie that manifests may name; None for graphs, whose author may name any."""
+    asked: Sequence[Path] = ()
+    """Files that say which packages the graphs require."""
 
 
 def read_texts(paths: Sequence[str], findings: Findings) -> dict[str, str]:
@@ -109,7 +113,16 @@ def load_compiled(done: Compilation) -> Loaded:
     documents = gather_workloads(emitted, Findings())
     images = {name: image for emission in done.emissions for name, image in emission.images.items()}
     requirements = {name: each.requirements for name, each in images.items() if each.requirements.each}
-    return Loaded(documents, overrides, requirements)
+    asked = [path for graph in done.graphs for path in _list_requirements(graph.spec)]
+    return Loaded(documents, overrides, requirements, asked=asked)
+
+
+def _list_requirements(spec: GraphSpec) -> Iterator[Path]:
+    folder = Path(spec.root.span.file).parent
+    nodes = (getattr(node, "requirements", None) for node in spec.nodes.values())
+    for each in (spec.fields.requirements, *nodes):
+        if isinstance(each, Required) and each.file is not None:
+            yield folder / each.file
 
 
 def _read_file(path: str) -> str | Problem:

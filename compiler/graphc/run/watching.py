@@ -124,7 +124,7 @@ class Watcher:
             for local in each.values()
             for file in local.files.values()
         }
-        paths |= set(_list_modules(self.source.files))
+        paths |= {*loaded.asked, *_list_modules(self.source.files)}
         if not is_whole:
             paths |= set(_list_folders({path.parent for path in map(Path, self.source.files)}))
         return {path: _look(path) for path in sorted(paths)}
