@@ -672,7 +672,8 @@ class HttpProtocol(asyncio.Protocol):
         self._loop.call_later(max(self._heard + _LAST_S - self._loop.time(), 0), self._end_idle)
 
     def _end_idle(self) -> None:
-        if not self._queue:
+        # A request that came in part has its time as any other has, and is the last of its connection.
+        if self._is_idle:
             self._transport.close()
 
     # --- Limits --------------------------------------------------------------------------------------

@@ -365,6 +365,25 @@ def test_a_server_that_ends_answers_once_more_who_asked_a_moment_ago(serve: Serv
     wait_until(lambda: is_ended(silent))
 
 
+@pytest.mark.parametrize("part", ["the head", "the body"])
+def test_a_server_that_ends_answers_a_request_that_came_in_part(
+    serve: Serve, double: Json, part: str
+) -> None:
+    running = serve(double)
+    client = running.connect()
+    request = post(ask_json(1, 2))
+    cut = 20 if part == "the head" else len(request) - 5
+    client.send(request[:cut])
+    running.end()
+    wait_until(lambda: _refuses(running.port))
+    # Longer than a connection stays that asks for nothing.
+    time.sleep(1.5)
+    client.send(request[cut:])
+    answer = client.read()
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert client.is_closed()
+
+
 def _refuses(port: int) -> bool:
     with socket.socket() as each:
         return each.connect_ex(("127.0.0.1", port)) != 0
