@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import networkx as nx
 import pytest
 from graphc.targets.find import list_targets
 from graphc.version import VERSION
@@ -222,6 +223,45 @@ def test_every_part_imports_only_those_before_it() -> None:
             known = {name.split(".")[1] for name in imports_of(path) if name.startswith("graphc.")}
             # `graphc` itself offers nothing.
             assert known & set(ROOMS) <= set(ROOMS[: ROOMS.index(part) + 1]), module
+
+
+_DRAWN: Final = re.compile(r"(?<=<!-- drawn from the imports -->\n).*(?=<!-- drawn -->\n)", re.DOTALL)
+
+
+def draw_folders() -> str:
+    """Return a Mermaid picture of the folders and what they import, without what a longer way implies."""
+    folders = {path.parent.name for path in PACKAGES["graphc"].glob("*/__init__.py")}
+    uses: nx.DiGraph[str] = nx.DiGraph()
+    for module, path in modules_of("graphc"):
+        part = module.partition(".")[2].partition(".")[0]
+        others = {name.split(".")[1] for name in imports_of(path) if name.startswith("graphc.")}
+        uses.add_edges_from((part, other) for other in others & folders - {part} if part in folders)
+    least: nx.DiGraph[str] = nx.transitive_reduction(uses)
+    lines = [
+        f"  {part} --> {other}"
+        for part in reversed(ROOMS)
+        for other in ROOMS
+        if part in least and least.has_edge(part, other)
+    ]
+    return "\n".join(["```mermaid", "flowchart TD", *lines, "```", ""])
+
+
+def test_the_architecture_page_draws_the_folders_as_they_are(update: bool) -> None:
+    path = ROOT / "docs" / "architecture.md"
+    page = path.read_text("utf-8")
+    found = _DRAWN.search(page)
+    assert found is not None
+    if update:
+        path.write_text(page[: found.start()] + draw_folders() + page[found.end() :], "utf-8")
+        return
+    assert found[0] == draw_folders()
+
+
+def test_the_first_picture_of_the_architecture_page_names_folders() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = re.findall(r'\["(\w+): ', page.partition("flowchart")[2].partition("```")[0])
+    assert len(named) > 4
+    assert set(named) <= set(ROOMS)
 
 
 @pytest.mark.parametrize("part", UNKNOWN_TO)

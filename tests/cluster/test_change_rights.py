@@ -1,47 +1,20 @@
 """The roles in k8s/rbac are enough for the verbs, and none of their rights can be left out."""
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
+from cluster_callers import QUICK, ROLES, Json, Kubectl, Person, mood_of, rules_of, work_graph
 from forked_commands import Forks, forking
-from stand_in_operator import READY, Mood, crashing, operating
-
-ROOT: Final = Path(__file__).parents[2]
-MODELS: Final = ROOT / "graphs"
-ROLES: Final = ROOT / "k8s" / "rbac"
+from stand_in_operator import operating
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-Json = dict[str, Any]
-Kubectl = Callable[..., Any]
-
-
-def rules_of(*files: str) -> list[Json]:
-    """Return the rules of role files, each for one group, one resource and one verb."""
-    rules: list[dict[str, list[str]]] = []
-    for file in files:
-        for document in yaml.safe_load_all((ROLES / file).read_text()):
-            rules += document.get("rules") or []
-    return [
-        {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
-        for rule in rules
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    ]
-
-
 READING: Final = rules_of("reader.yaml")
 CHANGING: Final = rules_of("reader.yaml", "deployer.yaml")
-
-
-def mood_of(_predictor: str, images: tuple[str, ...]) -> Mood:
-    return crashing(1) if any(image.startswith("crash:") for image in images) else READY
 
 
 @pytest.fixture(scope="module")
@@ -50,48 +23,13 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
         yield found
 
 
-class Person:
-    """Somebody with some rights in a namespace, and a day's work with graphc."""
-
-    def __init__(
-        self, kubectl: Kubectl, kubeconfig: Path, namespace: str, forks: Forks, folder: Path
-    ) -> None:
-        self._kubectl, self._kubeconfig, self._forks, self._folder = kubectl, kubeconfig, forks, folder
-        self.namespace = namespace
-
-    def allow(self, rules: list[Json]) -> None:
-        role: Json = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules}
-        role["metadata"] = {"name": "person", "namespace": self.namespace}
-        binding: Json = copy.deepcopy(role) | {"kind": "RoleBinding"}
-        del binding["rules"]
-        binding["roleRef"] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "person"}
-        user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": f"person-{self.namespace}"}
-        binding["subjects"] = [user]
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]})
-        done = self._kubectl("apply", "-f", "-", text=text)
-        assert not done.returncode, done.stderr
-
-    def run(self, verb: str, *more: str) -> tuple[int, str]:
-        common = ["--kubeconfig", str(self._kubeconfig), "-n", self.namespace]
-        code, words = self._forks.run([verb, *common, "--as", f"person-{self.namespace}", *more])
-        assert "Traceback" not in words
-        return code, words
+class Worker(Person):
+    """A person with a day's work."""
 
     def graph(self, traffic: int, image: str = "fine") -> str:
-        quick = {"nodes": {"lean": {"model": str(MODELS / "diabetes-tier/models/quick.onnx")}}}
-        graph = {
-            "apiVersion": "graphc/v1",
-            "kind": "InferenceGraph",
-            "metadata": {"name": "work"},
-            "inputs": {"x": "FP32[batch, 10]"},
-            "nodes": {"lean": {"model": str(MODELS / "diabetes-route/models/lean.onnx"), "in": {"X": "x"}}},
-            "outputs": {"y": "lean"},
-            "predictors": {"main": {"traffic": 100 - traffic}, "canary": {"traffic": traffic, **quick}},
-            "runtime": {"image": image},
-        }
-        path = self._folder / f"{self.namespace}.yaml"
-        path.write_text(yaml.safe_dump(graph, sort_keys=False))
-        return str(path)
+        """Write a graph with so much traffic for its canary."""
+        predictors = {"main": {"traffic": 100 - traffic}, "canary": {"traffic": traffic, **QUICK}}
+        return self.write(work_graph(predictors, runtime={"image": image}))
 
     def _complain(self) -> None:
         """Write the event that an operator would."""
@@ -99,7 +37,7 @@ class Person:
         event: Json = {"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "InternalError"}
         event |= {"metadata": {"name": "work.1", "namespace": self.namespace}, "involvedObject": about}
         text = json.dumps(event | {"message": "the operator complains"})
-        assert not self._kubectl("apply", "-f", "-", text=text).returncode
+        assert not self.kubectl("apply", "-f", "-", text=text).returncode
 
     def work(self) -> list[tuple[int, str]]:
         """Do everything once, a failure that is explained and taken back included; return how each ended."""
@@ -125,8 +63,8 @@ def test_a_deployer_can_do_everything_and_a_reader_can_look(
     forks: Forks,
     tmp_path: Path,
 ) -> None:
-    person = Person(kubectl, kubeconfig, new_namespace(), forks, tmp_path)
-    with operating(str(kubeconfig), person.namespace, mood_of):
+    person = Worker(kubeconfig, new_namespace(), tmp_path, forks, kubectl)
+    with operating(str(kubeconfig), person.namespace, lambda _, images: mood_of(images)):
         person.allow(CHANGING)
         done = person.work()
         assert [code for code, _ in done] == EXPECTED, done
@@ -158,10 +96,10 @@ def test_no_right_can_be_left_out(
     tmp_path: Path,
 ) -> None:
     """Without any one right some verb fails, or says less about what is wrong."""
-    person = Person(kubectl, kubeconfig, new_namespace(), forks, tmp_path)
+    person = Worker(kubeconfig, new_namespace(), tmp_path, forks, kubectl)
     rule = CHANGING[missing]
     person.allow([each for each in CHANGING if each != rule])
-    with operating(str(kubeconfig), person.namespace, mood_of):
+    with operating(str(kubeconfig), person.namespace, lambda _, images: mood_of(images)):
         done = person.work()
     told = {"pods": "it ended with 1", "events": "the operator complains"}
     resource = rule["resources"][0]

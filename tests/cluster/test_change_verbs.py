@@ -12,26 +12,14 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from cluster_callers import MODELS, QUICK, Caller, Json, mood_of, work_graph
 from faulty_proxy import When, harming
-from forked_commands import Forks, forking
+from forked_commands import forking
 from graphc.cluster.client import Access, Cluster, connect
-from stand_in_operator import (
-    READY,
-    SILENT,
-    Mood,
-    Operator,
-    crashing,
-    not_created,
-    operating,
-    unschedulable,
-    waiting,
-)
-
-MODELS: Final = Path(__file__).parents[2] / "graphs"
+from stand_in_operator import SILENT, Mood, Operator, not_created, operating
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-Json = dict[str, Any]
 NewNamespace = Callable[..., str]
 QUOTA: Final = (
     'pods "x" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, '
@@ -39,54 +27,21 @@ QUOTA: Final = (
 )
 
 
-def mood_of(_predictor: str, images: tuple[str, ...]) -> Mood:
-    """Let an image's name decide how its pods come out."""
-    moods = {
-        "absent": waiting(
-            "ImagePullBackOff", "Back-off pulling image: 401 Unauthorized: Bearer c2VjcmV0LXRva2Vu"
-        ),
-        "crash": crashing(1),
-        "hungry": crashing(137, "OOMKilled"),
-        "quota": not_created(QUOTA),
-        "nogpu": unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu."),
-        "failed": Mood(is_ready=False, state="Failed"),
-        "silent": SILENT,
-    }
-    return next((moods[name] for name in moods for image in images if image.startswith(f"{name}:")), READY)
+MOODS: Final = {"quota": not_created(QUOTA), "failed": Mood(is_ready=False, state="Failed"), "silent": SILENT}
 
 
 @dataclass
-class Place:
-    kubeconfig: Path
-    namespace: str
-    folder: Path
-    forks: Forks
+class Place(Caller):
     cluster: Cluster
     operator: Operator
-
-    def run(self, verb: str, *more: str, config: Path | None = None, code: int | None = 0) -> str:
-        arguments = [verb, "--kubeconfig", str(config or self.kubeconfig), "-n", self.namespace, *more]
-        ended, words = self.forks.run(arguments)
-        assert code is None or ended == code, words
-        assert "Traceback" not in words
-        assert "internal error" not in words
-        return words
 
     def apply(self, path: Path, *more: str, config: Path | None = None, code: int | None = 0) -> str:
         return self.run("apply", "--yes", "--timeout", "20s", str(path), *more, config=config, code=code)
 
     def graph(self, name: str, **changes: object) -> Path:
         """Write a graph of two predictors and a shadow; `changes` replace fields of the file."""
-        quick = {"nodes": {"lean": {"model": str(MODELS / "diabetes-tier/models/quick.onnx")}}}
-        graph: Json = {
-            "apiVersion": "graphc/v1",
-            "kind": "InferenceGraph",
-            "metadata": {"name": name},
-            "inputs": {"x": "FP32[batch, 10]"},
-            "nodes": {"lean": {"model": str(MODELS / "diabetes-route/models/lean.onnx"), "in": {"X": "x"}}},
-            "outputs": {"y": "lean"},
-            "predictors": {"main": {"traffic": 90}, "canary": {"traffic": 10, **quick}},
-        }
+        predictors = {"main": {"traffic": 90}, "canary": {"traffic": 10, **QUICK}}
+        graph = work_graph(predictors, metadata={"name": name})
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(graph | changes, sort_keys=False))
         return path
@@ -106,7 +61,10 @@ def place(
 ) -> Iterator[Place]:
     folder, namespace = tmp_path_factory.mktemp("verbs"), new_namespace()
     cluster = connect(Access(kubeconfig=str(kubeconfig), namespace=namespace))
-    with forking(folder) as forks, operating(str(kubeconfig), namespace, mood_of) as operator:
+    with (
+        forking(folder) as forks,
+        operating(str(kubeconfig), namespace, lambda _, images: mood_of(images, MOODS)) as operator,
+    ):
         yield Place(kubeconfig, namespace, folder, forks, cluster, operator)
 
 

@@ -5,22 +5,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
+from cluster_callers import MODELS, Caller, Json, Kubectl, mood_of
 from faulty_proxy import Proxy, When, harming
-from forked_commands import Forks, forking
+from forked_commands import forking
 from graphc.cluster.client import Access, Cluster, connect
 from stand_in_node import Gateways, Node, running_gateways, running_node
-from stand_in_operator import READY, Mood, crashing, unschedulable, waiting
-
-MODELS: Final = Path(__file__).parents[2] / "graphs"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-Json = dict[str, Any]
-Kubectl = Callable[..., Any]
 PlainCluster = tuple[Path, Kubectl]
 
 PROFILE: Final = {
@@ -32,38 +28,12 @@ PROFILE: Final = {
 }
 
 
-def mood_of(images: tuple[str, ...]) -> Mood:
-    """Let an image's name decide how its pods come out."""
-    moods = {
-        "absent": waiting(
-            "ImagePullBackOff", "Back-off pulling image: 401 Unauthorized: Bearer c2VjcmV0LXRva2Vu"
-        ),
-        "crash": crashing(1),
-        "hungry": crashing(137, "OOMKilled"),
-        "nogpu": unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu."),
-        "silent": Mood(is_ready=False),
-    }
-    return next((moods[name] for name in moods for image in images if image.startswith(f"{name}:")), READY)
-
-
 @dataclass
-class Place:
-    kubeconfig: Path
-    namespace: str
-    folder: Path
-    forks: Forks
+class Place(Caller):
     cluster: Cluster
     kubectl: Kubectl
     node: Node
     gateways: Gateways
-
-    def run(self, verb: str, *more: str, config: Path | None = None, code: int | None = 0) -> str:
-        arguments = [verb, "--kubeconfig", str(config or self.kubeconfig), "-n", self.namespace, *more]
-        ended, words = self.forks.run(arguments)
-        assert code is None or ended == code, words
-        assert "Traceback" not in words
-        assert "internal error" not in words
-        return words
 
     def plan(self, path: Path, *more: str, code: int | None = 0) -> str:
         return self.run("plan", "--profile", str(self.folder / "profile.yaml"), str(path), *more, code=code)

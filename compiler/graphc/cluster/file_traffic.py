@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from graphc.diagnostics import Sink, Span
 from graphc.rollout.shares import ALL
 from graphc.source.files import read_source
-from graphc.source.located import Entry, Fields, Located
+from graphc.source.located import Fields, Located, find_at
 from graphc.source.yaml_reader import read_documents
 
 Edit = tuple[Span, str]
@@ -34,26 +34,15 @@ def write_shares(path: str, graph: str, shares: Mapping[str, int]) -> tuple[str,
 
 
 def _name(document: Located) -> object:
-    name = _find(document, "metadata", "name")
-    return getattr(name.value, "value", None) if name is not None else None
-
-
-def _find(value: Located, *path: str) -> Entry | None:
-    entry = None
-    for step in path:
-        entry = value.find(step) if isinstance(value, Fields) else None
-        if entry is None:
-            return None
-        value = entry.value
-    return entry
+    return getattr(find_at(document, "metadata", "name"), "value", None)
 
 
 def _edits(document: Located, text: str, shares: Mapping[str, int]) -> Iterator[Edit]:
     for name, share in shares.items():
-        predictor = _find(document, "predictors", name)
-        if predictor is None or not isinstance(predictor.value, Fields):
+        predictor = find_at(document, "predictors", name)
+        if not isinstance(predictor, Fields):
             continue
-        traffic, shadow = predictor.value.find("traffic"), predictor.value.find("shadow")
+        traffic, shadow = predictor.find("traffic"), predictor.find("shadow")
         if traffic is not None:
             if getattr(traffic.value, "value", None) != share:
                 yield traffic.value.span, str(share)
@@ -65,7 +54,7 @@ def _edits(document: Located, text: str, shares: Mapping[str, int]) -> Iterator[
             between = "\n" + " " * (shadow.key_span.column - 1) if is_own_line else ", "
             written = f"traffic: {share}{between}shadow: false" if share < ALL else f"traffic: {share}"
             yield _join(shadow.key_span, shadow.value.span), written
-            mirror = predictor.value.find("mirror")
+            mirror = predictor.find("mirror")
             if mirror is not None:
                 yield _join(mirror.key_span, mirror.value.span), ""
 

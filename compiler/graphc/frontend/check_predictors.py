@@ -15,9 +15,9 @@ from graphc.diagnostics.codes.rollout import (
     VERSION_TWICE,
 )
 from graphc.diagnostics.suggest import nearest
-from graphc.frontend.predictors import find_at, group_live, predictors_of, weight_of
+from graphc.frontend.predictors import group_live, predictors_of, weight_of
 from graphc.rollout.shares import Match
-from graphc.source.located import Fields
+from graphc.source.located import Fields, find_at
 from graphc.spec.fields import Predictor
 from graphc.spec.read_spec import GraphSpec
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from graphc.rollout.shares import ALL, Match, Mirror, Rollout, Share, order_ways
-from graphc.source.located import Entry, Fields, Located
+from graphc.source.located import Entry, Fields, Located, find_at
 from graphc.spec.fields import Predictor, kinds_of
 from graphc.spec.read_spec import GraphSpec
 
@@ -110,16 +110,6 @@ def _overlay(field: str, old: Located, new: Located) -> Located:
     if not isinstance(old, Fields) or not isinstance(new, Fields) or field == "outputs":
         return new
     return _merge_nodes(old, new) if field == "nodes" else _merge(old, new)
-
-
-def find_at(value: Located, *path: str) -> Located | None:
-    """Return what stands at a path of a document."""
-    for step in path:
-        entry = value.find(step) if isinstance(value, Fields) else None
-        if entry is None:
-            return None
-        value = entry.value
-    return value
 
 
 def _merge_nodes(nodes: Fields, changes: Fields) -> Fields:

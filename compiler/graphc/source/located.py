@@ -59,6 +59,16 @@ class Fields:
 Located = Scalar | Items | Fields
 
 
+def find_at(value: Located, *path: str) -> Located | None:
+    """Return what stands at a path of keys, if there is anything."""
+    for step in path:
+        entry = value.find(step) if isinstance(value, Fields) else None
+        if entry is None:
+            return None
+        value = entry.value
+    return value
+
+
 def to_plain(value: Located) -> Plain:
     """Return the value without its places."""
     match value:

@@ -6,7 +6,7 @@ from graphc.diagnostics import Diagnostic, Sink, Span
 from graphc.diagnostics.codes.fields import NODE_KIND, NOT_A_GRAPH
 from graphc.diagnostics.suggest import nearest
 from graphc.records import record
-from graphc.source.located import Fields, Located, Path, Plain, locate, to_plain
+from graphc.source.located import Fields, Located, Path, Plain, find_at, locate, to_plain
 from graphc.spec.declare import Spec, accept
 from graphc.spec.fields import API_VERSION, KIND, NODE_KINDS, AnyNode, InferenceGraph, Model, kinds_of
 from graphc.spec.scalars import show
@@ -30,13 +30,7 @@ class GraphSpec:
 
     def says(self, *path: str) -> bool:
         """Say whether the document has a field, with any value."""
-        value: Located = self.root
-        for step in path:
-            entry = value.find(step) if isinstance(value, Fields) else None
-            if entry is None:
-                return False
-            value = entry.value
-        return True
+        return find_at(self.root, *path) is not None
 
 
 def read_graph_spec(document: Located, sink: Sink) -> GraphSpec | None:
