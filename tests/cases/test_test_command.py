@@ -181,7 +181,7 @@ def test_a_process_that_ends_is_told(graph: Path) -> None:
     assert "ended with exit status 7" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["cancer-rollout", "iris-cascade"])
+@pytest.mark.parametrize("name", [pytest.param("cancer-rollout", marks=pytest.mark.slow), "iris-cascade"])
 def test_examples_pass_at_every_level(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
     shutil.copytree(GRAPHS / name, folder)

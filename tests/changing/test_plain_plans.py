@@ -52,7 +52,7 @@ ELSEWHERE: Final = ("graphc.dev/content-hash", "graphc.dev/rollout")
 """What says nothing of its own, and the shares of others, which others' Deployments tell."""
 
 
-@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("level", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_change_of_any_field_is_seen(level: int) -> None:
     documents = compile_graph(EVERYTHING, level)
     find_map = maps_of(documents)

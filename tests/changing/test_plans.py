@@ -40,7 +40,7 @@ def deployment_of(documents: list[Json]) -> Json:
     return next(each for each in documents if each["kind"] == "SeldonDeployment")
 
 
-@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("level", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_change_of_any_field_is_seen(level: int) -> None:
     deployment = deployment_of(compile_graph(EVERYTHING, level))
     paths = list(leaves(deployment))

@@ -163,6 +163,7 @@ def _flat(document: Json) -> Iterator[object]:
         yield from (name, *fields.items())
 
 
+@pytest.mark.slow
 def test_changes_without_meaning_change_no_answer(folder: Path) -> None:
     seen = agree(60, folder, check_changed)
     for name in CHANGES:

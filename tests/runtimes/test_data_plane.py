@@ -695,7 +695,7 @@ def test_whatever_is_raised_is_answered_with_an_id_and_the_connection_goes_on(
     running = serve((slow if way == "thread" else double) | batch)
     client = running.connect()
     more: Json = {"outputs": [{"name": "y"}]} if way in ("long", "task") else {}
-    body = ask_json(1.0, 8192.0, **more)
+    body = ask_json(1.0, 5767171.0, **more)
     # Until it is known how long they take.
     for _ in range(4):
         assert client.ask(body).status == 200
@@ -711,7 +711,7 @@ def test_whatever_is_raised_is_answered_with_an_id_and_the_connection_goes_on(
     assert len(identity) == 16
     (line,) = (each.getMessage() for each in caplog.records if identity in each.getMessage())
     assert type(error).__name__ in line
-    assert "8192" not in caplog.text
+    assert "5767171" not in caplog.text
     assert client.ask(body).status == 200
 
 

@@ -119,7 +119,7 @@ def begin(served: Served, pool: ThreadPoolExecutor, seconds: float) -> "Future[h
     return asking
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_what_has_begun_is_answered_and_nothing_new_is_taken(
     serve: Callable[..., Served], workers: str
 ) -> None:

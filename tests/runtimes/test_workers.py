@@ -230,6 +230,7 @@ def test_nothing_is_ready_where_one_cannot_load_and_the_reason_is_said(region: J
     assert "ended with exit status 1 before it had loaded" in log
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_killed_takes_its_workers_with_it(served: Served) -> None:
     served.wait_ready()
     workers = served.children
@@ -252,6 +253,7 @@ def write_table(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
+@pytest.mark.slow
 def test_workers_map_the_weights_that_they_share(build: Build, node: Build, tmp_path: Path) -> None:
     (tmp_path / "artifacts" / "table").mkdir(parents=True)
     (tmp_path / "shared").mkdir()

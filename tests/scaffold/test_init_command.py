@@ -18,7 +18,9 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(each) for each in arguments])
 
 
-@pytest.mark.parametrize("template", [None, *TEMPLATES])
+@pytest.mark.parametrize(
+    "template", [None, *(pytest.param(each, marks=pytest.mark.slow) for each in TEMPLATES)]
+)
 def test_a_template_answers_its_case(template: str | None, tmp_path: Path) -> None:
     folder = tmp_path / "My First Graph!"
     result = call("init", folder, *([] if template is None else ["--template", template]))
@@ -30,7 +32,13 @@ def test_a_template_answers_its_case(template: str | None, tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("name", ["cancer-vote", "diabetes-range", "diabetes-table", "wine-average"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("cancer-vote", "diabetes-range")),
+        *("diabetes-table", "wine-average"),
+    ],
+)
 def test_models_become_a_graph_that_answers(name: str, tmp_path: Path) -> None:
     shutil.copytree(GRAPHS / name / "models", tmp_path / name / "models")
     result = call("init", tmp_path / name)
