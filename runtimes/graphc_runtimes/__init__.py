@@ -9,10 +9,18 @@ if TYPE_CHECKING:
     from graphc_runtimes.region_model import RegionModel
     from graphc_runtimes.repository import RegionRepository
 
-# onnxruntime keeps an identity of the machine below HOME, and sends what it does with models to its makers.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
 __all__ = ["BadInputError", "RegionModel", "RegionRepository"]
+
+
+def refuse_telemetry() -> None:
+    """Have onnxruntime keep no identity of the machine, and tell its makers nothing of what it does with models.
+
+    It looks at the environment once, when it is imported.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+refuse_telemetry()
 
 
 def __getattr__(name: str) -> object:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final, TypedDict
 
+from graphc_runtimes import refuse_telemetry
 from graphc_runtimes.hosting import host
 from graphc_runtimes.processes import become_parent, fork
 
@@ -92,6 +93,7 @@ def _be_unit(order: Order) -> None:
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
+    refuse_telemetry()
     # As if this process had begun with that environment.
     sys.path[:0] = [path for path in order["env"].get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
