@@ -100,7 +100,20 @@ ROOMS: Final = (
     ),
     "builder",
     *("profiles", "lower", "frontend", "builder_files", "targets", "measured", "compile", "documents"),
-    *("run", "explain", "view", "krm", "trial", "bench", "push", "cluster", "lint", "whole_files", "layout"),
+    *(
+        "run",
+        "dashboards",
+        "explain",
+        "view",
+        "krm",
+        "trial",
+        "bench",
+        "push",
+        "cluster",
+        "lint",
+        "whole_files",
+        "layout",
+    ),
     *("cases", "api", "scaffold", "verify", "cli"),
 )
 """The parts of the compiler from the ground up: each may import those before it, so there is no circle."""

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "compare": "Compare the answers of versions, and judge gates.",
     "compare-server": "Compare the answers that Seldon's engines log.",
     "compile": "Print the manifests that a graph compiles to.",
+    "dashboards": "Write a Grafana dashboard and alert rules for a graph.",
     "delete": "Delete a graph from a cluster.",
     "engine": "Walk a manifest's graph over units that already listen.",
     "explain": "Say why a rule exists, or how and why a graph is planned.",
