@@ -25,7 +25,8 @@ STYLE: Final = """
 .picture .python { --tone: var(--python); } .picture .server { --tone: var(--server); }
 .picture .choice { --tone: var(--choice); } .picture .input, .picture .output { --tone: var(--end); }
 .picture .frame rect { fill: var(--frame); stroke: var(--edge); }
-.picture .frame text { fill: var(--soft); font-size: 11px; font-weight: 600; }
+.picture .frame-title { fill: var(--soft); font-size: 11px; font-weight: 600; pointer-events: none;
+  paint-order: stroke; stroke: var(--frame); stroke-width: 4px; stroke-linejoin: round; }
 .picture .arrow path { fill: none; stroke: var(--line); stroke-width: 1.3; }
 .picture .arrow.decides path { stroke-dasharray: 5 4; }
 .picture .slow rect.body, .picture .frame.slow rect { stroke: var(--slow); }
@@ -74,6 +75,8 @@ def draw_inner(drawing: Drawing, placed: Placed, mark: str, places: Mapping[str,
         ' orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>\n',
         *(_draw_frame(each, placed.frames[each.id], places) for each in frames),
         *(_draw_arrow(arrow, way, mark, placed.direction) for arrow, way in placed.ways),
+        # An arrow into a frame may pass its title.
+        *(_draw_frame_title(each, placed.frames[each.id]) for each in frames),
         *(_draw_box(each, placed.boxes[each.id], places, same) for each in drawing.boxes),
     ]
     return "".join(lines)
@@ -88,14 +91,20 @@ def _reach(id_: str, label: str, places: Mapping[str, int] | None) -> str:
 def _draw_frame(frame: Frame, at: Rectangle, places: Mapping[str, int] | None) -> str:
     slow = " slow" if frame.is_slow else ""
     state = f" {frame.change}" if frame.change else ""
-    title = _cut(f"{_sign(frame.change)}unit {frame.title}", int(at.width / _FRAME_TITLE) - 2)
     label = f"{_state(frame.change)}unit {frame.title}"
     return (
         f'<g class="frame{slow}{state}"{_reach(frame.id, label, places)}>'
         f'<rect x="{_n(at.x)}" y="{_n(at.y)}" width="{_n(at.width)}" height="{_n(at.height)}" rx="8"/>'
-        f'<text x="{_n(at.x + 10)}" y="{_n(at.y + 16)}">{escape(title)}</text>'
         f"<title>{escape(_tell(frame.title, frame.facts))}</title></g>\n"
     )
+
+
+def _draw_frame_title(frame: Frame, at: Rectangle) -> str:
+    """Draw a frame's title with an edge of the frame's colour, so that a line behind it does not hide it."""
+    title = _cut(f"{_sign(frame.change)}unit {frame.title}", int(at.width / _FRAME_TITLE) - 2)
+    state = f" {frame.change}" if frame.change else ""
+    place = f'x="{_n(at.x + 10)}" y="{_n(at.y + 16)}"'
+    return f'<text class="frame-title{state}" aria-hidden="true" {place}>{escape(title)}</text>\n'
 
 
 def _draw_box(box: Box, middle: Point, places: Mapping[str, int] | None, same: str) -> str:

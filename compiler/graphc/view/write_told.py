@@ -19,7 +19,7 @@ CHANGE_STYLE: Final = """
 .picture .box.removed text { text-decoration: line-through; }
 .picture .frame:is(.added, .removed, .changed) rect { stroke: var(--state); stroke-width: 1.6; }
 .picture .frame.removed rect { stroke-dasharray: 2 3; fill: none; }
-.picture .frame:is(.added, .removed, .changed) text { fill: var(--state); }
+.picture .frame-title:is(.added, .removed, .changed) { fill: var(--state); }
 .picture .arrow:is(.added, .removed, .changed) path { stroke: var(--state); stroke-width: 1.8; }
 .picture .arrow.removed path { stroke-dasharray: 1.5 4; }
 .picture .sign circle { fill: var(--state); stroke: var(--paper); }
