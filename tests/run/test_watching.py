@@ -29,7 +29,7 @@ from graphc.run import watching
 from graphc.run.following import Source
 from graphc.run.load import Loaded, load_compiled
 from graphc.run.running import Fresh
-from graphc.run.watching import Watcher
+from graphc.run.watching import Watcher, stamp_files
 from steady_load import Load, loading
 
 ROOT: Final = Path(__file__).parents[2]
@@ -88,15 +88,23 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "LOOK_SECONDS", 0.03)
 
 
-def watch(path: Path, test: Callable[[Heard], Coroutine[None, None, None]]) -> Heard:
-    """Watch a file while a test changes it."""
+def watch(
+    path: Path,
+    test: Callable[[Heard], Coroutine[None, None, None]],
+    starting: Callable[[], object] | None = None,
+) -> Heard:
+    """Watch a file while a test changes it; `starting` is what is done before the watch begins."""
     heard = Heard()
 
     async def run() -> None:
         first = read(path)
         assert first is not None
         source = Source((str(path),), lambda: read(path))
-        watcher = Watcher(source, first, heard.prepare, heard.replace, heard.share, heard.words.append)
+        since = stamp_files(source, first)
+        if starting is not None:
+            starting()
+        say = heard.words.append
+        watcher = Watcher(source, first, heard.prepare, heard.replace, heard.share, say, since)
         task = asyncio.create_task(watcher.watch())
         await asyncio.sleep(0.1)
         await test(heard)
@@ -130,6 +138,17 @@ def test_a_graph_a_model_and_what_was_missing_are_taken_over(tmp_path: Path) -> 
         assert len(heard.begun) == 3
 
     watch(path, test)
+
+
+def test_what_changes_while_the_first_graph_starts_is_taken_over(tmp_path: Path) -> None:
+    shutil.copytree(IRIS, tmp_path / "iris")
+    path, models = tmp_path / "iris" / "graph.yaml", tmp_path / "iris" / "models"
+
+    async def test(heard: Heard) -> None:
+        await heard.hear("small.onnx")
+        assert len(heard.begun) == 1
+
+    watch(path, test, lambda: shutil.copy(models / "large.onnx", models / "small.onnx"))
 
 
 def test_what_cannot_begin_is_tried_again_with_the_next_change(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from graphc.run.pythons import find_pythons
 from graphc.run.running import Chosen, Follow, Fresh, Run, RunOptions, Version, Watch
 from graphc.run.servers_beside import check_names, plan_servers, with_variables
 from graphc.run.volumes import Sources
-from graphc.run.watching import Watcher
+from graphc.run.watching import Stamps, Watcher, stamp_files
 from graphc.seldon.deployment import Deployment, Predictor
 
 INTERRUPTED: Final = 130
@@ -55,6 +55,8 @@ def run_documents(
     The answers are told to what `observe` returns, which is asked once nothing stands in the way of the run.
     """
     findings = Findings()
+    # Before anything is laid out: what changes meanwhile is taken over later.
+    since = stamp_files(changing.source, loaded) if changing is not None else {}
     with tempfile.TemporaryDirectory(prefix="graphc-run-", ignore_cleanup_errors=True) as folder:
         root = Path(folder).resolve()
         chosen = _prepare(loaded, root, options, console, findings, is_first=True)
@@ -62,7 +64,7 @@ def run_documents(
             return code
         assert chosen is not None, "what is not chosen was refused"
         observer = observe()
-        watch = None if changing is None else _make_watch(changing, loaded, root, options, console)
+        watch = None if changing is None else _make_watch(changing, loaded, since, root, options, console)
         return asyncio.run(_run_until_signal(lambda: Run(chosen, options, console, observer, follow, watch)))
 
 
@@ -99,7 +101,7 @@ def _prepare(
 
 
 def _make_watch(
-    changing: Changing, first: Loaded, root: Path, options: RunOptions, console: RunConsole
+    changing: Changing, first: Loaded, since: Stamps, root: Path, options: RunOptions, console: RunConsole
 ) -> Watch:
     """Return what has a run take over changes, each in a folder of its own."""
     numbers = count(1)
@@ -116,7 +118,7 @@ def _make_watch(
         shutil.rmtree(place, ignore_errors=True)
 
     async def watch(run: Run) -> None:
-        await Watcher(changing.source, first, prepare, run.replace, run.share, console.say).watch()
+        await Watcher(changing.source, first, prepare, run.replace, run.share, console.say, since).watch()
 
     return watch
 

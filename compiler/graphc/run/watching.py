@@ -41,11 +41,13 @@ class Watcher:
     replace: Callable[[Fresh], Awaitable[str | None]]
     share: Callable[[Rollout], Awaitable[None]]
     say: Callable[[str], None]
+    since: Stamps | None = None
+    """The files as they were when the first graph was read: starting it takes a while. None is as they are now."""
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
         serving, is_whole = self.first, True
-        seen = taken = self._stamp(serving, is_whole=is_whole)
+        seen = taken = self.since or self._stamp(serving, is_whole=is_whole)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if self._stamp(serving, is_whole=is_whole) == seen:
@@ -116,18 +118,19 @@ class Watcher:
         self.say("the graph goes on as it was; the next change is tried again")
 
     def _stamp(self, loaded: Loaded, *, is_whole: bool) -> Stamps:
-        """Return what changes when a file does; where one may be missing, the folders around too."""
-        paths = {Path(each) for each in self.source.files}
-        paths |= {
-            file
-            for each in loaded.overrides.values()
-            for local in each.values()
-            for file in local.files.values()
-        }
-        paths |= {*loaded.asked, *_list_modules(self.source.files)}
-        if not is_whole:
-            paths |= set(_list_folders({path.parent for path in map(Path, self.source.files)}))
-        return {path: _look(path) for path in sorted(paths)}
+        return stamp_files(self.source, loaded, is_whole=is_whole)
+
+
+def stamp_files(source: Source, loaded: Loaded, *, is_whole: bool = True) -> Stamps:
+    """Return what changes when a file does; where one may be missing, the folders around too."""
+    paths = {Path(each) for each in source.files}
+    paths |= {
+        file for each in loaded.overrides.values() for local in each.values() for file in local.files.values()
+    }
+    paths |= {*loaded.asked, *_list_modules(source.files)}
+    if not is_whole:
+        paths |= set(_list_folders({path.parent for path in map(Path, source.files)}))
+    return {path: _look(path) for path in sorted(paths)}
 
 
 def _look(path: Path) -> Stamp | None:
