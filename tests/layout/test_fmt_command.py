@@ -117,6 +117,29 @@ def test_a_folder_that_nobody_may_write_to_is_told(tmp_path: Path) -> None:
     assert "cannot be written" in fmt(tmp_path / "graph.yaml").stderr
 
 
+@pytest.mark.parametrize("name", ["graph.yaml", "link.yaml"])
+def test_a_file_that_may_only_be_read_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / "graph.yaml"
+    path.write_text(UGLY)
+    (tmp_path / "link.yaml").symlink_to(path)
+    asked: list[object] = []
+
+    def forbid(place: object, mode: int) -> bool:
+        asked.append((place, mode))
+        return False
+
+    # Root may write to any file.
+    monkeypatch.setattr(os, "access", forbid)
+    result = fmt(tmp_path / name)
+    assert (result.exit_code, path.read_text(), result.stdout) == (1, UGLY, "")
+    assert result.stderr == (
+        f"error: {tmp_path / name} cannot be written: Permission denied\n1 file could not be formatted\n"
+    )
+    assert asked == [(path.resolve(), os.W_OK)]
+
+
 def test_a_file_that_fails_while_it_is_written_stays_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +152,8 @@ def test_a_file_that_fails_while_it_is_written_stays_whole(
     monkeypatch.setattr(Path, "replace", fail)
     result = fmt(path)
     assert result.exit_code == 1
-    assert "No space left on device" in result.stderr
+    said = "No space left on device"
+    assert result.stderr == f"error: {path} cannot be written: {said}\n1 file could not be formatted\n"
     assert path.read_text() == UGLY
     assert [each.name for each in tmp_path.iterdir()] == ["graph.yaml"]
 

@@ -1,5 +1,7 @@
 """`graphc fmt`: rewrite graph files in the one layout."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,13 +44,14 @@ def command(files: tuple[str, ...], *, check: bool, diff: bool) -> None:
         if source is None or formatted is None:
             failed += 1
             continue
+        if not (check or diff) and not _put(path, source, formatted):
+            failed += 1
+            continue
         differs = formatted != source.text
         changed, kept = changed + differs, kept + (not differs)
         if diff:
             click.echo("".join(_diff(source, formatted)), nl=False)
-        if not (check or diff):
-            failed += not _put(path, source, formatted)
-        elif differs and not diff:
+        elif differs and check:
             click.echo(f"would reformat {source.file}")
     write_problems(sink, sources)
     if _STDIN not in files or check or diff:
@@ -101,9 +104,13 @@ def _put(path: str, source: "Source", formatted: str) -> bool:
         return True
     from graphc.whole_files import write_whole
 
+    # Behind a link stands the file.
+    place = Path(path).resolve()
     try:
-        # Behind a link stands the file.
-        write_whole(Path(path).resolve(), formatted)
+        # To take its place needs the right to write to the folder alone.
+        if place.exists() and not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        write_whole(place, formatted)
     except OSError as error:
         click.echo(f"error: {path} cannot be written: {error.strerror}", err=True)
         return False
