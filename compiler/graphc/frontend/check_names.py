@@ -21,6 +21,7 @@ _DNS_1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
 # A dot parts a node from its tensor; a colon stands in the names of tensors that graphc makes itself.
 _TENSOR: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 _VARIABLE: Final = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*\Z")
+_KEY: Final = re.compile(r"(?!\.\Z|\.\.)[-._a-zA-Z0-9]+\Z")
 _OBJECT: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _LABEL_KEY: Final = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?\Z")
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?)?\Z")
@@ -127,6 +128,7 @@ def _check_variables(spec: GraphSpec, name: str, node: AnyNode, limits: Limits, 
             message = f"{quoted(variable)} is not the name of an environment variable"
             sink.report(Diagnostic(BAD_NAME, message, at))
         _check_object(value.secret, "Secret", spec.at("nodes", name, "env", variable, "secret"), sink)
+        _check_key(value.key, "Secret", spec.at("nodes", name, "env", variable, "key"), sink)
 
 
 _GPU_VARIABLES: Final = frozenset(
@@ -172,21 +174,30 @@ def _check_servers(spec: GraphSpec, limits: Limits, sink: Sink) -> None:
             sink.report(Diagnostic(DUPLICATE_NAME, message, at))
         if server.token is not None:
             _check_object(server.token.secret, "Secret", spec.at("servers", name, "token", "secret"), sink)
+            _check_key(server.token.key, "Secret", spec.at("servers", name, "token", "key"), sink)
         if server.ca is not None:
             called, field, kind = server.ca.place
             _check_object(called, kind, spec.at("servers", name, "ca", field), sink)
+            _check_key(server.ca.key, kind, spec.at("servers", name, "ca", "key"), sink)
         for variable, value in server.env.items():
             path = ("servers", name, "env", variable)
             if not _VARIABLE.match(variable):
                 message = f"{quoted(variable)} is not the name of an environment variable"
                 sink.report(Diagnostic(BAD_NAME, message, spec.at(*path, key=True)))
             _check_object(value.secret, "Secret", spec.at(*path, "secret"), sink)
+            _check_key(value.key, "Secret", spec.at(*path, "key"), sink)
 
 
 def _check_object(name: str | None, what: str, at: Span, sink: Sink) -> None:
     if name is not None and not (_OBJECT.match(name) and len(name) <= MAX_OBJECT):
         message = f"{quoted(name)} cannot be the name of a {what}"
         sink.report(Diagnostic(BAD_NAME, message, at, "use lower-case letters, digits, `-` and `.`"))
+
+
+def _check_key(key: str | None, what: str, at: Span, sink: Sink) -> None:
+    if key is not None and not (_KEY.match(key) and len(key) <= MAX_OBJECT):
+        message = f"{quoted(key)} cannot be a key of a {what}"
+        sink.report(Diagnostic(BAD_NAME, message, at, "use letters, digits, `-`, `_` and `.`"))
 
 
 def _check_labels(spec: GraphSpec, sink: Sink) -> None:
