@@ -175,8 +175,14 @@ def test_what_fails_before_the_first_part_is_an_ordinary_answer(
     answer = client.ask(text("note"), STREAM)
     assert (answer.status, answer.json["error"].endswith("answered with no stream of events")) == (500, True)
     llm.refuses = None
-    assert len(events(client.ask(text("note"), STREAM))) == 3
-    assert [status for _, status in running.meter.requests] == [400, 400, 400, 500, 500, 200]
+    half = chat_events("whole")[1].replace(b"whole", b"\\ud83d")
+    assert b'"\\ud83d"' in half
+    llm.say(half, END)
+    answer = client.ask(text("note"), STREAM)
+    assert (answer.status, answer.json["error"].endswith("that holds half of a character")) == (500, True)
+    llm.say(*chat_events("whole"), END)
+    assert len(events(client.ask(text("note"), STREAM))) == 1
+    assert [status for _, status in running.meter.requests] == [400, 400, 400, 500, 500, 500, 200]
 
 
 FIRST: Final = chat_events("one ")[:2]
@@ -324,7 +330,8 @@ def test_a_server_is_trusted_by_certificates_of_its_own_alone(
             monkeypatch.setenv("GRAPHC_CA_LLM", given)
             with pytest.raises(LoadError, match=rf"node `summary`: the variable `GRAPHC_CA_LLM`.* {said}"):
                 serve(region)
-        monkeypatch.setenv("GRAPHC_CA_LLM", (tmp_path / "ca.pem").read_text())
+        # Bundles name their certificates in any letters.
+        monkeypatch.setenv("GRAPHC_CA_LLM", "# Főtanúsítvány\n" + (tmp_path / "ca.pem").read_text())
         client = serve(region).connect()
         assert texts(events(client.ask(text("note"), STREAM))) == ["one ", "two ", "three"]
         assert client.ask(text("note")).json["outputs"][0]["data"] == ["one two three"]

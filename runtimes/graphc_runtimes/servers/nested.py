@@ -137,7 +137,11 @@ def _only(value: list[Json], depth: int) -> list[object]:
 
 def _read_bytes(value: object) -> bytes:
     if isinstance(value, str):
-        return value.encode()
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            # JSON may escape a character as two halves, of which a server may give one.
+            raise ArrayError("holds half of a character") from None
     held = cast("Mapping[str, object]", value).get(B64) if isinstance(value, Mapping) else None
     if isinstance(held, str):
         try:

@@ -35,7 +35,8 @@ def find_trust(variable: str | None) -> ssl.SSLContext:
             f"the variable `{variable}`, which holds the certificates that its server is trusted by, is not set"
         )
     try:
-        return ssl.create_default_context(cadata=text)
+        # What names a certificate, beside it, may be in any letters; OpenSSL takes ASCII alone.
+        return ssl.create_default_context(cadata=text.encode("ascii", "replace").decode("ascii"))
     except (ssl.SSLError, ValueError):
         raise LoadError(f"the variable `{variable}` holds no certificates as PEM") from None
 
