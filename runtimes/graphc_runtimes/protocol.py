@@ -315,7 +315,7 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.close()
 
     def eof_received(self) -> bool | None:
-        """Let a client that only stopped sending have its answers."""
+        """Let the connection end: a client that stopped sending counts as one that has left."""
         return None
 
     def data_received(self, data: bytes) -> None:

@@ -40,6 +40,9 @@ def register_codec() -> None:
 
 
 def _find(name: str) -> object:
+    if name == _MODULE.rpartition(".")[2]:
+        # Importing it makes it an attribute of its package.
+        return import_module(_MODULE)
     if name != _CODEC:
         raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
     found: object = getattr(import_module(_MODULE), _CODEC)

@@ -29,6 +29,7 @@ def test_what_serves_a_unit_imports_neither_pandas_nor_a_client_of_triton() -> N
     [
         "from mlserver.codecs import PandasCodec",
         "import mlserver.codecs; PandasCodec = mlserver.codecs.PandasCodec",
+        "import mlserver.codecs; PandasCodec = mlserver.codecs.pandas.PandasCodec",
         "from mlserver.codecs.pandas import PandasCodec",
         "from mlserver.codecs import *",
     ],
