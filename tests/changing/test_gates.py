@@ -14,8 +14,10 @@ from graphc.cluster.problem import ClusterError
 Json = dict[str, Any]
 
 
-def bundle(share: int) -> Bundle:
-    predictors: list[Any] = [{"name": "main", "traffic": 100 - share}, {"name": "canary", "traffic": share}]
+def bundle(share: int, **more: Any) -> Bundle:
+    """Return a graph of two predictors, `more` being fields of each."""
+    shares = {"main": 100 - share, "canary": share}
+    predictors: list[Any] = [{"name": name, "traffic": each, **more} for name, each in shares.items()]
     metadata: Json = {"name": "g", "annotations": {"graphc.dev/promote-when": "{}"}}
     deployment: Json = {
         "apiVersion": "machinelearning.seldon.io/v1",
@@ -76,6 +78,16 @@ def test_a_candidate_without_requests_has_nothing_to_be_judged_by() -> None:
     judged = live.judge(bundle(10), "canary", "main")
     assert judged.finding == "undecided"
     assert judged.statements == ("live: 0 requests of `canary`, wanted 100",)
+
+
+def test_a_candidate_without_the_executor_has_no_counts_of_its() -> None:
+    """Seldon's executor stands before no predictor that is without it: its samples would be waited for in vain."""
+    lone = bundle(10, annotations={"seldon.io/no-engine": "true"})
+    judged = LiveMetrics(UNREACHABLE, Limits()).judge(lone, "canary", "main")
+    assert judged.finding == "undecided"
+    assert judged.statements == (
+        "live: nothing counts the requests of `canary`: no engine stands before its one unit",
+    )
 
 
 UNREACHABLE: Final = "http://user:hunter2@127.0.0.1:9"

@@ -70,8 +70,11 @@ class SeldonServing:
     def find_meter(
         self, documents: Sequence[Data], graph: str, namespace: str, predictor: str
     ) -> Meter | None:
-        """Return what Seldon's executor counts."""
-        del documents, namespace
+        """Return what Seldon's executor counts; None where clients call the one unit of a predictor themselves."""
+        del namespace
+        found = self.read(documents).by_name.get(predictor)
+        if found is not None and not found.has_engine:
+            return None
         name = "seldon_api_executor_server_requests_seconds"
         selector = f'deployment_name="{graph}",predictor_name="{predictor}"'
         return Meter(f"{name}_count", f"{name}_bucket", selector)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from graphc.dashboards.watched import Meter
-from graphc.seldon.deployment import NO_ENGINE, deployment_of, made_name
+from graphc.seldon.deployment import deployment_of, made_name
 from graphc.seldon.node import node_of
 from graphc.targets.interface import Data
 from graphc.unchecked import text
@@ -66,7 +66,7 @@ def _find_of_seldon(
         if pod.containers
     ]
     pages = _select_pods(namespace, pods)
-    if version.annotations.get(NO_ENGINE) == "true":
+    if not version.has_engine:
         return _find_alone(pages, units)
     own = f'deployment_name="{graph}",predictor_name="{predictor}"'
     selector = _join(_namespace(namespace), own)
