@@ -18,7 +18,7 @@ from graphc.run.workloads import gather_workloads
 from graphc.seldon.documents import KIND, flatten
 from graphc.seldon.node import ManifestNode, node_of
 from graphc.server_start import ARTEFACTS
-from graphc.source.files import STDIN
+from graphc.source.files import STDIN, Source
 from graphc.source.located import Fields
 from graphc.source.yaml_reader import read_manifests
 from graphc.spec.fields import Required
@@ -61,7 +61,9 @@ def read_texts(paths: Sequence[str], findings: Findings) -> dict[str, str]:
 
 def are_graphs(texts: Mapping[str, str], findings: Findings) -> bool:
     """Say whether the files are graphs, to be compiled first; a mixture is refused."""
-    kinds = {path: _GRAPH.search(text) is not None for path, text in texts.items()}
+    kinds = {
+        path: Source(path, text).is_python or _GRAPH.search(text) is not None for path, text in texts.items()
+    }
     if len(set(kinds.values())) > 1:
         findings.refuse("graph files and manifests cannot be run together")
     return any(kinds.values())
