@@ -318,6 +318,25 @@ def calling(address: str, stopped: threading.Event, found: list[str]) -> None:
     found.append(f"answered {answered}")
 
 
+def test_a_graph_that_never_ends_its_reading_keeps_no_run_from_ending(tmp_path: Path) -> None:
+    path = tmp_path / "graph.py"
+    path.write_text(
+        "from graphc.builder import Graph\ngraph = Graph('scaled')\nx, z = (graph.input(name, 'FP32[batch, 3]') for name in 'xz')\n"
+        "graph.output(y=graph.component('y', 'weighted-mean', [x, z], parameters={'weights': [0.5, 1.0]}))\n"
+    )
+    with running(path) as run:
+        reads = tmp_path / "reads"
+        path.write_text(
+            f"import pathlib, time\npathlib.Path({str(reads)!r}).touch()\nwhile True:\n    time.sleep(1)\n"
+        )
+        end = time.monotonic() + 60
+        while not reads.exists():
+            assert time.monotonic() < end, run.said
+            time.sleep(0.05)
+        run.process.send_signal(signal.SIGINT)
+        assert run.process.wait(30) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_clients_that_ask_all_the_time_lose_no_request(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from threading import Thread
+from typing import Final, TypeVar
 
 from graphc.rollout.describe import describe_rollout
 from graphc.rollout.shares import Rollout
@@ -18,6 +21,8 @@ from graphc.run.following import Source, content_of, read_rollout_of
 from graphc.run.load import Loaded
 from graphc.run.problem import say_reason
 from graphc.run.running import Fresh
+
+_T = TypeVar("_T")
 
 LOOK_SECONDS: Final = 0.3
 _MOST_FOLDERS: Final = 500
@@ -87,13 +92,13 @@ class Watcher:
         Where the files beside the graph files are the same, it may be the graph that serves, shared otherwise.
         """
         _forget_modules(self.source.files)
-        found = await asyncio.to_thread(self.source.read)
+        found = await _run_aside(self.source.read)
         if found is None:
             return self._keep()
         if is_same and content_of(found) == content_of(serving) and await self._share(found, serving):
             return found
         try:
-            fresh = await asyncio.to_thread(self.prepare, found)
+            fresh = await _run_aside(lambda: self.prepare(found))
         except OSError as failure:
             self.say(f"error: what changed cannot be laid out: {say_reason(failure)}")
             return self._keep()
@@ -119,6 +124,34 @@ class Watcher:
 
     def _stamp(self, loaded: Loaded, *, is_whole: bool) -> Stamps:
         return stamp_files(self.source, loaded, is_whole=is_whole)
+
+
+async def _run_aside(work: Callable[[], _T]) -> _T:
+    """Run a function in a thread that keeps no process from ending: a graph file in Python may never return."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def settle(found: Future[_T]) -> None:
+        if done.cancelled():
+            return
+        fault = found.exception()
+        if fault is None:
+            done.set_result(found.result())
+        else:
+            done.set_exception(fault)
+
+    def run() -> None:
+        found = Future[_T]()
+        try:
+            found.set_result(work())
+        except BaseException as fault:
+            found.set_exception(fault)
+        # Who waited may have ended, with its loop.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, found)
+
+    Thread(target=run, name="graphc-watch", daemon=True).start()
+    return await done
 
 
 def stamp_files(source: Source, loaded: Loaded, *, is_whole: bool = True) -> Stamps:
