@@ -321,7 +321,8 @@ def calling(address: str, stopped: threading.Event, found: list[str]) -> None:
 def test_a_graph_that_never_ends_its_reading_keeps_no_run_from_ending(tmp_path: Path) -> None:
     path = tmp_path / "graph.py"
     path.write_text(
-        "from graphc.builder import Graph\ngraph = Graph('scaled')\nx, z = (graph.input(name, 'FP32[batch, 3]') for name in 'xz')\n"
+        "from graphc.builder import Graph\ngraph = Graph('scaled')\n"
+        "x, z = (graph.input(name, 'FP32[batch, 3]') for name in 'xz')\n"
         "graph.output(y=graph.component('y', 'weighted-mean', [x, z], parameters={'weights': [0.5, 1.0]}))\n"
     )
     with running(path) as run:
