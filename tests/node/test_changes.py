@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from example_cases import GRAPHS
-from real_node import Node
+from real_node import Node, await_reached
 from steady_load import Load, loading, single_rows
 
 GRAPHC: Final = [sys.executable, "-c", "from graphc.cli import start; start()"]
@@ -118,7 +119,10 @@ def _lasts(pod: Json) -> bool:
 
 @contextmanager
 def _load(place: Place, name: str, *, keeps: bool = True) -> Generator[Load]:
-    with loading(place.address(name), single_rows(EXAMPLE), frozenset({"y"}), keeps=keeps) as load:
+    address = place.address(name)
+    # Ready is a pod before the rules of its new Service are there.
+    await_reached(urlsplit(address).netloc)
+    with loading(address, single_rows(EXAMPLE), frozenset({"y"}), keeps=keeps) as load:
         yield load
 
 

@@ -1,7 +1,6 @@
 """Every example runs in real pods where `restricted` is enforced, and answers its cases at its Service."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import pytest
 import yaml
 from control_plane import CRD, await_served
 from example_cases import FOLDERS, GRAPHS, assert_same, read_cases
-from real_node import Node
+from real_node import Node, await_reached
 from stand_in_operator import operating_on_node
 
 GRAPHC: Final = [sys.executable, "-c", "from graphc.cli import start; start()"]
@@ -62,17 +61,6 @@ def await_ready(node: Node, namespace: str, count: int = 1) -> float:
             return time.monotonic() - start
         assert time.monotonic() - start < READY_SECONDS, node.ask("describe", "pods", "-n", namespace)
         time.sleep(0.1)
-
-
-def await_reached(address: str) -> None:
-    """Return once the rules of Services lead to a pod, which was ready before."""
-    host, port = address.split(":")
-    for _ in range(100):
-        with socket.socket() as each:
-            if each.connect_ex((host, int(port))) == 0:
-                return
-        time.sleep(0.1)
-    pytest.fail(f"nothing listens at {address}")
 
 
 def ask(address: str, graph: str, body: Json) -> Json:

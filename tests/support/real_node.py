@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from built_images import Images, open_images
 from built_images import find_missing as find_missing_of_images
 from control_plane import (
@@ -167,6 +169,17 @@ def running_node() -> Generator[Node]:
         stack.enter_context(space.running("coredns", dns / "coredns", *names))
         server.await_ready(lambda: _is_node_ready(node))
         yield node
+
+
+def await_reached(address: str) -> None:
+    """Return once the rules of Services lead to a pod, which was ready before."""
+    host, port = address.split(":")
+    for _ in range(100):
+        with socket.socket() as each:
+            if each.connect_ex((host, int(port))) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail(f"nothing listens at {address}")
 
 
 def _save_images(folder: Path, pause: Path) -> Path:
