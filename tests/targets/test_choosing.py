@@ -12,7 +12,7 @@ from graphc.compile.request import Request
 GRAPH: Final = str(Path(__file__).parents[2] / "graphs" / "wine-average" / "graph.yaml")
 PROFILE: Final = "apiVersion: graphc/v1\nkind: ClusterProfile\nmetadata: {name: ours}\n"
 COMPILING: Final = (
-    *("apply", "bench", "check", "compile", "explain"),
+    *("apply", "bench", "check", "compile", "dashboards", "explain"),
     *("image", "lint", "plan", "push", "run", "test", "view"),
 )
 
