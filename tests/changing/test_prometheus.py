@@ -2,25 +2,23 @@
 
 import json
 import shutil
-import socket
-import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
 import pytest
-import yaml
 from graphc.cluster.asking import Finding
 from graphc.cluster.bundle import Bundle
 from graphc.cluster.judges import Limits, LiveMetrics
 from graphc.cluster.problem import ClusterError
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_server import running_prometheus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -123,29 +121,10 @@ def telling(executors: Walkers) -> Generator[str]:
         thread.join(10)
 
 
-@contextmanager
-def scraping(program: str, folder: Path, target: str) -> Generator[str]:
+def scraping(program: str, folder: Path, target: str) -> AbstractContextManager[str]:
     scrape: dict[str, Any] = {"job_name": "executors", "static_configs": [{"targets": [target]}]}
     config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [
-        program,
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (
-        (folder / "prometheus.log").open("wb") as log,
-        subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process,
-    ):
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(30)
+    return running_prometheus(program, folder, config)
 
 
 def await_scrapes(url: str, count: int) -> None:

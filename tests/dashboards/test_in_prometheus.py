@@ -2,19 +2,19 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
+from prometheus_server import running_prometheus
 from watched_graphs import (
     ROLLOUT,
     ROUTE,
@@ -137,10 +137,9 @@ def test_a_running_graph_answers_every_query_and_fires_an_alert(tmp_path: Path) 
             assert "GraphcLatencyFast" not in firing(url)
 
 
-@contextmanager
 def scraping(
     program: str, folder: Path, pages: Iterable[tuple[str, dict[str, str], list[str]]]
-) -> Generator[str]:
+) -> AbstractContextManager[str]:
     """Run a Prometheus that scrapes pages with the labels that its operator would add, and of each some metrics."""
     jobs: list[Json] = []
     for number, (page, labels, kept) in enumerate(pages):
@@ -157,25 +156,7 @@ def scraping(
         )
     pace = {"scrape_interval": f"{SCRAPE_S}s", "evaluation_interval": f"{SCRAPE_S}s"}
     config = {"global": pace, "rule_files": ["rules.yaml"], "scrape_configs": jobs}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [
-        program,
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (
-        (folder / "prometheus.log").open("wb") as log,
-        subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process,
-    ):
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(30)
+    return running_prometheus(program, folder, config)
 
 
 def ask(url: str, query: str) -> list[Json]:
