@@ -321,7 +321,7 @@ def prometheus(gates: Gates) -> Generator[str]:
 
 
 def test_a_promotion_moves_the_traffic_step_by_step_and_shows_what_the_file_has_to_say(place: Place) -> None:
-    path = place.graph("promoted")
+    path = place.graph("promoted", executor=True)
     place.apply(path)
     place.operator.seen.clear()
     with prometheus(Gates()) as url:
@@ -338,7 +338,7 @@ def test_a_promotion_moves_the_traffic_step_by_step_and_shows_what_the_file_has_
     assert "no change" in place.apply(path, "--keep-traffic")
     third = place.graph("promoted", predictors={"main": {"traffic": 60}, "green": {"traffic": 40}})
     assert "get 40 % together" in place.apply(third, "--keep-traffic", code=1)
-    path = place.graph("promoted")
+    path = place.graph("promoted", executor=True)
     difference = words[words.index("--- ") :]
     patched = _patch(path.read_text(), difference)
     path.write_text(patched)
@@ -358,7 +358,7 @@ def _patch(text: str, difference: str) -> str:
 def test_a_bad_candidate_is_refused_before_the_first_step_and_taken_back_after_a_later_one(
     place: Place,
 ) -> None:
-    path = place.graph("judged")
+    path = place.graph("judged", executor=True)
     place.apply(path)
     gates = Gates()
     gates.failed = 50.0
@@ -386,7 +386,7 @@ def test_a_bad_candidate_is_refused_before_the_first_step_and_taken_back_after_a
 
 
 def test_an_undecided_gate_leaves_the_step_and_running_again_goes_on(place: Place) -> None:
-    path = place.graph("waiting")
+    path = place.graph("waiting", executor=True)
     place.apply(path)
     gates = Gates()
     with prometheus(gates) as url:
