@@ -11,7 +11,7 @@ import time
 import weakref
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import httptools
@@ -25,23 +25,38 @@ _SMALL: Final = 2**16
 """A body of fewer bytes travels with its head in one piece."""
 _LEAST_S: Final = 1e-6
 """No time at all would mean to a socket that it is not to wait, and to fail in another way."""
-OF_URLS: Final = "/%:@!$&'()*+,;=~-._"
+_OF_URLS: Final = "/%:@!$&'()*+,;=~-._"
 """What stands in the path of a URL as it is."""
+_PORTS: Final = {"http": 80, "https": 443}
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+class Place(NamedTuple):
+    """Where the calls to a URL go."""
+
+    address: tuple[str, int]
+    shown: str
+    """What the `Host` header says."""
+    root: str
+    """What the paths of calls begin with."""
+
+
+def read_place(url: str) -> Place:
+    """Return where the calls to an http:// or https:// URL go."""
+    parts = urlsplit(url)
+    host, usual = parts.hostname or "", _PORTS[parts.scheme.lower()]
+    port = parts.port or usual
+    shown = f"[{host}]" if ":" in host else host
+    root = quote(parts.path.rstrip("/"), safe=_OF_URLS)
+    return Place((host, port), shown if port == usual else f"{shown}:{port}", root)
 
 
 class PlainHttp:
     """Carries calls to one URL, from any thread."""
 
     def __init__(self, url: str, bounds: Bounds) -> None:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        self._bounds = bounds
-        self._address = host, parts.port or 80
-        self._root = quote(parts.path.rstrip("/"), safe=OF_URLS)
-        shown = f"[{host}]" if ":" in host else host
-        self._host = shown if parts.port in (None, 80) else f"{shown}:{parts.port}"
+        self._bounds, self._place = bounds, read_place(url)
         # Appending to a list and popping from it are one step each to other threads.
         self._idle: list[Line] = []
         weakref.finalize(self, _close_all, self._idle)
@@ -49,7 +64,7 @@ class PlainHttp:
     def exchange(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         """Return the answer to a POST of a body, or to a GET; raises TransportError."""
         until = time.monotonic() + self._bounds.seconds
-        head = write_head(self._root + path, self._host, body, headers)
+        head = write_head(self._place, path, body, headers)
         line = self._begin(head, body or b"", until)
         answer = line.read(until)
         if line.is_kept and len(self._idle) < KEPT:
@@ -69,7 +84,7 @@ class PlainHttp:
             if line.is_fresh and line.send(head, body, until):
                 return line
             line.close()
-        line = Line(connect(self._address, self._bounds.seconds), self._bounds)
+        line = Line(connect(self._place.address, self._bounds.seconds), self._bounds)
         if not line.send(head, body, until):
             line.close()
             raise TransportError(transport.CUT)
@@ -90,8 +105,9 @@ def connect(address: tuple[str, int], seconds: float) -> socket.socket:
     return found
 
 
-def write_head(path: str, host: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
+def write_head(place: Place, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
     """Return the head of a POST of a body, or of a GET."""
+    path, host = place.root + path, place.shown
     lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
     if body is None:
         start = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"

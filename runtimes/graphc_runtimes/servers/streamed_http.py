@@ -6,15 +6,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Final, NamedTuple
-from urllib.parse import quote, urlsplit
+from typing import NamedTuple
 
 from graphc_runtimes.servers import transport
 from graphc_runtimes.servers.dialect import Answer
-from graphc_runtimes.servers.plain_http import OF_URLS, Line, connect, write_head
+from graphc_runtimes.servers.plain_http import Line, connect, read_place, write_head
 from graphc_runtimes.servers.transport import Bounds, TransportError
-
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Stop:
@@ -52,14 +49,7 @@ class StreamedHttp:
     """Makes calls to one URL, each on a connection of its own."""
 
     def __init__(self, url: str, bounds: Bounds, trust: ssl.SSLContext | None) -> None:
-        parts = urlsplit(url)
-        self._bounds, self._host = bounds, parts.hostname or ""
-        port = parts.port or _PORTS[parts.scheme.lower()]
-        self._address = self._host, port
-        self._root = quote(parts.path.rstrip("/"), safe=OF_URLS)
-        shown = f"[{self._host}]" if ":" in self._host else self._host
-        self._shown = shown if port == _PORTS[parts.scheme.lower()] else f"{shown}:{port}"
-        self._trust = trust
+        self._bounds, self._place, self._trust = bounds, read_place(url), trust
 
     @contextlib.contextmanager
     def open(
@@ -73,7 +63,7 @@ class StreamedHttp:
         try:
             stop.bind(line.stop)
             until = min(time.monotonic() + self._bounds.seconds, ends)
-            if not line.send(write_head(self._root + path, self._shown, body, headers), body, until):
+            if not line.send(write_head(self._place, path, body, headers), body, until):
                 raise TransportError(transport.CUT)
             yield Streamed(line.read_head(until), line.read_pieces(self._bounds.seconds, ends))
         finally:
@@ -81,11 +71,11 @@ class StreamedHttp:
             line.close()
 
     def _connect(self) -> socket.socket:
-        link = connect(self._address, self._bounds.seconds)
+        link = connect(self._place.address, self._bounds.seconds)
         if self._trust is None:
             return link
         try:
-            return self._trust.wrap_socket(link, server_hostname=self._host)
+            return self._trust.wrap_socket(link, server_hostname=self._place.address[0])
         except BaseException as error:
             link.close()
             match error:
